@@ -1,0 +1,69 @@
+/**
+ * Who may import whom. The rooms stand in firmware/README.md; each room's face is its index.ts.
+ * `foundations` may be imported by every room and import only each other.
+ */
+const foundations = ['outcome', 'clock', 'log', 'net', 'machine'];
+
+/** room -> the rooms it may import, beside the foundations */
+const allowed = {
+  outcome: [],
+  clock: [],
+  log: [],
+  machine: [],
+  net: [],
+  codec: [],
+  store: [],
+  tree: ['codec', 'store'],
+  dm: ['tree', 'codec', 'store'],
+  image: ['codec', 'store'],
+  device: ['store'],
+  notify: ['store'],
+  ops: [],
+  mo: ['tree', 'image', 'notify', 'device', 'dm', 'store'],
+};
+
+const direction = Object.entries(allowed).map(([room, rooms]) => ({
+  name: `${room}-imports-downward`,
+  severity: 'error',
+  comment: `firmware/${room} may import only: ${[...foundations, ...rooms].join(', ')}`,
+  from: { path: `^firmware/${room}/` },
+  to: { path: '^firmware/', pathNot: `^firmware/(${[room, ...foundations, ...rooms].join('|')})/` },
+}));
+
+const faces = Object.keys(allowed).map((room) => ({
+  name: `${room}-by-its-face`,
+  severity: 'error',
+  comment: `from outside, import firmware/${room}/index.ts and nothing deeper`,
+  from: { pathNot: `^firmware/${room}/` },
+  to: { path: `^firmware/${room}/`, pathNot: `^firmware/${room}/index\\.ts$` },
+}));
+
+const addon = (name, file) => ({
+  name: `${name}-behind-one-file`,
+  severity: 'error',
+  from: { path: '^firmware/', pathNot: `^${file}$` },
+  to: { path: `node_modules/(@types/)?${name}` },
+});
+
+module.exports = {
+  forbidden: [
+    {
+      name: 'no-circle',
+      severity: 'error',
+      from: {},
+      to: { circular: true, viaOnly: { dependencyTypesNot: ['type-only'] } },
+    },
+    { name: 'firmware-knows-no-lab', severity: 'error', from: { path: '^firmware/' }, to: { path: '^scripts/' } },
+    ...direction,
+    ...faces,
+    addon('better-sqlite3', 'firmware/store/sqlite\\.ts'),
+    addon('libxmljs2', 'firmware/codec/xml\\.ts'),
+    addon('mdns', 'firmware/device/.*daemon\\.ts'),
+  ],
+  options: {
+    doNotFollow: { path: 'node_modules' },
+    tsPreCompilationDeps: true,
+    tsConfig: { fileName: 'tsconfig.json' },
+    exclude: { path: 'node_modules/(?!(@types/)?(better-sqlite3|libxmljs2|mdns))' },
+  },
+};

@@ -1,0 +1,39 @@
+/** Uniform in [0, 1), as `Math.random`. */
+export type Random = () => number;
+
+export interface BackoffPolicy {
+  /** Upper bound of the first delay. */
+  readonly firstMs: number;
+  /** Upper bound of every delay. */
+  readonly maxMs: number;
+}
+
+/**
+ * Delays between tries: exponential with full jitter. The n-th delay is uniform in
+ * [firstMs / 2, min(maxMs, firstMs * 2^n)], so that it never degenerates into a tight loop.
+ */
+export class Backoff {
+  #tries = 0;
+
+  constructor(
+    private readonly policy: BackoffPolicy,
+    private readonly random: Random,
+  ) {}
+
+  /** Tries since the last success. */
+  get tries(): number {
+    return this.#tries;
+  }
+
+  nextMs(): number {
+    const { firstMs, maxMs } = this.policy;
+    const ceiling = Math.min(maxMs, firstMs * 2 ** Math.min(this.#tries, 30));
+    this.#tries += 1;
+    const floor = Math.min(firstMs / 2, ceiling);
+    return Math.round(floor + this.random() * (ceiling - floor));
+  }
+
+  reset(): void {
+    this.#tries = 0;
+  }
+}

@@ -1,0 +1,70 @@
+import { BlockList, isIP } from 'node:net';
+import { failure, success, type CodedError, type Outcome } from '../outcome/index.js';
+
+/**
+ * Addresses that no image of the internet lives at: loopback, link-local, private, shared, multicast, unspecified,
+ * documentation and translation ranges (RFC 6890, RFC 4193, RFC 4291, RFC 6598).
+ */
+export const NOT_GLOBAL_PREFIXES: readonly string[] = [
+  '0.0.0.0/8',
+  '10.0.0.0/8',
+  '100.64.0.0/10',
+  '127.0.0.0/8',
+  '169.254.0.0/16',
+  '172.16.0.0/12',
+  '192.0.0.0/24',
+  '192.0.2.0/24',
+  '192.168.0.0/16',
+  '198.18.0.0/15',
+  '198.51.100.0/24',
+  '203.0.113.0/24',
+  '224.0.0.0/4',
+  '240.0.0.0/4',
+  '::/127',
+  '64:ff9b:1::/48',
+  'fc00::/7',
+  'fe80::/10',
+  'ff00::/8',
+];
+
+/** A set of address prefixes, IPv4 and IPv6. An IPv4 address written as IPv6 (`::ffff:10.0.0.1`) counts as IPv4. */
+export class Prefixes {
+  readonly #list = new BlockList();
+
+  private constructor(readonly texts: readonly string[]) {}
+
+  /** @param texts prefixes such as `192.168.1.0/24`, or single addresses; fails naming the first that is neither */
+  static parse(texts: readonly string[]): Outcome<Prefixes, CodedError<'bad-prefix'>> {
+    const prefixes = new Prefixes(texts);
+    for (const text of texts) {
+      const [address = '', bits, ...rest] = text.split('/');
+      const family = isIP(address);
+      const width = family === 4 ? 32 : 128;
+      const length = bits === undefined ? width : /^\d{1,3}$/.test(bits) ? Number(bits) : -1;
+      if (family === 0 || rest.length > 0 || length < 0 || length > width) {
+        return failure('bad-prefix', `'${text}' is not an address prefix such as 192.168.1.0/24 or fd00::/8`);
+      }
+      prefixes.#list.addSubnet(address, length, family === 4 ? 'ipv4' : 'ipv6');
+    }
+    return success(prefixes);
+  }
+
+  /** @param address IP address as text; a zone (`%eth0`) is ignored; anything else is in no prefix */
+  contains(address: string): boolean {
+    const canonical = canonicalAddress(address);
+    const family = isIP(canonical);
+    return family !== 0 && this.#list.check(canonical, family === 4 ? 'ipv4' : 'ipv6');
+  }
+}
+
+/** One spelling per address: zone cut off, brackets removed, IPv4-mapped IPv6 as IPv4. */
+export function canonicalAddress(address: string): string {
+  const bare = address.replace(/^\[|\]$/g, '').replace(/%.*$/, '');
+  const dotted = /^(?:::ffff:|0{0,4}(?::0{1,4}){4}:ffff:)(\d+\.\d+\.\d+\.\d+)$/i.exec(bare);
+  if (dotted?.[1]) return dotted[1];
+  const hex = /^::ffff:([0-9a-f]{1,4}):([0-9a-f]{1,4})$/i.exec(bare);
+  if (!hex?.[1] || !hex[2]) return bare;
+  const high = Number.parseInt(hex[1], 16);
+  const low = Number.parseInt(hex[2], 16);
+  return `${high >> 8}.${high & 255}.${low >> 8}.${low & 255}`;
+}

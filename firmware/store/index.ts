@@ -1,0 +1,13 @@
+/**
+ * The gateway's database: open, probe, migrate, transactions, durability.
+ * Leaves tables and their meaning to the room that owns them; images are files, never rows.
+ */
+export { openStore, type StoreOptions } from './sqlite.js';
+export {
+  StoreError,
+  type SchemaStep,
+  type SqlValue,
+  type Statement,
+  type Store,
+  type StoreErrorCode,
+} from './store.js';

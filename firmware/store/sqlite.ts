@@ -1,0 +1,267 @@
+import { fdatasync, fsyncSync, openSync, closeSync, chmodSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { promisify } from 'node:util';
+import Sqlite from 'better-sqlite3';
+import { describeThrown, systemErrorCode } from '../outcome/index.js';
+import type { Logger } from '../log/index.js';
+import {
+  StoreError,
+  type SchemaStep,
+  type SqlValue,
+  type Statement,
+  type Store,
+  type StoreErrorCode,
+} from './store.js';
+
+export interface StoreOptions {
+  /** Path of the database file; its folder exists. */
+  readonly file: string;
+  readonly schema: readonly SchemaStep[];
+  readonly log: Logger;
+  /** Page cache in KiB. Default 512: the tables are small and a router's memory too. */
+  readonly cacheKib?: number;
+}
+
+/** After so many pages in the WAL it is copied into the database: bounds the file and the next start. */
+const WAL_CHECKPOINT_PAGES = 256;
+
+/**
+ * Opens (or makes) the database: exclusive to this process, probed with a real write, migrated to the newest schema.
+ * @throws StoreError `locked`, `newer-schema`, `corrupt`, `full`, `io` or `unusable`
+ */
+export function openStore(options: StoreOptions): Store {
+  let db: Sqlite.Database | undefined;
+  try {
+    db = new Sqlite(options.file, { timeout: 0 });
+    chmodSync(options.file, 0o600);
+    const journal = chooseJournal(db, options.log);
+    db.pragma(`cache_size = -${options.cacheKib ?? 512}`);
+    db.pragma('temp_store = MEMORY');
+    db.pragma('foreign_keys = ON');
+    migrate(db, options.schema);
+    return new SqliteStore(db, options.file, journal);
+  } catch (thrown) {
+    db?.close();
+    throw asStoreError(thrown, options.file);
+  }
+}
+
+/**
+ * EXCLUSIVE locking needs no shared memory for the WAL and refuses a second process. Some file systems report `wal` and
+ * fail at the first write, hence the real write; then TRUNCATE with FULL, which asks the least of a file system.
+ */
+function chooseJournal(db: Sqlite.Database, log: Logger): 'wal' | 'truncate' {
+  db.pragma('locking_mode = EXCLUSIVE');
+  try {
+    if (db.pragma('journal_mode = WAL', { simple: true }) === 'wal') {
+      // A commit is written, not flushed, by SQLite: durable() flushes the WAL outside the event loop.
+      db.pragma('synchronous = NORMAL');
+      db.pragma(`wal_autocheckpoint = ${WAL_CHECKPOINT_PAGES}`);
+      probe(db);
+      return 'wal';
+    }
+  } catch (thrown) {
+    const code = storeErrorCode(thrown);
+    if (code === 'locked' || code === 'corrupt' || code === 'full') throw thrown;
+    log.warn('this file system cannot do a WAL, using the slower TRUNCATE journal', { reason: describeThrown(thrown) });
+  }
+  db.pragma('journal_mode = TRUNCATE');
+  db.pragma('synchronous = FULL');
+  probe(db);
+  return 'truncate';
+}
+
+function probe(db: Sqlite.Database): void {
+  db.exec(
+    'CREATE TABLE IF NOT EXISTS store_probe (at INTEGER); INSERT INTO store_probe VALUES (1); DELETE FROM store_probe;',
+  );
+}
+
+function migrate(db: Sqlite.Database, schema: readonly SchemaStep[]): void {
+  const taken = Number(db.pragma('user_version', { simple: true }));
+  if (taken > schema.length) {
+    throw new StoreError(
+      'newer-schema',
+      `the database has schema ${taken}, this version of dmgw knows ${schema.length}: install the newer version again, or move the file away`,
+    );
+  }
+  for (const [index, step] of schema.entries()) {
+    if (index < taken) continue;
+    db.transaction(() => {
+      db.exec(step.sql);
+      db.pragma(`user_version = ${index + 1}`);
+    })();
+  }
+}
+
+class SqliteStore implements Store {
+  readonly #statements = new Map<string, Sqlite.Statement>();
+  #effects: (() => void)[] = [];
+  #depth = 0;
+  #dirty = false;
+  #flushing: Promise<void> = Promise.resolve();
+  #queued: Promise<void> | undefined;
+  #walFd: number | undefined;
+  #closed = false;
+
+  constructor(
+    private readonly db: Sqlite.Database,
+    private readonly file: string,
+    readonly journal: 'wal' | 'truncate',
+  ) {
+    if (journal === 'wal') {
+      this.#walFd = openSync(`${file}-wal`, 'r');
+      syncFolder(dirname(file));
+    }
+  }
+
+  sql<Row>(text: string): Statement<Row> {
+    let prepared = this.#statements.get(text);
+    if (!prepared) {
+      prepared = this.db.prepare(text);
+      this.#statements.set(text, prepared);
+    }
+    const statement = prepared;
+    return {
+      run: (...values: SqlValue[]) => {
+        this.#dirty = true;
+        const { changes, lastInsertRowid } = this.#guard(() => statement.run(...values));
+        return { changes, lastInsertRowid: Number(lastInsertRowid) };
+      },
+      get: (...values: SqlValue[]) => this.#guard(() => statement.get(...values) as Row | undefined),
+      all: (...values: SqlValue[]) => this.#guard(() => statement.all(...values) as Row[]),
+    };
+  }
+
+  transaction<T>(work: () => T): T {
+    return this.#run(work, () => true);
+  }
+
+  tentative<R extends { readonly ok: boolean }>(work: () => R): R {
+    return this.#run(work, (result) => result.ok);
+  }
+
+  afterCommit(effect: () => void): void {
+    if (this.#depth === 0) effect();
+    else this.#effects.push(effect);
+  }
+
+  durable(): Promise<void> {
+    if (!this.#dirty) return this.#flushing;
+    // A flush that already runs may have begun before the newest commit: all who come now share the one after it.
+    return (this.#queued ??= this.#flushing.then(() => this.#flush()));
+  }
+
+  async close(): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    try {
+      await this.durable();
+    } finally {
+      this.db.close();
+      if (this.#walFd !== undefined) closeSync(this.#walFd);
+    }
+  }
+
+  /** A failed flush stays failed: the kernel may have dropped the pages, a second flush would lie. */
+  #flush(): Promise<void> {
+    this.#queued = undefined;
+    this.#dirty = false;
+    if (this.#walFd === undefined) return Promise.resolve();
+    this.#flushing = flushFile(this.#walFd).catch((thrown: unknown) => {
+      throw asStoreError(thrown, this.file);
+    });
+    return this.#flushing;
+  }
+
+  #run<T>(work: () => T, keep: (result: T) => boolean): T {
+    const savepoint = this.#depth > 0;
+    const effectsBefore = this.#effects.length;
+    this.#exec(savepoint ? `SAVEPOINT s${this.#depth}` : 'BEGIN IMMEDIATE');
+    this.#depth += 1;
+    let result: T;
+    let committed = false;
+    try {
+      result = work();
+      if (result instanceof Promise) throw new Error('a transaction is synchronous: its work returned a promise');
+      if (keep(result)) {
+        this.#exec(savepoint ? `RELEASE s${this.#depth - 1}` : 'COMMIT');
+        committed = true;
+      }
+    } finally {
+      this.#depth -= 1;
+      if (!committed) {
+        this.#effects.length = effectsBefore;
+        this.#rollback(savepoint);
+      }
+    }
+    if (this.#depth === 0) this.#runEffects();
+    return result;
+  }
+
+  /** SQLite may have rolled back by itself (disk full, I/O error): then there is nothing left to undo. */
+  #rollback(savepoint: boolean): void {
+    if (!this.db.inTransaction) return;
+    if (savepoint) this.#exec(`ROLLBACK TO s${this.#depth}; RELEASE s${this.#depth}`);
+    else this.#exec('ROLLBACK');
+  }
+
+  #runEffects(): void {
+    const effects = this.#effects;
+    this.#effects = [];
+    for (const effect of effects) effect();
+  }
+
+  #exec(text: string): void {
+    this.#dirty = true;
+    this.#guard(() => this.db.exec(text));
+  }
+
+  #guard<T>(work: () => T): T {
+    try {
+      return work();
+    } catch (thrown) {
+      throw asStoreError(thrown, this.file);
+    }
+  }
+}
+
+const flushFile = promisify(fdatasync);
+
+/** A new file is durable only when the folder that names it is. */
+function syncFolder(folder: string): void {
+  const fd = openSync(folder, 'r');
+  try {
+    fsyncSync(fd);
+  } finally {
+    closeSync(fd);
+  }
+}
+
+function storeErrorCode(thrown: unknown): StoreErrorCode {
+  const code = systemErrorCode(thrown) ?? '';
+  if (code.startsWith('SQLITE_BUSY') || code.startsWith('SQLITE_LOCKED')) return 'locked';
+  if (code === 'SQLITE_FULL' || code === 'ENOSPC') return 'full';
+  if (code.startsWith('SQLITE_CORRUPT') || code === 'SQLITE_NOTADB') return 'corrupt';
+  if (code.startsWith('SQLITE_IOERR') || code === 'EIO') return 'io';
+  return 'unusable';
+}
+
+const TEXT: Readonly<Record<StoreErrorCode, string>> = {
+  locked: 'is in use by another process: only one dmgw may run on a state directory',
+  'newer-schema': 'was written by a newer version',
+  corrupt: 'is damaged',
+  full: 'cannot be written: no room on the disk',
+  io: 'cannot be read or written',
+  unusable: 'cannot be opened',
+};
+
+/** Driver and system errors become ours; a mistake of ours (a wrong statement) stays what it is. */
+function asStoreError(thrown: unknown, file: string): unknown {
+  if (thrown instanceof StoreError) return thrown;
+  const code = systemErrorCode(thrown) ?? '';
+  if (!/^(SQLITE_|E[A-Z]+$)/.test(code) || code === 'SQLITE_ERROR' || code.startsWith('SQLITE_CONSTRAINT'))
+    return thrown;
+  const kind = storeErrorCode(thrown);
+  return new StoreError(kind, `${file} ${TEXT[kind]} (${describeThrown(thrown)})`, thrown);
+}
