@@ -1,0 +1,59 @@
+/** Numbers of OMA DM 1.2 that stand on the wire. */
+
+/** Status codes (DMREP). */
+export const Status = {
+  OK: 200,
+  ACCEPTED: 202,
+  AUTHENTICATED: 212,
+  CHUNK_ACCEPTED: 213,
+  CANCELLED: 214,
+  NOT_EXECUTED: 215,
+  ROLLED_BACK: 216,
+  NOT_MODIFIED: 304,
+  BAD_REQUEST: 400,
+  INVALID_CREDENTIALS: 401,
+  FORBIDDEN: 403,
+  NOT_FOUND: 404,
+  NOT_ALLOWED: 405,
+  NOT_SUPPORTED: 406,
+  AUTHENTICATION_REQUIRED: 407,
+  TIMEOUT: 408,
+  SIZE_REQUIRED: 411,
+  INCOMPLETE: 412,
+  TOO_LARGE: 413,
+  URI_TOO_LONG: 414,
+  UNSUPPORTED_FORMAT: 415,
+  RETRY_LATER: 417,
+  ALREADY_EXISTS: 418,
+  DEVICE_FULL: 420,
+  SIZE_MISMATCH: 424,
+  PERMISSION_DENIED: 425,
+  COMMAND_FAILED: 500,
+  NOT_IMPLEMENTED: 501,
+  SERVICE_UNAVAILABLE: 503,
+  DTD_VERSION: 505,
+  ATOMIC_FAILED: 507,
+  STORE_FAILURE: 510,
+  PROTOCOL_VERSION: 513,
+  ROLLBACK_FAILED: 516,
+  ATOMIC_TOO_LARGE: 517,
+} as const;
+
+/** Alert codes (DMREP). */
+export const Alert = {
+  DISPLAY: 1100,
+  MULTIPLE_CHOICE: 1104,
+  SERVER_INITIATED: 1200,
+  CLIENT_INITIATED: 1201,
+  NEXT_MESSAGE: 1222,
+  SESSION_ABORT: 1223,
+  CLIENT_EVENT: 1224,
+  NO_END_OF_DATA: 1225,
+  GENERIC: 1226,
+} as const;
+
+export const VER_DTD = '1.2';
+export const VER_PROTO = 'DM/1.2';
+/** VerDTD and VerProto of DM 1.2, and the media types of its messages. */
+export const MIME_XML = 'application/vnd.syncml.dm+xml';
+export const MIME_WBXML = 'application/vnd.syncml.dm+wbxml';
