@@ -1,0 +1,176 @@
+import { createHash } from 'node:crypto';
+import type { SchemaStep, Store } from '../store/index.js';
+
+/** Authentication schemes of an account (DMAcc AAuthType); `none` leaves it to the transport. */
+export type AuthScheme = 'basic' | 'md5' | 'none';
+
+export interface AccountCredentials {
+  readonly scheme: AuthScheme;
+  readonly name: string;
+  readonly secret: string;
+}
+
+/** What the configuration says of a DM Server. */
+export interface AccountSettings {
+  /** DMAcc ServerID: stands in ACLs and in notifications. */
+  readonly serverId: string;
+  readonly name: string;
+  /** Where sessions are held: http(s) URL. */
+  readonly url: string;
+  /** How the gateway proves itself to the server (CLCRED), with the first nonce. */
+  readonly client: AccountCredentials & { readonly nonce: Uint8Array };
+  /** How the server proves itself to the gateway (SRVCRED), with the first nonce. */
+  readonly server: AccountCredentials & { readonly nonce: Uint8Array };
+}
+
+export interface Account extends AccountSettings {
+  readonly id: number;
+}
+
+export const accountSchema: readonly SchemaStep[] = [
+  {
+    owner: 'dm',
+    sql: `CREATE TABLE account (
+      id INTEGER PRIMARY KEY AUTOINCREMENT,
+      server_id TEXT NOT NULL UNIQUE,
+      name TEXT NOT NULL,
+      url TEXT NOT NULL,
+      client_scheme TEXT NOT NULL,
+      client_name TEXT NOT NULL,
+      client_secret TEXT NOT NULL,
+      client_nonce BLOB NOT NULL,
+      server_scheme TEXT NOT NULL,
+      server_name TEXT NOT NULL,
+      server_secret TEXT NOT NULL,
+      server_nonce BLOB NOT NULL,
+      configured TEXT NOT NULL
+    )`,
+  },
+];
+
+interface AccountRow {
+  id: number;
+  server_id: string;
+  name: string;
+  url: string;
+  client_scheme: AuthScheme;
+  client_name: string;
+  client_secret: string;
+  client_nonce: Uint8Array;
+  server_scheme: AuthScheme;
+  server_name: string;
+  server_secret: string;
+  server_nonce: Uint8Array;
+  configured: string;
+}
+
+/** What a DM Server may change of its own account (DMAcc, Replace). */
+export type AccountField = 'name' | 'url' | 'clientName' | 'clientSecret' | 'serverName' | 'serverSecret';
+
+const COLUMN: Readonly<Record<AccountField, string>> = {
+  name: 'name',
+  url: 'url',
+  clientName: 'client_name',
+  clientSecret: 'client_secret',
+  serverName: 'server_name',
+  serverSecret: 'server_secret',
+};
+
+/** The DM Servers that manage this device, with their nonces. All changes are durable after `store.durable()`. */
+export class Accounts {
+  constructor(private readonly store: Store) {}
+
+  /**
+   * Takes over the configuration: an account that is new or was changed in the file gets the file's values (and its
+   * nonces), an unchanged one keeps what its server changed meanwhile, one that is gone from the file is removed.
+   */
+  configure(settings: readonly AccountSettings[]): void {
+    this.store.transaction(() => {
+      for (const account of settings) this.#configureOne(account);
+      const kept = new Set(settings.map((account) => account.serverId));
+      for (const { serverId } of this.list()) {
+        if (!kept.has(serverId)) this.store.sql('DELETE FROM account WHERE server_id = ?').run(serverId);
+      }
+    });
+  }
+
+  list(): Account[] {
+    return this.store.sql<AccountRow>('SELECT * FROM account ORDER BY id').all().map(fromRow);
+  }
+
+  byServerId(serverId: string): Account | undefined {
+    const row = this.store.sql<AccountRow>('SELECT * FROM account WHERE server_id = ?').get(serverId);
+    return row && fromRow(row);
+  }
+
+  set(serverId: string, field: AccountField, value: string): void {
+    // The column is one of the constants above.
+    this.store.sql(`UPDATE account SET ${COLUMN[field]} = ? WHERE server_id = ?`).run(value, serverId);
+  }
+
+  /** For the next digest that the gateway sends to this server. */
+  setClientNonce(serverId: string, nonce: Uint8Array): void {
+    this.store.sql('UPDATE account SET client_nonce = ? WHERE server_id = ?').run(nonce, serverId);
+  }
+
+  /** For the next digest that this server sends to the gateway, in a message or a notification. */
+  setServerNonce(serverId: string, nonce: Uint8Array): void {
+    this.store.sql('UPDATE account SET server_nonce = ? WHERE server_id = ?').run(nonce, serverId);
+  }
+
+  #configureOne(account: AccountSettings): void {
+    const configured = createHash('sha256').update(JSON.stringify(account)).digest('hex');
+    const known = this.store
+      .sql<AccountRow>('SELECT * FROM account WHERE server_id = ?')
+      .get(account.serverId)?.configured;
+    if (known === configured) return;
+    const { client, server } = account;
+    this.store
+      .sql(
+        `INSERT INTO account (server_id, name, url, client_scheme, client_name, client_secret, client_nonce,
+           server_scheme, server_name, server_secret, server_nonce, configured)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+         ON CONFLICT (server_id) DO UPDATE SET name = excluded.name, url = excluded.url,
+           client_scheme = excluded.client_scheme, client_name = excluded.client_name,
+           client_secret = excluded.client_secret, client_nonce = excluded.client_nonce,
+           server_scheme = excluded.server_scheme, server_name = excluded.server_name,
+           server_secret = excluded.server_secret, server_nonce = excluded.server_nonce,
+           configured = excluded.configured`,
+      )
+      .run(
+        account.serverId,
+        account.name,
+        account.url,
+        client.scheme,
+        client.name,
+        client.secret,
+        client.nonce,
+        server.scheme,
+        server.name,
+        server.secret,
+        server.nonce,
+        configured,
+      );
+  }
+}
+
+function fromRow(row: AccountRow): Account {
+  return {
+    id: row.id,
+    serverId: row.server_id,
+    name: row.name,
+    url: row.url,
+    client: {
+      scheme: row.client_scheme,
+      name: row.client_name,
+      secret: row.client_secret,
+      nonce: new Uint8Array(row.client_nonce),
+    },
+    server: {
+      scheme: row.server_scheme,
+      name: row.server_name,
+      secret: row.server_secret,
+      nonce: new Uint8Array(row.server_nonce),
+    },
+  };
+}

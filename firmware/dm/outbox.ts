@@ -1,0 +1,158 @@
+import type { SchemaStep, Store } from '../store/index.js';
+import type { AlertCommand } from './message.js';
+
+/** A generic alert (1226) for one DM Server (DMPRO 8.7, facts 3.5). */
+export interface GenericAlert {
+  readonly serverId: string;
+  /** URI of the node that the alert is about. */
+  readonly source: string;
+  readonly target?: string;
+  readonly type: string;
+  readonly format: string;
+  readonly mark: 'informational' | 'warning' | 'minor' | 'critical';
+  readonly data: string;
+  /** Of the Exec that this alert answers; absent for an unsolicited one. */
+  readonly correlator?: string;
+}
+
+export interface WaitingAlert extends GenericAlert {
+  /** Stays the same however often it is sent. */
+  readonly id: number;
+}
+
+export const outboxSchema: readonly SchemaStep[] = [
+  {
+    owner: 'dm',
+    sql: `CREATE TABLE outbox (
+      id INTEGER PRIMARY KEY AUTOINCREMENT,
+      server_id TEXT NOT NULL,
+      source TEXT NOT NULL,
+      target TEXT,
+      type TEXT NOT NULL,
+      format TEXT NOT NULL,
+      mark TEXT NOT NULL,
+      data TEXT NOT NULL,
+      correlator TEXT,
+      refusals INTEGER NOT NULL DEFAULT 0
+    );
+    CREATE INDEX outbox_by_server ON outbox (server_id, id)`,
+  },
+];
+
+/** Alerts kept for one server; the oldest give way, so that a server that never answers cannot fill the flash. */
+const MAX_WAITING = 1000;
+
+/** A server that refuses the same alert so often does not want it. */
+const MAX_REFUSALS = 10;
+
+interface OutboxRow {
+  id: number;
+  server_id: string;
+  source: string;
+  target: string | null;
+  type: string;
+  format: string;
+  mark: GenericAlert['mark'];
+  data: string;
+  correlator: string | null;
+}
+
+/**
+ * Generic alerts that wait for delivery, durable. An alert is delivered at least once until a 2xx Status and never
+ * after it.
+ */
+export class Outbox {
+  readonly #listeners: ((serverId: string) => void)[] = [];
+
+  constructor(private readonly store: Store) {}
+
+  /** Calls `listener` after each commit that put an alert in. */
+  onWaiting(listener: (serverId: string) => void): void {
+    this.#listeners.push(listener);
+  }
+
+  /** Part of the caller's transaction: the alert exists exactly if what it tells does. */
+  put(alert: GenericAlert): void {
+    this.store
+      .sql(
+        `INSERT INTO outbox (server_id, source, target, type, format, mark, data, correlator)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
+      )
+      .run(
+        alert.serverId,
+        alert.source,
+        alert.target ?? null,
+        alert.type,
+        alert.format,
+        alert.mark,
+        alert.data,
+        alert.correlator ?? null,
+      );
+    this.store
+      .sql(
+        `DELETE FROM outbox WHERE server_id = ?1 AND id <=
+           (SELECT id FROM outbox WHERE server_id = ?1 ORDER BY id DESC LIMIT 1 OFFSET ${MAX_WAITING})`,
+      )
+      .run(alert.serverId);
+    this.store.afterCommit(() => {
+      for (const listener of this.#listeners) listener(alert.serverId);
+    });
+  }
+
+  /** The oldest `limit` alerts for a server. */
+  waiting(serverId: string, limit: number): WaitingAlert[] {
+    return this.store
+      .sql<OutboxRow>('SELECT * FROM outbox WHERE server_id = ? ORDER BY id LIMIT ?')
+      .all(serverId, limit)
+      .map(fromRow);
+  }
+
+  count(serverId: string): number {
+    return this.store.sql<{ n: number }>('SELECT count(*) AS n FROM outbox WHERE server_id = ?').get(serverId)?.n ?? 0;
+  }
+
+  /** The server has answered the alert with a 2xx Status. */
+  delivered(id: number): void {
+    this.store.sql('DELETE FROM outbox WHERE id = ?').run(id);
+  }
+
+  /** The server has answered with another Status: it is offered again in a later session, a bounded number of times. */
+  refused(id: number): void {
+    this.store.transaction(() => {
+      this.store.sql('UPDATE outbox SET refusals = refusals + 1 WHERE id = ?').run(id);
+      this.store.sql('DELETE FROM outbox WHERE id = ? AND refusals >= ?').run(id, MAX_REFUSALS);
+    });
+  }
+}
+
+/** The alert as a command of package 1. */
+export function alertCommand(alert: GenericAlert, code: number, cmdId: string): AlertCommand {
+  return {
+    kind: 'Alert',
+    cmdId,
+    data: String(code),
+    ...(alert.correlator !== undefined && { correlator: alert.correlator }),
+    items: [
+      {
+        source: { uri: alert.source },
+        ...(alert.target !== undefined && { target: { uri: alert.target } }),
+        meta: { format: alert.format, type: alert.type, mark: alert.mark },
+        data: alert.data,
+      },
+    ],
+  };
+}
+
+function fromRow(row: OutboxRow): WaitingAlert {
+  return {
+    id: row.id,
+    serverId: row.server_id,
+    source: row.source,
+    ...(row.target !== null && { target: row.target }),
+    type: row.type,
+    format: row.format,
+    mark: row.mark,
+    data: row.data,
+    ...(row.correlator !== null && { correlator: row.correlator }),
+  };
+}

@@ -1,0 +1,20 @@
+/**
+ * The management tree: URIs, definitions, ACL, properties, and the contract with those who own the nodes.
+ * Leaves the protocol to `dm/` and the meaning of the nodes to their providers.
+ */
+export { aclFor } from './acl.js';
+export { MAX_VALUE_BYTES, type Access, type Format, type NodeDefinition, type Occurrence } from './definition.js';
+export { treeFailure, type TreeError, type TreeErrorCode, type TreeOutcome } from './errors.js';
+export { treeSchema } from './properties.js';
+export type {
+  ExecRequest,
+  IncomingValue,
+  LeafValue,
+  NodePath,
+  NodeValue,
+  Operation,
+  Provider,
+  Subject,
+} from './provider.js';
+export { Tree, type Actor, type Mount } from './tree.js';
+export { formatNodeUri, URI_LIMITS } from './uri.js';

@@ -1,0 +1,60 @@
+import { success } from '../outcome/index.js';
+import { treeFailure, type TreeOutcome } from './errors.js';
+
+/** Limits of node URIs; DevDetail/URI tells them to servers. Characters count as in the URI, percent-encoded. */
+export const URI_LIMITS = {
+  /** Segments below the root. */
+  maxDepth: 16,
+  maxTotalLength: 512,
+  maxSegmentLength: 128,
+} as const;
+
+export interface NodeUri {
+  /** Decoded names below the root; empty for the root. */
+  readonly segments: readonly string[];
+  /** What stands behind `?`, e.g. `prop=ACL`; undefined without a query. */
+  readonly query?: string;
+}
+
+/** Parses `./A/B`, `A/B` or `.`, with an optional query (DMTND: URI rules). */
+export function parseNodeUri(text: string): TreeOutcome<NodeUri> {
+  if (text.length > URI_LIMITS.maxTotalLength) return treeFailure('uri-too-long', 'the URI is too long');
+  const mark = text.indexOf('?');
+  const path = mark < 0 ? text : text.slice(0, mark);
+  const query = mark < 0 ? {} : { query: text.slice(mark + 1) };
+  if (path === '') return treeFailure('bad-uri', 'the URI is empty');
+  const names = path.split('/');
+  if (names[0] === '.') names.shift();
+  if (names.length > URI_LIMITS.maxDepth) return treeFailure('uri-too-long', 'the URI has too many segments');
+  const segments: string[] = [];
+  for (const name of names) {
+    if (name === '' && segments.length === names.length - 1) return treeFailure('not-found', 'the URI ends with /');
+    if (name.length > URI_LIMITS.maxSegmentLength) return treeFailure('uri-too-long', 'a name in the URI is too long');
+    const decoded = decodeName(name);
+    if (decoded === undefined) return treeFailure('bad-uri', 'a name in the URI is empty, dots only, or badly encoded');
+    segments.push(decoded);
+  }
+  return success({ segments, ...query });
+}
+
+/** The URI of a node from its names: `./A/B`, names percent-encoded where they must be. */
+export function formatNodeUri(segments: readonly string[]): string {
+  return ['.', ...segments.map(encodeName)].join('/');
+}
+
+/** A name as it stands in a URI and in a list of children. */
+export function encodeName(name: string): string {
+  return encodeURIComponent(name).replace(/%(3A|40|26|3D|2B|24|2C)/g, (_, hex: string) =>
+    String.fromCharCode(Number.parseInt(hex, 16)),
+  );
+}
+
+function decodeName(name: string): string | undefined {
+  if (name === '' || name === '.' || name === '..') return undefined;
+  try {
+    const decoded = decodeURIComponent(name);
+    return decoded === '' || /[/\u0000-\u001f\u007f]/.test(decoded) ? undefined : decoded;
+  } catch {
+    return undefined; // a stray % or octets that are not UTF-8
+  }
+}
