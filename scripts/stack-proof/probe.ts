@@ -15,8 +15,7 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-import Database from 'better-sqlite3';
-import { libxml_version, parseXml, type Element } from 'libxmljs2';
+import type { Element } from 'libxmljs2';
 
 const MESSAGE = `<?xml version="1.0" encoding="UTF-8"?>
 <SyncML xmlns="SYNCML:SYNCML1.2"><SyncHdr><VerDTD>1.2</VerDTD><VerProto>DM/1.2</VerProto><SessionID>1</SessionID>
@@ -32,8 +31,10 @@ function errorText(error: unknown): string {
   return (error instanceof Error ? error.message : String(error)).split('\n')[0] ?? '';
 }
 
-/** WAL under an exclusive lock keeps its index in the heap: it needs no shared memory, hence no -shm file. */
-function probeSqlite(): string {
+/** The addons are imported where they are used: one that does not load is then a failed part, not a silent crash.
+ *  WAL under an exclusive lock keeps its index in the heap: it needs no shared memory, hence no -shm file. */
+async function probeSqlite(): Promise<string> {
+  const { default: Database } = await import('better-sqlite3');
   const dir = mkdtempSync(join(tmpdir(), 'stack-proof-'));
   try {
     const file = join(dir, 'probe.db');
@@ -65,7 +66,8 @@ function probeSqlite(): string {
 
 /** Options that are not named stay off: noent, dtdload, xinclude, huge. `doctype: false` is not the opposite of
  *  anything here: in libxmljs2 0.35 it sets the bit of dtdload. */
-function probeXml(): string {
+async function probeXml(): Promise<string> {
+  const { libxml_version, parseXml } = await import('libxmljs2');
   const document = parseXml(MESSAGE, { nonet: true, noent: false, dtdload: false, huge: false, recover: false });
   const ns = { s: 'SYNCML:SYNCML1.2', m: 'syncml:metinf' };
   expect(document.root()?.name(), 'SyncML', 'root element');

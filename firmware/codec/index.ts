@@ -1,0 +1,8 @@
+/**
+ * Bytes <-> trees of elements: XML, held to limits before anything else looks at a document.
+ * Leaves the meaning of the elements to others (`dm/` for messages, `tree/` for TNDS).
+ */
+export { child, childrenNamed, element, textOf, type DocumentLimits, type Element, type Namespace } from './element.js';
+export { parseXml, type XmlError } from './xml.js';
+export { isXmlText, writeXml, writeXmlFragment } from './write.js';
+export type { XmlRefusal } from './scan.js';

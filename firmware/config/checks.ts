@@ -1,0 +1,187 @@
+import { Prefixes } from '../net/index.js';
+import type { Finding } from './explain.js';
+import { formatPath, type KeyPath } from './keys.js';
+import type { Configuration } from './schema.js';
+import { deviceHost } from './values.js';
+
+/** What one key cannot say alone. The rules are tried in this order; the first finding is reported. */
+export const RULES: readonly ((configuration: Configuration) => Iterable<Finding>)[] = [
+  oneSourceOfDevId,
+  distinctServerIds,
+  encryptedAccounts,
+  secretsOfSchemes,
+  narrowLan,
+  serveInLanOnly,
+  notificationHasListeners,
+  devicesInLan,
+  distinctDeviceIds,
+  retryBounds,
+  mountAboveFolders,
+  shortControlSocket,
+];
+
+/** The first contradiction between keys; undefined when there is none. */
+export function firstContradiction(configuration: Configuration): Finding | undefined {
+  for (const rule of RULES) {
+    for (const finding of rule(configuration)) return finding;
+  }
+  return undefined;
+}
+
+/** The prefixes of a list that the schema has accepted. */
+export function prefixesOf(texts: readonly string[]): Prefixes {
+  const parsed = Prefixes.parse(texts);
+  if (!parsed.ok) throw new Error(parsed.error.text);
+  return parsed.value;
+}
+
+function* oneSourceOfDevId({ device }: Configuration): Iterable<Finding> {
+  const sources = (['devId', 'devIdFile', 'devIdInterface'] as const).filter((key) => device[key] !== undefined);
+  if (sources.length === 0) {
+    yield contradiction(['device'], 'no DevId; expected one of devId, devIdFile, devIdInterface');
+  } else if (sources.length > 1) {
+    yield contradiction(['device'], `${sources.join(' and ')} together; expected one of them`);
+  }
+}
+
+function* distinctServerIds({ accounts }: Configuration): Iterable<Finding> {
+  yield* repeated(
+    accounts,
+    ({ serverId }) => serverId,
+    (index) => ['accounts', index, 'serverId'],
+  );
+}
+
+function* encryptedAccounts({ accounts }: Configuration): Iterable<Finding> {
+  for (const [index, { url, allowInsecure, client, server }] of accounts.entries()) {
+    if (allowInsecure || !/^http:/i.test(url)) continue;
+    const basic = client.scheme === 'basic' || server.scheme === 'basic';
+    const what = basic
+      ? 'http:// with basic sends passwords in the clear'
+      : 'http:// can be read by everybody on the way';
+    const switchKey = formatPath(['accounts', index, 'allowInsecure']);
+    yield contradiction(['accounts', index, 'url'], `${what}; expected https://, or ${switchKey} set to true`);
+  }
+}
+
+function* secretsOfSchemes({ accounts }: Configuration): Iterable<Finding> {
+  for (const [index, account] of accounts.entries()) {
+    for (const side of ['client', 'server'] as const) {
+      const { scheme, secret } = account[side];
+      if (scheme === 'none' || secret !== undefined) continue;
+      const path = ['accounts', index, side, 'secret'];
+      yield {
+        code: 'missing',
+        path,
+        reason: `missing; expected text of 1 to 255 characters, because the scheme is ${scheme}`,
+      };
+    }
+  }
+}
+
+function* narrowLan({ lan }: Configuration): Iterable<Finding> {
+  for (const [index, prefix] of lan.prefixes.entries()) {
+    if (prefix.endsWith('/0')) {
+      yield contradiction(
+        ['lan', 'prefixes', index],
+        `${prefix} is the whole internet; expected the prefix of the LAN`,
+      );
+    }
+  }
+}
+
+function* serveInLanOnly({ serve, lan }: Configuration): Iterable<Finding> {
+  const inside = prefixesOf(lan.prefixes);
+  for (const [index, address] of serve.listen.entries()) {
+    if (inside.contains(address) && address !== '0.0.0.0') continue;
+    const expected = `expected an address of the gateway inside lan.prefixes (${lan.prefixes.join(', ')})`;
+    yield contradiction(['serve', 'listen', index], `${address} is not an address of the LAN; ${expected}`);
+  }
+  yield* repeated(
+    serve.listen,
+    (address) => address,
+    (index) => ['serve', 'listen', index],
+  );
+}
+
+function* notificationHasListeners({ notification }: Configuration): Iterable<Finding> {
+  if (notification.enabled && notification.listen.length === 0) {
+    const expected = 'expected at least one IP address, because notification.enabled is true';
+    yield contradiction(['notification', 'listen'], `empty; ${expected}`);
+  }
+  yield* repeated(
+    notification.listen,
+    (address) => address,
+    (index) => ['notification', 'listen', index],
+  );
+}
+
+function* devicesInLan({ devices, lan }: Configuration): Iterable<Finding> {
+  const inside = prefixesOf(lan.prefixes);
+  for (const [index, { address }] of devices.entries()) {
+    if (inside.contains(deviceHost(address) ?? '')) continue;
+    const expected = `expected an address inside lan.prefixes (${lan.prefixes.join(', ')})`;
+    yield contradiction(['devices', index, 'address'], `${address} is not in the LAN; ${expected}`);
+  }
+}
+
+function* distinctDeviceIds({ devices }: Configuration): Iterable<Finding> {
+  yield* repeated(
+    devices,
+    ({ deviceId }) => deviceId,
+    (index) => ['devices', index, 'deviceId'],
+  );
+}
+
+function* retryBounds(configuration: Configuration): Iterable<Finding> {
+  for (const part of ['session', 'retrieve'] as const) {
+    const { retryFirstSeconds, retryMaxSeconds } = configuration[part];
+    if (retryFirstSeconds <= retryMaxSeconds) continue;
+    const reason = `${retryMaxSeconds} is less than ${part}.retryFirstSeconds; expected ${retryFirstSeconds} or more`;
+    yield contradiction([part, 'retryMaxSeconds'], reason);
+  }
+}
+
+function* mountAboveFolders({ requireMount, stateDir, storeDir }: Configuration): Iterable<Finding> {
+  if (requireMount === undefined || [stateDir, storeDir].some((folder) => isBelow(folder, requireMount))) return;
+  const expected = 'expected storeDir, stateDir or a folder above one of them';
+  yield contradiction(['requireMount'], `neither storeDir nor stateDir is below ${requireMount}; ${expected}`);
+}
+
+/** Longest path of a Unix socket, in bytes (sun_path without its final zero). */
+const MAX_SOCKET_PATH_BYTES = 107;
+
+function* shortControlSocket({ controlSocket }: Configuration): Iterable<Finding> {
+  if (Buffer.byteLength(controlSocket) <= MAX_SOCKET_PATH_BYTES) return;
+  const reason = `the path has ${Buffer.byteLength(controlSocket)} bytes; expected at most ${MAX_SOCKET_PATH_BYTES}`;
+  yield contradiction(['controlSocket'], reason);
+}
+
+/** True for the folder itself and for everything in it. */
+export function isBelow(path: string, folder: string): boolean {
+  const closed = (text: string): string => (text.endsWith('/') ? text : `${text}/`);
+  return closed(path).startsWith(closed(folder));
+}
+
+function* repeated<T>(
+  items: readonly T[],
+  keyOf: (item: T) => string,
+  pathOf: (index: number) => KeyPath,
+): Iterable<Finding> {
+  const first = new Map<string, number>();
+  for (const [index, item] of items.entries()) {
+    const key = keyOf(item);
+    const earlier = first.get(key);
+    if (earlier !== undefined) {
+      yield contradiction(
+        pathOf(index),
+        `${key} stands already in ${formatPath(pathOf(earlier))}; expected another one`,
+      );
+    }
+    first.set(key, index);
+  }
+}
+
+function contradiction(path: KeyPath, reason: string): Finding {
+  return { code: 'contradiction', path, reason };
+}

@@ -1,0 +1,20 @@
+/**
+ * The configuration: one schema, read once into a frozen object; its checks, the places on disk, the device's identity.
+ * Leaves to the composition root what each value is used for, and to `mo` what the overridden names mean.
+ */
+export { accountSettings, readAuthorities, type AuthorityErrorCode, type ConfiguredAccount } from './accounts.js';
+export { prefixesOf } from './checks.js';
+export { type ConfigurationError, type ConfigurationErrorCode } from './errors.js';
+export { resolveDevId, type IdentityErrorCode } from './identity.js';
+export { referenceOf, type KeyReference } from './keys.js';
+export type { Layer } from './layers.js';
+export { loadConfiguration, parseConfiguration, type ConfigurationFiles, type LoadedConfiguration } from './load.js';
+export { preparePlaces, type PlaceError, type PlaceErrorCode } from './places.js';
+export {
+  configurationSchema,
+  type AccountConfiguration,
+  type Configuration,
+  type DeviceConfiguration,
+  type EndDeviceConfiguration,
+} from './schema.js';
+export { showConfiguration, type ShownValue } from './show.js';

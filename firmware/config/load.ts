@@ -1,0 +1,67 @@
+import * as v from 'valibot';
+import { success, type Failure, type Outcome } from '../outcome/index.js';
+import { firstContradiction } from './checks.js';
+import { refuse, type ConfigurationError } from './errors.js';
+import { explainIssues, type Finding } from './explain.js';
+import { checkSecrecy, readConfigurationFile, type ReadFile } from './file.js';
+import { blamedLayer, mergeLayers, type Layer } from './layers.js';
+import { isSecret, leavesOf } from './show.js';
+import { configurationSchema, type Configuration } from './schema.js';
+
+export interface LoadedConfiguration {
+  readonly configuration: Configuration;
+  /** What the files say, the configuration file first. */
+  readonly layers: readonly Layer[];
+}
+
+export interface ConfigurationFiles {
+  readonly file: string;
+  /** A board profile: the same keys, below those of the file. */
+  readonly board?: string | undefined;
+}
+
+/**
+ * Reads, merges and checks the configuration. What is wrong first is refused in one line.
+ * @param uid the user that the process runs as: files with secrets must be its own or root's
+ */
+export function loadConfiguration(
+  files: ConfigurationFiles,
+  uid: number,
+): Outcome<LoadedConfiguration, ConfigurationError> {
+  const layers: (Layer & ReadFile)[] = [];
+  for (const file of [files.file, ...(files.board === undefined ? [] : [files.board])]) {
+    const read = readConfigurationFile(file);
+    if (!read.ok) return read;
+    layers.push({ file, ...read.value });
+  }
+  const parsed = parseConfiguration(layers);
+  for (const layer of layers) {
+    const secrecy = holdsSecrets(layer.value) ? checkSecrecy(layer.file, layer, uid) : success();
+    if (!secrecy.ok) return secrecy;
+  }
+  return parsed;
+}
+
+/** Merges and checks what the files say; the first layer wins. */
+export function parseConfiguration(layers: readonly Layer[]): Outcome<LoadedConfiguration, ConfigurationError> {
+  const parsed = v.safeParse(configurationSchema, mergeLayers(layers));
+  if (!parsed.success) return refuseFinding(layers, explainIssues(configurationSchema, parsed.issues));
+  const finding = firstContradiction(parsed.output);
+  if (finding) return refuseFinding(layers, finding);
+  return success({ configuration: freeze(parsed.output), layers });
+}
+
+function refuseFinding(layers: readonly Layer[], { code, path, reason }: Finding): Failure<ConfigurationError> {
+  return refuse(code, blamedLayer(layers, path)?.file ?? '', path, reason);
+}
+
+/** True where a secret stands anywhere in a file, whether the rest of it is right or not. */
+function holdsSecrets(value: unknown): boolean {
+  return leavesOf(value, []).some(({ path, value: leaf }) => leaf !== '' && isSecret(path));
+}
+
+function freeze<T>(value: T): T {
+  if (typeof value !== 'object' || value === null) return value;
+  for (const inner of Object.values(value)) freeze(inner);
+  return Object.freeze(value);
+}

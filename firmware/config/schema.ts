@@ -1,0 +1,370 @@
+import * as v from 'valibot';
+import {
+  address,
+  choice,
+  deviceAddress,
+  deviceId,
+  filledText,
+  flag,
+  httpUrl,
+  list,
+  namesOf,
+  nonce,
+  path,
+  pattern,
+  prefix,
+  secret,
+  section,
+  text,
+  whole,
+} from './values.js';
+
+const DAY_SECONDS = 86_400;
+
+/** Longest interval, in seconds: two weeks, because a timer of Node.js holds 24 days. */
+const MAX_INTERVAL_SECONDS = 14 * DAY_SECONDS;
+
+const firstNonce = (whose: string) =>
+  v.optional(
+    nonce(`First nonce of md5 for the ${whose}'s digests, base64. Later ones are agreed on in sessions and kept.`),
+    '',
+  );
+
+const scheme = (what: string) => v.optional(choice(['md5', 'basic', 'none'], what), 'md5');
+
+const accountSchema = v.pipe(
+  section(
+    {
+      serverId: pattern(
+        /^[\x21-\x25\x27-\x29\x2c-\x3c\x3e-\x7e]{1,255}$/,
+        'a ServerID of 1 to 255 characters, without space, & * + =',
+        'ServerID of the DM Server: stands in ACLs and in notifications.',
+      ),
+      name: v.exactOptional(filledText('Name for people.', 'the serverId')),
+      url: httpUrl('Where the DM Server holds sessions.'),
+      allowInsecure: v.optional(
+        flag('Permits http:// in `url`, where everybody on the way reads along, and basic without TLS.'),
+        false,
+      ),
+      caFile: v.exactOptional(
+        path('PEM file of the certificate authorities for this server; they replace the built-in ones.'),
+      ),
+      client: section(
+        {
+          scheme: scheme('How the gateway proves itself to the server.'),
+          name: v.exactOptional(filledText('User name of the gateway.', 'the DevId')),
+          secret: v.exactOptional(secret('Password of the gateway; needed unless the scheme is none.')),
+          nonce: firstNonce('gateway'),
+        },
+        'How the gateway proves itself to the server.',
+      ),
+      server: section(
+        {
+          scheme: scheme('How the server proves itself to the gateway.'),
+          name: v.exactOptional(filledText('User name of the server.', 'the serverId')),
+          secret: v.exactOptional(secret('Password of the server; needed unless the scheme is none.')),
+          nonce: firstNonce('server'),
+        },
+        'How the server proves itself to the gateway, in sessions and in notifications.',
+      ),
+      administrator: v.optional(flag('May change ./GwMO/Config and ./GwMO/Storage.'), false),
+    },
+    'A DM Server that manages this gateway.',
+  ),
+  v.transform((account) => ({
+    ...account,
+    name: account.name ?? account.serverId,
+    server: { ...account.server, name: account.server.name ?? account.serverId },
+  })),
+);
+
+const endDeviceSchema = section(
+  {
+    name: v.optional(text('Name for people.'), ''),
+    deviceId: deviceId('DevId of the End Device.'),
+    address: deviceAddress('Where its notifications are sent; must lie in `lan.prefixes`.'),
+    encapsulation: v.optional(
+      choice(['wsp', 'raw'], 'How Package#0 is wrapped: in a WAP push (wsp) or not at all (raw).'),
+      'wsp',
+    ),
+    groups: v.optional(
+      list(
+        pattern(/^[\w.-]{1,64}$/, 'a name of letters, digits, . _ - (1 to 64)', 'Name of a group.'),
+        { to: 32 },
+        'Groups that a fanout can name as `group:<name>`.',
+        'names',
+      ),
+      [],
+    ),
+    mode: v.optional(choice(['transparent', 'proxy', 'adaptation'], 'How the device is managed.'), 'transparent'),
+    componentType: v.optional(choice(['EndDevice', 'DMGateway'], 'What it is.'), 'EndDevice'),
+  },
+  'An End Device that is known beforehand.',
+);
+
+const deviceSchema = v.pipe(
+  section(
+    {
+      devId: v.exactOptional(deviceId('DevId of the gateway. One of devId, devIdFile and devIdInterface is needed.')),
+      devIdFile: v.exactOptional(path('File that holds the DevId, for example of a factory partition.')),
+      devIdInterface: v.exactOptional(
+        pattern(
+          /^[^/\s]{1,15}$/,
+          'the name of a network interface such as eth0',
+          'Network interface whose MAC address makes the DevId: `MAC:001122AABBCC`.',
+        ),
+      ),
+      manufacturer: filledText('DevInfo Man.'),
+      model: filledText('DevInfo Mod.'),
+      type: v.optional(filledText('DevDetail DevTyp.'), 'gateway'),
+      oem: v.exactOptional(filledText('DevDetail OEM.', 'the manufacturer')),
+      firmwareVersion: v.optional(text('DevDetail FwV: version of the router firmware.'), ''),
+      softwareVersion: v.exactOptional(text('DevDetail SwV.', 'the version of dmgw')),
+      hardwareVersion: v.optional(text('DevDetail HwV.'), ''),
+      language: v.optional(
+        pattern(/^[A-Za-z]{2,8}(?:-[A-Za-z0-9]{1,8})*$/, 'a language tag such as en or pt-BR', 'DevInfo Lang.'),
+        'en',
+      ),
+    },
+    'Who the gateway is: DevInfo and DevDetail.',
+  ),
+  v.transform((device) => ({ ...device, oem: device.oem ?? device.manufacturer })),
+);
+
+const sessionSchema = section(
+  {
+    maxMessageBytes: v.optional(whole(4096, 1_048_576, 'Longest message that the gateway takes (MaxMsgSize).'), 65_536),
+    startDelaySeconds: v.optional(whole(0, 3600, 'From the start to the first session.'), 5),
+    intervalSeconds: v.optional(
+      whole(0, MAX_INTERVAL_SECONDS, 'From the end of a session to the next one; 0: none by the clock.'),
+      DAY_SECONDS,
+    ),
+    jitterSeconds: v.optional(
+      whole(0, DAY_SECONDS, 'Random delay of at most so long, added to the start and to the interval.'),
+      60,
+    ),
+    idleTimeoutSeconds: v.optional(whole(1, 600, 'Silence of a server that ends a session.'), 30),
+    retryFirstSeconds: v.optional(whole(1, 3600, 'At most so long before a failed session is tried again.'), 30),
+    retryMaxSeconds: v.optional(
+      whole(1, DAY_SECONDS, 'The delay doubles with each failure up to this; each is random up to its bound.'),
+      3600,
+    ),
+    alertDelaySeconds: v.optional(
+      whole(0, 3600, 'At most so long (random) before a session that delivers alerts; several share one.'),
+      5,
+    ),
+  },
+  'Sessions with the DM Servers.',
+);
+
+const port = (help: string) => whole(0, 65_535, `${help} 0: any free one, for tests.`);
+
+const notificationSchema = section(
+  {
+    enabled: v.optional(flag('Listens for Package#0 that is addressed to the gateway.'), false),
+    listen: v.optional(
+      list(
+        address(),
+        { to: 8 },
+        'Addresses to listen on; 0.0.0.0 and :: are every address, that of the WAN too.',
+        'IP addresses',
+      ),
+      [],
+    ),
+    port: v.optional(port('UDP port (2948 is wap-push).'), 2948),
+  },
+  'Notifications from the DM Servers.',
+);
+
+const lanSchema = section(
+  {
+    prefixes: list(
+      prefix(),
+      { from: 1, to: 32 },
+      'The LAN: images are served on its addresses only, notifications are sent to its addresses only.',
+      'address prefixes',
+    ),
+  },
+  'The network of the End Devices.',
+);
+
+const retrieveSchema = section(
+  {
+    allowPrefixes: v.optional(
+      list(
+        prefix(),
+        { to: 32 },
+        'Where ImageURI may lead although the addresses are not global (loopback, private, the LAN).',
+        'address prefixes',
+      ),
+      [],
+    ),
+    allowHttpsToHttp: v.optional(flag('Follows a redirect from https:// to http://.'), false),
+    caFile: v.exactOptional(
+      path('PEM file of the certificate authorities for download servers; they replace the built-in ones.'),
+    ),
+    concurrent: v.optional(whole(1, 8, 'Retrievals at the same time.'), 2),
+    fsyncVolumeMiB: v.optional(
+      whole(1, 256, 'An interrupted retrieval loses at most so much; less wears the flash more.'),
+      8,
+    ),
+    idleTimeoutSeconds: v.optional(whole(1, 3600, 'Silence of a download server that counts as a failure.'), 60),
+    retryFirstSeconds: v.optional(whole(1, 3600, 'At most so long before a failed retrieval is tried again.'), 5),
+    retryMaxSeconds: v.optional(
+      whole(1, DAY_SECONDS, 'The delay doubles with each failure up to this; each is random up to its bound.'),
+      600,
+    ),
+    maxTriesWithoutProgress: v.optional(
+      whole(1, 1000, 'Tries in a row that bring no byte before the retrieval fails.'),
+      20,
+    ),
+    maxRedirects: v.optional(whole(0, 20, 'Redirects in a row that are followed.'), 5),
+  },
+  'Retrieval of images (ImageURI).',
+);
+
+const storeSchema = section(
+  {
+    quotaMiB: v.optional(whole(0, 16_777_216, 'Room for images; 0: as much as the file system has.'), 0),
+    freeFloorMiB: v.optional(whole(0, 1_048_576, 'Room that is left free in the file system of `storeDir`.'), 16),
+  },
+  'The room for images.',
+);
+
+const serveSchema = section(
+  {
+    listen: list(
+      address(),
+      { from: 1, to: 16 },
+      'Addresses on which images are served; each must lie in `lan.prefixes`.',
+      'IP addresses',
+    ),
+    port: v.optional(port('TCP port.'), 8180),
+    publicHost: v.exactOptional(
+      pattern(
+        /^(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,62})(?:\.[A-Za-z0-9][A-Za-z0-9-]{0,62}){0,15}|[0-9A-Fa-f:]*:[0-9A-Fa-f:.]*)$/,
+        'a host name or an IP address',
+        'Host in LocalImageURI.',
+        'the first address of `serve.listen`',
+      ),
+    ),
+    maxConnections: v.optional(whole(1, 4096, 'Connections at the same time; more are refused.'), 64),
+    maxConnectionsPerAddress: v.optional(whole(1, 4096, 'Of them, from one address.'), 8),
+    idleTimeoutSeconds: v.optional(whole(1, 3600, 'Silence of an End Device that ends its connection.'), 60),
+  },
+  'The image server in the LAN (LocalImageURI).',
+);
+
+const fanoutSchema = section(
+  {
+    repeat: v.optional(whole(0, 100, 'Repetitions to a device that has not been seen to react.'), 4),
+    intervalSeconds: v.optional(whole(1, 3600, 'Before the first repetition; doubles each time.'), 2),
+    lifetimeSeconds: v.optional(whole(1, 30 * DAY_SECONDS, 'How long a sleeping device is waited for.'), DAY_SECONDS),
+    ratePerSecond: v.optional(
+      whole(-1, 10_000, 'New devices notified per second; 0: as the image server has room; -1: unlimited.'),
+      0,
+    ),
+  },
+  'Notification Fanout, where the DM Server says nothing else.',
+);
+
+const count = (what: string) => whole(0, 100_000, `${what} kept at most.`);
+const days = (what: string) => whole(1, 3650, `${what} are kept so long.`);
+
+const retentionSchema = section(
+  {
+    finishedFanouts: v.optional(count('Finished fanouts'), 50),
+    finishedFanoutDays: v.optional(days('Finished fanouts'), 30),
+    failedImages: v.optional(count('Failed, cancelled and evicted images'), 50),
+    failedImageDays: v.optional(days('Failed, cancelled and evicted images'), 30),
+    departedDevices: v.optional(count('Discovered devices that were not seen again'), 1000),
+    departedDeviceDays: v.optional(days('Discovered devices that were not seen again'), 90),
+  },
+  'How long the past is kept.',
+);
+
+/** Every key of the configuration file and of a board profile. */
+export const configurationSchema = v.pipe(
+  section(
+    {
+      $schema: v.exactOptional(text('For editors; not used.')),
+      board: v.optional(
+        section(
+          { name: v.optional(text('Name of the board profile, shown by `dmgw status`.'), '') },
+          'About the board.',
+        ),
+        {},
+      ),
+      stateDir: path('Folder of the database: small, must survive a restart and a system upgrade.'),
+      storeDir: path('Folder of the images: large, may be another partition.'),
+      volatile: v.optional(
+        flag('Permits stateDir and storeDir in memory (tmpfs, ramfs): all is lost at a reboot.'),
+        false,
+      ),
+      requireMount: v.exactOptional(
+        path('Mount point that must be mounted before stateDir or storeDir below it is used (a late USB disk).'),
+      ),
+      controlSocket: v.exactOptional(path('Unix socket for `dmgw status` and the like.', '`<stateDir>/dmgw.sock`')),
+      device: deviceSchema,
+      accounts: v.optional(list(accountSchema, { to: 16 }, 'The DM Servers that manage this gateway.', 'accounts'), []),
+      session: v.optional(sessionSchema, {}),
+      notification: v.optional(notificationSchema, {}),
+      lan: lanSchema,
+      retrieve: v.optional(retrieveSchema, {}),
+      store: v.optional(storeSchema, {}),
+      serve: serveSchema,
+      devices: v.optional(
+        list(endDeviceSchema, { to: 10_000 }, 'End Devices that are known beforehand.', 'devices'),
+        [],
+      ),
+      fanout: v.optional(fanoutSchema, {}),
+      retention: v.optional(retentionSchema, {}),
+      discovery: v.optional(
+        section(
+          { backend: v.optional(choice(['off'], 'How End Devices are found.'), 'off') },
+          'Discovery of End Devices.',
+        ),
+        {},
+      ),
+      log: v.optional(
+        section(
+          {
+            level: v.optional(
+              choice(['error', 'warn', 'info', 'debug'], 'Least severe level that is written.'),
+              'info',
+            ),
+            timestamps: v.optional(flag('Writes the time on each line; syslog adds its own.'), false),
+          },
+          'The log, on standard error.',
+        ),
+        {},
+      ),
+      names: v.optional(
+        namesOf('Names of management objects and nodes that differ from the built-in ones, to suit a DM Server.'),
+        {},
+      ),
+    },
+    'The configuration of dmgw.',
+  ),
+  v.transform((parsed) => ({
+    ...parsed,
+    controlSocket: parsed.controlSocket ?? `${parsed.stateDir.replace(/\/$/, '')}/dmgw.sock`,
+    serve: { ...parsed.serve, publicHost: parsed.serve.publicHost ?? parsed.serve.listen[0] ?? '' },
+  })),
+);
+
+type DeepReadonly<T> = T extends readonly (infer I)[]
+  ? readonly DeepReadonly<I>[]
+  : T extends object
+    ? { readonly [K in keyof T]: DeepReadonly<T[K]> }
+    : T;
+
+/**
+ * The whole configuration: checked, complete with defaults, frozen. Plain data: byte values are base64 text, prefixes
+ * are text. `accountSettings`, `prefixesOf` and `resolveDevId` make of it what the gateway works with.
+ */
+export type Configuration = DeepReadonly<v.InferOutput<typeof configurationSchema>>;
+
+export type AccountConfiguration = Configuration['accounts'][number];
+export type EndDeviceConfiguration = Configuration['devices'][number];
+export type DeviceConfiguration = Configuration['device'];

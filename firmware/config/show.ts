@@ -1,0 +1,41 @@
+import { formatPath, notesOf, schemaAt, type KeyPath } from './keys.js';
+import { layerOf, type Layer } from './layers.js';
+import { configurationSchema, type Configuration } from './schema.js';
+
+/** One value of the configuration and where it comes from. */
+export interface ShownValue {
+  readonly key: string;
+  /** JSON text; `(hidden)` for a secret. */
+  readonly value: string;
+  /** The file that says so, or `default`. */
+  readonly origin: string;
+}
+
+/** Every value that is in force, in the order of the keys, without secrets. */
+export function showConfiguration(configuration: Configuration, layers: readonly Layer[]): ShownValue[] {
+  return leavesOf(configuration, []).map(({ path, value }) => ({
+    key: formatPath(path),
+    value: isSecret(path) && value !== '' ? '(hidden)' : JSON.stringify(value),
+    origin: layerOf(layers, path)?.file ?? 'default',
+  }));
+}
+
+interface Leaf {
+  readonly path: KeyPath;
+  readonly value: unknown;
+}
+
+/** The values that are not sections: plain values, lists of plain values, empty lists and objects. */
+export function leavesOf(value: unknown, path: KeyPath): Leaf[] {
+  if (typeof value !== 'object' || value === null) return [{ path, value }];
+  const plainList = Array.isArray(value) && value.every((item) => typeof item !== 'object');
+  const inner: [string | number, unknown][] = Array.isArray(value) ? [...value.entries()] : Object.entries(value);
+  if (plainList || inner.length === 0) return [{ path, value }];
+  return inner.flatMap(([key, item]) => leavesOf(item, [...path, key]));
+}
+
+/** True where the schema says that the value at a path is never shown. */
+export function isSecret(path: KeyPath): boolean {
+  const schema = schemaAt(configurationSchema, path);
+  return schema !== undefined && notesOf(schema).secret === true;
+}

@@ -1,0 +1,168 @@
+import { isIP } from 'node:net';
+import { isAbsolute, normalize } from 'node:path';
+import * as v from 'valibot';
+import { Prefixes } from '../net/index.js';
+
+/** What a key's schema says beside its type: for error lines and for the reference. */
+export interface KeyNotes {
+  /** What is allowed, as it stands behind "expected" in an error line. */
+  readonly allowed: string;
+  /** The value is never shown: neither in errors nor by `config show`. */
+  readonly secret?: boolean;
+  /** The default, in words, where it follows from another key. */
+  readonly derived?: string;
+}
+
+const notes = <T>(values: KeyNotes) => v.metadata<T, Record<string, unknown>>({ ...values });
+
+/** A whole number with both bounds inclusive. */
+export const whole = (from: number, to: number, help: string) =>
+  v.pipe(
+    v.number(),
+    v.integer(),
+    v.minValue(from),
+    v.maxValue(to),
+    v.description(help),
+    notes({ allowed: `a whole number from ${from} to ${to}` }),
+  );
+
+export const flag = (help: string) =>
+  v.pipe(v.boolean(), v.description(help), notes({ allowed: 'true or false (without quotes)' }));
+
+export const choice = <const T extends string>(values: readonly T[], help: string, derived?: string) =>
+  v.pipe(
+    v.picklist(values),
+    v.description(help),
+    notes({ allowed: values.length === 1 ? `"${values.join()}"` : `one of ${values.join(', ')}`, ...said(derived) }),
+  );
+
+export const pattern = (regex: RegExp, allowed: string, help: string, derived?: string) =>
+  v.pipe(v.string(), v.regex(regex), v.description(help), notes({ allowed, ...said(derived) }));
+
+/** Free text that a DM Server may read: no control characters, at most 255 characters. */
+export const text = (help: string, derived?: string) =>
+  pattern(/^[^\u0000-\u001f\u007f]{0,255}$/, 'text of at most 255 characters on one line', help, derived);
+
+/** As `text`, but not empty. */
+export const filledText = (help: string, derived?: string) =>
+  pattern(/^[^\u0000-\u001f\u007f]{1,255}$/, 'text of 1 to 255 characters on one line', help, derived);
+
+export const secret = (help: string) =>
+  v.pipe(
+    v.string(),
+    v.minLength(1),
+    v.maxLength(255),
+    v.description(help),
+    notes({ allowed: 'text of 1 to 255 characters', secret: true }),
+  );
+
+/** Base64 of at most 192 bytes. */
+export const nonce = (help: string) =>
+  v.pipe(
+    v.string(),
+    v.regex(/^(?:[A-Za-z0-9+/]{4}){0,64}(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/),
+    v.description(help),
+    notes({ allowed: 'base64 of at most 192 bytes', secret: true }),
+  );
+
+export const path = (help: string, derived?: string) =>
+  v.pipe(
+    v.string(),
+    v.check(isPlainPath),
+    v.description(help),
+    notes({ allowed: 'an absolute path without .. such as /srv/dmgw', ...said(derived) }),
+  );
+
+export const prefix = () =>
+  v.pipe(
+    v.string(),
+    v.check((value) => Prefixes.parse([value]).ok),
+    notes({ allowed: 'an address prefix such as 192.168.1.0/24 or fd00::/8' }),
+  );
+
+export const address = () =>
+  v.pipe(
+    v.string(),
+    v.check((value) => isIP(value) !== 0),
+    notes({ allowed: 'an IP address such as 192.168.1.1' }),
+  );
+
+export const httpUrl = (help: string) =>
+  v.pipe(
+    v.string(),
+    v.check(isHttpUrl),
+    v.description(help),
+    notes({ allowed: 'a URL such as https://dm.example.com/dm, without user, password or #' }),
+  );
+
+/** `udp://<IP address>:<port>` or an http(s) URL whose host is an IP address: names are not looked up in the LAN. */
+export const deviceAddress = (help: string) =>
+  v.pipe(
+    v.string(),
+    v.check((value) => deviceHost(value) !== undefined),
+    v.description(help),
+    notes({ allowed: 'udp://192.168.1.57:2948 or http://192.168.1.57/..., with an IP address as host' }),
+  );
+
+/** DevInfo DevId: a URI such as `IMEI:493005100592800`, `urn:uuid:...` or `MAC:001122AABBCC`. */
+export const DEVICE_ID = /^(?:MAC:[0-9A-F]{12}|(?!MAC:)[A-Za-z][A-Za-z0-9.+-]*:[\x21-\x7e]{1,200})$/;
+
+export const DEVICE_ID_ALLOWED =
+  'a device identifier such as MAC:001122AABBCC, IMEI:493005100592800 or urn:uuid:..., without spaces';
+
+export const deviceId = (help: string) => pattern(DEVICE_ID, DEVICE_ID_ALLOWED, help);
+
+interface ListBounds {
+  readonly from?: number;
+  readonly to: number;
+}
+
+export const list = <S extends v.GenericSchema>(item: S, { from = 0, to }: ListBounds, help: string, of: string) =>
+  v.pipe(
+    v.array(item),
+    v.minLength(from),
+    v.maxLength(to),
+    v.description(help),
+    notes({ allowed: `a list of ${from === 0 ? 'at most' : `${from} to`} ${to} ${of}` }),
+  );
+
+/** A group of keys; any other key is refused. */
+export const section = <E extends v.ObjectEntries>(entries: E, help: string) =>
+  v.pipe(v.strictObject(entries), v.description(help), notes({ allowed: 'an object { ... }' }));
+
+export const namesOf = (help: string) =>
+  v.pipe(
+    v.record(v.string(), v.pipe(v.string(), v.maxLength(255), notes({ allowed: 'text of at most 255 characters' }))),
+    v.description(help),
+    notes({ allowed: 'an object of texts' }),
+  );
+
+/** The host of a device's address as an IP address; undefined where the address is not of an allowed form. */
+export function deviceHost(value: string): string | undefined {
+  const url = parseUrl(value);
+  if (!url || !['udp:', 'http:', 'https:'].includes(url.protocol)) return undefined;
+  if (url.username !== '' || url.password !== '' || (url.protocol === 'udp:' && !/^[1-9]\d*$/.test(url.port))) {
+    return undefined;
+  }
+  const host = url.hostname.replace(/^\[|\]$/g, '');
+  return isIP(host) === 0 ? undefined : host;
+}
+
+function isHttpUrl(value: string): boolean {
+  const url = parseUrl(value);
+  if (!url || value.length > 2048 || /\s/.test(value)) return false;
+  return /^https?:$/.test(url.protocol) && url.username === '' && url.password === '' && url.hash === '';
+}
+
+function parseUrl(value: string): URL | undefined {
+  return URL.canParse(value) ? new URL(value) : undefined;
+}
+
+function isPlainPath(value: string): boolean {
+  const tidy = normalize(value);
+  return isAbsolute(value) && !value.includes('\0') && (tidy === value || tidy === `${value}/` || `${tidy}/` === value);
+}
+
+function said(derived: string | undefined): Pick<KeyNotes, 'derived'> {
+  return derived === undefined ? {} : { derived };
+}

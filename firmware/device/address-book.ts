@@ -1,0 +1,78 @@
+import { failure, success, type CodedError, type Outcome } from '../outcome/index.js';
+import type { Store } from '../store/index.js';
+import { canonicalHost, readEndpoint, type Endpoint } from './address.js';
+
+/** Where and how a device takes its Package#0. */
+export type DeviceAddress = Endpoint & { readonly encapsulation: 'wsp' | 'raw' };
+
+export type ResolveErrorCode =
+  | 'unknown-device' // no record has this DeviceID
+  | 'no-address'; // the record has no Address
+
+/** Rows in memory while a group is read. */
+const PAGE = 256;
+
+const GROUP_PREFIX = 'group:';
+
+/** The inventory as notify/ and image/ ask it: DeviceID to address, address to DeviceID, a group to its members. */
+export class AddressBook {
+  constructor(private readonly store: Store) {}
+
+  /** The address as the record has it; whether it may be sent to is checked by the sender, at the moment of sending. */
+  resolve(deviceId: string): Outcome<DeviceAddress, CodedError<ResolveErrorCode>> {
+    const row = this.store
+      .sql<{
+        address: string | null;
+        encapsulation: string | null;
+      }>('SELECT address, encapsulation FROM device WHERE device_id = ?')
+      .get(deviceId);
+    if (!row) return failure('unknown-device', `no device has the DeviceID ${deviceId}`);
+    const endpoint = row.address === null ? undefined : readEndpoint(row.address);
+    if (!endpoint) return failure('no-address', `device ${deviceId} has no Address`);
+    return success({ ...endpoint, encapsulation: row.encapsulation === 'raw' ? 'raw' : 'wsp' });
+  }
+
+  /**
+   * The DeviceID of the device with this IP address. Undefined when none has it, or several: behind one address
+   * translator, nobody can say which of them it was.
+   */
+  deviceAt(address: string): string | undefined {
+    const rows = this.store
+      .sql<{ device_id: string }>('SELECT device_id FROM device WHERE host = ? AND device_id IS NOT NULL LIMIT 2')
+      .all(canonicalHost(address));
+    return rows.length === 1 ? rows[0]?.device_id : undefined;
+  }
+
+  /**
+   * The DeviceIDs that one line of a fanout's Targets means: `*` all End Devices in transparent mode, `group:<name>` all
+   * members of the group whatever their mode, anything else the DeviceID itself, known or not. Read page by page.
+   */
+  *expand(target: string): Generator<string, void, undefined> {
+    if (target === '*') {
+      yield* this.#pages(
+        `SELECT id, device_id FROM device WHERE id > ? AND device_id IS NOT NULL AND coalesce(mode, 'transparent') = 'transparent'
+           AND coalesce(component_type, 'EndDevice') = 'EndDevice' ORDER BY id LIMIT ${PAGE}`,
+        [],
+      );
+    } else if (target.startsWith(GROUP_PREFIX)) {
+      const group = target.slice(GROUP_PREFIX.length);
+      if (group.includes('/')) return;
+      yield* this.#pages(
+        `SELECT id, device_id FROM device WHERE id > ? AND device_id IS NOT NULL
+           AND instr('/' || groups || '/', '/' || ? || '/') > 0 ORDER BY id LIMIT ${PAGE}`,
+        [group],
+      );
+    } else yield target;
+  }
+
+  *#pages(sql: string, values: readonly string[]): Generator<string, void, undefined> {
+    const statement = this.store.sql<{ id: number; device_id: string }>(sql);
+    for (let after = 0; ;) {
+      const rows = statement.all(after, ...values);
+      for (const row of rows) yield row.device_id;
+      const last = rows.at(-1);
+      if (!last || rows.length < PAGE) return;
+      after = last.id;
+    }
+  }
+}

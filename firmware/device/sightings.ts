@@ -1,0 +1,66 @@
+import type { Clock, TimerHandle } from '../clock/index.js';
+import type { Logger } from '../log/index.js';
+import { describeThrown } from '../outcome/index.js';
+import type { Store } from '../store/index.js';
+
+/** What was last noticed of a device. */
+export interface Sighting {
+  readonly reachable: boolean;
+  /** Wall time in ms; absent while the clock is not plausible or when the device did not answer. */
+  readonly lastSeenMs?: number;
+}
+
+/** Flash wears: sightings are written together, at most once in this time. A kill loses no more than this. */
+const FLUSH_AFTER_MS = 60_000;
+
+/** Sightings in memory; when so many devices were seen they are written at once. */
+const MAX_PENDING = 1024;
+
+/** Sightings that wait to be written. Readers overlay them on the rows. */
+export class Sightings {
+  readonly #pending = new Map<string, Sighting>();
+  #timer: TimerHandle | undefined;
+
+  constructor(
+    private readonly store: Store,
+    private readonly clock: Clock,
+    private readonly log: Logger,
+  ) {}
+
+  of(deviceId: string): Sighting | undefined {
+    return this.#pending.get(deviceId);
+  }
+
+  note(deviceId: string, sighting: Sighting): void {
+    this.#pending.set(deviceId, { ...this.#pending.get(deviceId), ...sighting });
+    if (this.#pending.size >= MAX_PENDING) this.#flushOrRetry();
+    else this.#timer ??= this.clock.after(FLUSH_AFTER_MS, () => this.#flushOrRetry());
+  }
+
+  /** Writes what is pending, in one transaction. @throws StoreError */
+  flush(): void {
+    this.#timer?.cancel();
+    this.#timer = undefined;
+    if (this.#pending.size === 0) return;
+    this.store.transaction(() => {
+      for (const [deviceId, { reachable, lastSeenMs }] of this.#pending) {
+        this.store
+          .sql('UPDATE device SET reachable = ?, last_seen_ms = coalesce(?, last_seen_ms) WHERE device_id = ?')
+          .run(reachable ? 1 : 0, lastSeenMs ?? null, deviceId);
+      }
+    });
+    this.#pending.clear();
+  }
+
+  /** What could not be written waits for the next time; where no more fit, it is dropped: it is of little worth by then. */
+  #flushOrRetry(): void {
+    try {
+      this.flush();
+    } catch (thrown) {
+      const dropped = this.#pending.size >= MAX_PENDING;
+      this.log.warn('sightings of devices could not be written', { dropped, reason: describeThrown(thrown) });
+      if (dropped) this.#pending.clear();
+      this.#timer = this.clock.after(FLUSH_AFTER_MS, () => this.#flushOrRetry());
+    }
+  }
+}

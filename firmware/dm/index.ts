@@ -1,0 +1,62 @@
+/**
+ * OMA DM 1.2: messages, authentication, notification, sessions and when to open them, alerts that wait.
+ * Leaves the nodes to `tree/` and their meaning to `mo/`; knows nothing of images, devices or addressees.
+ */
+export {
+  Accounts,
+  accountSchema,
+  type Account,
+  type AccountField,
+  type AccountSettings,
+  type AuthScheme,
+} from './accounts.js';
+export {
+  challengeMeta,
+  DEFAULT_NONCE,
+  makeCred,
+  newNonce,
+  readChallenge,
+  verifyCred,
+  type CredScheme,
+} from './auth.js';
+export { Alert, MIME_XML, Status, VER_DTD, VER_PROTO } from './codes.js';
+export { createSessionRunner, type DialogueOptions } from './dialogue.js';
+export { openListener, PUSH_PORT, type ListenerOptions, type NotificationListener } from './listener.js';
+export type {
+  AlertCommand,
+  BodyCommand,
+  Cred,
+  Header,
+  Item,
+  ItemData,
+  Message,
+  Meta,
+  ResultsCommand,
+  ServerCommand,
+  StatusCommand,
+} from './message.js';
+export {
+  buildNotification,
+  NOTIFICATION_VERSION,
+  parseNotification,
+  sessionIdNumber,
+  sessionIdText,
+  UiMode,
+  unwrapPush,
+  verifyNotification,
+  wrapWsp,
+  type Notification,
+} from './notification.js';
+export { Outbox, outboxSchema, type GenericAlert, type WaitingAlert } from './outbox.js';
+export {
+  Scheduler,
+  type AccountSchedule,
+  type SchedulerOptions,
+  type SessionEnd,
+  type SessionResult,
+  type SessionRunner,
+  type SessionTrigger,
+} from './scheduler.js';
+export { decodeMessage, effectiveMeta, encodedSize, encodeXml, envelopeSize, type MessageRefusal } from './syncml.js';
+export { DmTransport, type TransportError, type TransportOptions } from './transport.js';
+export { verifyTrigger, type VerifiedTrigger } from './trigger.js';

@@ -1,0 +1,208 @@
+import { Backoff, jitterMs, type BackoffPolicy, type Clock, type Random, type TimerHandle } from '../clock/index.js';
+import type { Logger } from '../log/index.js';
+
+/** Why a session is opened. A notification's SessionID must be used in the session (DMNOTI). */
+export type SessionTrigger =
+  | { readonly kind: 'start' | 'interval' | 'alert' | 'retry' | 'manual' }
+  | { readonly kind: 'notification'; readonly sessionId: string; readonly defaultNonce: boolean };
+
+export type SessionEnd = 'completed' | 'failed';
+
+export interface SessionResult {
+  readonly end: SessionEnd;
+  /** Alerts wait that this session has not offered to the server: another session should follow soon. */
+  readonly alertsUnsent: boolean;
+}
+
+/** Holds one session and tells how it ended; it does not throw. */
+export type SessionRunner = (serverId: string, trigger: SessionTrigger, signal: AbortSignal) => Promise<SessionResult>;
+
+export interface SchedulerOptions {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Logger;
+  readonly run: SessionRunner;
+  readonly startDelayMs: number;
+  /** Between the end of a session and the next one by the clock; 0: none. */
+  readonly intervalMs: number;
+  /** Spread added to start and interval, so that a street of gateways does not call at once. */
+  readonly jitterMs: number;
+  /** Longest wait before a session that only delivers alerts: several alerts share one. */
+  readonly alertDelayMs: number;
+  readonly retry: BackoffPolicy;
+}
+
+export interface AccountSchedule {
+  readonly serverId: string;
+  readonly running: boolean;
+  /** Milliseconds until the next planned session, undefined when none is planned. */
+  readonly nextInMs: number | undefined;
+  readonly failuresInARow: number;
+  readonly lastEnd: SessionEnd | undefined;
+  /** Wall time in ms of the end of the last session. */
+  readonly lastEndAtMs: number | undefined;
+}
+
+/** SessionIDs of notifications remembered per server, so that a repeated notification opens one session only. */
+const REMEMBERED_NOTIFICATIONS = 16;
+const REMEMBER_NOTIFICATION_MS = 10 * 60_000;
+
+/** Notifications that wait while a session runs; further ones are dropped (the server repeats what matters). */
+const MAX_QUEUED_NOTIFICATIONS = 4;
+
+/** Failed sessions after which the SessionID of a notification is given up. */
+const NOTIFIED_TRIES = 3;
+
+interface Remembered {
+  readonly sessionId: string;
+  readonly atMs: number;
+}
+
+interface Slot {
+  readonly serverId: string;
+  readonly backoff: Backoff;
+  running: Promise<void> | undefined;
+  timer: TimerHandle | undefined;
+  /** When the timer fires (monotonic), and what it will start. */
+  planned: { readonly atMs: number; readonly trigger: SessionTrigger } | undefined;
+  notifications: SessionTrigger[];
+  seen: Remembered[];
+  lastEnd: SessionEnd | undefined;
+  lastEndAtMs: number | undefined;
+}
+
+/**
+ * Decides when a session is opened: at start, at an interval, for a notification, for alerts that wait, and again after
+ * a failure, with backoff. One session at a time per server; of several reasons the earliest wins and serves them all.
+ */
+export class Scheduler {
+  readonly #slots = new Map<string, Slot>();
+  readonly #stopping = new AbortController();
+
+  constructor(private readonly options: SchedulerOptions) {}
+
+  /** Plans the first session with each server. */
+  start(serverIds: readonly string[]): void {
+    for (const serverId of serverIds) {
+      const slot: Slot = {
+        serverId,
+        backoff: new Backoff(this.options.retry, this.options.random),
+        running: undefined,
+        timer: undefined,
+        planned: undefined,
+        notifications: [],
+        seen: [],
+        lastEnd: undefined,
+        lastEndAtMs: undefined,
+      };
+      this.#slots.set(serverId, slot);
+      this.#plan(slot, { kind: 'start' }, this.options.startDelayMs + this.#jitter());
+    }
+  }
+
+  /**
+   * A verified Package#0. The same SessionID starts one session only, however often it comes (facts 10.5).
+   * @returns false when it was dropped as a repetition, or because too many wait
+   */
+  notified(serverId: string, sessionId: string, defaultNonce: boolean): boolean {
+    const slot = this.#slots.get(serverId);
+    if (!slot) return false;
+    const now = this.options.clock.monotonicMs();
+    slot.seen = slot.seen.filter(({ atMs }) => now - atMs < REMEMBER_NOTIFICATION_MS).slice(-REMEMBERED_NOTIFICATIONS);
+    if (slot.seen.some((one) => one.sessionId === sessionId)) return false;
+    const trigger: SessionTrigger = { kind: 'notification', sessionId, defaultNonce };
+    const imminent = slot.planned?.trigger.kind === 'notification' && slot.planned.atMs <= now;
+    if (slot.running || imminent) {
+      if (slot.notifications.length >= MAX_QUEUED_NOTIFICATIONS) return false;
+      slot.notifications.push(trigger);
+    } else {
+      this.#plan(slot, trigger, 0);
+    }
+    slot.seen.push({ sessionId, atMs: now });
+    return true;
+  }
+
+  /** An alert was put into the outbox. While a server fails, its backoff is not cut short. */
+  alertWaits(serverId: string): void {
+    const slot = this.#slots.get(serverId);
+    if (!slot || slot.running || slot.backoff.tries > 0) return;
+    this.#plan(slot, { kind: 'alert' }, jitterMs(this.options.alertDelayMs, this.options.random));
+  }
+
+  /** A person asks for a session now. */
+  sessionNow(serverId: string): boolean {
+    const slot = this.#slots.get(serverId);
+    if (!slot) return false;
+    if (!slot.running) this.#plan(slot, { kind: 'manual' }, 0);
+    return true;
+  }
+
+  report(): AccountSchedule[] {
+    const now = this.options.clock.monotonicMs();
+    return [...this.#slots.values()].map((slot) => ({
+      serverId: slot.serverId,
+      running: slot.running !== undefined,
+      nextInMs: slot.planned && Math.max(0, slot.planned.atMs - now),
+      failuresInARow: slot.backoff.tries,
+      lastEnd: slot.lastEnd,
+      lastEndAtMs: slot.lastEndAtMs,
+    }));
+  }
+
+  /** Aborts running sessions and waits for them. Idempotent. */
+  async stop(): Promise<void> {
+    this.#stopping.abort();
+    for (const slot of this.#slots.values()) slot.timer?.cancel();
+    await Promise.all([...this.#slots.values()].flatMap((slot) => slot.running ?? []));
+  }
+
+  /** Keeps whichever comes first: the session that is planned, or this one. A notification is never displaced. */
+  #plan(slot: Slot, trigger: SessionTrigger, delayMs: number): void {
+    if (this.#stopping.signal.aborted || slot.running) return;
+    const atMs = this.options.clock.monotonicMs() + delayMs;
+    if (slot.planned) {
+      const displaces = trigger.kind === 'notification';
+      if (!displaces && (slot.planned.trigger.kind === 'notification' || slot.planned.atMs <= atMs)) return;
+    }
+    slot.timer?.cancel();
+    slot.planned = { atMs, trigger };
+    slot.timer = this.options.clock.after(delayMs, () => {
+      slot.planned = undefined;
+      slot.timer = undefined;
+      slot.running = this.#hold(slot, trigger);
+    });
+  }
+
+  async #hold(slot: Slot, trigger: SessionTrigger): Promise<void> {
+    const { options } = this;
+    options.log.info('session starts', { server_id: slot.serverId, trigger: trigger.kind });
+    const result = await options.run(slot.serverId, trigger, this.#stopping.signal);
+    slot.running = undefined;
+    slot.lastEnd = result.end;
+    slot.lastEndAtMs = options.clock.wallMs();
+    if (result.end === 'completed') slot.backoff.reset();
+    this.#planNext(slot, trigger, result);
+  }
+
+  #planNext(slot: Slot, trigger: SessionTrigger, result: SessionResult): void {
+    const { options } = this;
+    const waiting = slot.notifications.shift();
+    if (waiting) return this.#plan(slot, waiting, 0);
+    if (result.end === 'failed') {
+      const waitMs = slot.backoff.nextMs();
+      options.log.warn('session failed, it will be tried again', { server_id: slot.serverId, wait_ms: waitMs });
+      // The server waits for the SessionID that it named; a few times it is worth keeping.
+      const again = trigger.kind === 'notification' && slot.backoff.tries <= NOTIFIED_TRIES;
+      return this.#plan(slot, again ? trigger : { kind: 'retry' }, waitMs);
+    }
+    if (result.alertsUnsent) {
+      this.#plan(slot, { kind: 'alert' }, jitterMs(options.alertDelayMs, options.random));
+    } else if (options.intervalMs > 0) {
+      this.#plan(slot, { kind: 'interval' }, options.intervalMs + this.#jitter());
+    }
+  }
+
+  #jitter(): number {
+    return jitterMs(this.options.jitterMs, this.options.random);
+  }
+}

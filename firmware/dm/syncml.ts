@@ -1,0 +1,403 @@
+import { child, childrenNamed, element, textOf, writeXml, writeXmlFragment, type Element } from '../codec/index.js';
+import { failure, success, type CodedError, type Outcome } from '../outcome/index.js';
+import type {
+  BodyCommand,
+  Cred,
+  Header,
+  Item,
+  ItemData,
+  Location,
+  Message,
+  Meta,
+  ServerCommand,
+  StatusCommand,
+  UnusableCommand,
+} from './message.js';
+
+export type MessageRefusal =
+  | 'not-syncml' // the root is not SyncML, or it has no SyncHdr
+  | 'bad-header' // SyncHdr without SessionID, MsgID, Target or Source: nobody can be answered
+  | 'no-body'; // no SyncBody
+
+/**
+ * Reads a message from its elements, in whatever order they stand. Unknown elements are ignored, except where a command
+ * should stand: those become `UnusableCommand` and get their Status like any other. Text of control elements is trimmed,
+ * Data of Items never. Wrong versions are the caller's to judge (VerDTD, VerProto, empty where absent).
+ */
+export function decodeMessage(root: Element): Outcome<Message, CodedError<MessageRefusal>> {
+  const syncHdr = root.name === 'SyncML' ? child(root, 'SyncHdr') : undefined;
+  if (!syncHdr) return failure('not-syncml', 'the document is not a SyncML message');
+  const header = decodeHeader(syncHdr);
+  if (!header) return failure('bad-header', 'SyncHdr lacks SessionID, MsgID, Target or Source');
+  const syncBody = child(root, 'SyncBody');
+  if (!syncBody) return failure('no-body', 'the message has no SyncBody');
+  const commands = syncBody.children.filter(({ name }) => name !== 'Final');
+  return success({ header, body: commands.map(decodeBodyCommand), final: has(syncBody, 'Final') });
+}
+
+/** Item level overrides command level, field by field (2.3). */
+export function effectiveMeta(command: { readonly meta?: Meta }, item: Item): Meta {
+  if (!command.meta) return item.meta ?? {};
+  return item.meta ? { ...command.meta, ...item.meta } : command.meta;
+}
+
+function decodeHeader(syncHdr: Element): Header | undefined {
+  const sessionId = controlText(syncHdr, 'SessionID');
+  const msgId = controlText(syncHdr, 'MsgID');
+  const target = decodeLocation(syncHdr, 'Target');
+  const source = decodeLocation(syncHdr, 'Source');
+  if (!sessionId || !msgId || !target?.uri || !source?.uri) return undefined;
+  const cred = decodeCred(syncHdr);
+  return {
+    verDtd: controlText(syncHdr, 'VerDTD') ?? '',
+    verProto: controlText(syncHdr, 'VerProto') ?? '',
+    sessionId,
+    msgId,
+    target,
+    source,
+    ...optional('respUri', controlText(syncHdr, 'RespURI') || undefined),
+    ...flag('noResp', has(syncHdr, 'NoResp')),
+    ...optional('cred', cred),
+    ...optional('meta', decodeMeta(syncHdr)),
+  };
+}
+
+function decodeBodyCommand(command: Element): BodyCommand {
+  if (command.name === 'Status') return decodeStatus(command) ?? unusable(command, 'malformed');
+  if (command.name === 'Results') return decodeResults(command) ?? unusable(command, 'malformed');
+  return decodeServerCommand(command);
+}
+
+/** SyncML commands that DM does not use (4.3: 501). */
+const UNUSED = new Set(['Map', 'Move', 'Put', 'Search', 'Sync']);
+
+function decodeServerCommand(command: Element): ServerCommand {
+  const cmdId = usableCmdId(command);
+  switch (command.name) {
+    case 'Add':
+    case 'Replace':
+    case 'Copy':
+    case 'Delete':
+    case 'Get':
+      if (cmdId === undefined) break;
+      return { kind: command.name, ...commandParts(command, cmdId), items: decodeItems(command) };
+    case 'Exec': {
+      if (cmdId === undefined) break;
+      const correlator = optional('correlator', rawText(command, 'Correlator'));
+      return { kind: 'Exec', ...commandParts(command, cmdId), ...correlator, items: decodeItems(command) };
+    }
+    case 'Alert':
+      if (cmdId === undefined) break;
+      return {
+        kind: 'Alert',
+        ...commandParts(command, cmdId),
+        ...optional('data', controlText(command, 'Data')),
+        ...optional('correlator', rawText(command, 'Correlator')),
+        items: decodeItems(command),
+      };
+    case 'Atomic':
+    case 'Sequence': {
+      if (cmdId === undefined) break;
+      const inner = command.children.filter(({ name }) => !CONTAINER_PARTS.has(name)).map(decodeServerCommand);
+      return { kind: command.name, ...commandParts(command, cmdId), commands: inner };
+    }
+    case 'Status':
+    case 'Results':
+      break;
+    default:
+      return unusable(command, UNUSED.has(command.name) ? 'unused' : 'unknown');
+  }
+  return unusable(command, 'malformed');
+}
+
+/** What stands in Atomic and Sequence beside commands. */
+const CONTAINER_PARTS = new Set(['CmdID', 'NoResp', 'Meta', 'Cred']);
+
+/** 0 means the SyncHdr in a CmdRef, so no command may have it (2.4). */
+function usableCmdId(command: Element): string | undefined {
+  const cmdId = controlText(command, 'CmdID');
+  return cmdId === '' || cmdId === '0' ? undefined : cmdId;
+}
+
+function unusable(command: Element, reason: UnusableCommand['reason']): UnusableCommand {
+  const cmdId = controlText(command, 'CmdID') ?? '';
+  return { kind: 'Unusable', cmdId, ...flag('noResp', has(command, 'NoResp')), name: command.name, reason };
+}
+
+function commandParts(command: Element, cmdId: string): { cmdId: string; noResp?: boolean; meta?: Meta } {
+  return { cmdId, ...flag('noResp', has(command, 'NoResp')), ...optional('meta', decodeMeta(command)) };
+}
+
+/** Nobody answers a Status, so one without CmdID serves as well. */
+function decodeStatus(command: Element): BodyCommand | undefined {
+  const msgRef = controlText(command, 'MsgRef');
+  const cmdRef = controlText(command, 'CmdRef');
+  const cmd = controlText(command, 'Cmd');
+  const data = controlText(command, 'Data');
+  if (msgRef === undefined || cmdRef === undefined || cmd === undefined || data === undefined) return undefined;
+  const chal = child(command, 'Chal');
+  return {
+    kind: 'Status',
+    cmdId: controlText(command, 'CmdID') ?? '',
+    msgRef,
+    cmdRef,
+    cmd,
+    targetRefs: childrenNamed(command, 'TargetRef').map(trimmedText),
+    sourceRefs: childrenNamed(command, 'SourceRef').map(trimmedText),
+    ...optional('cred', decodeCred(command)),
+    ...optional('chal', chal && decodeMeta(chal)),
+    data,
+    items: decodeItems(command),
+  };
+}
+
+function decodeResults(command: Element): BodyCommand | undefined {
+  const cmdId = usableCmdId(command);
+  const cmdRef = controlText(command, 'CmdRef');
+  if (cmdId === undefined || cmdRef === undefined) return undefined;
+  return {
+    kind: 'Results',
+    cmdId,
+    ...optional('msgRef', controlText(command, 'MsgRef')),
+    cmdRef,
+    ...optional('meta', decodeMeta(command)),
+    ...optional('targetRef', controlText(command, 'TargetRef')),
+    ...optional('sourceRef', controlText(command, 'SourceRef')),
+    items: decodeItems(command),
+  };
+}
+
+function decodeItems(command: Element): readonly Item[] {
+  return childrenNamed(command, 'Item').map((item) => ({
+    ...optional('target', decodeLocation(item, 'Target')),
+    ...optional('source', decodeLocation(item, 'Source')),
+    ...optional('meta', decodeMeta(item)),
+    ...optional('data', decodeData(child(item, 'Data'))),
+    ...flag('moreData', has(item, 'MoreData')),
+  }));
+}
+
+/** TNDS may stand in Data as elements (2.3): they become the text that a sender would have escaped. It has no attributes. */
+function decodeData(data: Element | undefined): ItemData | undefined {
+  if (!data || data.children.length === 0) return data?.text;
+  return data.children.map((inner) => writeXmlFragment(withoutOctets(inner))).join('');
+}
+
+function withoutOctets(inner: Element): Element {
+  return { ...inner, text: textOf(inner), children: inner.children.map(withoutOctets) };
+}
+
+function decodeCred(parent: Element): Cred | undefined {
+  const cred = child(parent, 'Cred');
+  return cred && { meta: decodeMeta(cred) ?? {}, data: controlText(cred, 'Data') ?? '' };
+}
+
+function decodeLocation(parent: Element, name: 'Target' | 'Source'): Location | undefined {
+  const location = child(parent, name);
+  if (!location) return undefined;
+  const uri = controlText(location, 'LocURI');
+  return uri === undefined ? undefined : { uri, ...optional('name', controlText(location, 'LocName')) };
+}
+
+/** Elements of Meta count whatever their namespace, and also inside one `MetInf` (2.3). */
+function decodeMeta(parent: Element): Meta | undefined {
+  const meta = child(parent, 'Meta');
+  if (!meta) return undefined;
+  const parts = child(meta, 'MetInf') ?? meta;
+  return {
+    ...optional('format', controlText(parts, 'Format')),
+    ...optional('type', controlText(parts, 'Type')),
+    ...optional('mark', controlText(parts, 'Mark')),
+    ...optional('size', decimal(controlText(parts, 'Size'))),
+    ...optional('nextNonce', controlText(parts, 'NextNonce')),
+    ...optional('maxMsgSize', decimal(controlText(parts, 'MaxMsgSize'))),
+    ...optional('maxObjSize', decimal(controlText(parts, 'MaxObjSize'))),
+  };
+}
+
+/** Octet counts; whatever is not one counts as absent. 15 digits are exact. */
+function decimal(text: string | undefined): number | undefined {
+  return text !== undefined && /^[0-9]{1,15}$/.test(text) ? Number(text) : undefined;
+}
+
+function has(parent: Element, name: string): boolean {
+  return child(parent, name) !== undefined;
+}
+
+function controlText(parent: Element, name: string): string | undefined {
+  const found = child(parent, name);
+  return found && trimmedText(found);
+}
+
+function trimmedText(found: Element): string {
+  return textOf(found).trim();
+}
+
+function rawText(parent: Element, name: string): string | undefined {
+  const found = child(parent, name);
+  return found && textOf(found);
+}
+
+/** A field that is there, or no field: `{...optional('name', value)}`. */
+function optional<K extends string, V>(key: K, value: V | undefined): { readonly [P in K]?: V } {
+  return value === undefined ? {} : ({ [key]: value } as { readonly [P in K]: V });
+}
+
+function flag<K extends string>(key: K, set: boolean): { readonly [P in K]?: true } {
+  return set ? ({ [key]: true } as { readonly [P in K]: true }) : {};
+}
+
+/** Writes a message as elements, in the order of the standard (2.1). Octets in Data stay octets. */
+export function encodeMessage({ header, body, final }: Message): Element {
+  const commands = body.map(encodeCommand);
+  if (final) commands.push(mark('Final'));
+  return syncml('SyncML', [encodeHeader(header), syncml('SyncBody', commands)]);
+}
+
+/**
+ * The octets of a message in XML.
+ * @throws TypeError for octets in Data: the caller encodes them as base64 and says so in Meta
+ */
+export function encodeXml(message: Message): Uint8Array {
+  return writeXml(encodeMessage(message));
+}
+
+/**
+ * Octets that a command adds to a message in XML, so that a message can be filled up to the receiver's MaxMsgSize:
+ * a message has exactly `envelopeSize(header)` plus the `encodedSize` of each of its commands.
+ * @throws TypeError as `encodeXml`
+ */
+export function encodedSize(command: BodyCommand): number {
+  return Buffer.byteLength(writeXmlFragment(encodeCommand(command), 'syncml'), 'utf8');
+}
+
+/** Octets in XML of a message with this header, `Final`, and no command yet. */
+export function envelopeSize(header: Header): number {
+  return encodeXml({ header, body: [], final: true }).byteLength;
+}
+
+function encodeHeader(header: Header): Element {
+  return syncml('SyncHdr', [
+    syncml('VerDTD', header.verDtd),
+    syncml('VerProto', header.verProto),
+    syncml('SessionID', header.sessionId),
+    syncml('MsgID', header.msgId),
+    encodeLocation('Target', header.target),
+    encodeLocation('Source', header.source),
+    ...textPart('RespURI', header.respUri),
+    ...(header.noResp ? [mark('NoResp')] : []),
+    ...credPart(header.cred),
+    ...metaPart(header.meta),
+  ]);
+}
+
+function encodeCommand(command: BodyCommand): Element {
+  switch (command.kind) {
+    case 'Status':
+      return encodeStatus(command);
+    case 'Results':
+      return syncml('Results', [
+        syncml('CmdID', command.cmdId),
+        ...textPart('MsgRef', command.msgRef),
+        syncml('CmdRef', command.cmdRef),
+        ...metaPart(command.meta),
+        ...textPart('TargetRef', command.targetRef),
+        ...textPart('SourceRef', command.sourceRef),
+        ...command.items.map(encodeItem),
+      ]);
+    case 'Alert': {
+      const code = textPart('Data', command.data);
+      const correlator = textPart('Correlator', command.correlator);
+      return syncml('Alert', [...leadingParts(command), ...code, ...correlator, ...command.items.map(encodeItem)]);
+    }
+    case 'Exec': {
+      const correlator = textPart('Correlator', command.correlator);
+      return syncml('Exec', [...leadingParts(command), ...correlator, ...command.items.map(encodeItem)]);
+    }
+    case 'Atomic':
+    case 'Sequence':
+      return syncml(command.kind, [...leadingParts(command), ...command.commands.map(encodeCommand)]);
+    case 'Unusable':
+      return syncml(command.name, leadingParts(command));
+    case 'Add':
+    case 'Replace':
+    case 'Copy':
+    case 'Delete':
+    case 'Get':
+      return syncml(command.kind, [...leadingParts(command), ...command.items.map(encodeItem)]);
+  }
+}
+
+function encodeStatus(status: StatusCommand): Element {
+  return syncml('Status', [
+    syncml('CmdID', status.cmdId),
+    syncml('MsgRef', status.msgRef),
+    syncml('CmdRef', status.cmdRef),
+    syncml('Cmd', status.cmd),
+    ...status.targetRefs.map((uri) => syncml('TargetRef', uri)),
+    ...status.sourceRefs.map((uri) => syncml('SourceRef', uri)),
+    ...credPart(status.cred),
+    ...(status.chal ? [syncml('Chal', metaPart(status.chal))] : []),
+    syncml('Data', status.data),
+    ...status.items.map(encodeItem),
+  ]);
+}
+
+function leadingParts(command: ServerCommand): readonly Element[] {
+  return [
+    ...textPart('CmdID', command.cmdId || undefined),
+    ...(command.noResp ? [mark('NoResp')] : []),
+    ...metaPart(command.meta),
+  ];
+}
+
+function encodeItem({ target, source, meta, data, moreData }: Item): Element {
+  const parts: Element[] = [];
+  if (target) parts.push(encodeLocation('Target', target));
+  if (source) parts.push(encodeLocation('Source', source));
+  parts.push(...metaPart(meta));
+  if (data !== undefined) parts.push(syncml('Data', data));
+  if (moreData) parts.push(mark('MoreData'));
+  return syncml('Item', parts);
+}
+
+function encodeLocation(name: 'Target' | 'Source', location: Location): Element {
+  return syncml(name, [syncml('LocURI', location.uri), ...textPart('LocName', location.name)]);
+}
+
+function credPart(cred: Cred | undefined): readonly Element[] {
+  return cred ? [syncml('Cred', [...metaPart(cred.meta), syncml('Data', cred.data)])] : [];
+}
+
+/** Element names of Meta in the order of the standard (2.3). */
+const META_PARTS = [
+  ['format', 'Format'],
+  ['type', 'Type'],
+  ['mark', 'Mark'],
+  ['size', 'Size'],
+  ['nextNonce', 'NextNonce'],
+  ['maxMsgSize', 'MaxMsgSize'],
+  ['maxObjSize', 'MaxObjSize'],
+] as const satisfies readonly (readonly [keyof Meta, string])[];
+
+function metaPart(meta: Meta | undefined): readonly Element[] {
+  if (!meta) return [];
+  const parts: Element[] = [];
+  for (const [key, name] of META_PARTS) {
+    const value = meta[key];
+    if (value !== undefined) parts.push(element('metinf', name, String(value)));
+  }
+  return [syncml('Meta', parts)];
+}
+
+function textPart(name: string, text: string | undefined): readonly Element[] {
+  return text === undefined ? [] : [syncml(name, text)];
+}
+
+function mark(name: 'Final' | 'MoreData' | 'NoResp'): Element {
+  return syncml(name, '');
+}
+
+function syncml(name: string, content: string | Uint8Array | readonly Element[]): Element {
+  return element('syncml', name, content);
+}

@@ -1,0 +1,29 @@
+import { failure, success, type CodedError, type Outcome } from '../outcome/index.js';
+import type { Accounts } from './accounts.js';
+import { parseNotification, sessionIdText, verifyNotification, type NotificationRefusal } from './notification.js';
+
+/** A notification that a DM Server of ours has really sent. */
+export interface VerifiedTrigger {
+  readonly serverId: string;
+  readonly sessionId: string;
+  /** The digest was made with the default nonce: the session resynchronises the nonces (facts 5.8). */
+  readonly defaultNonce: boolean;
+}
+
+/**
+ * Checks a Package#0 against the accounts (facts 10.2): known server, digest with the stored nonce, else with the
+ * default one. Whoever asks drops a refused one silently: no answer is ever sent.
+ */
+export function verifyTrigger(
+  bytes: Uint8Array,
+  accounts: Accounts,
+): Outcome<VerifiedTrigger, CodedError<NotificationRefusal | 'unknown-server' | 'wrong-digest'>> {
+  const notification = parseNotification(bytes);
+  if (!notification.ok) return notification;
+  const { serverId, sessionId } = notification.value;
+  const account = accounts.byServerId(serverId);
+  if (!account) return failure('unknown-server', 'no account has this server identifier');
+  const proof = verifyNotification(notification.value, account.server.secret, account.server.nonce);
+  if (proof === 'none') return failure('wrong-digest', 'the digest does not verify');
+  return success({ serverId, sessionId: sessionIdText(sessionId), defaultNonce: proof === 'default-nonce' });
+}

@@ -1,0 +1,417 @@
+import { randomBytes } from 'node:crypto';
+import { join } from 'node:path';
+import { systemClock, type BackoffPolicy, type Clock } from './clock/index.js';
+import {
+  accountSettings,
+  prefixesOf,
+  preparePlaces,
+  readAuthorities,
+  resolveDevId,
+  type Configuration,
+} from './config/index.js';
+import { AddressBook, DeviceInventory, type ConfiguredDevice } from './device/index.js';
+import {
+  Accounts,
+  createSessionRunner,
+  DmTransport,
+  openListener,
+  Outbox,
+  Scheduler,
+  verifyTrigger,
+  wrapWsp,
+  type Account,
+  type NotificationListener,
+} from './dm/index.js';
+import { BlobStore, Catalog, Deliveries, Downloader, ImageServer, systemDisk, type Usage } from './image/index.js';
+import type { Logger } from './log/index.js';
+import {
+  deviceInventory,
+  devDetail,
+  devInfo,
+  dmAccounts,
+  fanout,
+  imageInventory,
+  Names,
+  storage,
+  type StorageFigures,
+} from './mo/index.js';
+import { NOT_GLOBAL_PREFIXES, Prefixes, type AddressFilter } from './net/index.js';
+import { Fanouts, Forwarder, type Fetch } from './notify/index.js';
+import { openControl } from './ops/index.js';
+import { describeThrown, failure, success, type CodedError, type Outcome } from './outcome/index.js';
+import { gatherHealth, gatherStatus, type Parts } from './report.js';
+import { databaseSchema } from './schema.js';
+import { openStore, StoreError } from './store/index.js';
+import { Tree, type Mount } from './tree/index.js';
+
+export interface GatewayOptions {
+  /** Makes the logger of a component. */
+  readonly log: (component: string) => Logger;
+  readonly version: string;
+  /** Wall time of the build, in ms: an earlier clock is not plausible. */
+  readonly buildTimeMs: number;
+  /** The disk has failed, or a defect of ours has shown: the process should end, and be started anew. */
+  readonly onFatal: (thrown: unknown) => void;
+}
+
+export interface Gateway {
+  /** Addresses with ports on which images are served and notifications are taken. */
+  readonly listening: { readonly serve: readonly string[]; readonly notification: readonly string[] };
+  /** Ends sessions and retrievals with everything durable, then closes. Idempotent. */
+  close(): Promise<void>;
+}
+
+/** What ends with the gateway, closed in the reverse order of its start. */
+type Closing = () => Promise<void> | void;
+
+/**
+ * Builds every part of the gateway and starts it. What a restart finds half-done goes on.
+ * @returns the running gateway, or why it cannot start (nothing is left open then)
+ */
+export async function startGateway(
+  configuration: Configuration,
+  options: GatewayOptions,
+): Promise<Outcome<Gateway, CodedError>> {
+  const closings: Closing[] = [];
+  const closeAll = async (): Promise<void> => {
+    for (let closing = closings.pop(); closing; closing = closings.pop()) await closing();
+  };
+  try {
+    const started = await start(configuration, options, closings);
+    if (!started.ok) await closeAll();
+    return started.ok ? success({ ...started.value, close: closeAll }) : started;
+  } catch (thrown) {
+    await closeAll();
+    if (thrown instanceof StoreError) return failure(thrown.code, thrown.message, thrown);
+    throw thrown;
+  }
+}
+
+async function start(
+  configuration: Configuration,
+  options: GatewayOptions,
+  closings: Closing[],
+): Promise<Outcome<Pick<Gateway, 'listening'>, CodedError>> {
+  const { log } = options;
+  const clock = systemClock(options.buildTimeMs);
+  const names = Names.parse(configuration.names);
+  if (!names.ok) return names;
+  const authorities = readAuthorities(configuration);
+  if (!authorities.ok) return authorities;
+  const places = preparePlaces(configuration);
+  if (!places.ok) return places;
+  const deviceId = resolveDevId(configuration.device);
+  if (!deviceId.ok) return deviceId;
+  const lan = prefixesOf(configuration.lan.prefixes);
+
+  const store = openStore({
+    file: join(configuration.stateDir, 'dmgw.db'),
+    schema: databaseSchema,
+    log: log('store'),
+  });
+  closings.push(() => store.close());
+
+  // The way of an image.
+  const catalog = new Catalog({ store, log: log('image') });
+  const blobs = new BlobStore({
+    folder: configuration.storeDir,
+    disk: systemDisk,
+    log: log('image'),
+    ...(configuration.store.quotaMiB > 0 && { quotaBytes: configuration.store.quotaMiB * MIB }),
+    freeFloorBytes: configuration.store.freeFloorMiB * MIB,
+  });
+  const deliveries = new Deliveries({ store, catalog, clock, log: log('image') });
+  const book = new AddressBook(store);
+  const fetches = new Listeners<Fetch>();
+  const imageServer = new ImageServer({
+    catalog,
+    blobs,
+    deliveries,
+    clock,
+    log: log('serve'),
+    addresses: configuration.serve.listen,
+    port: configuration.serve.port,
+    publicHost: configuration.serve.publicHost,
+    reactions: {
+      deviceAt: (address) => book.deviceAt(address),
+      fetched: (imageId, address) => fetches.tell({ imageId, address }),
+    },
+    limits: {
+      connections: configuration.serve.maxConnections,
+      connectionsPerAddress: configuration.serve.maxConnectionsPerAddress,
+      idleMs: configuration.serve.idleTimeoutSeconds * 1000,
+    },
+  });
+
+  // The End Devices and their notifications.
+  const inventory = new DeviceInventory({ store, clock, log: log('device'), lan });
+  closings.push(() => inventory.flush());
+  const configured = inventory.syncConfigured(configuration.devices.map(configuredDevice));
+  if (!configured.ok) return configured;
+  const forwarder = new Forwarder({
+    clock,
+    log: log('notify'),
+    lan,
+    wrap: (notification, encapsulation) =>
+      encapsulation === 'raw' ? notification : wrapWsp(notification, randomBytes(1)[0] ?? 0),
+  });
+  closings.push(() => forwarder.close());
+  const fanouts = new Fanouts({
+    store,
+    clock,
+    log: log('notify'),
+    book,
+    capacity: { free: () => imageServer.load.free },
+    reactions: { onFetched: (listener) => fetches.add(listener) },
+    send: forwarder.send,
+    onFault: (thrown) => reportFault(thrown, options),
+  });
+  closings.push(() => fanouts.close());
+  const downloader = new Downloader({
+    store,
+    catalog,
+    blobs,
+    clock,
+    random: Math.random,
+    log: log('image'),
+    allowAddress: wanFilter(lan, prefixesOf(configuration.retrieve.allowPrefixes)),
+    pins: { needs: (imageId) => fanouts.activeImageRefs().includes(imageId) },
+    userAgent: `dmgw/${options.version}`,
+    allowDowngrade: configuration.retrieve.allowHttpsToHttp,
+    concurrency: configuration.retrieve.concurrent,
+    fsyncVolumeBytes: configuration.retrieve.fsyncVolumeMiB * MIB,
+    idleTimeoutMs: configuration.retrieve.idleTimeoutSeconds * 1000,
+    backoff: backoff(configuration.retrieve),
+    maxAttempts: configuration.retrieve.maxTriesWithoutProgress,
+    ...caOf(configuration.retrieve.caFile, authorities.value),
+    onDefect: (thrown) => reportFault(thrown, options),
+  });
+  closings.push(() => downloader.close());
+  closings.push(() => imageServer.close());
+
+  // The management tree and the DM client.
+  const accounts = new Accounts(store);
+  accounts.configure(accountSettings(configuration, deviceId.value));
+  const outbox = new Outbox(store);
+  let usage: Usage = await blobs.usage();
+  const tree = new Tree(store, [
+    ...deviceMounts(configuration, options, names.value, deviceId.value),
+    dmAccounts(names.value, accounts, (serverId, url) => acceptsUrl(configuration, serverId, url)),
+    imageInventory(names.value, {
+      catalog,
+      deliveries,
+      outbox,
+      localUri: (image) => imageServer.localUri(image),
+    }),
+    deviceInventory(names.value, inventory),
+    fanout(names.value, fanouts, outbox),
+    storage(names.value, () => storageFigures(usage)),
+  ]);
+  const holdSession = createSessionRunner({
+    accounts,
+    tree,
+    store,
+    outbox,
+    clock,
+    log: log('dm'),
+    deviceId: deviceId.value,
+    maxMsgSize: configuration.session.maxMessageBytes,
+    randomBytes,
+    connect: (account) => connect(account, configuration, options, authorities.value, clock),
+  });
+  const scheduler = new Scheduler({
+    clock,
+    random: Math.random,
+    log: log('dm'),
+    run: async (serverId, trigger, signal) => {
+      try {
+        usage = await blobs.usage();
+        return await holdSession(serverId, trigger, signal);
+      } catch (thrown) {
+        reportFault(thrown, options);
+        return { end: 'failed', alertsUnsent: false };
+      }
+    },
+    startDelayMs: configuration.session.startDelaySeconds * 1000,
+    intervalMs: configuration.session.intervalSeconds * 1000,
+    jitterMs: configuration.session.jitterSeconds * 1000,
+    alertDelayMs: configuration.session.alertDelaySeconds * 1000,
+    retry: backoff(configuration.session),
+  });
+  closings.push(() => scheduler.stop());
+  outbox.onWaiting((serverId) => scheduler.alertWaits(serverId));
+
+  // From here on things happen.
+  await downloader.start();
+  const serving = await imageServer.start();
+  if (!serving.ok) return serving;
+  fanouts.resume();
+  const listener = await listen(configuration, options, clock, accounts, scheduler);
+  if (!listener.ok) return listener;
+  closings.push(() => listener.value?.close());
+  scheduler.start(accounts.list().map((account) => account.serverId));
+
+  const parts: Parts = {
+    configuration,
+    version: options.version,
+    deviceId: deviceId.value,
+    clock,
+    startedMs: clock.wallMs(),
+    startedMonotonicMs: clock.monotonicMs(),
+    store,
+    catalog,
+    blobs,
+    deliveries,
+    downloader,
+    imageServer,
+    inventory,
+    fanouts,
+    accounts,
+    outbox,
+    scheduler,
+    serving: serving.value.map(({ address, port }) => formatEndpoint(address, port)),
+    notified: (listener.value?.bound ?? []).map(({ address, port }) => formatEndpoint(address, port)),
+  };
+  const control = await openControl(
+    configuration.controlSocket,
+    { status: () => gatherStatus(parts), health: () => gatherHealth(parts) },
+    log('ops'),
+  );
+  if (!control.ok) return control;
+  closings.push(() => control.value.close());
+  await store.durable();
+  return success({ listening: { serve: parts.serving, notification: parts.notified } });
+}
+
+const MIB = 1024 * 1024;
+
+/** The whole exchange of one DM message may take this many times the idle time-out. */
+const EXCHANGE_FACTOR = 10;
+
+function deviceMounts(configuration: Configuration, options: GatewayOptions, names: Names, deviceId: string): Mount[] {
+  const { device } = configuration;
+  const facts = {
+    deviceId,
+    manufacturer: device.manufacturer,
+    model: device.model,
+    dmVersion: options.version,
+    language: device.language,
+    deviceType: device.type,
+    oem: device.oem,
+    firmwareVersion: device.firmwareVersion,
+    softwareVersion: device.softwareVersion ?? options.version,
+    hardwareVersion: device.hardwareVersion,
+    largeObjects: false,
+  };
+  return [devInfo(names, facts), devDetail(names, facts)];
+}
+
+function connect(
+  account: Account,
+  configuration: Configuration,
+  options: GatewayOptions,
+  authorities: ReadonlyMap<string, string>,
+  clock: Clock,
+): DmTransport {
+  const idleTimeoutMs = configuration.session.idleTimeoutSeconds * 1000;
+  const settings = configuration.accounts.find(({ serverId }) => serverId === account.serverId);
+  return new DmTransport({
+    // A DM Server may stand in a private network: its address is the owner's choice, not a peer's.
+    allowAddress: () => true,
+    userAgent: `dmgw/${options.version}`,
+    idleTimeoutMs,
+    exchangeTimeoutMs: idleTimeoutMs * EXCHANGE_FACTOR,
+    clock,
+    ...caOf(settings?.caFile, authorities),
+  });
+}
+
+async function listen(
+  configuration: Configuration,
+  options: GatewayOptions,
+  clock: Clock,
+  accounts: Accounts,
+  scheduler: Scheduler,
+): Promise<Outcome<NotificationListener | undefined, CodedError>> {
+  const { enabled, listen: addresses, port } = configuration.notification;
+  if (!enabled) return success(undefined);
+  const log = options.log('dm');
+  return openListener({
+    addresses,
+    port,
+    clock,
+    log,
+    onNotification: (bytes, remote) => {
+      const trigger = verifyTrigger(bytes, accounts);
+      if (!trigger.ok) {
+        log.debug('notification dropped', { from: remote.address, code: trigger.error.code });
+        return;
+      }
+      const { serverId, sessionId, defaultNonce } = trigger.value;
+      if (scheduler.notified(serverId, sessionId, defaultNonce)) {
+        log.info('notification accepted', { server_id: serverId, session_id: sessionId });
+      }
+    },
+  });
+}
+
+/** Images come from the internet: no address of this host or of the LAN, unless the configuration allows it. */
+function wanFilter(lan: Prefixes, allowed: Prefixes): AddressFilter {
+  const notGlobal = prefixesOf(NOT_GLOBAL_PREFIXES);
+  return (address) => allowed.contains(address) || !(notGlobal.contains(address) || lan.contains(address));
+}
+
+/** What DMAcc may set as the address of a server: never less secure than the configuration allows. */
+function acceptsUrl(configuration: Configuration, serverId: string, url: string): boolean {
+  if (!URL.canParse(url)) return false;
+  const { protocol, username, password } = new URL(url);
+  if (username !== '' || password !== '') return false;
+  const insecure = configuration.accounts.some((account) => account.serverId === serverId && account.allowInsecure);
+  return protocol === 'https:' || (protocol === 'http:' && insecure);
+}
+
+/** A failed disk ends the process; anything else is a defect of ours that shall be seen, and ends it too. */
+function reportFault(thrown: unknown, options: GatewayOptions): void {
+  options.log('gateway').error('a part of the gateway failed', { reason: describeThrown(thrown) });
+  options.onFatal(thrown);
+}
+
+/** What images may still take is what both the quota and the disk, less its floor, allow. */
+function storageFigures({ stored, reserved, quota, free, freeFloor }: Usage): StorageFigures {
+  const byQuota = quota === undefined ? Infinity : quota - stored - reserved;
+  const room = Math.max(0, Math.min(byQuota, free - freeFloor));
+  return { total: stored + reserved + room, free: room, reserved, quota: quota ?? 0 };
+}
+
+function backoff(from: { readonly retryFirstSeconds: number; readonly retryMaxSeconds: number }): BackoffPolicy {
+  return { firstMs: from.retryFirstSeconds * 1000, maxMs: from.retryMaxSeconds * 1000 };
+}
+
+function caOf(file: string | undefined, authorities: ReadonlyMap<string, string>): { ca?: string } {
+  const ca = file === undefined ? undefined : authorities.get(file);
+  return ca === undefined ? {} : { ca };
+}
+
+function configuredDevice(device: Configuration['devices'][number]): ConfiguredDevice {
+  const { groups, name, ...leaves } = device;
+  return { ...leaves, ...(groups.length > 0 && { groups: groups.join('/') }), ...(name !== '' && { name }) };
+}
+
+function formatEndpoint(address: string, port: number): string {
+  return address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`;
+}
+
+/** Those who want to hear of something, in the order in which they came. */
+class Listeners<T> {
+  readonly #listeners = new Set<(event: T) => void>();
+
+  /** @returns ends the subscription */
+  add(listener: (event: T) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  tell(event: T): void {
+    for (const listener of this.#listeners) listener(event);
+  }
+}

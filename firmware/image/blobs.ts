@@ -1,0 +1,279 @@
+import { join } from 'node:path';
+import type { Logger } from '../log/index.js';
+import { describeThrown, success, systemErrorCode, type CodedError, type Outcome } from '../outcome/index.js';
+import type { Disk } from './disk.js';
+
+export interface BlobStoreOptions {
+  /** Folder of `blobs/` and `partial/`. */
+  readonly folder: string;
+  readonly disk: Disk;
+  readonly log: Logger;
+  /** Most bytes of images, complete and partial; undefined for no limit but the disk's. */
+  readonly quotaBytes?: number;
+  /** Bytes of the file system that are left to others. Default 16 MiB. */
+  readonly freeFloorBytes?: number;
+}
+
+export interface NoRoom extends CodedError<'no-room'> {
+  /** How much would have to be freed. */
+  readonly missingBytes: number;
+}
+
+/** What stands beside a blob, for people and for a recovery of the catalog. */
+export interface Sidecar {
+  readonly imageIds: readonly string[];
+  readonly contentType: string | null;
+  /** URL without its secrets. */
+  readonly source: string | null;
+  readonly size: number;
+}
+
+/** An open blob. Reading goes on after the blob has been removed; whoever opened it closes it. */
+export interface BlobReader {
+  readonly sha256: string;
+  readonly size: number;
+  read(buffer: Buffer, length: number, position: number): Promise<number>;
+  close(): Promise<void>;
+}
+
+export interface Usage {
+  /** Bytes of complete blobs. */
+  readonly stored: number;
+  /** Bytes promised to partial files, written or not. */
+  readonly reserved: number;
+  readonly quota: number | undefined;
+  /** Bytes that the file system still has, and those of them that are left to others. */
+  readonly free: number;
+  readonly freeFloor: number;
+}
+
+const SHA256_NAME = /^[0-9a-f]{64}$/;
+const SIDECAR_NAME = /^([0-9a-f]{64})\.json$/;
+
+/**
+ * The files: `blobs/<sha256>` with `<sha256>.json` beside it, `partial/<id>`. Leaves to the catalog which of them are
+ * wanted. A blob that has its name is complete, verified and durable.
+ */
+export class BlobStore {
+  readonly disk: Disk;
+  readonly #blobFolder: string;
+  readonly #partialFolder: string;
+  readonly #log: Logger;
+  readonly #quota: number | undefined;
+  readonly #freeFloor: number;
+  readonly #sizes = new Map<string, number>();
+  readonly #claims = new Map<number, number>();
+  /** Open readers are shared: many clients of one image cost one descriptor. */
+  readonly #open = new Map<string, { fd: Promise<number>; readers: number; size: number }>();
+  /** Adoption and removal happen one after the other, so that a name is never removed right after it was adopted. */
+  #names: Promise<unknown> = Promise.resolve();
+
+  constructor(options: BlobStoreOptions) {
+    this.disk = options.disk;
+    this.#blobFolder = join(options.folder, 'blobs');
+    this.#partialFolder = join(options.folder, 'partial');
+    this.#log = options.log;
+    this.#quota = options.quotaBytes;
+    this.#freeFloor = options.freeFloorBytes ?? 16 * 1024 * 1024;
+  }
+
+  /**
+   * Makes the folders, removes what no image wants, and learns what is there.
+   * @param wanted says for a blob of this size, or for a partial file, whether some image wants it
+   * @throws the system's error when the folder cannot be used
+   */
+  async start(wanted: { blob(sha256: string, size: number): boolean; partial(id: number): boolean }): Promise<void> {
+    await this.disk.makeFolder(this.#blobFolder);
+    await this.disk.makeFolder(this.#partialFolder);
+    for (const name of await this.disk.list(this.#blobFolder)) {
+      const path = join(this.#blobFolder, name);
+      const size = (await this.disk.size(path)) ?? 0;
+      if (SHA256_NAME.test(name) && wanted.blob(name, size)) this.#sizes.set(name, size);
+      else if (!SIDECAR_NAME.test(name)) await this.#discard(path);
+    }
+    for (const name of await this.disk.list(this.#blobFolder)) {
+      const owner = SIDECAR_NAME.exec(name)?.[1];
+      if (owner !== undefined && !this.#sizes.has(owner)) await this.#discard(join(this.#blobFolder, name));
+    }
+    for (const name of await this.disk.list(this.#partialFolder)) {
+      const path = join(this.#partialFolder, name);
+      const id = /^[1-9]\d{0,14}$/.test(name) ? Number(name) : undefined;
+      if (id !== undefined && wanted.partial(id)) this.#claims.set(id, (await this.disk.size(path)) ?? 0);
+      else await this.#discard(path);
+    }
+  }
+
+  has(sha256: string): boolean {
+    return this.#sizes.has(sha256);
+  }
+
+  async usage(): Promise<Usage> {
+    const free = await this.disk.freeBytes(this.#blobFolder);
+    const [stored, reserved] = [sum(this.#sizes.values()), sum(this.#claims.values())];
+    return { stored, reserved, quota: this.#quota, free, freeFloor: this.#freeFloor };
+  }
+
+  /**
+   * Promises room for a partial file that may grow to `bytes`. The promise lasts until `settle` or `dropPartial`.
+   * Checked against the quota, and against the disk less what other partial files may still write.
+   */
+  async reserve(id: number, bytes: number): Promise<Outcome<undefined, NoRoom>> {
+    const claimed = this.#claims.get(id) ?? 0;
+    if (bytes <= claimed) return success();
+    const { stored, reserved, quota, free, freeFloor } = await this.usage();
+    const overQuota = quota === undefined ? 0 : stored + reserved - claimed + bytes - quota;
+    const unwritten = await this.#unwritten(id);
+    const ownUnwritten = bytes - ((await this.disk.size(this.#partialPath(id))) ?? 0);
+    const overDisk = freeFloor + unwritten + ownUnwritten - free;
+    const missingBytes = Math.max(overQuota, overDisk);
+    if (missingBytes > 0) {
+      const limit = overQuota >= overDisk ? 'the quota' : 'the free space of the disk';
+      return {
+        ok: false,
+        error: { code: 'no-room', text: `${bytes} bytes exceed ${limit} by ${missingBytes}`, missingBytes },
+      };
+    }
+    this.#claims.set(id, Math.max(bytes, this.#claims.get(id) ?? 0));
+    return success();
+  }
+
+  /** The retrieval has ended or pauses for good: its partial file keeps what it has and no more. */
+  async settle(id: number): Promise<void> {
+    const size = await this.disk.size(this.#partialPath(id));
+    if (size === undefined) this.#claims.delete(id);
+    else this.#claims.set(id, size);
+  }
+
+  /** The partial file of an image, made when missing. Whoever opened it closes it. */
+  openPartial(id: number): Promise<number> {
+    return this.disk.open(this.#partialPath(id), 'update');
+  }
+
+  async dropPartial(id: number): Promise<void> {
+    await this.disk.remove(this.#partialPath(id));
+    this.#claims.delete(id);
+  }
+
+  /**
+   * Gives a partial file, complete, verified and flushed, its name among the blobs, durably; where that content is
+   * there already the partial file goes. Then `commit` runs, before any removal can come between.
+   */
+  adopt(id: number, sha256: string, sidecar: Sidecar, commit: () => void): Promise<void> {
+    return this.#inTurn(async () => {
+      const path = join(this.#blobFolder, sha256);
+      await this.#writeSidecar(sha256, sidecar);
+      if (this.#sizes.has(sha256)) await this.disk.remove(this.#partialPath(id));
+      else await this.disk.rename(this.#partialPath(id), path);
+      // Rename first, then the folder: a power cut leaves the partial file or the blob, never a name without content.
+      await this.disk.flushFolder(this.#blobFolder);
+      this.#sizes.set(sha256, sidecar.size);
+      this.#claims.delete(id);
+      commit();
+    });
+  }
+
+  /** Rewrites the sidecar after the images that use a blob have changed. */
+  describe(sha256: string, sidecar: Sidecar): Promise<void> {
+    return this.#inTurn(async () => {
+      if (this.#sizes.has(sha256)) await this.#writeSidecar(sha256, sidecar);
+    });
+  }
+
+  /**
+   * Removes a blob unless it is used when its turn comes. Readers that have it open finish.
+   * @param used asked right before the removal
+   */
+  forget(sha256: string, used: () => boolean): Promise<void> {
+    return this.#inTurn(async () => {
+      if (!this.#sizes.has(sha256) || used()) return;
+      this.#sizes.delete(sha256);
+      await this.disk.remove(join(this.#blobFolder, sha256));
+      await this.disk.remove(join(this.#blobFolder, `${sha256}.json`));
+    });
+  }
+
+  /** Opens a blob for reading; undefined when it is not there. Rejects when the disk fails. */
+  async openBlob(sha256: string): Promise<BlobReader | undefined> {
+    const size = this.#sizes.get(sha256);
+    if (size === undefined) return undefined;
+    let shared = this.#open.get(sha256);
+    if (!shared) {
+      shared = { fd: this.disk.open(join(this.#blobFolder, sha256), 'read'), readers: 0, size };
+      this.#open.set(sha256, shared);
+    }
+    const entry = shared;
+    entry.readers += 1;
+    let closed = false;
+    const close = async (): Promise<void> => {
+      if (closed) return;
+      closed = true;
+      entry.readers -= 1;
+      if (entry.readers > 0) return;
+      if (this.#open.get(sha256) === entry) this.#open.delete(sha256);
+      const fd = await entry.fd.catch(() => undefined);
+      if (fd !== undefined) await this.disk.close(fd);
+    };
+    try {
+      const fd = await entry.fd;
+      const read: BlobReader['read'] = (buffer, length, position) => this.disk.read(fd, buffer, length, position);
+      return { sha256, size: entry.size, read, close };
+    } catch (thrown) {
+      await close();
+      if (systemErrorCode(thrown) === 'ENOENT') return undefined;
+      throw thrown;
+    }
+  }
+
+  /** True while somebody reads this blob. */
+  isRead(sha256: string): boolean {
+    return this.#open.has(sha256);
+  }
+
+  /** Resolves when the adoptions and removals that were asked for have been done. */
+  async settled(): Promise<void> {
+    await this.#names;
+  }
+
+  #inTurn(work: () => Promise<void>): Promise<void> {
+    const turn = this.#names.then(work);
+    this.#names = turn.catch(() => undefined);
+    return turn;
+  }
+
+  async #unwritten(except: number): Promise<number> {
+    let bytes = 0;
+    for (const [id, claim] of [...this.#claims]) {
+      if (id !== except) bytes += claim - ((await this.disk.size(this.#partialPath(id))) ?? 0);
+    }
+    return bytes;
+  }
+
+  async #writeSidecar(sha256: string, sidecar: Sidecar): Promise<void> {
+    const path = join(this.#blobFolder, `${sha256}.json`);
+    const fd = await this.disk.open(`${path}.new`, 'replace');
+    try {
+      await this.disk.write(fd, Buffer.from(`${JSON.stringify(sidecar)}\n`), 0);
+      await this.disk.flush(fd);
+    } finally {
+      await this.disk.close(fd);
+    }
+    await this.disk.rename(`${path}.new`, path);
+  }
+
+  async #discard(path: string): Promise<void> {
+    this.#log.warn('removing a file that no image wants', { path });
+    await this.disk.remove(path).catch((thrown: unknown) => {
+      this.#log.error('cannot remove a file', { path, reason: describeThrown(thrown) });
+    });
+  }
+
+  #partialPath(id: number): string {
+    return join(this.#partialFolder, String(id));
+  }
+}
+
+function sum(numbers: Iterable<number>): number {
+  let total = 0;
+  for (const number of numbers) total += number;
+  return total;
+}

@@ -1,0 +1,198 @@
+import type { Clock, TimerHandle } from '../clock/index.js';
+import type { Logger } from '../log/index.js';
+import { describeThrown } from '../outcome/index.js';
+import type { Store } from '../store/index.js';
+import type { Catalog } from './catalog.js';
+
+/** What one address has been sent of an image's present content. */
+export interface Delivery {
+  /** Stable number of the row. */
+  readonly id: number;
+  readonly address: string;
+  /** The device that had the address at that time, as far as it was known; opaque here. */
+  readonly device: string | null;
+  /** Bytes sent, repeated ones counted again. */
+  readonly bytes: number;
+  /** Every byte was sent, and the connection was not broken after the last one. */
+  readonly complete: boolean;
+  /** Wall time of the last byte; null while the clock was not set. */
+  readonly timeMs: number | null;
+}
+
+/** A contiguous part of a blob that was sent to one address. */
+export interface SentSpan {
+  /** `id` of the image. */
+  readonly image: number;
+  readonly sha256: string;
+  readonly size: number;
+  readonly address: string;
+  readonly device: string | undefined;
+  readonly start: number;
+  readonly length: number;
+  /** The client has taken it: the connection was closed cleanly, or used again. */
+  readonly confirmed: boolean;
+}
+
+export interface DeliveriesOptions {
+  readonly store: Store;
+  readonly catalog: Catalog;
+  readonly clock: Clock;
+  readonly log: Logger;
+  /** Longest time, in ms, that a count waits before it is written. Default 10 s: flash wears. */
+  readonly flushMs?: number;
+}
+
+interface Account {
+  readonly image: number;
+  readonly sha256: string;
+  readonly address: string;
+  device: string | undefined;
+  bytes: number;
+  covered: number;
+  complete: boolean;
+  timeMs: number | null;
+}
+
+/** So many addresses are counted in memory before they are written. */
+const MAX_PENDING = 1024;
+/** Rows per image; the oldest goes first. A client may have many IPv6 addresses. */
+const MAX_ROWS_PER_IMAGE = 4096;
+
+interface Row {
+  readonly id: number;
+  readonly address: string;
+  readonly device: string | null;
+  readonly bytes: number;
+  readonly covered: number;
+  readonly complete: number;
+  readonly time_ms: number | null;
+}
+
+/** Who was sent what: counted in memory, written in batches; every reading writes first, so that it is true. */
+export class Deliveries {
+  readonly #store: Store;
+  readonly #catalog: Catalog;
+  readonly #clock: Clock;
+  readonly #log: Logger;
+  readonly #flushMs: number;
+  readonly #pending = new Map<string, Account>();
+  #timer: TimerHandle | undefined;
+
+  constructor(options: DeliveriesOptions) {
+    this.#store = options.store;
+    this.#catalog = options.catalog;
+    this.#clock = options.clock;
+    this.#log = options.log;
+    this.#flushMs = options.flushMs ?? 10_000;
+  }
+
+  /** Deliveries of an image by row number. @param after continue behind this number; 0 from the first */
+  list(image: number, after: number, limit: number): Delivery[] {
+    this.flush();
+    return this.#store
+      .sql<Row>('SELECT * FROM image_delivery WHERE image = ? AND id > ? ORDER BY id LIMIT ?')
+      .all(image, after, limit)
+      .map((row) => ({
+        id: row.id,
+        address: row.address,
+        device: row.device,
+        bytes: row.bytes,
+        complete: row.complete === 1,
+        timeMs: row.time_ms,
+      }));
+  }
+
+  /** How many were sent the whole image; a device that came under two addresses counts once. */
+  delivered(image: number): number {
+    this.flush();
+    const text = `SELECT count(DISTINCT coalesce(device, address)) AS n FROM image_delivery
+      WHERE image = ? AND complete = 1`;
+    return this.#store.sql<{ n: number }>(text).get(image)?.n ?? 0;
+  }
+
+  /** @returns true when the address has now, and not before, got every byte */
+  sent(span: SentSpan): boolean {
+    const key = `${span.image} ${span.sha256} ${span.address}`;
+    const account = this.#pending.get(key) ?? this.#account(span);
+    this.#pending.set(key, account);
+    const had = account.complete;
+    account.bytes += span.length;
+    account.device = span.device ?? account.device;
+    account.timeMs = this.#clock.plausible() ? Math.round(this.#clock.wallMs()) : null;
+    // Devices resume where they stopped: what is contiguous from 0 counts, in however many requests.
+    if (span.start <= account.covered) account.covered = Math.max(account.covered, span.start + span.length);
+    account.complete ||= span.confirmed && account.covered === span.size;
+    if (this.#pending.size >= MAX_PENDING) this.flush();
+    else this.#timer ??= this.#clock.after(this.#flushMs, () => this.#flushLater());
+    return account.complete && !had;
+  }
+
+  /** Writes what has been counted. */
+  flush(): void {
+    this.#timer?.cancel();
+    this.#timer = undefined;
+    if (this.#pending.size === 0) return;
+    const accounts = [...this.#pending.values()];
+    this.#store.transaction(() => {
+      for (const account of accounts) this.#write(account);
+    });
+    this.#pending.clear();
+  }
+
+  #flushLater(): void {
+    try {
+      this.flush();
+    } catch (thrown) {
+      // The counts stay in memory and are tried again with the next ones.
+      this.#log.error('cannot write the deliveries', { reason: describeThrown(thrown) });
+    }
+  }
+
+  /** Continues what is written, unless that was for other content. */
+  #account(span: SentSpan): Account {
+    const row = this.#store
+      .sql<Row & { blob: string }>('SELECT * FROM image_delivery WHERE image = ? AND address = ? AND blob = ?')
+      .get(span.image, span.address, span.sha256);
+    return {
+      image: span.image,
+      sha256: span.sha256,
+      address: span.address,
+      device: row?.device ?? span.device,
+      bytes: row?.bytes ?? 0,
+      covered: row?.covered ?? 0,
+      complete: row?.complete === 1,
+      timeMs: row?.time_ms ?? null,
+    };
+  }
+
+  /** Nothing is written for an image that is gone or has other content meanwhile. */
+  #write(account: Account): void {
+    const image = this.#catalog.byId(account.image);
+    if (image?.blob !== account.sha256) return;
+    this.#store.sql('DELETE FROM image_delivery WHERE image = ? AND blob <> ?').run(account.image, account.sha256);
+    this.#store
+      .sql(
+        `INSERT INTO image_delivery (image, blob, address, device, bytes, covered, complete, time_ms)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (image, address) DO UPDATE SET
+         device = excluded.device, bytes = excluded.bytes, covered = excluded.covered, complete = excluded.complete,
+         time_ms = excluded.time_ms`,
+      )
+      .run(
+        account.image,
+        account.sha256,
+        account.address,
+        account.device ?? null,
+        account.bytes,
+        account.covered,
+        Number(account.complete),
+        account.timeMs,
+      );
+    this.#store
+      .sql(
+        `DELETE FROM image_delivery WHERE image = ? AND id <=
+         (SELECT id FROM image_delivery WHERE image = ? ORDER BY id DESC LIMIT 1 OFFSET ?)`,
+      )
+      .run(account.image, account.image, MAX_ROWS_PER_IMAGE);
+    if (account.timeMs !== null) this.#catalog.table.save({ ...image, servedMs: account.timeMs });
+  }
+}

@@ -1,0 +1,132 @@
+import {
+  close,
+  fdatasync,
+  fsync,
+  ftruncate,
+  mkdir,
+  open,
+  read,
+  readdir,
+  rename,
+  stat,
+  statfs,
+  unlink,
+  write,
+} from 'node:fs';
+import { promisify } from 'node:util';
+import { systemErrorCode } from '../outcome/index.js';
+
+/**
+ * What this room asks of a file system. Everything runs in the thread pool, so that a slow disk does not hold the event
+ * loop. Failures reject with the system's error.
+ */
+export interface Disk {
+  /** Creates the folder and its parents, readable by this user only. */
+  makeFolder(path: string): Promise<void>;
+  list(folder: string): Promise<string[]>;
+  /** Bytes of a file; undefined when there is none. */
+  size(path: string): Promise<number | undefined>;
+  /** Bytes that this process may still write to the file system of `path`. */
+  freeBytes(path: string): Promise<number>;
+  /** @param how `read`, `update` (made when missing, content kept) or `replace` (made or emptied) */
+  open(path: string, how: 'read' | 'update' | 'replace'): Promise<number>;
+  close(fd: number): Promise<void>;
+  /** Reads at most `length` bytes at `position` to the start of `buffer`; 0 at the end of the file. */
+  read(fd: number, buffer: Buffer, length: number, position: number): Promise<number>;
+  /** Writes all of `bytes` at `position`, however many system calls it takes. */
+  write(fd: number, bytes: Uint8Array, position: number): Promise<void>;
+  truncate(fd: number, length: number): Promise<void>;
+  /** Flushes the content (fdatasync). */
+  flushData(fd: number): Promise<void>;
+  /** Flushes content and metadata (fsync). */
+  flush(fd: number): Promise<void>;
+  /** Makes the names in a folder durable. */
+  flushFolder(path: string): Promise<void>;
+  rename(from: string, to: string): Promise<void>;
+  /** Removes a file; one that is missing is fine. */
+  remove(path: string): Promise<void>;
+}
+
+/** Only the gateway's user reads and writes what it stores. */
+const FILE_MODE = 0o600;
+const FOLDER_MODE = 0o700;
+
+const OPEN_FLAGS = { read: 'r', replace: 'w+' } as const;
+
+const openFile = promisify(open);
+const closeFile = promisify(close);
+const flushFile = promisify(fsync);
+const statFile = promisify(stat);
+
+/** The machine's file system. */
+export const systemDisk: Disk = {
+  async makeFolder(path) {
+    await promisify(mkdir)(path, { recursive: true, mode: FOLDER_MODE });
+  },
+  list: (folder) => promisify(readdir)(folder),
+  async size(path) {
+    try {
+      return (await statFile(path)).size;
+    } catch (thrown) {
+      if (systemErrorCode(thrown) === 'ENOENT') return undefined;
+      throw thrown;
+    }
+  },
+  async freeBytes(path) {
+    const { bavail, bsize } = await promisify(statfs)(path);
+    return bavail * bsize;
+  },
+  async open(path, how) {
+    if (how !== 'update') return openFile(path, OPEN_FLAGS[how], FILE_MODE);
+    try {
+      return await openFile(path, 'r+');
+    } catch (thrown) {
+      if (systemErrorCode(thrown) === 'ENOENT') return openFile(path, 'wx+', FILE_MODE);
+      throw thrown;
+    }
+  },
+  close: (fd) => closeFile(fd),
+  read: (fd, buffer, length, position) =>
+    new Promise((resolve, reject) => {
+      read(fd, buffer, 0, length, position, (error, bytes) => {
+        if (error) reject(error);
+        else resolve(bytes);
+      });
+    }),
+  write: (fd, bytes, position) =>
+    new Promise((resolve, reject) => {
+      const writeFrom = (start: number): void => {
+        write(fd, bytes, start, bytes.length - start, position + start, (error, written) => {
+          if (error) reject(error);
+          else if (start + written < bytes.length) writeFrom(start + written);
+          else resolve();
+        });
+      };
+      writeFrom(0);
+    }),
+  truncate: (fd, length) => promisify(ftruncate)(fd, length),
+  flushData: (fd) => promisify(fdatasync)(fd),
+  flush: (fd) => flushFile(fd),
+  async flushFolder(path) {
+    const fd = await openFile(path, 'r');
+    try {
+      await flushFile(fd);
+    } finally {
+      await closeFile(fd);
+    }
+  },
+  rename: (from, to) => promisify(rename)(from, to),
+  async remove(path) {
+    try {
+      await promisify(unlink)(path);
+    } catch (thrown) {
+      if (systemErrorCode(thrown) !== 'ENOENT') throw thrown;
+    }
+  },
+};
+
+/** True for the errors that say that the disk or the quota of the user is full. */
+export function isDiskFull(thrown: unknown): boolean {
+  const code = systemErrorCode(thrown);
+  return code === 'ENOSPC' || code === 'EDQUOT' || code === 'EFBIG';
+}

@@ -1,0 +1,657 @@
+import assert from 'node:assert/strict';
+import { existsSync, readdirSync, readFileSync, statSync, truncateSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, it } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { systemDisk, type Disk } from './disk.js';
+import {
+  openHouse,
+  pattern,
+  removeFolder,
+  serveFile,
+  sha256,
+  startOrigin,
+  type Behaviour,
+  type House,
+  type HouseOptions,
+  type Origin,
+} from './fixture.js';
+
+const CONTENT = pattern(1_000_003);
+const SHA = sha256(CONTENT);
+
+let origin: Origin;
+let house: House;
+
+beforeEach(async () => {
+  origin = await startOrigin(serveFile(CONTENT));
+});
+afterEach(async () => {
+  await house.close();
+  await origin.close();
+  removeFolder(house.folder);
+});
+
+async function open(options: HouseOptions = {}): Promise<House> {
+  house = openHouse(options);
+  await house.downloader.start();
+  return house;
+}
+
+/** Closes, and opens again on the same folder. */
+async function reopen(options: HouseOptions = {}): Promise<House> {
+  await house.close();
+  return open({ ...options, folder: house.folder });
+}
+
+function blobOf(sha: string): Buffer {
+  return readFileSync(join(house.folder, 'blobs', sha));
+}
+
+function partialFiles(): string[] {
+  return readdirSync(join(house.folder, 'partial'));
+}
+
+describe('a retrieval', () => {
+  it('ends with the verified content under its name, a sidecar, and an event', async () => {
+    await open();
+    const { id } = house.add('a', `${origin.url}?signature=secret`);
+    house.catalog.request(id, 'server-2', 'c1');
+    const image = await house.until(id, 'available');
+    assert.equal(image.blob, SHA);
+    assert.equal(image.size, CONTENT.length);
+    assert.equal(image.received, CONTENT.length);
+    assert.equal(image.contentType, 'application/x-firmware');
+    assert.equal(image.wanBytes, CONTENT.length);
+    assert.ok(blobOf(SHA).equals(CONTENT));
+    assert.equal(statSync(join(house.folder, 'blobs', SHA)).mode & 0o777, 0o600);
+    const sidecar = readFileSync(join(house.folder, 'blobs', `${SHA}.json`), 'utf8');
+    assert.ok(!sidecar.includes('secret'));
+    const [event] = house.events;
+    assert.deepEqual([event?.kind, event?.correlator, event?.image.requester], ['retrieved', 'c1', 'server-2']);
+    assert.deepEqual(partialFiles(), []);
+  });
+
+  it('of an empty file', async () => {
+    origin.behave = serveFile(Buffer.alloc(0));
+    await open();
+    const image = await house.until(house.add('a', origin.url).id, 'available');
+    assert.equal(image.size, 0);
+  });
+
+  it('of unknown length ends with the body', async () => {
+    origin.behave = (_, response) => {
+      response.write(CONTENT.subarray(0, 300_000));
+      response.end(CONTENT.subarray(300_000));
+    };
+    await open();
+    assert.equal((await house.until(house.add('a', origin.url).id, 'available')).blob, SHA);
+  });
+
+  it('cut ten times fetches no byte twice and builds each request afresh', async () => {
+    origin.behave = serveFile(CONTENT, { cutAfter: 100_000 });
+    await open({ downloader: { maxAttempts: 2 } });
+    const image = await house.until(house.add('a', origin.url).id, 'available');
+    assert.ok(blobOf(SHA).equals(CONTENT));
+    assert.equal(image.wanBytes, CONTENT.length);
+    for (const [index, request] of origin.seen.entries()) {
+      const ranges = request.rawHeaders.filter((_, i, all) => i % 2 === 1 && all[i - 1] === 'Range');
+      assert.equal(ranges.length, index === 0 ? 0 : 1);
+      assert.equal(request.headers['accept-encoding'], 'identity');
+      if (index > 0) assert.match(request.headers['if-range'] as string, /^"[0-9a-f]{16}"$/);
+    }
+    assert.equal(origin.seen.length, 11);
+  });
+
+  it('follows redirects, and asks the first URL again after a cut', async () => {
+    const file = serveFile(CONTENT, { cutAfter: 600_000 });
+    origin.behave = (request, response, count) => {
+      if (request.url === '/image.bin') response.writeHead(302, { Location: '/moved' }).end();
+      else file(request, response, count);
+    };
+    await open();
+    await house.until(house.add('a', origin.url).id, 'available');
+    assert.deepEqual(
+      origin.seen.map((request) => request.url),
+      ['/image.bin', '/moved', '/image.bin', '/moved'],
+    );
+  });
+
+  it('of several images goes by priority', async () => {
+    const files = serveFile(CONTENT.subarray(0, 1000));
+    const gate: (() => void)[] = [];
+    origin.behave = (request, response, count) => {
+      if (count === 1) gate.push(() => files(request, response, count));
+      else files(request, response, count);
+    };
+    await open();
+    const first = house.add('first', `${origin.url}?first`);
+    const low = house.add('low', `${origin.url}?low`);
+    const high = house.store.transaction(() => {
+      const added = house.add('high', `${origin.url}?high`);
+      house.catalog.setLeaf(added.id, 'priority', 5, 's');
+      return added;
+    });
+    while (gate.length === 0) await sleep(2);
+    gate[0]!();
+    for (const { id } of [first, low, high]) await house.until(id, 'available');
+    assert.deepEqual(
+      origin.seen.map((request) => request.url),
+      ['/image.bin?first', '/image.bin?high', '/image.bin?low'],
+    );
+  });
+
+  it('takes what another image with the same Digest has brought', async () => {
+    await open();
+    const a = house.add('a', origin.url, SHA);
+    const b = house.add('b', `${origin.url}?other`, SHA);
+    await house.until(a.id, 'available');
+    await house.until(b.id, 'available');
+    assert.equal(origin.seen.length, 1);
+    house.catalog.remove(a.id);
+    await sleep(20);
+    assert.ok(blobOf(SHA).equals(CONTENT));
+    house.catalog.remove(b.id);
+    while (existsSync(join(house.folder, 'blobs', SHA))) await sleep(2);
+    assert.deepEqual(readdirSync(join(house.folder, 'blobs')), []);
+  });
+});
+
+interface Hostile {
+  readonly name: string;
+  readonly behave: Behaviour;
+  readonly digest?: string;
+  readonly ends: 'available' | 'failed' | 'needs-uri';
+  readonly result: string;
+}
+
+const file = serveFile(CONTENT);
+const firstThen =
+  (first: Behaviour, then: Behaviour): Behaviour =>
+  (request, response, count) =>
+    (count === 1 ? first : then)(request, response, count);
+const cut = serveFile(CONTENT, { cutAfter: 400_000 });
+const other = pattern(CONTENT.length, 1);
+const status =
+  (code: number, headers: Record<string, string> = {}): Behaviour =>
+  (_, response) => {
+    response.writeHead(code, headers).end();
+  };
+/** Answers ranges with these headers and these bytes; the rest as it should be. */
+const range =
+  (headers: Record<string, string | string[]>, body: Buffer): Behaviour =>
+  (request, response, count) => {
+    if (request.headers.range === undefined) return file(request, response, count);
+    response.writeHead(206, headers).end(body);
+  };
+const rest = CONTENT.subarray(400_000);
+const total = CONTENT.length;
+
+const HOSTILE: readonly Hostile[] = [
+  { name: '404', behave: status(404), ends: 'failed', result: 'not-found' },
+  { name: '400', behave: status(400), ends: 'failed', result: 'refused' },
+  { name: '401', behave: status(401), ends: 'needs-uri', result: 'unauthorized' },
+  { name: '403', behave: status(403), ends: 'needs-uri', result: 'unauthorized' },
+  { name: '410 in the middle', behave: firstThen(cut, status(410)), ends: 'needs-uri', result: 'expired' },
+  { name: '500 for good', behave: status(500), ends: 'failed', result: 'server-error' },
+  { name: '503 for good', behave: status(503, { 'Retry-After': '0' }), ends: 'failed', result: 'unavailable' },
+  { name: '500 once', behave: firstThen(status(500), file), ends: 'available', result: 'ok' },
+  { name: '204', behave: status(204), ends: 'failed', result: 'bad-reply' },
+  { name: 'a redirect loop', behave: status(302, { Location: '/again' }), ends: 'failed', result: 'bad-url' },
+  { name: 'a redirect to nowhere', behave: status(302), ends: 'failed', result: 'bad-url' },
+  {
+    name: 'a redirect to a file',
+    behave: status(302, { Location: 'file:///etc/passwd' }),
+    ends: 'failed',
+    result: 'bad-url',
+  },
+  {
+    name: 'reset before a header',
+    behave: (request) => request.socket.resetAndDestroy(),
+    ends: 'failed',
+    result: 'broken',
+  },
+  {
+    name: 'gzip where none was asked',
+    behave: status(200, { 'Content-Encoding': 'gzip' }),
+    ends: 'failed',
+    result: 'bad-reply',
+  },
+  {
+    name: '206 to a whole request',
+    behave: status(206, { 'Content-Range': 'bytes 0-9/10' }),
+    ends: 'failed',
+    result: 'bad-reply',
+  },
+  { name: 'another digest', behave: file, digest: sha256(other), ends: 'failed', result: 'digest-mismatch' },
+  { name: 'the right digest', behave: file, digest: SHA, ends: 'available', result: 'ok' },
+  {
+    name: 'changed content, same ETag never promised',
+    behave: firstThen(cut, serveFile(CONTENT, { etag: '"v2"' })),
+    ends: 'available',
+    result: 'ok',
+  },
+  {
+    name: 'no range support',
+    behave: firstThen(cut, serveFile(CONTENT, { ranges: false })),
+    ends: 'available',
+    result: 'ok',
+  },
+  {
+    name: 'no validator',
+    behave: firstThen(serveFile(CONTENT, { etag: '', cutAfter: 9 }), serveFile(CONTENT, { etag: '' })),
+    ends: 'available',
+    result: 'ok',
+  },
+  {
+    name: 'a weak validator, and other content after the cut',
+    behave: firstThen(serveFile(other, { etag: 'W/"1"', cutAfter: 400_000 }), serveFile(CONTENT, { etag: 'W/"1"' })),
+    ends: 'available',
+    result: 'ok',
+  },
+  {
+    name: 'no validator but a digest, and other content after the cut',
+    behave: firstThen(serveFile(other, { etag: '', cutAfter: 400_000 }), serveFile(CONTENT, { etag: '' })),
+    digest: SHA,
+    ends: 'available',
+    result: 'ok',
+  },
+  {
+    name: 'If-Range ignored, another ETag',
+    behave: firstThen(
+      cut,
+      range({ 'Content-Range': `bytes 400000-${total - 1}/${total}`, ETag: '"v2"' }, other.subarray(400_000)),
+    ),
+    ends: 'available',
+    result: 'ok',
+  },
+  {
+    name: 'a shifted range',
+    behave: firstThen(cut, range({ 'Content-Range': `bytes 399999-${total - 1}/${total}` }, CONTENT.subarray(399_999))),
+    ends: 'available',
+    result: 'ok',
+  },
+  {
+    name: 'a short range',
+    behave: firstThen(cut, (request, response, count) =>
+      count === 2
+        ? range({ 'Content-Range': `bytes 400000-400999/${total}` }, rest.subarray(0, 1000))(request, response, count)
+        : file(request, response, count),
+    ),
+    ends: 'available',
+    result: 'ok',
+  },
+  {
+    name: 'a changed total',
+    behave: firstThen(cut, range({ 'Content-Range': `bytes 400000-${total}/${total + 1}` }, rest)),
+    ends: 'available',
+    result: 'ok',
+  },
+  {
+    name: 'two Content-Range headers',
+    behave: firstThen(
+      cut,
+      range({ 'Content-Range': [`bytes 400000-${total - 1}/${total}`, `bytes 0-1/${total}`] }, rest),
+    ),
+    ends: 'available',
+    result: 'ok',
+  },
+  {
+    name: 'multipart/byteranges',
+    behave: firstThen(cut, range({ 'Content-Type': 'multipart/byteranges; boundary=b' }, rest)),
+    ends: 'available',
+    result: 'ok',
+  },
+  {
+    name: '416 in the middle',
+    behave: firstThen(cut, (request, response, count) =>
+      (request.headers.range === undefined ? file : status(416))(request, response, count),
+    ),
+    ends: 'available',
+    result: 'ok',
+  },
+  {
+    name: 'a range with more bytes than announced',
+    behave: firstThen(cut, (_, response) => {
+      response.writeHead(206, { 'Content-Range': `bytes 400000-${total - 1}/${total}` });
+      response.write(rest);
+      response.end(rest);
+    }),
+    ends: 'failed',
+    result: 'bad-reply',
+  },
+  {
+    name: 'a length that is never reached',
+    behave: (_, response) => {
+      response.writeHead(200, { 'Content-Length': 10 }).flushHeaders();
+      response.write('12345', () => response.destroy());
+    },
+    ends: 'failed',
+    result: 'broken',
+  },
+];
+
+describe('an origin with', () => {
+  for (const { name, behave, digest, ends, result } of HOSTILE) {
+    it(`${name}: ${result}`, async () => {
+      origin.behave = behave;
+      await open();
+      const { id } = house.add('a', origin.url, digest);
+      const image = await house.until(id, ends);
+      assert.equal(image.result, result);
+      if (ends === 'available') assert.ok(blobOf(SHA).equals(CONTENT));
+      else assert.deepEqual(readdirSync(join(house.folder, 'blobs')), []);
+      assert.equal(house.events.length, 1);
+    });
+  }
+});
+
+describe('a server that', () => {
+  it('falls silent is a stall: waiting, then on from the last byte', async () => {
+    origin.behave = firstThen(
+      (_, response) => {
+        response.writeHead(200, { 'Content-Length': total, ETag: '"1"' });
+        response.write(CONTENT.subarray(0, 400_000));
+      },
+      serveFile(CONTENT, { etag: '"1"' }),
+    );
+    await open({ downloader: { idleTimeoutMs: 100 } });
+    await house.until(house.add('a', origin.url).id, 'available');
+    assert.equal(origin.seen[1]?.headers.range, 'bytes=400000-');
+  });
+
+  it('refuses in the middle: the bytes are kept for a new URL of the same file', async () => {
+    origin.behave = firstThen(cut, status(403));
+    await open();
+    const { id } = house.add('a', `${origin.url}?token=1`);
+    const refused = await house.until(id, 'needs-uri');
+    assert.equal(refused.received, 400_000);
+    assert.ok(!refused.resultText.includes('token'));
+    origin.behave = file;
+    house.catalog.setLeaf(id, 'imageUri', `${origin.url}?token=2`, 's');
+    assert.equal((await house.until(id, 'available')).blob, SHA);
+    assert.equal(origin.seen.at(-1)?.headers.range, 'bytes=400000-');
+  });
+
+  it('asks to wait with Retry-After is obeyed', async () => {
+    origin.behave = firstThen(status(503, { 'Retry-After': '1' }), file);
+    await open();
+    const started = performance.now();
+    const { id } = house.add('a', origin.url);
+    assert.equal((await house.until(id, 'waiting')).result, 'unavailable');
+    await house.until(id, 'available');
+    assert.ok(performance.now() - started >= 1000);
+  });
+
+  it('asks to wait too long is obeyed up to the bound; a request tries again at once', async () => {
+    origin.behave = firstThen(status(503, { 'Retry-After': '86400' }), file);
+    await open();
+    const { id } = house.add('a', origin.url);
+    await house.until(id, 'waiting');
+    house.catalog.request(id, 's');
+    await house.until(id, 'available');
+  });
+
+  it('is at a forbidden address is not connected to, also behind a redirect', async () => {
+    const hidden = await startOrigin(file);
+    try {
+      origin.behave = status(302, { Location: hidden.url.replace('127.0.0.1', '127.0.0.2') });
+      await open({ downloader: { allowAddress: (address) => address === '127.0.0.1' } });
+      const image = await house.until(house.add('a', origin.url).id, 'failed');
+      assert.equal(image.result, 'address-refused');
+      assert.equal(hidden.seen.length, 0);
+    } finally {
+      await hidden.close();
+    }
+  });
+
+  it('is down is one of several mirrors', async () => {
+    await open();
+    const image = house.add('a', `http://127.0.0.1:1/x\n${origin.url}?404\n${origin.url}`);
+    origin.behave = (request, response, count) =>
+      (request.url?.endsWith('404') === true ? status(404) : file)(request, response, count);
+    assert.equal((await house.until(image.id, 'available')).blob, SHA);
+  });
+});
+
+describe('what a server of the management asks for meanwhile', () => {
+  const slow: Behaviour = (_, response) => {
+    response.writeHead(200, { 'Content-Length': total, ETag: '"1"' });
+    response.write(CONTENT.subarray(0, 300_000));
+  };
+  async function untilReceived(id: number): Promise<void> {
+    while ((house.catalog.byId(id)?.received ?? 0) === 0) await sleep(2);
+  }
+
+  it('cancel drops the bytes', async () => {
+    origin.behave = slow;
+    await open();
+    const { id } = house.add('a', origin.url);
+    await untilReceived(id);
+    house.catalog.cancel(id);
+    while (partialFiles().length > 0) await sleep(2);
+    assert.equal(house.catalog.byId(id)?.state, 'cancelled');
+  });
+
+  it('remove drops the bytes', async () => {
+    origin.behave = slow;
+    await open();
+    const { id } = house.add('a', origin.url);
+    await untilReceived(id);
+    house.catalog.remove(id);
+    while (partialFiles().length > 0) await sleep(2);
+  });
+
+  it('another ImageURI supersedes the running retrieval', async () => {
+    origin.behave = slow;
+    await open();
+    const { id } = house.add('a', origin.url);
+    await untilReceived(id);
+    origin.behave = file;
+    house.catalog.setLeaf(id, 'imageUri', origin.url.replace('image', 'other'), 's');
+    assert.equal((await house.until(id, 'available')).blob, SHA);
+    assert.equal(origin.seen.at(-1)?.headers.range, undefined);
+  });
+
+  it('another query of the same file goes on from the watermark', async () => {
+    origin.behave = slow;
+    await open();
+    const { id } = house.add('a', `${origin.url}?1`);
+    await untilReceived(id);
+    origin.behave = serveFile(CONTENT, { etag: '"1"' });
+    house.catalog.setLeaf(id, 'imageUri', `${origin.url}?2`, 's');
+    assert.equal((await house.until(id, 'available')).blob, SHA);
+    assert.match(origin.seen.at(-1)?.headers.range ?? '', /^bytes=\d+-$/);
+  });
+});
+
+describe('a restart', () => {
+  const slow: Behaviour = (_, response) => {
+    response.writeHead(200, { 'Content-Length': total, ETag: '"1"' });
+    response.write(CONTENT.subarray(0, 300_000));
+  };
+
+  for (const [name, damage, from] of [
+    ['goes on from the watermark', () => {}, /^bytes=300000-$/],
+    [
+      'cuts what lies beyond the watermark',
+      (path: string) => writeFileSync(path, Buffer.alloc(9, 1), { flag: 'a' }),
+      /^bytes=300000-$/,
+    ],
+    ['goes on from what is left of a file that lost its end', (path: string) => truncateSync(path, 1000), /^bytes=/],
+  ] as const) {
+    it(name, async () => {
+      origin.behave = slow;
+      await open();
+      const { id } = house.add('a', origin.url);
+      while ((house.catalog.byId(id)?.received ?? 0) < 262_144) await sleep(2);
+      await house.close();
+      damage(join(house.folder, 'partial', String(id)));
+      origin.behave = serveFile(CONTENT, { etag: '"1"' });
+      await open({ folder: house.folder });
+      const image = await house.until(id, 'available');
+      assert.equal(image.blob, SHA);
+      assert.match(origin.seen.at(-1)?.headers.range ?? '', from);
+    });
+  }
+
+  it('removes files that nobody wants, and fetches a blob that is gone', async () => {
+    await open();
+    const { id } = house.add('a', origin.url);
+    await house.until(id, 'available');
+    await house.close();
+    const blobs = join(house.folder, 'blobs');
+    writeFileSync(join(blobs, 'ab'.repeat(32)), 'x');
+    writeFileSync(join(blobs, `${'ab'.repeat(32)}.json`), '{}');
+    writeFileSync(join(house.folder, 'partial', '999'), 'x');
+    truncateSync(join(blobs, SHA), 17);
+    await open({ folder: house.folder });
+    assert.equal((await house.until(id, 'available')).blob, SHA);
+    assert.deepEqual(readdirSync(blobs).sort(), [SHA, `${SHA}.json`]);
+    assert.deepEqual(partialFiles(), []);
+    assert.deepEqual(
+      house.events.map((event) => event.kind),
+      ['local-uri', 'retrieved'],
+    );
+  });
+
+  it('again and again without progress ends as failed', async () => {
+    origin.behave = () => {};
+    await open({ downloader: { maxAttempts: 3 } });
+    const { id } = house.add('a', origin.url);
+    for (let round = 0; round < 3; round += 1) {
+      await house.until(id, 'downloading');
+      await reopen({ downloader: { maxAttempts: 3 } });
+    }
+    assert.equal((await house.until(id, 'failed')).result, 'broken');
+  });
+});
+
+describe('room', () => {
+  it('beyond the quota is refused before the first byte', async () => {
+    await open({ blobs: { quotaBytes: CONTENT.length - 1 } });
+    const image = await house.until(house.add('a', origin.url).id, 'failed');
+    assert.equal(image.result, 'no-room');
+    assert.equal(image.received, 0);
+    assert.deepEqual(partialFiles(), []);
+  });
+
+  it('below the free-space floor is refused', async () => {
+    const disk: Disk = { ...systemDisk, freeBytes: () => Promise.resolve(CONTENT.length + 99) };
+    await open({ blobs: { disk, freeFloorBytes: 100 } });
+    assert.equal((await house.until(house.add('a', origin.url).id, 'failed')).result, 'no-room');
+  });
+
+  it('for a body of unknown length is promised as it grows', async () => {
+    origin.behave = (_, response) => {
+      const more = (): void => void response.write(CONTENT.subarray(0, 100_000), more);
+      response.on('error', () => {});
+      more();
+    };
+    await open({ blobs: { quotaBytes: 1_000_000 } });
+    assert.equal((await house.until(house.add('a', origin.url).id, 'failed')).result, 'no-room');
+    assert.ok(house.downloader.wanBytes < 3_000_000);
+  });
+
+  it('is made by evicting the least recently served that nobody needs', async () => {
+    const needed = new Set(['needed']);
+    await open({
+      blobs: { quotaBytes: 4500 },
+      downloader: { pins: { needs: (imageId) => needed.has(imageId) } },
+    });
+    origin.behave = (request, response, count) =>
+      serveFile(pattern(1000, Number(new URL(request.url ?? '', origin.url).searchParams.get('v'))))(
+        request,
+        response,
+        count,
+      );
+    const ids = new Map<string, number>();
+    for (const [index, node] of ['needed', 'pinned', 'old', 'young'].entries()) {
+      const { id } = house.add(node, `${origin.url}?v=${index + 1}`);
+      ids.set(node, id);
+      await house.until(id, 'available');
+      await sleep(2);
+    }
+    house.catalog.setLeaf(ids.get('pinned')!, 'pinned', true, 's');
+    const { id } = house.add('new', `${origin.url}?v=9`);
+    await house.until(id, 'available');
+    const states = [...ids].map(([node, image]) => [node, house.catalog.byId(image)?.state]);
+    assert.deepEqual(Object.fromEntries(states), {
+      needed: 'available',
+      pinned: 'available',
+      old: 'evicted',
+      young: 'available',
+    });
+    assert.equal(house.events.filter((event) => event.kind === 'evicted').length, 1);
+    assert.equal(readdirSync(join(house.folder, 'blobs')).length, 8);
+  });
+});
+
+describe('a disk that', () => {
+  const failing = (patch: Partial<Disk>): HouseOptions => ({ blobs: { disk: { ...systemDisk, ...patch } } });
+  const reject = (code: string) => () => Promise.reject(Object.assign(new Error(code), { code }));
+
+  for (const [name, patch, result] of [
+    ['is full', { write: reject('ENOSPC') }, 'no-room'],
+    ['cannot write', { write: reject('EIO') }, 'disk'],
+    ['cannot flush', { flushData: reject('EIO') }, 'disk'],
+    ['cannot flush the whole', { flush: reject('EIO') }, 'disk'],
+    ['is read-only', { open: reject('EROFS') }, 'disk'],
+  ] as const) {
+    it(`${name}: ${result}`, async () => {
+      await open(failing(patch));
+      const image = await house.until(house.add('a', origin.url).id, 'failed');
+      assert.equal(image.result, result);
+      assert.deepEqual(house.defects, []);
+    });
+  }
+
+  it('writes short and slowly holds the socket back, not the event loop', async () => {
+    let inFlight = 0;
+    await open(
+      failing({
+        write: async (fd, bytes, position) => {
+          inFlight += 1;
+          assert.equal(inFlight, 1);
+          await sleep(5);
+          for (let at = 0; at < bytes.length; at += 7_777) {
+            await systemDisk.write(fd, bytes.subarray(at, at + 7_777), position + at);
+          }
+          inFlight -= 1;
+        },
+        flushData: async (fd) => {
+          await sleep(20);
+          await systemDisk.flushData(fd);
+        },
+      }),
+    );
+    await house.until(house.add('a', origin.url).id, 'available');
+    assert.ok(blobOf(SHA).equals(CONTENT));
+  });
+
+  it('records a watermark only after its bytes were flushed', async () => {
+    let flushed = 0;
+    let written = 0;
+    await open(
+      failing({
+        write: async (fd, bytes, position) => {
+          await systemDisk.write(fd, bytes, position);
+          written = position + bytes.length;
+        },
+        flushData: async (fd) => {
+          const reached = written;
+          await sleep(10);
+          await systemDisk.flushData(fd);
+          flushed = reached;
+        },
+      }),
+    );
+    const { id } = house.add('a', origin.url);
+    for (;;) {
+      const image = house.catalog.byId(id)!;
+      if (image.state === 'available') break;
+      assert.ok(image.received <= flushed, `${image.received} recorded, ${flushed} flushed`);
+      await sleep(1);
+    }
+  });
+});

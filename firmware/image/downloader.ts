@@ -1,0 +1,270 @@
+import type { Agent } from 'node:http';
+import type { BackoffPolicy, Clock, Random, TimerHandle } from '../clock/index.js';
+import type { Logger } from '../log/index.js';
+import { redactUrl, type AddressFilter } from '../net/index.js';
+import { describeThrown } from '../outcome/index.js';
+import type { Store } from '../store/index.js';
+import type { BlobStore } from './blobs.js';
+import type { Catalog } from './catalog.js';
+import type { ImageChange, ImageRecord } from './image.js';
+import { intakeBuffers, type IntakeBuffers } from './intake.js';
+import { mirrorsOf } from './leaves.js';
+import { Progress } from './progress.js';
+import { Retrieval, type RetrievalOptions } from './retrieval.js';
+import type { PinSource } from './room.js';
+import { isRunning } from './states.js';
+
+export interface DownloaderOptions {
+  readonly store: Store;
+  readonly catalog: Catalog;
+  readonly blobs: BlobStore;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Logger;
+  /** Which addresses of the WAN may be connected to. */
+  readonly allowAddress: AddressFilter;
+  /** Which images eviction must spare. Default none. */
+  readonly pins?: PinSource;
+  readonly userAgent?: string;
+  readonly ca?: string;
+  readonly agent?: Agent;
+  /** Follow redirects from https to http. Default false. */
+  readonly allowDowngrade?: boolean;
+  /** Retrievals at a time. Default 1; each takes two buffers of 256 KiB. */
+  readonly concurrency?: number;
+  /** Bytes between two flushes of a partial file. Default 16 MiB. */
+  readonly fsyncVolumeBytes?: number;
+  /** Default 60 s. */
+  readonly idleTimeoutMs?: number;
+  /** Default 1 s to 5 min. */
+  readonly backoff?: BackoffPolicy;
+  /** Tries without a new byte after which a retrieval fails. Default 20: about an hour. */
+  readonly maxAttempts?: number;
+  /** Longest Retry-After that is obeyed. Default 1 h. */
+  readonly maxRetryAfterMs?: number;
+  /**
+   * Told what a retrieval threw: a StoreError, or a mistake of ours. The retrieval has stopped and goes on at the next
+   * start; the gateway decides whether that is now.
+   */
+  readonly onDefect: (thrown: unknown) => void;
+}
+
+/**
+ * Retrieves what the catalog owes: by priority, then by age, so many at a time. One that pauses gives up its place.
+ * It leaves the meaning of a single try to `Retrieval`.
+ */
+export class Downloader {
+  readonly #o: RetrievalOptions;
+  readonly #onDefect: (thrown: unknown) => void;
+  readonly #places: number;
+  readonly #freeBuffers: IntakeBuffers[] = [];
+  readonly #retrievals = new Map<number, Retrieval>();
+  readonly #running = new Map<number, { readonly abort: AbortController; readonly over: Promise<void> }>();
+  readonly #pauses = new Map<number, TimerHandle>();
+  readonly #tidying = new Map<number, Promise<void>>();
+  readonly #background = new Set<Promise<void>>();
+  /** Images whose retrieval threw: left alone until the next start. */
+  readonly #defective = new Set<number>();
+  #started = false;
+  #closed = false;
+  #wanBytes = 0;
+
+  constructor(options: DownloaderOptions) {
+    const { concurrency, onDefect, ...rest } = options;
+    this.#places = concurrency ?? 1;
+    this.#onDefect = onDefect;
+    this.#o = {
+      pins: { needs: () => false },
+      userAgent: 'dm-gateway',
+      allowDowngrade: false,
+      fsyncVolumeBytes: 16 * 1024 * 1024,
+      idleTimeoutMs: 60_000,
+      backoff: { firstMs: 1_000, maxMs: 300_000 },
+      maxAttempts: 20,
+      maxRetryAfterMs: 3_600_000,
+      ...rest,
+      progress: new Progress(options.catalog.table, options.clock),
+      // The place for a rate cap: the body is paused here when the bucket is empty.
+      countWanBytes: (bytes) => {
+        this.#wanBytes += bytes;
+      },
+    };
+  }
+
+  /** Bytes of image content received over the WAN since the start. */
+  get wanBytes(): number {
+    return this.#wanBytes;
+  }
+
+  /**
+   * Brings files and catalog together after whatever ended the last run, then begins to retrieve.
+   * @throws the system's error when the store folder cannot be used
+   */
+  async start(): Promise<void> {
+    const { catalog, blobs, progress } = this.#o;
+    const stored = progress.stored();
+    const kept = new Set(
+      catalog
+        .all()
+        .filter((image) => image.received > 0 && image.blob === null)
+        .map((i) => i.id),
+    );
+    await blobs.start({
+      blob: (sha256, size) => stored.some((image) => image.blob === sha256 && image.size === size),
+      partial: (id) => kept.has(id),
+    });
+    for (const { blob } of stored) {
+      if (blob !== null && !blobs.has(blob)) catalog.lost(blob);
+    }
+    catalog.onChange((change) => this.#look(change));
+    this.#started = true;
+    this.#fillPlaces();
+  }
+
+  /** Tries again at once what waits, for example because the network has come up. */
+  retryNow(): void {
+    for (const id of [...this.#pauses.keys()]) this.#endPause(id);
+    this.#fillPlaces();
+  }
+
+  /** Stops retrievals with their bytes durable, and waits for file work. Idempotent. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    for (const id of [...this.#pauses.keys()]) this.#endPause(id);
+    for (const { abort } of this.#running.values()) abort.abort();
+    await Promise.all([...this.#running.values()].map(({ over }) => over));
+    await Promise.all(this.#background);
+    await this.#o.blobs.settled();
+  }
+
+  /** After a commit that concerns this image. */
+  #look({ id, released }: ImageChange): void {
+    if (released !== undefined) this.#inBackground(this.#release(released));
+    const retrieval = this.#retrievals.get(id);
+    const running = this.#running.get(id);
+    if (retrieval && !this.#o.progress.current(retrieval.key)) {
+      this.#retrievals.delete(id);
+      running?.abort.abort();
+    }
+    this.#defective.delete(id);
+    this.#endPause(id);
+    if (!running) this.#inBackground(this.#tidy(id));
+    const blob = this.#o.catalog.byId(id)?.blob;
+    if (blob != null) this.#inBackground(this.#describe(blob));
+    this.#fillPlaces();
+  }
+
+  #fillPlaces(): void {
+    if (!this.#started || this.#closed || this.#running.size >= this.#places) return;
+    for (const { id } of this.#o.progress.owed()) {
+      if (this.#running.size >= this.#places) return;
+      if (this.#running.has(id) || this.#pauses.has(id) || this.#defective.has(id)) continue;
+      // Another image may have brought the content meanwhile.
+      const owed = this.#o.catalog.linkStored(id) ? undefined : this.#o.catalog.byId(id);
+      if (owed) this.#run(owed);
+    }
+  }
+
+  #run(image: ImageRecord): void {
+    const { id } = image;
+    const { generation } = image.retrieval;
+    let retrieval = this.#retrievals.get(id);
+    if (retrieval?.key.generation !== generation) {
+      retrieval = new Retrieval({ id, generation }, this.#o);
+      this.#retrievals.set(id, retrieval);
+    }
+    const abort = new AbortController();
+    const over = this.#step(retrieval, abort.signal).finally(() => {
+      this.#running.delete(id);
+      this.#fillPlaces();
+    });
+    this.#running.set(id, { abort, over });
+  }
+
+  /** Never rejects. */
+  async #step(retrieval: Retrieval, signal: AbortSignal): Promise<void> {
+    const { id } = retrieval.key;
+    const buffers = this.#freeBuffers.pop() ?? intakeBuffers();
+    try {
+      await this.#tidying.get(id);
+      const end = await retrieval.step(signal, buffers);
+      if (end.kind === 'wait' && !signal.aborted) {
+        this.#pause(id, end.delayMs);
+        return;
+      }
+      if (this.#retrievals.get(id) === retrieval) this.#retrievals.delete(id);
+      await this.#tidy(id);
+    } catch (thrown) {
+      this.#retrievals.delete(id);
+      this.#defective.add(id);
+      this.#onDefect(thrown);
+    } finally {
+      this.#freeBuffers.push(buffers);
+    }
+  }
+
+  #pause(id: number, delayMs: number): void {
+    const timer = this.#o.clock.after(delayMs, () => {
+      this.#pauses.delete(id);
+      this.#fillPlaces();
+    });
+    this.#pauses.set(id, timer);
+  }
+
+  #endPause(id: number): void {
+    this.#pauses.get(id)?.cancel();
+    this.#pauses.delete(id);
+  }
+
+  /**
+   * Removes the partial file unless the catalog counts on its bytes. In turn with a step of the same image, which would
+   * else find its file gone.
+   */
+  #tidy(id: number): Promise<void> {
+    const work = (this.#tidying.get(id) ?? Promise.resolve()).then(async () => {
+      const image = this.#o.catalog.byId(id);
+      if (image && isRunning(image.state)) return;
+      if (image?.blob === null && image.received > 0) await this.#o.blobs.settle(id);
+      else await this.#o.blobs.dropPartial(id);
+    });
+    const settled = work
+      .catch(() => undefined)
+      .then(() => {
+        if (this.#tidying.get(id) === settled) this.#tidying.delete(id);
+      });
+    this.#tidying.set(id, settled);
+    return work;
+  }
+
+  /** The row that gave up the blob must be durable first: after a power cut it would name a blob that is gone. */
+  async #release(sha256: string): Promise<void> {
+    await this.#o.store.durable();
+    await this.#o.blobs.forget(sha256, () => this.#o.catalog.table.byBlob(sha256) !== undefined);
+    await this.#describe(sha256);
+  }
+
+  /** Keeps the sidecar true when several images share a blob. */
+  async #describe(sha256: string): Promise<void> {
+    const holders = this.#o.catalog.all().filter((image) => image.blob === sha256);
+    const [first] = holders;
+    if (first?.size == null) return;
+    const [source] = mirrorsOf(first.leaves.imageUri ?? '');
+    await this.#o.blobs.describe(sha256, {
+      imageIds: holders.map((image) => image.imageId),
+      contentType: first.contentType,
+      source: source === undefined ? null : redactUrl(source),
+      size: first.size,
+    });
+  }
+
+  #inBackground(work: Promise<void>): void {
+    const done = work
+      .catch((thrown: unknown) => {
+        this.#o.log.error('cannot tidy up the store', { reason: describeThrown(thrown) });
+      })
+      .then(() => {
+        this.#background.delete(done);
+      });
+    this.#background.add(done);
+  }
+}

@@ -1,0 +1,80 @@
+import type { IncomingHttpHeaders } from 'node:http';
+import type { HttpError, HttpErrorCode } from '../net/index.js';
+import { systemErrorCode, type CodedError } from '../outcome/index.js';
+import type { ResultCode } from './image.js';
+
+/** What is done about a fault. */
+export type Course =
+  | 'again' // later, as often as the budget allows
+  | 'network' // later, however often: it says nothing about the server
+  | 'needs-uri' // this URL is over; the bytes are kept for another one
+  | 'fail';
+
+/** Why a try did not bring the image, and what is done about it. */
+export interface Fault extends CodedError<Exclude<ResultCode, 'ok'>> {
+  readonly course: Course;
+  /** The server's own wish, in ms; undefined when it has none. */
+  readonly retryAfterMs?: number;
+}
+
+export function fault(code: Fault['code'], course: Course, text: string): Fault {
+  return { code, course, text };
+}
+
+const REQUEST_FAULTS: Readonly<Record<Exclude<HttpErrorCode, 'aborted'>, readonly [Fault['code'], Course]>> = {
+  'bad-url': ['bad-url', 'fail'],
+  'address-refused': ['address-refused', 'fail'],
+  unresolved: ['unresolved', 'again'],
+  unreachable: ['unreachable', 'again'],
+  tls: ['tls', 'again'],
+  timeout: ['unreachable', 'again'],
+  broken: ['broken', 'again'],
+};
+
+/** There is no way to any server, or to no name server. */
+const NO_NETWORK = new Set(['ENETUNREACH', 'ENETDOWN', 'EHOSTUNREACH', 'EADDRNOTAVAIL', 'EAI_AGAIN']);
+
+/** A request that got no reply. @returns undefined when it was aborted by us */
+export function requestFault(error: HttpError): Fault | undefined {
+  if (error.code === 'aborted') return undefined;
+  const [code, course] = REQUEST_FAULTS[error.code];
+  const text = `no reply: ${error.text}`;
+  return fault(code, NO_NETWORK.has(systemErrorCode(error.cause) ?? '') ? 'network' : course, text);
+}
+
+/** Statuses with a meaning of their own; the others go by their class. RFC 9110 §15 */
+const STATUS_FAULTS: Readonly<Record<number, readonly [Fault['code'], Course]>> = {
+  401: ['unauthorized', 'needs-uri'],
+  403: ['unauthorized', 'needs-uri'],
+  404: ['not-found', 'fail'],
+  408: ['unreachable', 'again'],
+  410: ['expired', 'needs-uri'],
+  425: ['unavailable', 'again'],
+  429: ['unavailable', 'again'],
+  503: ['unavailable', 'again'],
+};
+
+/** A reply that is neither content (200, 206, 416) nor a redirect. @param nowMs wall time, for a date in Retry-After */
+export function statusFault(status: number, headers: IncomingHttpHeaders, nowMs: number): Fault {
+  const [code, course] = STATUS_FAULTS[status] ?? byClass(status);
+  const retryAfterMs = parseRetryAfter(headers['retry-after'], headers.date, nowMs);
+  return {
+    ...fault(code, course, `the server answers ${status}`),
+    ...(retryAfterMs !== undefined && { retryAfterMs }),
+  };
+}
+
+function byClass(status: number): readonly [Fault['code'], Course] {
+  if (status >= 500) return ['server-error', 'again'];
+  if (status >= 400) return ['refused', 'fail'];
+  return ['bad-reply', 'fail'];
+}
+
+/** RFC 9110 §10.2.3: seconds, or a date, which is read against the server's own Date where there is one. */
+function parseRetryAfter(text: string | undefined, date: string | undefined, nowMs: number): number | undefined {
+  if (text === undefined) return undefined;
+  if (/^\d{1,9}$/.test(text)) return Number(text) * 1000;
+  const ownMs = Date.parse(date ?? '');
+  const delayMs = Date.parse(text) - (Number.isNaN(ownMs) ? nowMs : ownMs);
+  return Number.isNaN(delayMs) ? undefined : Math.max(0, delayMs);
+}

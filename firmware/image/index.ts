@@ -1,0 +1,30 @@
+/**
+ * The way of an image: what is wanted (catalog), from ImageURI to a verified blob (downloader), from the blob to the
+ * devices at LocalImageURI (server).
+ * Leaves to others what a management object makes of it, who the devices are, and who needs to be told.
+ */
+export { BlobStore, type BlobStoreOptions, type Usage } from './blobs.js';
+export {
+  Catalog,
+  type CatalogError,
+  type CatalogErrorCode,
+  type CatalogOptions,
+  type RequestAnswer,
+} from './catalog.js';
+export { Deliveries, type DeliveriesOptions, type Delivery } from './deliveries.js';
+export { systemDisk, type Disk } from './disk.js';
+export { Downloader, type DownloaderOptions } from './downloader.js';
+export {
+  digestHex,
+  type ImageEvent,
+  type ImageEventKind,
+  type ImageLeaf,
+  type ImageLeaves,
+  type ImageRecord,
+  type ResultCode,
+} from './image.js';
+export { isImageId, type LeafValue } from './leaves.js';
+export type { PinSource } from './room.js';
+export { imageSchema } from './schema.js';
+export { ImageServer, type ListenError, type Reactions, type ServerLimits, type ServerOptions } from './server.js';
+export { isRunning, STATE_NUMBER, type ImageState } from './states.js';

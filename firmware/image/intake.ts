@@ -1,0 +1,214 @@
+import { createHash, type Hash } from 'node:crypto';
+import type { Readable } from 'node:stream';
+import type { Disk } from './disk.js';
+
+/**
+ * Bytes between socket and disk, per retrieval that runs: two buffers of this size (one filled while the other is
+ * written), beside what the socket has handed over. Large enough that a write costs little beside its bytes.
+ */
+export const INTAKE_BUFFER_BYTES = 256 * 1024;
+
+/** The two buffers of a running retrieval, used again by the next one. */
+export type IntakeBuffers = readonly [Buffer, Buffer];
+
+export function intakeBuffers(): IntakeBuffers {
+  // Slow: outside Node's shared pool, so that these live and die alone.
+  return [Buffer.allocUnsafeSlow(INTAKE_BUFFER_BYTES), Buffer.allocUnsafeSlow(INTAKE_BUFFER_BYTES)];
+}
+
+/** How far one version of a file has come in. Offsets count from 0. */
+export class PartialContent {
+  #hash: Hash = createHash('sha256');
+  /** Bytes hashed and handed to the file. */
+  received = 0;
+  /** Bytes flushed to the disk and recorded: the watermark. */
+  durable = 0;
+
+  take(bytes: Uint8Array): void {
+    this.#hash.update(bytes);
+    this.received += bytes.length;
+  }
+
+  restart(): void {
+    this.#hash = createHash('sha256');
+    this.received = 0;
+    this.durable = 0;
+  }
+
+  /** SHA-256 of the bytes received so far, as hex. */
+  sha256(): string {
+    return this.#hash.copy().digest('hex');
+  }
+}
+
+export interface IntakeOptions {
+  readonly body: Readable;
+  readonly content: PartialContent;
+  readonly disk: Disk;
+  readonly fd: number;
+  readonly buffers: IntakeBuffers;
+  /** Most bytes that this body may bring; undefined when nothing is known. */
+  readonly limitBytes: number | undefined;
+  /** Bytes between two flushes. */
+  readonly volumeBytes: number;
+  readonly signal: AbortSignal;
+  /** Told of every chunk that comes in. */
+  counted(bytes: number): void;
+  /** Records a watermark, after its bytes were flushed. */
+  durable(bytes: number): void;
+  /** Asked before the file grows beyond `bytes`; false ends the intake as `no-room`. */
+  mayGrowTo(bytes: number): Promise<boolean>;
+}
+
+export type IntakeEnd =
+  | { readonly kind: 'complete' } // the body came to its announced end
+  | { readonly kind: 'cut' } // the connection broke before
+  | { readonly kind: 'overflow' } // more bytes than announced
+  | { readonly kind: 'no-room' } // mayGrowTo said no
+  | { readonly kind: 'disk'; readonly cause: unknown }
+  | { readonly kind: 'aborted' };
+
+/**
+ * Copies a body to the end of a partial file: socket -> SHA-256 -> file. Every byte that was hashed is in the file when
+ * this resolves, except after `disk` and `no-room`: then only what lies below the watermark is certain. The body is
+ * at its end or destroyed.
+ */
+export function takeBody(options: IntakeOptions): Promise<IntakeEnd> {
+  return new Intake(options).run();
+}
+
+class Intake {
+  /** The buffer that is being filled, and how far. */
+  #filling: 0 | 1 = 0;
+  #fill = 0;
+  /** What did not fit while both buffers were taken; the body is paused as long as this is set. */
+  #rest: Buffer | undefined;
+  /** Offset in the file at which the next write goes. */
+  #position: number;
+  #writing: Promise<void> | undefined;
+  #flushing: Promise<void> = Promise.resolve();
+  #flushedTo: number;
+  #taken = 0;
+  #end: IntakeEnd | undefined;
+  #ended: () => void = () => {};
+
+  constructor(private readonly o: IntakeOptions) {
+    this.#position = o.content.received;
+    this.#flushedTo = o.content.durable;
+  }
+
+  async run(): Promise<IntakeEnd> {
+    const { body, signal } = this.o;
+    const finished = new Promise<void>((resolve) => (this.#ended = resolve));
+    const aborted = (): void => this.#finish({ kind: 'aborted' });
+    body.on('data', (chunk: Buffer) => this.#take(chunk));
+    body.on('end', () => this.#finish({ kind: 'complete' }));
+    body.on('error', () => this.#finish({ kind: signal.aborted ? 'aborted' : 'cut' }));
+    body.on('close', () => this.#finish({ kind: 'cut' }));
+    signal.addEventListener('abort', aborted);
+    if (signal.aborted) aborted();
+    await finished;
+    signal.removeEventListener('abort', aborted);
+    body.destroy();
+    await this.#drain();
+    return this.#end ?? { kind: 'cut' };
+  }
+
+  #take(chunk: Buffer): void {
+    if (this.#end) return;
+    this.#taken += chunk.length;
+    this.o.counted(chunk.length);
+    if (this.o.limitBytes !== undefined && this.#taken > this.o.limitBytes) return this.#finish({ kind: 'overflow' });
+    this.o.content.take(chunk);
+    this.#store(chunk);
+  }
+
+  /** Copies into the buffers and starts writes; pauses the body when both are taken. */
+  #store(chunk: Buffer): void {
+    let from = 0;
+    while (from < chunk.length) {
+      const buffer = this.o.buffers[this.#filling];
+      const copied = chunk.copy(buffer, this.#fill, from);
+      this.#fill += copied;
+      from += copied;
+      if (this.#fill < buffer.length) return;
+      if (this.#writing) {
+        this.#rest = chunk.subarray(from);
+        this.o.body.pause();
+        return;
+      }
+      this.#writeFilled();
+    }
+  }
+
+  /** Hands the filled buffer to the disk and goes on with the other one. */
+  #writeFilled(): void {
+    const bytes = this.o.buffers[this.#filling].subarray(0, this.#fill);
+    this.#filling = this.#filling === 0 ? 1 : 0;
+    this.#fill = 0;
+    this.#writing = this.#write(bytes).then(
+      () => this.#written(),
+      (cause: unknown) => {
+        this.#writing = undefined;
+        this.#finish({ kind: 'disk', cause });
+      },
+    );
+  }
+
+  #written(): void {
+    this.#writing = undefined;
+    if (this.#rest === undefined || this.#failed) return;
+    const rest = this.#rest;
+    this.#rest = undefined;
+    this.#writeFilled();
+    this.#store(rest);
+    // TypeScript does not see that #store may have set it again.
+    if ((this.#rest as Buffer | undefined) === undefined) this.o.body.resume();
+  }
+
+  async #write(bytes: Buffer): Promise<void> {
+    const { disk, fd, volumeBytes } = this.o;
+    if (!(await this.o.mayGrowTo(this.#position + bytes.length))) {
+      this.#finish({ kind: 'no-room' });
+      return;
+    }
+    await disk.write(fd, bytes, this.#position);
+    this.#position += bytes.length;
+    if (this.#position - this.#flushedTo < volumeBytes) return;
+    // At most one flush runs beside the writes: a slow disk holds us back by one volume.
+    await this.#flushing;
+    this.#startFlush();
+  }
+
+  /** The watermark follows the flush, never the write. */
+  #startFlush(): void {
+    const position = this.#position;
+    this.#flushedTo = position;
+    this.#flushing = this.o.disk
+      .flushData(this.o.fd)
+      .then(() => {
+        this.o.content.durable = position;
+        this.o.durable(position);
+      })
+      .catch((cause: unknown) => this.#finish({ kind: 'disk', cause }));
+  }
+
+  /** The first end counts, except that a failing disk outdoes all others. */
+  #finish(end: IntakeEnd): void {
+    if (this.#end === undefined || (end.kind === 'disk' && !this.#failed)) this.#end = end;
+    this.#ended();
+  }
+
+  get #failed(): boolean {
+    return this.#end?.kind === 'disk' || this.#end?.kind === 'no-room';
+  }
+
+  /** Writes what is still in the buffers, in order. */
+  async #drain(): Promise<void> {
+    while (this.#writing || (this.#fill > 0 && !this.#failed)) {
+      if (!this.#writing) this.#writeFilled();
+      await this.#writing;
+    }
+    await this.#flushing;
+  }
+}

@@ -1,0 +1,134 @@
+import type { ServerResponse } from 'node:http';
+import type { BlobReader } from './blobs.js';
+
+/** For clients that take what they are sent: a write costs little beside its bytes. */
+export const LARGE_BUFFER_BYTES = 256 * 1024;
+/** For clients that keep us waiting: hundreds of them may each hold one. */
+export const SMALL_BUFFER_BYTES = 16 * 1024;
+
+/** Large buffers in rotation. */
+const LARGE_BUFFERS = 4;
+/** More of them that may replace those which slow clients hold: 20 x 256 KiB = 5 MiB at most. */
+const EXTRA_LARGE_BUFFERS = 16;
+/** A buffer that a client has held for longer is not in rotation any more. */
+const HELD_MS = 200;
+/** Small buffers kept for reuse; what is above was for a crowd that has gone. */
+const SMALL_BUFFERS_KEPT = 64;
+
+export interface Lease {
+  readonly bytes: Buffer;
+  release(): void;
+}
+
+/**
+ * The buffers between disk and LAN clients. A write that the kernel does not take at once holds its buffer until the
+ * client reads on, and nothing can take it back: so a client gets a large one only while it drains and while there
+ * are large ones, else a small one.
+ */
+export class OutflowBuffers {
+  readonly #freeLarge: Buffer[] = [];
+  readonly #freeSmall: Buffer[] = [];
+  /** Leases of large buffers and since when, by the monotonic clock. */
+  readonly #large = new Map<Lease, number>();
+
+  constructor(private readonly monotonicMs: () => number) {}
+
+  take(drains: boolean): Lease {
+    const buffer = drains ? this.#takeLarge() : undefined;
+    return buffer ? this.#leaseLarge(buffer) : this.#leaseSmall();
+  }
+
+  #takeLarge(): Buffer | undefined {
+    const free = this.#freeLarge.pop();
+    if (free) return free;
+    const heldSince = this.monotonicMs() - HELD_MS;
+    const held = [...this.#large.values()].filter((since) => since < heldSince).length;
+    const allowed = LARGE_BUFFERS + Math.min(held, EXTRA_LARGE_BUFFERS);
+    // Slow: outside Node's shared pool.
+    return this.#large.size < allowed ? Buffer.allocUnsafeSlow(LARGE_BUFFER_BYTES) : undefined;
+  }
+
+  #leaseLarge(bytes: Buffer): Lease {
+    const lease: Lease = {
+      bytes,
+      release: () => {
+        if (this.#large.delete(lease) && this.#large.size + this.#freeLarge.length < LARGE_BUFFERS) {
+          this.#freeLarge.push(bytes);
+        }
+      },
+    };
+    this.#large.set(lease, this.monotonicMs());
+    return lease;
+  }
+
+  #leaseSmall(): Lease {
+    const bytes = this.#freeSmall.pop() ?? Buffer.allocUnsafeSlow(SMALL_BUFFER_BYTES);
+    let released = false;
+    return {
+      bytes,
+      release: () => {
+        if (!released && this.#freeSmall.length < SMALL_BUFFERS_KEPT) this.#freeSmall.push(bytes);
+        released = true;
+      },
+    };
+  }
+}
+
+/** A write that takes longer, in ms, belongs to a client that does not keep up. */
+const DRAIN_MS = 100;
+
+export interface OutflowOptions {
+  readonly blob: BlobReader;
+  readonly response: ServerResponse;
+  readonly start: number;
+  readonly length: number;
+  readonly buffers: OutflowBuffers;
+  readonly monotonicMs: () => number;
+  /** Told of every write that the kernel has taken. */
+  sent(bytes: number): void;
+}
+
+export type OutflowEnd =
+  { readonly kind: 'complete' } | { readonly kind: 'peer-gone' } | { readonly kind: 'disk'; readonly cause: unknown };
+
+/**
+ * Copies a part of a blob to a response: file -> buffer -> socket, one write at a time. Reads are asynchronous: from a
+ * warm cache they cost a few microseconds more than synchronous ones, from slow flash they do not hold the event loop.
+ * The response is not ended here; after anything but `complete` it must be broken off.
+ */
+export async function sendSpan(options: OutflowOptions): Promise<OutflowEnd> {
+  const { blob, response, buffers, monotonicMs } = options;
+  let offset = options.start;
+  const end = options.start + options.length;
+  let drains = true;
+  while (offset < end) {
+    if (response.destroyed) return { kind: 'peer-gone' };
+    const lease = buffers.take(drains);
+    try {
+      const bytes = await blob.read(lease.bytes, Math.min(lease.bytes.length, end - offset), offset);
+      if (bytes === 0) return { kind: 'disk', cause: new Error(`the blob ends at byte ${offset}`) };
+      const begunMs = monotonicMs();
+      if (!(await write(response, lease.bytes.subarray(0, bytes)))) return { kind: 'peer-gone' };
+      drains = monotonicMs() - begunMs < DRAIN_MS;
+      offset += bytes;
+      options.sent(bytes);
+    } catch (cause) {
+      return { kind: 'disk', cause };
+    } finally {
+      lease.release();
+    }
+  }
+  return { kind: 'complete' };
+}
+
+/** Resolves when the kernel has taken the bytes, or with false when the connection is gone; then they are free again. */
+function write(response: ServerResponse, bytes: Buffer): Promise<boolean> {
+  return new Promise((resolve) => {
+    const gone = (): void => resolve(false);
+    response.once('close', gone);
+    response.write(bytes, (error) => {
+      response.removeListener('close', gone);
+      resolve(!error);
+    });
+  });
+}

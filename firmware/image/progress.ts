@@ -1,0 +1,174 @@
+import type { Clock } from '../clock/index.js';
+import type { ImageRecord, ResultCode } from './image.js';
+import { forgetBytes } from './kept.js';
+import { AFTER_RESTART, isRunning } from './states.js';
+import type { ImageTable } from './table.js';
+
+/** A retrieval by its image and the request that started it. */
+export interface RetrievalKey {
+  readonly id: number;
+  readonly generation: number;
+}
+
+/** Which version of the file begins to come in. */
+export interface NewVersion {
+  readonly source: string;
+  readonly validator: string | undefined;
+  readonly total: number | undefined;
+  readonly contentType: string | undefined;
+}
+
+/** After these the partial bytes are still worth keeping: another request may go on from them. */
+const KEEPS_BYTES: ReadonlySet<ResultCode> = new Set<ResultCode>([
+  'unresolved',
+  'unreachable',
+  'unavailable',
+  'server-error',
+  'unauthorized',
+  'expired',
+  'not-found',
+  'refused',
+  'tls',
+  'broken',
+]);
+
+/**
+ * What the downloader writes into the catalog. Each method answers undefined, and writes nothing, when the retrieval
+ * has been superseded, cancelled or removed meanwhile.
+ */
+export class Progress {
+  constructor(
+    private readonly table: ImageTable,
+    private readonly clock: Clock,
+  ) {}
+
+  /** The retrievals that are owed, those of higher priority first, then the older image. */
+  owed(): ImageRecord[] {
+    return this.table.all().filter((record) => isRunning(record.state));
+  }
+
+  /** The images whose blob must be looked for at start. */
+  stored(): ImageRecord[] {
+    return this.table.all().filter((record) => AFTER_RESTART[record.state] === 'check-blob');
+  }
+
+  current(key: RetrievalKey): ImageRecord | undefined {
+    const record = this.table.byId(key.id);
+    const owed = record && isRunning(record.state) && record.retrieval.generation === key.generation;
+    return owed ? record : undefined;
+  }
+
+  /** State verifying, before bytes on disk are hashed. */
+  checking(key: RetrievalKey): ImageRecord | undefined {
+    return this.#update(key, (record) => this.table.move(record, 'check', {}));
+  }
+
+  /** State downloading, before a request goes out. @param progressed the try before it brought new bytes */
+  attempting(key: RetrievalKey, progressed: boolean): ImageRecord | undefined {
+    return this.#update(key, (record) => {
+      const attempts = progressed ? 1 : record.retrieval.attempts + 1;
+      return this.table.move(record, 'attempt', { retrieval: { ...record.retrieval, attempts } });
+    });
+  }
+
+  /** The file comes in from byte 0. It must be durable before the first byte is written. */
+  fromZero(key: RetrievalKey, version: NewVersion): ImageRecord | undefined {
+    return this.#update(key, (record) =>
+      this.table.save({
+        ...record,
+        received: 0,
+        size: version.total ?? null,
+        contentType: version.contentType ?? null,
+        retrieval: {
+          ...record.retrieval,
+          source: version.source,
+          validator: version.validator ?? null,
+          unguarded: false,
+        },
+      }),
+    );
+  }
+
+  /** Bytes from `source` are joined to those that are there. A join that nothing guards must be durable first. */
+  joining(key: RetrievalKey, join: { source: string; total: number | undefined; guarded: boolean }): void {
+    this.#update(key, (record) => {
+      const { retrieval } = record;
+      const changed = {
+        ...record,
+        size: join.total ?? record.size,
+        retrieval: {
+          ...retrieval,
+          source: join.source,
+          // Another source's validator does not speak of these bytes.
+          validator: join.guarded ? retrieval.validator : null,
+          unguarded: retrieval.unguarded || !join.guarded,
+        },
+      };
+      return this.table.save(changed);
+    });
+  }
+
+  /** The watermark: `received` bytes have been flushed to the disk. */
+  durable(key: RetrievalKey, received: number, wanBytes: number): void {
+    this.#update(key, (record) =>
+      this.table.save({
+        ...record,
+        received,
+        wanBytes: record.wanBytes + wanBytes,
+        retrieval: { ...record.retrieval, attempts: Math.min(record.retrieval.attempts, 1) },
+      }),
+    );
+  }
+
+  /** What was kept has turned out useless. */
+  forget(key: RetrievalKey): ImageRecord | undefined {
+    return this.#update(key, (record) => this.table.save(forgetBytes(record)));
+  }
+
+  /** State waiting. @param counted false when the try says nothing about the server (no network) */
+  waiting(key: RetrievalKey, code: ResultCode, text: string, counted: boolean): void {
+    this.#update(key, (record) => {
+      const attempts = record.retrieval.attempts - (counted ? 0 : 1);
+      const retrieval = { ...record.retrieval, attempts: Math.max(0, attempts) };
+      return this.table.move(record, 'wait', { result: code, resultText: text, retrieval });
+    });
+  }
+
+  failed(key: RetrievalKey, code: ResultCode, text: string): void {
+    this.#update(key, (record) => {
+      const kept = KEEPS_BYTES.has(code) ? record : forgetBytes(record);
+      return this.table.end(record, 'fail', { kind: 'failed', code, text }, kept);
+    });
+  }
+
+  needsUri(key: RetrievalKey, code: ResultCode, text: string): void {
+    this.#update(key, (record) => this.table.end(record, 'need-uri', { kind: 'needs-uri', code, text }));
+  }
+
+  /** The content is in its place under its name, durable. */
+  complete(key: RetrievalKey, sha256: string, size: number): ImageRecord | undefined {
+    return this.#update(key, (record) => {
+      const text = 'retrieved and verified';
+      const ended = this.table.end(
+        record,
+        'complete',
+        { kind: 'retrieved', code: 'ok', text },
+        {
+          ...forgetBytes(record),
+          blob: sha256,
+          size,
+          received: size,
+          availableMs: this.clock.plausible() ? Math.round(this.clock.wallMs()) : null,
+        },
+      );
+      return ended;
+    });
+  }
+
+  #update(key: RetrievalKey, change: (record: ImageRecord) => ImageRecord): ImageRecord | undefined {
+    return this.table.store.transaction(() => {
+      const record = this.current(key);
+      return record && change(record);
+    });
+  }
+}

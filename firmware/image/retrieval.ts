@@ -1,0 +1,409 @@
+import { Backoff, type BackoffPolicy, type Clock, type Random } from '../clock/index.js';
+import type { Logger } from '../log/index.js';
+import { redactUrl, type HttpReply } from '../net/index.js';
+import { describeThrown } from '../outcome/index.js';
+import { StoreError, type Store } from '../store/index.js';
+import type { BlobStore } from './blobs.js';
+import type { Catalog } from './catalog.js';
+import { isDiskFull } from './disk.js';
+import { fault, type Fault } from './fault.js';
+import { PartialContent, takeBody, type IntakeBuffers } from './intake.js';
+import type { ImageRecord } from './image.js';
+import { mirrorsOf } from './leaves.js';
+import type { Progress, RetrievalKey } from './progress.js';
+import { discard, requestImage, type RequestOptions } from './request.js';
+import { meaningOf, sameSource, type Have, type ReplyMeaning } from './resume.js';
+import { makeRoom, type PinSource } from './room.js';
+
+export interface RetrievalOptions extends RequestOptions {
+  readonly store: Store;
+  readonly catalog: Catalog;
+  readonly progress: Progress;
+  readonly blobs: BlobStore;
+  readonly pins: PinSource;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Logger;
+  readonly backoff: BackoffPolicy;
+  /** Tries without a new byte after which a retrieval fails. */
+  readonly maxAttempts: number;
+  /** Longest time, in ms, for which a server's Retry-After is obeyed. */
+  readonly maxRetryAfterMs: number;
+  /** Bytes between two flushes of the partial file. */
+  readonly fsyncVolumeBytes: number;
+  /** Counts bytes of image content as they come in from the WAN. */
+  countWanBytes(bytes: number): void;
+}
+
+/** What the downloader does with a retrieval after a step. */
+export type StepEnd = { readonly kind: 'over' } | { readonly kind: 'wait'; readonly delayMs: number };
+
+const OVER: StepEnd = { kind: 'over' };
+
+/** What became of one try. */
+type TryEnd =
+  | { readonly kind: 'whole' } // every byte is there
+  | { readonly kind: 'more' } // go on at once
+  | { readonly kind: 'stop' } // aborted, superseded or ended
+  | { readonly kind: 'fault'; readonly fault: Fault };
+
+/**
+ * One retrieval of one image, from its request to its end. Between two steps it holds nothing but a few numbers and
+ * the state of the hash; the step's buffers belong to the caller.
+ */
+export class Retrieval {
+  readonly #content = new PartialContent();
+  readonly #backoff: Backoff;
+  /** False until the bytes that an earlier run of the gateway left have been hashed. */
+  #prepared = false;
+  /** Where in the list of mirrors we are, and which of them have ended for good. */
+  #mirror = 0;
+  readonly #dead = new Map<string, Fault>();
+  /** The next request is for the whole file. */
+  #wholeNext = false;
+  /** Most bytes that were ever there: only what goes beyond is progress. */
+  #best = 0;
+  #progressed = false;
+  /** WAN bytes not yet in the catalog. */
+  #uncounted = 0;
+  #lastFault: Fault | undefined;
+
+  constructor(
+    readonly key: RetrievalKey,
+    private readonly o: RetrievalOptions,
+  ) {
+    this.#backoff = new Backoff(o.backoff, o.random);
+  }
+
+  /** Tries until the image is there, has failed, or a pause is due. Leaves the bytes durable when aborted. */
+  async step(signal: AbortSignal, buffers: IntakeBuffers): Promise<StepEnd> {
+    const fd = await this.#open();
+    if (typeof fd !== 'number') return this.#fail(fd);
+    try {
+      if (!this.#prepared) {
+        const trouble = await this.#prepare(fd, signal, buffers);
+        if (trouble) return this.#fail(trouble);
+      }
+      while (!signal.aborted) {
+        const record = this.o.progress.current(this.key);
+        if (!record) return OVER;
+        const end = this.#isWhole(record) ? ({ kind: 'whole' } as const) : await this.#try(record, fd, signal, buffers);
+        if (end.kind === 'whole') {
+          const over = await this.#complete(fd);
+          if (over) return over;
+        } else if (end.kind === 'fault') {
+          const over = await this.#handle(end.fault, fd);
+          if (over) return over;
+        } else if (end.kind === 'stop') break;
+      }
+      await this.#makeDurable(fd);
+      return OVER;
+    } finally {
+      await this.o.blobs.disk.close(fd);
+    }
+  }
+
+  async #open(): Promise<number | Fault> {
+    try {
+      return await this.o.blobs.openPartial(this.key.id);
+    } catch (thrown) {
+      return diskFault(thrown);
+    }
+  }
+
+  /** Cuts the file to the watermark and hashes what remains, with one of the buffers. */
+  async #prepare(fd: number, signal: AbortSignal, [buffer]: IntakeBuffers): Promise<Fault | undefined> {
+    const { disk } = this.o.blobs;
+    const record = this.o.progress.current(this.key);
+    if (!record) return undefined;
+    try {
+      if (record.received > 0) {
+        if (!this.o.progress.checking(this.key)) return undefined;
+        await disk.truncate(fd, record.received);
+        while (this.#content.received < record.received && !signal.aborted) {
+          const wanted = Math.min(buffer.length, record.received - this.#content.received);
+          const bytes = await disk.read(fd, buffer, wanted, this.#content.received);
+          if (bytes === 0) break;
+          this.#content.take(buffer.subarray(0, bytes));
+        }
+        if (signal.aborted) {
+          this.#content.restart();
+          return undefined;
+        }
+      }
+    } catch (thrown) {
+      return diskFault(thrown);
+    }
+    this.#content.durable = this.#content.received;
+    this.#best = this.#content.received;
+    this.#prepared = true;
+    return undefined;
+  }
+
+  #isWhole(record: ImageRecord): boolean {
+    return record.size !== null && record.retrieval.source !== null && this.#content.received === record.size;
+  }
+
+  async #try(record: ImageRecord, fd: number, signal: AbortSignal, buffers: IntakeBuffers): Promise<TryEnd> {
+    if (record.retrieval.attempts >= this.o.maxAttempts && !this.#progressed) {
+      const last = this.#lastFault ?? fault('broken', 'fail', 'the retrieval was interrupted');
+      const text = `given up after ${record.retrieval.attempts} tries: ${last.text}`;
+      return { kind: 'fault', fault: fault(last.code, 'fail', text) };
+    }
+    const source = this.#source(record);
+    const have = this.#have(record, source);
+    if (!this.o.progress.attempting(this.key, this.#progressed)) return { kind: 'stop' };
+    this.#progressed = false;
+    const fields = { image: record.imageId, url: redactUrl(source), offset_bytes: have.bytes };
+    this.o.log.debug('asking for the image', { ...fields, attempt: record.retrieval.attempts + 1 });
+
+    const end = await requestImage(source, have, signal, this.o);
+    if (end.kind === 'aborted') return { kind: 'stop' };
+    if (end.kind === 'fault') return end;
+    const meaning = meaningOf(end.reply, have);
+    if (meaning.kind === 'restart' || meaning.kind === 'append') {
+      return this.#receive(record, source, end.reply, meaning, fd, signal, buffers);
+    }
+    discard(end.reply);
+    if (meaning.kind === 'complete') {
+      this.o.progress.joining(this.key, { source, total: meaning.total, guarded: have.validator !== undefined });
+      return { kind: 'whole' };
+    }
+    if (meaning.kind === 'refuse') {
+      return { kind: 'fault', fault: fault('bad-reply', 'fail', `the reply cannot be used: ${meaning.reason}`) };
+    }
+    this.o.log.warn('the reply to a range cannot be used, asking for the whole file', {
+      ...fields,
+      reason: meaning.reason,
+    });
+    this.#wholeNext = true;
+    return { kind: 'more' };
+  }
+
+  /** The mirror whose turn it is. There is one: a retrieval ends with the last mirror. */
+  #source(record: ImageRecord): string {
+    const mirrors = mirrorsOf(record.leaves.imageUri ?? '');
+    const alive = mirrors.filter((url) => !this.#dead.has(url));
+    return alive[this.#mirror % Math.max(1, alive.length)] ?? mirrors[0] ?? '';
+  }
+
+  /** What may be asked on from, at this source: see `keepBytes`. */
+  #have(record: ImageRecord, source: string): Have {
+    const { retrieval, leaves, size } = record;
+    const digestKnown = leaves.digest !== null;
+    const same = retrieval.source !== null && sameSource(retrieval.source, source);
+    const validator = same ? (retrieval.validator ?? undefined) : undefined;
+    const usable = !this.#wholeNext && retrieval.source !== null && (validator !== undefined || digestKnown);
+    return { bytes: usable ? this.#content.received : 0, validator, total: size ?? undefined, digestKnown };
+  }
+
+  async #receive(
+    record: ImageRecord,
+    source: string,
+    reply: HttpReply,
+    meaning: Extract<ReplyMeaning, { kind: 'restart' | 'append' }>,
+    fd: number,
+    signal: AbortSignal,
+    buffers: IntakeBuffers,
+  ): Promise<TryEnd> {
+    const { blobs, progress, store } = this.o;
+    // What the body does before we listen (an early end of the connection) must not be lost or thrown.
+    reply.body.on('error', () => {});
+    const noRoom = meaning.total === undefined ? undefined : await this.#noRoom(meaning.total);
+    if (noRoom) {
+      discard(reply);
+      return { kind: 'fault', fault: noRoom };
+    }
+    if (meaning.kind === 'restart') {
+      const superseded = !progress.fromZero(this.key, { ...meaning, source });
+      if (!superseded) await store.durable();
+      if (superseded || signal.aborted) {
+        discard(reply);
+        return { kind: 'stop' };
+      }
+      this.#content.restart();
+      this.#wholeNext = false;
+      try {
+        await blobs.disk.truncate(fd, 0);
+      } catch (thrown) {
+        discard(reply);
+        return { kind: 'fault', fault: diskFault(thrown) };
+      }
+    } else {
+      progress.joining(this.key, { ...meaning, source });
+      if (!meaning.guarded && !record.retrieval.unguarded) await store.durable();
+    }
+    const limitBytes = meaning.kind === 'append' ? meaning.length : meaning.total;
+    return this.#copy(reply, limitBytes, meaning.total, fd, signal, buffers);
+  }
+
+  async #copy(
+    reply: HttpReply,
+    limitBytes: number | undefined,
+    total: number | undefined,
+    fd: number,
+    signal: AbortSignal,
+    buffers: IntakeBuffers,
+  ): Promise<TryEnd> {
+    const content = this.#content;
+    const before = content.received;
+    let refused: Fault | undefined;
+    let grantedTo = total ?? 0;
+    const end = await takeBody({
+      body: reply.body,
+      content,
+      disk: this.o.blobs.disk,
+      fd,
+      buffers,
+      limitBytes,
+      volumeBytes: this.o.fsyncVolumeBytes,
+      signal,
+      durable: (bytes) => this.#record(bytes),
+      counted: (bytes) => {
+        this.#uncounted += bytes;
+        this.o.countWanBytes(bytes);
+      },
+      mayGrowTo: async (bytes) => {
+        if (bytes <= grantedTo) return true;
+        // The size is not known: room is promised volume by volume.
+        grantedTo = bytes + this.o.fsyncVolumeBytes;
+        refused = await this.#noRoom(grantedTo);
+        return refused === undefined;
+      },
+    });
+    const taken = content.received - before;
+    if (content.received > this.#best) {
+      this.#best = content.received;
+      this.#progressed = true;
+      this.#backoff.reset();
+    }
+    switch (end.kind) {
+      case 'aborted':
+        return { kind: 'stop' };
+      case 'disk':
+        return { kind: 'fault', fault: diskFault(end.cause) };
+      case 'no-room':
+        return { kind: 'fault', fault: refused ?? fault('no-room', 'fail', 'no room') };
+      case 'overflow':
+        return { kind: 'fault', fault: fault('bad-reply', 'fail', 'the server sends more bytes than announced') };
+      case 'cut':
+        return { kind: 'fault', fault: fault('broken', 'again', `the connection broke at byte ${content.received}`) };
+      case 'complete':
+        // Without an announced length the end of the body is the end of the file.
+        if (total === undefined && limitBytes === undefined) return { kind: 'whole' };
+        if (limitBytes !== undefined && taken < limitBytes) {
+          return { kind: 'fault', fault: fault('broken', 'again', `the body ended early at byte ${content.received}`) };
+        }
+        // A range may be shorter than asked for; the rest is asked for next.
+        return { kind: content.received === total ? 'whole' : 'more' };
+    }
+  }
+
+  async #noRoom(bytes: number): Promise<Fault | undefined> {
+    const room = await makeRoom(this.key.id, bytes, this.o);
+    return room.ok ? undefined : fault('no-room', 'fail', room.error.text);
+  }
+
+  /** Flush, check, give the blob its name, commit. Undefined when the file must be fetched again from 0. */
+  async #complete(fd: number): Promise<StepEnd | undefined> {
+    const { blobs, catalog, progress, store } = this.o;
+    const record = progress.checking(this.key);
+    if (!record) return OVER;
+    const sha256 = this.#content.sha256();
+    const size = this.#content.received;
+    const accepted = catalog.accepts(record.leaves, sha256);
+    if (!accepted.ok) {
+      if (record.retrieval.unguarded) {
+        this.o.log.warn('bytes of two versions were joined, fetching the whole file', { image: record.imageId });
+        progress.forget(this.key);
+        this.#content.restart();
+        this.#wholeNext = true;
+        return undefined;
+      }
+      return this.#fail(fault(accepted.error.code, 'fail', accepted.error.text));
+    }
+    try {
+      await blobs.disk.flush(fd);
+      const { source } = record.retrieval;
+      const sidecar = {
+        imageIds: [record.imageId],
+        contentType: record.contentType,
+        source: source === null ? null : redactUrl(source),
+        size,
+      };
+      await blobs.adopt(this.key.id, sha256, sidecar, () => {
+        this.#record(size);
+        progress.complete(this.key, sha256, size);
+      });
+    } catch (thrown) {
+      return this.#fail(diskFault(thrown));
+    }
+    await store.durable();
+    return OVER;
+  }
+
+  /** Decides what follows a fault; undefined to try on at once. */
+  async #handle(found: Fault, fd: number): Promise<StepEnd | undefined> {
+    this.#lastFault = found;
+    const record = this.o.progress.current(this.key);
+    if (!record) return OVER;
+    if (found.course === 'fail' || found.course === 'needs-uri') {
+      if (this.#hasOtherMirror(record, found)) return undefined;
+      await this.#makeDurable(fd);
+      if (found.course === 'fail') return this.#fail(found);
+      this.o.progress.needsUri(this.key, found.code, found.text);
+      return OVER;
+    }
+    await this.#makeDurable(fd);
+    if (!this.#progressed) this.#mirror += 1;
+    const delayMs = Math.max(this.#backoff.nextMs(), Math.min(found.retryAfterMs ?? 0, this.o.maxRetryAfterMs));
+    this.o.progress.waiting(this.key, found.code, found.text, found.course === 'again');
+    this.o.log.warn('the retrieval pauses', {
+      image: record.imageId,
+      reason: found.text,
+      wait_ms: delayMs,
+      offset_bytes: this.#content.received,
+    });
+    return { kind: 'wait', delayMs };
+  }
+
+  /** A final answer of one mirror is not the last word while there are others. */
+  #hasOtherMirror(record: ImageRecord, found: Fault): boolean {
+    const local = found.code === 'no-room' || found.code === 'disk';
+    const exhausted = record.retrieval.attempts >= this.o.maxAttempts && !this.#progressed;
+    if (local || exhausted) return false;
+    this.#dead.set(this.#source(record), found);
+    return mirrorsOf(record.leaves.imageUri ?? '').some((url) => !this.#dead.has(url));
+  }
+
+  #fail(found: Fault): StepEnd {
+    if (found.cause instanceof StoreError) throw found.cause;
+    this.o.progress.failed(this.key, found.code, found.text);
+    return OVER;
+  }
+
+  /** Before a pause or a stop: what has come in is flushed and recorded, so that a restart goes on from here. */
+  async #makeDurable(fd: number): Promise<void> {
+    const { received, durable } = this.#content;
+    if (!this.#prepared || received === durable) return;
+    try {
+      await this.o.blobs.disk.flushData(fd);
+    } catch (thrown) {
+      this.o.log.warn('cannot flush the partial file', { reason: describeThrown(thrown) });
+      return;
+    }
+    this.#content.durable = received;
+    this.#record(received);
+  }
+
+  #record(durable: number): void {
+    this.o.progress.durable(this.key, durable, this.#uncounted);
+    this.#uncounted = 0;
+  }
+}
+
+function diskFault(thrown: unknown): Fault {
+  const text = describeThrown(thrown);
+  const found = isDiskFull(thrown) ? fault('no-room', 'fail', text) : fault('disk', 'fail', `the disk failed: ${text}`);
+  return { ...found, cause: thrown };
+}

@@ -1,0 +1,37 @@
+import type { SchemaStep } from '../store/index.js';
+
+/** The tables of this room. Steps are appended, never changed. */
+export const imageSchema: readonly SchemaStep[] = [
+  {
+    owner: 'image',
+    sql: `
+      CREATE TABLE image (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        node TEXT NOT NULL UNIQUE,
+        effective_id TEXT NOT NULL UNIQUE,
+        image_id TEXT, name TEXT, version TEXT, description TEXT,
+        image_uri TEXT, digest TEXT, signature TEXT, priority INTEGER, pinned INTEGER,
+        state TEXT NOT NULL,
+        result TEXT, result_text TEXT NOT NULL,
+        size INTEGER, content_type TEXT, received INTEGER NOT NULL,
+        blob TEXT,
+        requester TEXT NOT NULL, correlator TEXT,
+        available_ms INTEGER, served_ms INTEGER,
+        wan_bytes INTEGER NOT NULL,
+        generation INTEGER NOT NULL, source TEXT, validator TEXT, unguarded INTEGER NOT NULL, attempts INTEGER NOT NULL
+      ) STRICT;
+      CREATE INDEX image_by_blob ON image (blob) WHERE blob IS NOT NULL;
+      CREATE TABLE image_delivery (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        image INTEGER NOT NULL REFERENCES image (id) ON DELETE CASCADE,
+        blob TEXT NOT NULL,
+        address TEXT NOT NULL,
+        device TEXT,
+        bytes INTEGER NOT NULL,
+        covered INTEGER NOT NULL,
+        complete INTEGER NOT NULL,
+        time_ms INTEGER,
+        UNIQUE (image, address)
+      ) STRICT;`,
+  },
+];

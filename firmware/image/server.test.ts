@@ -1,0 +1,347 @@
+import assert from 'node:assert/strict';
+import { request, type IncomingHttpHeaders } from 'node:http';
+import { connect, type Socket } from 'node:net';
+import { after, before, describe, it } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { systemClock } from '../clock/index.js';
+import { silentLog } from '../log/index.js';
+import { systemDisk } from './disk.js';
+import { openHouse, pattern, removeFolder, serveFile, sha256, startOrigin, type House } from './fixture.js';
+import { ImageServer, type ServerOptions } from './server.js';
+
+const CONTENT = pattern(3_000_001);
+const SHA = sha256(CONTENT);
+const ETAG = `"${SHA}"`;
+
+let house: House;
+let imageId: number;
+let readFails = false;
+const fetched: string[] = [];
+const servers: ImageServer[] = [];
+
+before(async () => {
+  const origin = await startOrigin(serveFile(CONTENT));
+  const read: typeof systemDisk.read = (...given) =>
+    readFails && given[3] > 0 ? Promise.reject(new Error('EIO')) : systemDisk.read(...given);
+  house = openHouse({ blobs: { disk: { ...systemDisk, read } } });
+  await house.downloader.start();
+  imageId = house.add('fw.bin', origin.url).id;
+  house.add('pending', 'http://127.0.0.1:1/x');
+  await house.until(imageId, 'available');
+  await origin.close();
+});
+after(async () => {
+  for (const server of servers) await server.close();
+  await house.close();
+  removeFolder(house.folder);
+});
+
+async function serve(options: Partial<ServerOptions> = {}): Promise<{ server: ImageServer; port: number }> {
+  const server = new ImageServer({
+    catalog: house.catalog,
+    blobs: house.blobs,
+    deliveries: house.deliveries,
+    clock: systemClock(0),
+    log: silentLog,
+    addresses: ['127.0.0.1'],
+    port: 0,
+    publicHost: '192.168.1.1',
+    reactions: {
+      deviceAt: (address) => `device at ${address}`,
+      fetched: (id, address, complete) => fetched.push(`${id} ${address} ${complete}`),
+    },
+    ...options,
+  });
+  servers.push(server);
+  const started = await server.start();
+  assert.ok(started.ok);
+  return { server, port: started.value[0]!.port };
+}
+
+interface Reply {
+  readonly status: number;
+  readonly headers: IncomingHttpHeaders;
+  readonly body: Buffer;
+  readonly broken: boolean;
+}
+
+function get(
+  port: number,
+  path: string,
+  headers: Record<string, string> = {},
+  method = 'GET',
+  from?: string,
+): Promise<Reply> {
+  return new Promise((resolve, reject) => {
+    const sent = request(
+      {
+        port,
+        host: '127.0.0.1',
+        path,
+        method,
+        headers,
+        agent: false,
+        ...(from !== undefined && { localAddress: from }),
+      },
+      (incoming) => {
+        const chunks: Buffer[] = [];
+        let broken = false;
+        incoming.on('data', (chunk: Buffer) => chunks.push(chunk));
+        incoming.on('error', () => (broken = true));
+        incoming.on('close', () =>
+          resolve({ status: incoming.statusCode ?? 0, headers: incoming.headers, body: Buffer.concat(chunks), broken }),
+        );
+      },
+    );
+    sent.on('error', reject);
+    sent.end();
+  });
+}
+
+describe('the image server', () => {
+  let port: number;
+  let server: ImageServer;
+  before(async () => {
+    ({ server, port } = await serve());
+  });
+
+  it('answers a GET with the content and what caches need', async () => {
+    const { status, headers, body } = await get(port, '/scomo/fw.bin');
+    assert.equal(status, 200);
+    assert.ok(body.equals(CONTENT));
+    assert.equal(headers.etag, ETAG);
+    assert.equal(headers['accept-ranges'], 'bytes');
+    assert.equal(headers['content-type'], 'application/x-firmware');
+    assert.equal(headers['content-length'], String(CONTENT.length));
+    assert.equal(headers['repr-digest'], `sha-256=:${Buffer.from(SHA, 'hex').toString('base64')}:`);
+    assert.ok(Date.parse(headers['last-modified'] ?? '') > 0);
+    assert.equal(headers['cache-control'], 'no-cache');
+  });
+
+  it('answers HEAD as GET, without content', async () => {
+    const { status, headers, body } = await get(port, '/scomo/fw.bin', {}, 'HEAD');
+    assert.deepEqual([status, headers['content-length'], body.length], [200, String(CONTENT.length), 0]);
+  });
+
+  const whole = CONTENT.length;
+  const rows: readonly (readonly [
+    string,
+    string,
+    Record<string, string>,
+    number,
+    Record<string, string | undefined>,
+  ])[] = [
+    [
+      'GET',
+      '/scomo/fw.bin',
+      { Range: 'bytes=1-4' },
+      206,
+      { 'content-range': `bytes 1-4/${whole}`, 'content-length': '4', etag: ETAG, 'accept-ranges': 'bytes' },
+    ],
+    [
+      'GET',
+      '/scomo/fw.bin',
+      { Range: 'bytes=-5' },
+      206,
+      { 'content-range': `bytes ${whole - 5}-${whole - 1}/${whole}` },
+    ],
+    ['GET', '/scomo/fw.bin', { Range: `bytes=${whole}-` }, 416, { 'content-range': `bytes */${whole}` }],
+    ['GET', '/scomo/fw.bin', { Range: 'bytes=0-1', 'If-Range': '"x"' }, 200, { 'content-range': undefined }],
+    ['GET', '/scomo/fw.bin', { 'If-None-Match': ETAG }, 304, { etag: ETAG, 'content-length': undefined }],
+    ['GET', '/scomo/fw.bin', { 'If-Match': '"x"' }, 412, {}],
+    ['GET', '/scomo/fw.bin?query', {}, 200, {}],
+    ['GET', 'http://any.host/scomo/fw.bin', {}, 200, {}],
+    ['OPTIONS', '/scomo/fw.bin', {}, 204, { allow: 'GET, HEAD, OPTIONS' }],
+    ['POST', '/scomo/fw.bin', {}, 405, { allow: 'GET, HEAD, OPTIONS' }],
+    ['DELETE', '/scomo/fw.bin', {}, 405, {}],
+    ['GET', '/', {}, 404, { 'content-length': '0' }],
+    ['GET', '/scomo/', {}, 404, {}],
+    ['GET', '/scomo/none', {}, 404, {}],
+    ['GET', '/scomo/pending', {}, 404, {}],
+    ['GET', '/scomo/../dmgw.db', {}, 404, {}],
+    ['GET', '/scomo/%2e%2e/dmgw.db', {}, 404, {}],
+    ['GET', '/scomo/fw.bin/', {}, 404, {}],
+    ['GET', '/scomo/fw.bin%00', {}, 404, {}],
+    ['GET', `/scomo/${SHA}`, {}, 404, {}],
+    ['POST', '/scomo/none', {}, 404, { allow: undefined }],
+    ['GET', `/scomo/${'x'.repeat(9000)}`, {}, 431, {}],
+  ];
+  for (const [method, path, headers, status, expected] of rows) {
+    it(`${method} ${path.slice(0, 40)} ${JSON.stringify(headers)}: ${status}`, async () => {
+      const reply = await get(port, path, headers, method);
+      assert.equal(reply.status, status);
+      for (const [name, given] of Object.entries(expected)) assert.equal(reply.headers[name], given);
+      if (status >= 400) assert.equal(reply.body.length, 0);
+    });
+  }
+
+  it('sends the bytes that the range names', async () => {
+    const { body } = await get(port, '/scomo/fw.bin', { Range: 'bytes=1000001-2000000' });
+    assert.ok(body.equals(CONTENT.subarray(1_000_001, 2_000_001)));
+  });
+
+  it('gives the LocalImageURI of available images only', () => {
+    assert.equal(server.localUri(house.catalog.byId(imageId)!), `http://192.168.1.1:${port}/scomo/fw.bin`);
+    assert.equal(server.localUri(house.catalog.byNode('pending')!), '');
+  });
+
+  it('serves many at once', async () => {
+    const replies = await Promise.all(Array.from({ length: 12 }, () => get(port, '/scomo/fw.bin')));
+    for (const { body } of replies) assert.ok(body.equals(CONTENT));
+  });
+
+  it('answers pipelined requests in order', async () => {
+    const socket = connect(port, '127.0.0.1');
+    const one = (range: string) => `GET /scomo/fw.bin HTTP/1.1\r\nHost: x\r\nRange: bytes=${range}\r\n\r\n`;
+    socket.write(one('0-3') + one('4-7') + one('-4'));
+    let text = Buffer.alloc(0);
+    socket.on('data', (chunk) => (text = Buffer.concat([text, chunk])));
+    while (text.toString('latin1').split('HTTP/1.1 206').length < 4) await sleep(2);
+    await sleep(10);
+    const bodies = text
+      .toString('latin1')
+      .split('\r\n\r\n')
+      .slice(1)
+      .map((part) => part.slice(0, 4));
+    const expected = [CONTENT.subarray(0, 4), CONTENT.subarray(4, 8), CONTENT.subarray(-4)];
+    assert.deepEqual(
+      bodies,
+      expected.map((bytes) => bytes.toString('latin1')),
+    );
+    socket.destroy();
+  });
+
+  it('breaks off when the disk fails, and never ends as if complete', async () => {
+    readFails = true;
+    try {
+      const { status, body, broken } = await get(port, '/scomo/fw.bin');
+      assert.equal(status, 200);
+      assert.ok(body.length < CONTENT.length);
+      assert.ok(broken);
+    } finally {
+      readFails = false;
+    }
+  });
+
+  it('outlives clients that go away in the middle', async () => {
+    for (let round = 0; round < 20; round += 1) {
+      const socket = connect(port, '127.0.0.1');
+      socket.on('error', () => {});
+      socket.write('GET /scomo/fw.bin HTTP/1.1\r\nHost: x\r\n\r\n');
+      await new Promise((resolve) => socket.once('data', resolve));
+      socket.resetAndDestroy();
+    }
+    assert.ok((await get(port, '/scomo/fw.bin')).body.equals(CONTENT));
+    while (server.load.connections > 0) await sleep(2);
+    assert.equal(house.blobs.isRead(SHA), false);
+  });
+
+  it('finishes a blob that is superseded while it is sent', async () => {
+    const socket = connect(port, '127.0.0.1');
+    socket.write('GET /scomo/fw.bin HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n');
+    await new Promise((resolve) => socket.once('readable', resolve));
+    await house.blobs.forget(SHA, () => false);
+    const chunks: Buffer[] = [];
+    for await (const chunk of socket) chunks.push(chunk as Buffer);
+    assert.ok(Buffer.concat(chunks).subarray(-CONTENT.length).equals(CONTENT));
+    assert.equal((await get(port, '/scomo/fw.bin')).status, 404);
+    house.catalog.lost(SHA);
+    const origin = await startOrigin(serveFile(CONTENT));
+    house.catalog.setLeaf(imageId, 'imageUri', origin.url, 's');
+    await house.until(imageId, 'available');
+    await origin.close();
+  });
+});
+
+describe('the accounts', () => {
+  it('say who got how much, and complete only when all was taken', async () => {
+    const { port, server } = await serve();
+    fetched.length = 0;
+    await get(port, '/scomo/fw.bin', {}, 'GET', '127.0.0.5');
+    await get(port, '/scomo/fw.bin', { Range: 'bytes=0-999' }, 'GET', '127.0.0.6');
+    await get(port, '/scomo/fw.bin', { Range: 'bytes=1000-' }, 'GET', '127.0.0.6');
+    await get(port, '/scomo/fw.bin', { Range: 'bytes=1000-' }, 'GET', '127.0.0.7');
+    while (server.load.connections > 0) await sleep(2);
+    const rows = house.deliveries.list(imageId, 0, 100).filter(({ address }) => /^127\.0\.0\.[567]$/.test(address));
+    assert.deepEqual(
+      rows.map(({ address, device, bytes, complete }) => [address, device, bytes, complete]),
+      [
+        ['127.0.0.5', 'device at 127.0.0.5', CONTENT.length, true],
+        ['127.0.0.6', 'device at 127.0.0.6', CONTENT.length, true],
+        ['127.0.0.7', 'device at 127.0.0.7', CONTENT.length - 1000, false],
+      ],
+    );
+    assert.ok(house.deliveries.delivered(imageId) >= 2);
+    assert.deepEqual(fetched, [
+      'fw.bin 127.0.0.5 false',
+      'fw.bin 127.0.0.5 true',
+      'fw.bin 127.0.0.6 false',
+      'fw.bin 127.0.0.6 false',
+      'fw.bin 127.0.0.6 true',
+      'fw.bin 127.0.0.7 false',
+    ]);
+    assert.equal(server.lanBytes, 3 * CONTENT.length - 1000);
+  });
+});
+
+describe('bounds', () => {
+  function idle(port: number): Promise<Socket> {
+    return new Promise((resolve) => {
+      const socket = connect(port, '127.0.0.1', () => resolve(socket));
+      socket.on('error', () => {});
+    });
+  }
+
+  for (const [name, limits] of [
+    ['in all', { connections: 3 }],
+    ['of one address', { connectionsPerAddress: 3 }],
+  ] as const) {
+    it(`more connections ${name} than allowed get 503 with Retry-After`, async () => {
+      const { port, server } = await serve({ limits });
+      const sockets = await Promise.all([idle(port), idle(port), idle(port)]);
+      while (server.load.connections < 3) await sleep(2);
+      const { status, headers } = await get(port, '/scomo/fw.bin');
+      assert.deepEqual([status, headers['retry-after'], headers.connection], [503, '5', 'close']);
+      for (const socket of sockets) socket.destroy();
+      while (server.load.connections > 0) await sleep(2);
+      assert.equal((await get(port, '/scomo/fw.bin', {}, 'HEAD')).status, 200);
+    });
+  }
+
+  it('a client that never finishes its headers is dropped', async () => {
+    const { port } = await serve({ limits: { headerMs: 100 } });
+    const socket = await idle(port);
+    socket.write('GET /scomo/fw.bin HTTP/1.1\r\nHost: ');
+    socket.resume();
+    await new Promise((resolve) => socket.once('close', resolve));
+  });
+
+  it('a client that never reads is dropped after the idle time, and its buffer is free again', async () => {
+    const { port, server } = await serve({ limits: { idleMs: 200 } });
+    const sockets = await Promise.all(Array.from({ length: 6 }, () => idle(port)));
+    for (const socket of sockets) {
+      socket.pause();
+      for (let i = 0; i < 8; i += 1) socket.write('GET /scomo/fw.bin HTTP/1.1\r\nHost: x\r\n\r\n');
+    }
+    assert.ok((await get(port, '/scomo/fw.bin')).body.equals(CONTENT));
+    while (server.load.connections > 0) await sleep(10);
+    for (const socket of sockets) socket.destroy();
+  });
+
+  it('an address that is taken is told as such', async () => {
+    const { port } = await serve();
+    const second = new ImageServer({
+      catalog: house.catalog,
+      blobs: house.blobs,
+      deliveries: house.deliveries,
+      clock: systemClock(0),
+      log: silentLog,
+      addresses: ['127.0.0.1'],
+      port,
+      publicHost: 'x',
+    });
+    const started = await second.start();
+    assert.equal(started.ok ? 'ok' : started.error.code, 'address-in-use');
+    await second.close();
+  });
+});

@@ -1,0 +1,226 @@
+import type { Logger } from '../log/index.js';
+import { nextState } from '../machine/index.js';
+import type { SqlValue, Store } from '../store/index.js';
+import type { ImageChange, ImageEvent, ImageEventKind, ImageRecord, ResultCode } from './image.js';
+import { IMAGE_STATES, type ImageState, type StateEvent } from './states.js';
+
+/** A row as SQLite gives it. */
+type Row = Record<string, SqlValue>;
+
+const COLUMNS = [
+  'node',
+  'effective_id',
+  'image_id',
+  'name',
+  'version',
+  'description',
+  'image_uri',
+  'digest',
+  'signature',
+  'priority',
+  'pinned',
+  'state',
+  'result',
+  'result_text',
+  'size',
+  'content_type',
+  'received',
+  'blob',
+  'requester',
+  'correlator',
+  'available_ms',
+  'served_ms',
+  'wan_bytes',
+  'generation',
+  'source',
+  'validator',
+  'unguarded',
+  'attempts',
+] as const;
+
+const INSERT = `INSERT INTO image (${COLUMNS.join(', ')}) VALUES (${COLUMNS.map(() => '?').join(', ')})`;
+const UPDATE = `UPDATE image SET ${COLUMNS.map((column) => `${column} = ?`).join(', ')} WHERE id = ?`;
+
+/**
+ * The table `image`: records in and out, the one place where a state is moved, and whom to tell.
+ * Events are told inside the transaction, changes after its commit.
+ */
+export class ImageTable {
+  readonly #eventListeners: ((event: ImageEvent) => void)[] = [];
+  readonly #changeListeners: ((change: ImageChange) => void)[] = [];
+
+  constructor(
+    readonly store: Store,
+    private readonly log: Logger,
+  ) {}
+
+  byId(id: number): ImageRecord | undefined {
+    return this.#one('SELECT * FROM image WHERE id = ?', id);
+  }
+
+  byNode(node: string): ImageRecord | undefined {
+    return this.#one('SELECT * FROM image WHERE node = ?', node);
+  }
+
+  byImageId(imageId: string): ImageRecord | undefined {
+    return this.#one('SELECT * FROM image WHERE effective_id = ?', imageId);
+  }
+
+  /** Any image that holds this verified content. */
+  byBlob(sha256: string): ImageRecord | undefined {
+    return this.#one('SELECT * FROM image WHERE blob = ? LIMIT 1', sha256);
+  }
+
+  /** Every image, those of higher priority first. There are at most as many as the catalog allows. */
+  all(): ImageRecord[] {
+    return this.store
+      .sql<Row>('SELECT * FROM image ORDER BY coalesce(priority, 0) DESC, id')
+      .all()
+      .map((row) => toRecord(row));
+  }
+
+  insert(record: Omit<ImageRecord, 'id'>): number {
+    return this.store.sql(INSERT).run(...toValues(record)).lastInsertRowid;
+  }
+
+  save(record: ImageRecord): ImageRecord {
+    this.store.sql(UPDATE).run(...toValues(record), record.id);
+    return record;
+  }
+
+  delete(id: number): void {
+    this.store.sql('DELETE FROM image WHERE id = ?').run(id);
+  }
+
+  /** Moves the state by the table of states.ts, saves, and logs the move. */
+  move(record: ImageRecord, event: StateEvent, patch: Partial<ImageRecord>): ImageRecord {
+    const from: ImageState = record.state;
+    const state = nextState<ImageState, StateEvent>(IMAGE_STATES, from, event, 'image');
+    const moved = this.save({ ...record, ...patch, state });
+    if (state !== from) {
+      const fields = { image: moved.imageId, from, to: state, result: moved.result ?? undefined };
+      this.store.afterCommit(() => this.log.info('image changes state', fields));
+    }
+    return moved;
+  }
+
+  /**
+   * As `move`, to an end of what was asked for: sets the result, tells it with the correlator, which is then settled.
+   */
+  end(
+    record: ImageRecord,
+    event: StateEvent,
+    result: { readonly kind: ImageEventKind; readonly code: ResultCode; readonly text: string },
+    patch: Partial<ImageRecord> = {},
+  ): ImageRecord {
+    const ended = this.move(record, event, {
+      ...patch,
+      result: result.code,
+      resultText: result.text,
+      correlator: null,
+    });
+    this.tell(result.kind, ended, record.correlator);
+    return ended;
+  }
+
+  tell(kind: ImageEventKind, image: ImageRecord, correlator: string | null): void {
+    for (const listener of this.#eventListeners) listener({ kind, image, correlator });
+  }
+
+  /** Has the downloader look at this image, and at the blob that it gave up, after the commit. */
+  changed(change: ImageChange): void {
+    this.store.afterCommit(() => {
+      for (const listener of this.#changeListeners) listener(change);
+    });
+  }
+
+  onEvent(listener: (event: ImageEvent) => void): void {
+    this.#eventListeners.push(listener);
+  }
+
+  onChange(listener: (change: ImageChange) => void): void {
+    this.#changeListeners.push(listener);
+  }
+
+  #one(text: string, value: SqlValue): ImageRecord | undefined {
+    const row = this.store.sql<Row>(text).get(value);
+    return row && toRecord(row);
+  }
+}
+
+function toValues(record: Omit<ImageRecord, 'id'>): SqlValue[] {
+  const { leaves, retrieval } = record;
+  return [
+    record.node,
+    record.imageId,
+    leaves.imageId,
+    leaves.name,
+    leaves.version,
+    leaves.description,
+    leaves.imageUri,
+    leaves.digest,
+    leaves.signature,
+    leaves.priority,
+    leaves.pinned === null ? null : Number(leaves.pinned),
+    record.state,
+    record.result,
+    record.resultText,
+    record.size,
+    record.contentType,
+    record.received,
+    record.blob,
+    record.requester,
+    record.correlator,
+    record.availableMs,
+    record.servedMs,
+    record.wanBytes,
+    retrieval.generation,
+    retrieval.source,
+    retrieval.validator,
+    Number(retrieval.unguarded),
+    retrieval.attempts,
+  ];
+}
+
+/** The casts hold because only `toValues` writes the table, which is STRICT. */
+function toRecord(row: Row): ImageRecord {
+  const text = (column: string): string | null => row[column] as string | null;
+  const number = (column: string): number | null => row[column] as number | null;
+  const count = (column: string): number => row[column] as number;
+  const always = (column: string): string => row[column] as string;
+  return {
+    id: count('id'),
+    node: always('node'),
+    imageId: always('effective_id'),
+    leaves: {
+      imageId: text('image_id'),
+      name: text('name'),
+      version: text('version'),
+      description: text('description'),
+      imageUri: text('image_uri'),
+      digest: text('digest'),
+      signature: text('signature'),
+      priority: number('priority'),
+      pinned: number('pinned') === null ? null : number('pinned') === 1,
+    },
+    state: always('state') as ImageState,
+    result: text('result') as ResultCode | null,
+    resultText: always('result_text'),
+    size: number('size'),
+    contentType: text('content_type'),
+    received: count('received'),
+    blob: text('blob'),
+    requester: always('requester'),
+    correlator: text('correlator'),
+    availableMs: number('available_ms'),
+    servedMs: number('served_ms'),
+    wanBytes: count('wan_bytes'),
+    retrieval: {
+      generation: count('generation'),
+      source: text('source'),
+      validator: text('validator'),
+      unguarded: count('unguarded') === 1,
+      attempts: count('attempts'),
+    },
+  };
+}

@@ -1,0 +1,230 @@
+import type { Outbox } from '../dm/index.js';
+import {
+  STATE_NUMBER,
+  type Catalog,
+  type Deliveries,
+  type Delivery,
+  type CatalogErrorCode,
+  type ImageEvent,
+  type ImageEventKind,
+  type ImageLeaf,
+  type ImageRecord,
+} from '../image/index.js';
+import { success, type Outcome, type CodedError } from '../outcome/index.js';
+import {
+  formatNodeUri,
+  treeFailure,
+  type ExecRequest,
+  type Mount,
+  type Provider,
+  type TreeErrorCode,
+  type TreeOutcome,
+} from '../tree/index.js';
+import { Definer } from './define.js';
+import { ALERT_TYPE, type Names } from './names.js';
+import { RecordProvider, type RecordLeaf } from './records.js';
+import { SCOMO_RESULT } from './scomo.js';
+
+export interface ImageInventoryOptions {
+  readonly catalog: Catalog;
+  readonly outbox: Outbox;
+  /** LocalImageURI of an image that is available; empty for any other. */
+  readonly localUri: (image: ImageRecord) => string;
+  readonly deliveries: Deliveries;
+}
+
+const MAX_TEXT = { maxBytes: 255 };
+
+/** ./GwMO/ImageInventory: the images that DM Servers want in the LAN. */
+export function imageInventory(names: Names, options: ImageInventoryOptions): Mount {
+  const { catalog } = options;
+  options.catalog.onEvent((event) => tellServer(names, options.outbox, event));
+  const define = new Definer('ImageInventory', names);
+  return {
+    place: names.place('ImageInventory'),
+    definition: define.root(
+      'Images for the devices of the LAN',
+      [
+        {
+          ...define.many('GAD', 'One image', [
+            define.leaf(
+              'ImageID',
+              'chr',
+              'GRA',
+              'Identifier, last segment of LocalImageURI; absent: the name of the node',
+              MAX_TEXT,
+            ),
+            define.leaf('Name', 'chr', 'GRA', 'Name for people', MAX_TEXT),
+            define.leaf('Version', 'chr', 'GRA', 'Version for people', MAX_TEXT),
+            define.leaf('Description', 'chr', 'GRA', 'Description for people', MAX_TEXT),
+            define.leaf('ImageURI', 'chr', 'GRA', 'Where to retrieve the image; setting it starts the retrieval'),
+            define.leaf('Digest', 'chr', 'GRA', 'Expected SHA-256: sha-256=:<base64>: or 64 hex digits', MAX_TEXT),
+            define.leaf('Signature', 'chr', 'GRA', 'Base64 Ed25519 signature over the SHA-256', MAX_TEXT),
+            define.leaf('Priority', 'int', 'GRA', 'Higher is retrieved first, default 0'),
+            define.leaf('Pinned', 'bool', 'GRA', 'Never evicted for room'),
+            define.leaf('Size', 'chr', 'G', 'Bytes, empty while unknown'),
+            define.leaf('ContentType', 'chr', 'G', 'Media type as delivered'),
+            define.leaf(
+              'LocalImageURI',
+              'chr',
+              'G',
+              'URL in the LAN once the image is stored and verified, else empty',
+            ),
+            define.leaf(
+              'State',
+              'int',
+              'G',
+              '10 Idle, 20 Pending, 30 Downloading, 35 Verifying, 40 Waiting, 45 NeedsURI, 50 Available, 60 Failed, 65 Cancelled, 70 Evicted',
+            ),
+            define.leaf('Received', 'chr', 'G', 'Durable bytes so far'),
+            define.leaf('Result', 'int', 'G', '0, then a SCOMO result code'),
+            define.leaf('ResultText', 'chr', 'G', 'One sentence for a person'),
+            define.leaf('Delivered', 'int', 'G', 'Devices that were sent the whole image'),
+            define.interior('Delivery', 'G', 'What each device was sent', [
+              define.many('G', 'One device', [
+                define.leaf('DeviceID', 'chr', 'G', 'The device, or its address where the device is not known'),
+                define.leaf('Bytes', 'chr', 'G', 'Bytes sent'),
+                define.leaf('Complete', 'bool', 'G', 'Whether it was sent the whole image'),
+                define.leaf('Time', 'chr', 'G', 'UTC, empty while the clock is not set'),
+              ]),
+            ]),
+            define.interior('Operations', 'G', 'What can be done with the image', [
+              define.leaf('Download', 'null', 'X', 'Starts the retrieval'),
+              define.leaf('Cancel', 'null', 'X', 'Ends the retrieval'),
+              define.leaf('Remove', 'null', 'X', 'Removes the image'),
+            ]),
+          ]),
+          ownedByCreator: true,
+        },
+      ],
+      'Add=*&Get=*',
+    ),
+    provider: new RecordProvider<ImageRecord>({
+      idOf: (image) => String(image.id),
+      find: (name) => catalog.byNode(name),
+      names: (after, limit) => catalog.nodes(after, limit),
+      create: (name, by) => outcome(catalog.create(name, by.serverId)),
+      remove: (image) => removed(catalog.remove(image.id)),
+      leaves: leaves(options),
+      operations: {
+        'Operations/Download': (image, request) => download(catalog, image, request),
+        'Operations/Cancel': (image) => done(catalog.cancel(image.id)),
+        'Operations/Remove': (image) => done(removed(catalog.remove(image.id))),
+      },
+      collections: { Delivery: (image) => deliveryNodes(options.deliveries, image.id) },
+    }),
+  };
+}
+
+function leaves(options: ImageInventoryOptions): Record<string, RecordLeaf<ImageRecord>> {
+  const { catalog } = options;
+  const writable = (
+    leaf: ImageLeaf,
+    convert: (text: string) => string | number | boolean = String,
+  ): RecordLeaf<ImageRecord> => ({
+    read: (image) => text(image.leaves[leaf]),
+    write: (image, value, by) => outcome(catalog.setLeaf(image.id, leaf, convert(String(value)), by.serverId)),
+  });
+  return {
+    ImageID: writable('imageId'),
+    Name: writable('name'),
+    Version: writable('version'),
+    Description: writable('description'),
+    ImageURI: writable('imageUri'),
+    Digest: writable('digest'),
+    Signature: writable('signature'),
+    Priority: writable('priority', Number),
+    Pinned: writable('pinned', (value) => value === 'true'),
+    Size: { read: (image) => text(image.size) ?? '' },
+    ContentType: { read: (image) => image.contentType ?? '' },
+    LocalImageURI: { read: options.localUri },
+    State: { read: (image) => String(STATE_NUMBER[image.state]) },
+    Received: { read: (image) => String(image.received) },
+    Result: { read: (image) => String(image.result === null ? 0 : SCOMO_RESULT[image.result]) },
+    ResultText: { read: (image) => image.resultText },
+    Delivered: { read: (image) => String(options.deliveries.delivered(image.id)) },
+  };
+}
+
+/** Delivery/<y>: the name is the number of the row. */
+function deliveryNodes(deliveries: Deliveries, imageId: number): Provider {
+  return new RecordProvider<Delivery>({
+    idOf: (delivery) => String(delivery.id),
+    find: (name) => {
+      const id = /^[1-9]\d{0,14}$/.test(name) ? Number(name) : 0;
+      return deliveries.list(imageId, id - 1, 1).find((delivery) => delivery.id === id);
+    },
+    names: (after, limit) => deliveries.list(imageId, Number(after ?? 0), limit).map(({ id }) => String(id)),
+    create: () => treeFailure('not-allowed', 'deliveries are counted by the gateway'),
+    remove: () => treeFailure('not-allowed', 'deliveries are counted by the gateway'),
+    leaves: {
+      DeviceID: { read: (delivery) => delivery.device ?? delivery.address },
+      Bytes: { read: (delivery) => String(delivery.bytes) },
+      Complete: { read: (delivery) => String(delivery.complete) },
+      Time: { read: ({ timeMs }) => (timeMs === null ? '' : new Date(timeMs).toISOString()) },
+    },
+    operations: {},
+    collections: {},
+  });
+}
+
+function download(catalog: Catalog, image: ImageRecord, request: ExecRequest): TreeOutcome<'done' | 'accepted'> {
+  const asked = catalog.request(image.id, request.by.serverId, request.correlator);
+  if (!asked.ok) return treeError(asked.error);
+  return success(asked.value === 'done' ? 'done' : 'accepted');
+}
+
+/** What a server hears of: the type of the alert for each event; the others are visible in the tree only. */
+const EVENT_ALERT: Readonly<Partial<Record<ImageEventKind, string>>> = {
+  retrieved: ALERT_TYPE.imageRetrieved,
+  failed: ALERT_TYPE.imageRetrieved,
+  cancelled: ALERT_TYPE.imageRetrieved,
+  'needs-uri': ALERT_TYPE.imageNeedsUri,
+  evicted: ALERT_TYPE.imageEvicted,
+};
+
+/** Runs inside the transaction that ends the retrieval: the alert exists exactly if the new state does. */
+function tellServer(names: Names, outbox: Outbox, event: ImageEvent): void {
+  const type = EVENT_ALERT[event.kind];
+  const { image, correlator } = event;
+  if (type === undefined || image.requester === '') return;
+  outbox.put({
+    serverId: image.requester,
+    source: formatNodeUri([...names.place('ImageInventory'), image.node]),
+    type,
+    format: 'int',
+    mark: event.kind === 'retrieved' ? 'informational' : 'warning',
+    data: String(image.result === null ? 0 : SCOMO_RESULT[image.result]),
+    ...(correlator !== null && { correlator }),
+  });
+}
+
+const TREE_ERROR: Readonly<Record<CatalogErrorCode, TreeErrorCode>> = {
+  'not-found': 'not-found',
+  exists: 'already-exists',
+  'bad-value': 'bad-value',
+  limit: 'full',
+  'no-uri': 'failed',
+  busy: 'busy',
+  'not-running': 'failed',
+};
+
+function treeError(error: CodedError<CatalogErrorCode>): TreeOutcome<never> {
+  return treeFailure(TREE_ERROR[error.code], error.text);
+}
+
+function outcome(result: Outcome<unknown, CodedError<CatalogErrorCode>>): TreeOutcome {
+  return result.ok ? success() : treeError(result.error);
+}
+
+function done(result: Outcome<unknown, CodedError>): TreeOutcome<'done'> {
+  return result.ok ? success('done') : treeFailure('failed', result.error.text);
+}
+
+function removed(existed: boolean): TreeOutcome {
+  return existed ? success() : treeFailure('not-found', 'there is no such image');
+}
+
+function text(value: string | number | boolean | null): string | null {
+  return value === null ? null : String(value);
+}

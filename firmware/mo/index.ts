@@ -1,0 +1,14 @@
+/**
+ * The management objects: each a thin translation between nodes of the tree and the room that does the work.
+ * Leaves URIs, rights and formats to `tree/`, Status codes to `dm/`.
+ */
+export { deviceInventory } from './device-inventory.js';
+export { devDetail, devInfo, type DeviceFacts } from './device.js';
+export { dmAccounts } from './dm-account.js';
+export { fanout } from './fanout.js';
+export { imageInventory, type ImageInventoryOptions } from './image-inventory.js';
+export { ALERT_TYPE, Names, type MoKey } from './names.js';
+export { Scomo, SCOMO_RESULT } from './scomo.js';
+export { storage, type StorageFigures } from './storage.js';
+export { Definer, permanent } from './define.js';
+export { RecordProvider, type RecordLeaf, type Records } from './records.js';

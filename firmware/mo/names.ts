@@ -1,0 +1,73 @@
+import { failure, success, type CodedError, type Outcome } from '../outcome/index.js';
+
+/** The management objects of the gateway, by the names that the code uses. */
+export type MoKey = 'DevInfo' | 'DevDetail' | 'DMAcc' | 'ImageInventory' | 'DeviceInventory' | 'Fanout' | 'Storage';
+
+/**
+ * Where each management object stands and what it calls itself. DevInfo, DevDetail and DMAcc are OMA's; everything else
+ * is this project's own naming (the node tables of GwMO are not public), which an OEM may align with its DM Server.
+ */
+const STANDARD: Readonly<Record<MoKey, { readonly place: string; readonly type: string }>> = {
+  DevInfo: { place: './DevInfo', type: 'urn:oma:mo:oma-dm-devinfo:1.0' },
+  DevDetail: { place: './DevDetail', type: 'urn:oma:mo:oma-dm-devdetail:1.0' },
+  DMAcc: { place: './DMAcc', type: 'urn:oma:mo:oma-dm-dmacc:1.0' },
+  ImageInventory: { place: './GwMO/ImageInventory', type: 'org.dmgw/1.0/ImageInventory' },
+  DeviceInventory: { place: './GwMO/DeviceInventory', type: 'org.dmgw/1.0/DeviceInventory' },
+  Fanout: { place: './GwMO/Fanout', type: 'org.dmgw/1.0/Fanout' },
+  Storage: { place: './GwMO/Storage', type: 'org.dmgw/1.0/Storage' },
+};
+
+/** Types of the generic alerts that the gateway sends. */
+export const ALERT_TYPE = {
+  imageRetrieved: 'org.dmgw.imageinventory.retrieved',
+  imageNeedsUri: 'org.dmgw.imageinventory.needsuri',
+  imageEvicted: 'org.dmgw.imageinventory.evicted',
+  fanoutFinished: 'org.dmgw.fanout.finished',
+} as const;
+
+/** Objects that OMA fixes: a server finds them only at their place. */
+const FIXED_PLACE: ReadonlySet<MoKey> = new Set(['DevInfo', 'DevDetail', 'DMAcc']);
+
+/**
+ * The names in use: the standard ones, changed by a board profile. Keys of the overrides:
+ * `ImageInventory` (its place, `./Vendor/Images`), `ImageInventory:type` (its MO identifier), and
+ * `ImageInventory/ImageURI` (the name of a node below it, by its standard name).
+ */
+export class Names {
+  private constructor(private readonly overrides: ReadonlyMap<string, string>) {}
+
+  static parse(overrides: Readonly<Record<string, string>>): Outcome<Names, CodedError<'bad-name'>> {
+    for (const [key, value] of Object.entries(overrides)) {
+      const wrong = wrongOverride(key, value);
+      if (wrong) return failure('bad-name', `names: '${key}': ${wrong}`);
+    }
+    return success(new Names(new Map(Object.entries(overrides))));
+  }
+
+  place(mo: MoKey): string[] {
+    return (this.overrides.get(mo) ?? STANDARD[mo].place).split('/').slice(1);
+  }
+
+  type(mo: MoKey): string {
+    return this.overrides.get(`${mo}:type`) ?? STANDARD[mo].type;
+  }
+
+  /** The name in the tree of the node that the code calls `key`. */
+  node(mo: MoKey, key: string): string {
+    return this.overrides.get(`${mo}/${key}`) ?? key;
+  }
+}
+
+function wrongOverride(key: string, value: string): string | undefined {
+  const [head = '', leaf] = key.split('/');
+  const mo = head.replace(/:type$/, '');
+  if (!isMo(mo)) return `there is no management object '${mo}' (${Object.keys(STANDARD).join(', ')})`;
+  if (FIXED_PLACE.has(mo)) return 'OMA fixes the names of this object';
+  if (leaf !== undefined) return /^[\w.-]{1,64}$/.test(value) ? undefined : 'a node name has letters, digits, . _ -';
+  if (head.endsWith(':type')) return value === '' ? 'an MO identifier is not empty' : undefined;
+  return /^\.(\/[\w.-]{1,64}){1,6}$/.test(value) ? undefined : 'a place is a URI such as ./Vendor/Images';
+}
+
+function isMo(word: string): word is MoKey {
+  return Object.hasOwn(STANDARD, word);
+}

@@ -1,0 +1,41 @@
+import type { Mount } from '../tree/index.js';
+import { Definer, permanent } from './define.js';
+import { fixedProvider } from './fixed.js';
+import type { Names } from './names.js';
+
+/** Room for images, in bytes. */
+export interface StorageFigures {
+  /** All that images take and may still take. */
+  readonly total: number;
+  readonly free: number;
+  readonly reserved: number;
+  /** 0: no quota. */
+  readonly quota: number;
+}
+
+/** ./GwMO/Storage: what a server should know before it hands over an image. */
+export function storage(names: Names, figures: () => StorageFigures): Mount {
+  const define = new Definer('Storage', names);
+  const bytes = (pick: (now: StorageFigures) => number) => () => String(pick(figures()));
+  return {
+    place: names.place('Storage'),
+    definition: permanent(
+      define.root(
+        'Room for images, in bytes as decimal text',
+        [
+          define.leaf('Total', 'chr', 'G', 'Bytes that images take and may still take'),
+          define.leaf('Free', 'chr', 'G', 'Bytes that images may still take'),
+          define.leaf('Reserved', 'chr', 'G', 'Bytes promised to retrievals that run'),
+          define.leaf('Quota', 'chr', 'G', 'Most bytes that images may take, 0 for no quota'),
+        ],
+        'Get=*',
+      ),
+    ),
+    provider: fixedProvider({
+      Total: bytes((now) => now.total),
+      Free: bytes((now) => now.free),
+      Reserved: bytes((now) => now.reserved),
+      Quota: bytes((now) => now.quota),
+    }),
+  };
+}

@@ -1,0 +1,35 @@
+/**
+ * Forwarding of DM Notifications: one Package#0 to one device, or a fanout to many with pace, repetition and report.
+ * Leaves what stands in a Package#0 and its WSP wrapping to dm/, devices to device/, the image server to image/ (ports).
+ */
+export {
+  Fanouts,
+  type FanoutEvent,
+  type FanoutEventKind,
+  type FanoutListener,
+  type FanoutsOptions,
+  type StopRequest,
+} from './fanout.js';
+export type { Counters, FanoutRecord } from './fanout-store.js';
+export {
+  Forwarder,
+  MAX_SENDS_IN_FLIGHT,
+  type ForwardError,
+  type ForwardErrorCode,
+  type ForwarderOptions,
+} from './forwarder.js';
+export {
+  FANOUT_DEFAULTS,
+  FANOUT_LEAVES,
+  MAX_NOTIFICATION_BYTES,
+  TARGET_LEAVES,
+  type FanoutError,
+  type FanoutErrorCode,
+  type FanoutLeaf,
+  type LeafValue,
+  type TargetLeaf,
+} from './leaves.js';
+export type { AddressBook, Capacity, DeviceAddress, Fetch, Reactions, SendNotification, Wrap } from './ports.js';
+export { notifySchema } from './schema.js';
+export { FANOUT_STATE_NUMBER, TARGET_STATUS, type FanoutState, type TargetStatus } from './states.js';
+export type { TargetRecord } from './target-store.js';

@@ -1,0 +1,42 @@
+import type { FanoutRecord } from './fanout-store.js';
+import { FANOUT_DEFAULTS } from './leaves.js';
+import { TARGET_STATUS, type TargetStatus } from './states.js';
+
+/** The leaves of a fanout with their defaults, in milliseconds. */
+export interface Policy {
+  /** Tries per target at most, the first one among them. */
+  readonly repeat: number;
+  readonly intervalMs: number;
+  readonly lifetimeMs: number;
+  readonly rate: number;
+  readonly waveSize: number;
+  readonly abortAfterFailures: number;
+  /** Whether a reaction can be seen: then silence is a failure, else it says nothing. */
+  readonly expectsReaction: boolean;
+  /** Final status of a target that was sent its notification and showed no reaction. */
+  readonly unheard: TargetStatus;
+}
+
+export function policyOf(fanout: FanoutRecord): Policy {
+  const expectsReaction = fanout.imageRef !== null;
+  return {
+    repeat: fanout.repeat ?? FANOUT_DEFAULTS.repeat,
+    intervalMs: (fanout.interval ?? FANOUT_DEFAULTS.interval) * 1000,
+    lifetimeMs: (fanout.lifetime ?? FANOUT_DEFAULTS.lifetime) * 1000,
+    rate: fanout.rate ?? FANOUT_DEFAULTS.rate,
+    waveSize: fanout.waveSize ?? FANOUT_DEFAULTS.waveSize,
+    abortAfterFailures: fanout.abortAfterFailures ?? FANOUT_DEFAULTS.abortAfterFailures,
+    expectsReaction,
+    unheard: expectsReaction ? TARGET_STATUS.gaveUp : TARGET_STATUS.sent,
+  };
+}
+
+/**
+ * How long after its n-th try (counted from 1) a target is looked at again: the interval, doubled each time. With
+ * Interval 2 and Repeat 4 the notification leaves at 0, 2, 6 and 14 s. After the last try a reaction is waited for
+ * once more; where none can be seen, there is nothing to wait for.
+ */
+export function waitAfterTryMs(policy: Policy, attempt: number): number {
+  const last = attempt >= policy.repeat;
+  return last && !policy.expectsReaction ? 0 : policy.intervalMs * 2 ** (attempt - 1);
+}

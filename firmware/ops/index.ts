@@ -1,0 +1,26 @@
+/**
+ * What people and scripts see of a running gateway: the reports, the control socket, its client and their text form.
+ * Leaves to the composition root to gather what the reports say: this room knows no other.
+ */
+export { askHealth, askStatus, type AskError, type AskErrorCode } from './client.js';
+export { openControl, type ControlErrorCode, type ControlPorts, type ControlServer } from './control.js';
+export { formatBytes, formatDuration, formatTable } from './format.js';
+export { memoryReport } from './memory.js';
+export { ANSI_PAINT, NO_PAINT, renderHealth, renderStatus, type Paint } from './render.js';
+export {
+  healthReport,
+  REPORT_FORMAT,
+  type AccountReport,
+  type DevicesReport,
+  type FanoutReport,
+  type HealthCheck,
+  type HealthReport,
+  type ImageReport,
+  type ListenerReport,
+  type MemoryReport,
+  type Problem,
+  type ServeReport,
+  type StatusReport,
+  type StoreReport,
+  type TrafficReport,
+} from './reports.js';

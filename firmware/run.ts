@@ -1,0 +1,137 @@
+/**
+ * The daemon as a process: starts the gateway, stops it on a signal, never goes on after a defect.
+ * Leaves to gateway.ts what runs, and to the service manager to start it again.
+ */
+import { loadConfiguration, type ConfigurationFiles } from './config/index.js';
+import { ExitCode } from './exit.js';
+import type { Gateway } from './gateway.js';
+import { createLog, type Logger } from './log/index.js';
+import { askStatus } from './ops/index.js';
+import { describeThrown } from './outcome/index.js';
+import { BUILD_TIME_MS, VERSION } from './version.js';
+
+/** A stop that takes longer is given up: service managers kill after about as long. */
+const STOP_WITHIN_MS = 5000;
+
+/** Why a gateway does not start, where no later start would do better: tmpfs, a bad name or DevId, no certificate. */
+const NEEDS_OTHER_CONFIGURATION: ReadonlySet<string> = new Set([
+  'in-memory',
+  'not-a-folder',
+  'bad-name',
+  'malformed',
+  'not-a-certificate',
+]);
+
+/**
+ * Runs until SIGTERM or SIGINT.
+ * @param complain writes one line for a person
+ * @returns the exit code
+ */
+export async function runDaemon(files: ConfigurationFiles, complain: (line: string) => void): Promise<number> {
+  const loaded = loadConfiguration(files, process.getuid?.() ?? 0);
+  if (!loaded.ok) {
+    complain(loaded.error.text);
+    return ExitCode.usage;
+  }
+  const { configuration } = loaded.value;
+  const logs = createLog({
+    level: configuration.log.level,
+    write: (line) => process.stderr.write(`${line}\n`),
+    ...(configuration.log.timestamps && { wallMs: () => Date.now() }),
+  });
+  const log = logs('process');
+  const exit = exitOnDefect(log);
+  const stopped = stopSignal(log);
+  process.on('SIGUSR2', () => void logStatus(configuration.controlSocket, log));
+
+  const { startGateway } = await import('./gateway.js');
+  const started = await startGateway(configuration, {
+    log: logs,
+    version: VERSION,
+    buildTimeMs: BUILD_TIME_MS,
+    onFatal: (thrown) => exitFatally(log, thrown),
+  });
+  if (!started.ok) {
+    complain(`${files.file}: ${started.error.text}`);
+    return NEEDS_OTHER_CONFIGURATION.has(started.error.code) ? ExitCode.usage : ExitCode.failed;
+  }
+  const signal = await stopped;
+  log.info('stopping', { signal });
+  return stop(started.value, log);
+}
+
+async function stop(gateway: Gateway, log: Logger): Promise<number> {
+  const giveUp = setTimeout(() => {
+    log.error('stop took too long', { within_ms: STOP_WITHIN_MS });
+    process.exit(ExitCode.failed);
+  }, STOP_WITHIN_MS);
+  try {
+    await gateway.close();
+    log.info('stopped');
+    return ExitCode.done;
+  } catch (thrown) {
+    log.error('stop failed', { reason: describeThrown(thrown) });
+    return ExitCode.failed;
+  } finally {
+    clearTimeout(giveUp);
+  }
+}
+
+const STOP_SIGNALS = { SIGINT: 2, SIGTERM: 15 } as const;
+
+/** Resolves with the first signal that asks for a stop; the second ends the process at once. */
+function stopSignal(log: Logger): Promise<string> {
+  return new Promise((resolve) => {
+    let asked = false;
+    for (const [signal, number] of Object.entries(STOP_SIGNALS)) {
+      process.on(signal, () => {
+        if (asked) {
+          log.warn('stopped at once', { signal });
+          process.exit(128 + number);
+        }
+        asked = true;
+        resolve(signal);
+      });
+    }
+  });
+}
+
+function exitOnDefect(log: Logger): void {
+  process.on('uncaughtException', (thrown) => exitFatally(log, thrown));
+  process.on('unhandledRejection', (thrown) => exitFatally(log, thrown));
+  // The log's reader may go away; that is no reason to end.
+  process.stderr.on('error', () => {});
+}
+
+/** After a defect or a failed disk the state in memory cannot be trusted; what was promised is on disk. */
+function exitFatally(log: Logger, thrown: unknown): never {
+  log.error('cannot go on', {
+    reason: describeThrown(thrown),
+    stack: thrown instanceof Error ? thrown.stack : undefined,
+  });
+  process.exit(ExitCode.fatal);
+}
+
+async function logStatus(socket: string, log: Logger): Promise<void> {
+  const resources = new Map<string, number>();
+  for (const name of process.getActiveResourcesInfo()) resources.set(name, (resources.get(name) ?? 0) + 1);
+  log.info('resources', Object.fromEntries(resources));
+  const asked = await askStatus(socket);
+  if (!asked.ok) {
+    log.warn('no status', { reason: asked.error.text });
+    return;
+  }
+  const { memory, images, fanouts, devices, serve, accounts, uptimeSeconds } = asked.value;
+  log.info('status', {
+    uptime_s: uptimeSeconds,
+    rss_bytes: memory.residentBytes,
+    anon_bytes: memory.anonymousBytes ?? undefined,
+    heap_bytes: memory.heapUsedBytes,
+    buffer_bytes: memory.bufferBytes,
+    images: images.length,
+    fanouts: fanouts.length,
+    devices: devices.known,
+    connections: serve.connections,
+    alerts_waiting: accounts.reduce((sum, { alertsWaiting }) => sum + alertsWaiting, 0),
+  });
+}

@@ -1,0 +1,19 @@
+import { deviceSchema } from './device/index.js';
+import { accountSchema, outboxSchema } from './dm/index.js';
+import { imageSchema } from './image/index.js';
+import { notifySchema } from './notify/index.js';
+import type { SchemaStep } from './store/index.js';
+import { treeSchema } from './tree/index.js';
+
+/**
+ * The schema of the database, as the steps that lead to it. The database's version is the number of steps taken, so
+ * steps are only ever appended, at the end of this list.
+ */
+export const databaseSchema: readonly SchemaStep[] = [
+  ...treeSchema,
+  ...accountSchema,
+  ...outboxSchema,
+  ...imageSchema,
+  ...deviceSchema,
+  ...notifySchema,
+];
