@@ -164,6 +164,12 @@ async function start(
     capacity: { free: () => imageServer.load.free },
     reactions: { onFetched: (listener) => fetches.add(listener) },
     send: forwarder.send,
+    defaults: {
+      repeat: configuration.fanout.repeat,
+      interval: configuration.fanout.intervalSeconds,
+      lifetime: configuration.fanout.lifetimeSeconds,
+      rate: configuration.fanout.ratePerSecond,
+    },
     onFault: (thrown) => reportFault(thrown, options),
   });
   closings.push(() => fanouts.close());
@@ -193,7 +199,7 @@ async function start(
   const accounts = new Accounts(store);
   accounts.configure(accountSettings(configuration, deviceId.value));
   const outbox = new Outbox(store);
-  let usage: Usage = await blobs.usage();
+  let usage: Usage;
   const tree = new Tree(store, [
     ...deviceMounts(configuration, options, names.value, deviceId.value),
     dmAccounts(names.value, accounts, (serverId, url) => acceptsUrl(configuration, serverId, url)),
@@ -243,6 +249,7 @@ async function start(
 
   // From here on things happen.
   await downloader.start();
+  usage = await blobs.usage();
   const serving = await imageServer.start();
   if (!serving.ok) return serving;
   fanouts.resume();

@@ -40,7 +40,7 @@ export async function runDaemon(files: ConfigurationFiles, complain: (line: stri
     ...(configuration.log.timestamps && { wallMs: () => Date.now() }),
   });
   const log = logs('process');
-  const exit = exitOnDefect(log);
+  exitOnDefect(log);
   const stopped = stopSignal(log);
   process.on('SIGUSR2', () => void logStatus(configuration.controlSocket, log));
 

@@ -257,8 +257,8 @@ const serveSchema = section(
 
 const fanoutSchema = section(
   {
-    repeat: v.optional(whole(0, 100, 'Repetitions to a device that has not been seen to react.'), 4),
-    intervalSeconds: v.optional(whole(1, 3600, 'Before the first repetition; doubles each time.'), 2),
+    repeat: v.optional(whole(1, 16, 'How often at most a device is notified that has not been seen to react.'), 4),
+    intervalSeconds: v.optional(whole(1, DAY_SECONDS, 'Before the first repetition; doubles each time.'), 2),
     lifetimeSeconds: v.optional(whole(1, 30 * DAY_SECONDS, 'How long a sleeping device is waited for.'), DAY_SECONDS),
     ratePerSecond: v.optional(
       whole(-1, 10_000, 'New devices notified per second; 0: as the image server has room; -1: unlimited.'),
@@ -266,21 +266,6 @@ const fanoutSchema = section(
     ),
   },
   'Notification Fanout, where the DM Server says nothing else.',
-);
-
-const count = (what: string) => whole(0, 100_000, `${what} kept at most.`);
-const days = (what: string) => whole(1, 3650, `${what} are kept so long.`);
-
-const retentionSchema = section(
-  {
-    finishedFanouts: v.optional(count('Finished fanouts'), 50),
-    finishedFanoutDays: v.optional(days('Finished fanouts'), 30),
-    failedImages: v.optional(count('Failed, cancelled and evicted images'), 50),
-    failedImageDays: v.optional(days('Failed, cancelled and evicted images'), 30),
-    departedDevices: v.optional(count('Discovered devices that were not seen again'), 1000),
-    departedDeviceDays: v.optional(days('Discovered devices that were not seen again'), 90),
-  },
-  'How long the past is kept.',
 );
 
 /** Every key of the configuration file and of a board profile. */
@@ -318,7 +303,6 @@ export const configurationSchema = v.pipe(
         [],
       ),
       fanout: v.optional(fanoutSchema, {}),
-      retention: v.optional(retentionSchema, {}),
       discovery: v.optional(
         section(
           { backend: v.optional(choice(['off'], 'How End Devices are found.'), 'off') },

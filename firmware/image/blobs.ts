@@ -123,7 +123,7 @@ export class BlobStore {
     const { stored, reserved, quota, free, freeFloor } = await this.usage();
     const overQuota = quota === undefined ? 0 : stored + reserved - claimed + bytes - quota;
     const unwritten = await this.#unwritten(id);
-    const ownUnwritten = bytes - ((await this.disk.size(this.#partialPath(id))) ?? 0);
+    const ownUnwritten = bytes - ((await this.partialSize(id)) ?? 0);
     const overDisk = freeFloor + unwritten + ownUnwritten - free;
     const missingBytes = Math.max(overQuota, overDisk);
     if (missingBytes > 0) {
@@ -139,7 +139,7 @@ export class BlobStore {
 
   /** The retrieval has ended or pauses for good: its partial file keeps what it has and no more. */
   async settle(id: number): Promise<void> {
-    const size = await this.disk.size(this.#partialPath(id));
+    const size = await this.partialSize(id);
     if (size === undefined) this.#claims.delete(id);
     else this.#claims.set(id, size);
   }
@@ -147,6 +147,11 @@ export class BlobStore {
   /** The partial file of an image, made when missing. Whoever opened it closes it. */
   openPartial(id: number): Promise<number> {
     return this.disk.open(this.#partialPath(id), 'update');
+  }
+
+  /** Bytes of the partial file; undefined when there is none. */
+  partialSize(id: number): Promise<number | undefined> {
+    return this.disk.size(this.#partialPath(id));
   }
 
   async dropPartial(id: number): Promise<void> {
@@ -243,7 +248,7 @@ export class BlobStore {
   async #unwritten(except: number): Promise<number> {
     let bytes = 0;
     for (const [id, claim] of [...this.#claims]) {
-      if (id !== except) bytes += claim - ((await this.disk.size(this.#partialPath(id))) ?? 0);
+      if (id !== except) bytes += claim - ((await this.partialSize(id)) ?? 0);
     }
     return bytes;
   }

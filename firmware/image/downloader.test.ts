@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { existsSync, readdirSync, readFileSync, statSync, truncateSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync, statSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -152,8 +152,7 @@ describe('a retrieval', () => {
     await sleep(20);
     assert.ok(blobOf(SHA).equals(CONTENT));
     house.catalog.remove(b.id);
-    while (existsSync(join(house.folder, 'blobs', SHA))) await sleep(2);
-    assert.deepEqual(readdirSync(join(house.folder, 'blobs')), []);
+    while (readdirSync(join(house.folder, 'blobs')).length > 0) await sleep(2);
   });
 });
 
@@ -478,7 +477,7 @@ describe('a restart', () => {
       (path: string) => writeFileSync(path, Buffer.alloc(9, 1), { flag: 'a' }),
       /^bytes=300000-$/,
     ],
-    ['goes on from what is left of a file that lost its end', (path: string) => truncateSync(path, 1000), /^bytes=/],
+    ['begins anew with a file that lost flushed bytes', (path: string) => truncateSync(path, 1000), /^whole$/],
   ] as const) {
     it(name, async () => {
       origin.behave = slow;
@@ -491,7 +490,7 @@ describe('a restart', () => {
       await open({ folder: house.folder });
       const image = await house.until(id, 'available');
       assert.equal(image.blob, SHA);
-      assert.match(origin.seen.at(-1)?.headers.range ?? '', from);
+      assert.match(origin.seen.at(-1)?.headers.range ?? 'whole', from);
     });
   }
 
@@ -520,7 +519,7 @@ describe('a restart', () => {
     await open({ downloader: { maxAttempts: 3 } });
     const { id } = house.add('a', origin.url);
     for (let round = 0; round < 3; round += 1) {
-      await house.until(id, 'downloading');
+      while (origin.seen.length <= round) await sleep(2);
       await reopen({ downloader: { maxAttempts: 3 } });
     }
     assert.equal((await house.until(id, 'failed')).result, 'broken');

@@ -84,6 +84,7 @@ export class Downloader {
       maxRetryAfterMs: 3_600_000,
       ...rest,
       progress: new Progress(options.catalog.table, options.clock),
+      release: (sha256) => this.#release(sha256),
       // The place for a rate cap: the body is paused here when the bucket is empty.
       countWanBytes: (bytes) => {
         this.#wanBytes += bytes;

@@ -52,11 +52,16 @@ export interface IntakeOptions {
   /** Bytes between two flushes. */
   readonly volumeBytes: number;
   readonly signal: AbortSignal;
+  /**
+   * The first write waits for this; false ends the intake as `refused`. The body is read meanwhile: what a short
+   * connection has brought would else be lost with it.
+   */
+  readonly ready: Promise<boolean>;
   /** Told of every chunk that comes in. */
   counted(bytes: number): void;
   /** Records a watermark, after its bytes were flushed. */
   durable(bytes: number): void;
-  /** Asked before the file grows beyond `bytes`; false ends the intake as `no-room`. */
+  /** Asked before the file grows beyond `bytes`; false ends the intake as `refused`. */
   mayGrowTo(bytes: number): Promise<boolean>;
 }
 
@@ -64,13 +69,13 @@ export type IntakeEnd =
   | { readonly kind: 'complete' } // the body came to its announced end
   | { readonly kind: 'cut' } // the connection broke before
   | { readonly kind: 'overflow' } // more bytes than announced
-  | { readonly kind: 'no-room' } // mayGrowTo said no
+  | { readonly kind: 'refused' } // by ready or mayGrowTo
   | { readonly kind: 'disk'; readonly cause: unknown }
   | { readonly kind: 'aborted' };
 
 /**
  * Copies a body to the end of a partial file: socket -> SHA-256 -> file. Every byte that was hashed is in the file when
- * this resolves, except after `disk` and `no-room`: then only what lies below the watermark is certain. The body is
+ * this resolves, except after `disk` and `refused`: then only what lies below the watermark is certain. The body is
  * at its end or destroyed.
  */
 export function takeBody(options: IntakeOptions): Promise<IntakeEnd> {
@@ -107,11 +112,24 @@ class Intake {
     body.on('close', () => this.#finish({ kind: 'cut' }));
     signal.addEventListener('abort', aborted);
     if (signal.aborted) aborted();
+    else if (body.destroyed) this.#finish({ kind: 'cut' });
+    void this.#gate();
     await finished;
     signal.removeEventListener('abort', aborted);
     body.destroy();
     await this.#drain();
     return this.#end ?? { kind: 'cut' };
+  }
+
+  /** @returns false, with the end set, when nothing may be written */
+  async #gate(): Promise<boolean> {
+    try {
+      if (await this.o.ready) return true;
+      this.#finish({ kind: 'refused' });
+    } catch (cause) {
+      this.#finish({ kind: 'disk', cause });
+    }
+    return false;
   }
 
   #take(chunk: Buffer): void {
@@ -168,8 +186,9 @@ class Intake {
 
   async #write(bytes: Buffer): Promise<void> {
     const { disk, fd, volumeBytes } = this.o;
+    if (!(await this.#gate())) return;
     if (!(await this.o.mayGrowTo(this.#position + bytes.length))) {
-      this.#finish({ kind: 'no-room' });
+      this.#finish({ kind: 'refused' });
       return;
     }
     await disk.write(fd, bytes, this.#position);
@@ -193,18 +212,20 @@ class Intake {
       .catch((cause: unknown) => this.#finish({ kind: 'disk', cause }));
   }
 
-  /** The first end counts, except that a failing disk outdoes all others. */
+  /** The first end counts, except that what was not written outdoes all others. */
   #finish(end: IntakeEnd): void {
-    if (this.#end === undefined || (end.kind === 'disk' && !this.#failed)) this.#end = end;
+    const failure = end.kind === 'disk' || end.kind === 'refused';
+    if (this.#end === undefined || (failure && !this.#failed)) this.#end = end;
     this.#ended();
   }
 
   get #failed(): boolean {
-    return this.#end?.kind === 'disk' || this.#end?.kind === 'no-room';
+    return this.#end?.kind === 'disk' || this.#end?.kind === 'refused';
   }
 
   /** Writes what is still in the buffers, in order. */
   async #drain(): Promise<void> {
+    await this.#gate();
     while (this.#writing || (this.#fill > 0 && !this.#failed)) {
       if (!this.#writing) this.#writeFilled();
       await this.#writing;

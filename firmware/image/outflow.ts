@@ -1,4 +1,5 @@
 import type { ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
 import type { BlobReader } from './blobs.js';
 
 /** For clients that take what they are sent: a write costs little beside its bytes. */
@@ -80,6 +81,8 @@ const DRAIN_MS = 100;
 export interface OutflowOptions {
   readonly blob: BlobReader;
   readonly response: ServerResponse;
+  /** Its connection; a pipelined response is told of its end only by this. */
+  readonly socket: Socket;
   readonly start: number;
   readonly length: number;
   readonly buffers: OutflowBuffers;
@@ -97,18 +100,18 @@ export type OutflowEnd =
  * The response is not ended here; after anything but `complete` it must be broken off.
  */
 export async function sendSpan(options: OutflowOptions): Promise<OutflowEnd> {
-  const { blob, response, buffers, monotonicMs } = options;
+  const { blob, response, socket, buffers, monotonicMs } = options;
   let offset = options.start;
   const end = options.start + options.length;
   let drains = true;
   while (offset < end) {
-    if (response.destroyed) return { kind: 'peer-gone' };
+    if (socket.destroyed) return { kind: 'peer-gone' };
     const lease = buffers.take(drains);
     try {
       const bytes = await blob.read(lease.bytes, Math.min(lease.bytes.length, end - offset), offset);
       if (bytes === 0) return { kind: 'disk', cause: new Error(`the blob ends at byte ${offset}`) };
       const begunMs = monotonicMs();
-      if (!(await write(response, lease.bytes.subarray(0, bytes)))) return { kind: 'peer-gone' };
+      if (!(await write(response, socket, lease.bytes.subarray(0, bytes)))) return { kind: 'peer-gone' };
       drains = monotonicMs() - begunMs < DRAIN_MS;
       offset += bytes;
       options.sent(bytes);
@@ -122,12 +125,12 @@ export async function sendSpan(options: OutflowOptions): Promise<OutflowEnd> {
 }
 
 /** Resolves when the kernel has taken the bytes, or with false when the connection is gone; then they are free again. */
-function write(response: ServerResponse, bytes: Buffer): Promise<boolean> {
+function write(response: ServerResponse, socket: Socket, bytes: Buffer): Promise<boolean> {
   return new Promise((resolve) => {
     const gone = (): void => resolve(false);
-    response.once('close', gone);
+    socket.once('close', gone);
     response.write(bytes, (error) => {
-      response.removeListener('close', gone);
+      socket.removeListener('close', gone);
       resolve(!error);
     });
   });

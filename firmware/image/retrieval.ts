@@ -31,6 +31,8 @@ export interface RetrievalOptions extends RequestOptions {
   readonly maxRetryAfterMs: number;
   /** Bytes between two flushes of the partial file. */
   readonly fsyncVolumeBytes: number;
+  /** Removes a blob that has been given up, if nobody else uses it. */
+  readonly release: (sha256: string) => Promise<void>;
   /** Counts bytes of image content as they come in from the WAN. */
   countWanBytes(bytes: number): void;
 }
@@ -113,15 +115,19 @@ export class Retrieval {
 
   /** Cuts the file to the watermark and hashes what remains, with one of the buffers. */
   async #prepare(fd: number, signal: AbortSignal, [buffer]: IntakeBuffers): Promise<Fault | undefined> {
-    const { disk } = this.o.blobs;
+    const { blobs } = this.o;
+    const { disk } = blobs;
     const record = this.o.progress.current(this.key);
     if (!record) return undefined;
     try {
       if (record.received > 0) {
         if (!this.o.progress.checking(this.key)) return undefined;
-        await disk.truncate(fd, record.received);
-        while (this.#content.received < record.received && !signal.aborted) {
-          const wanted = Math.min(buffer.length, record.received - this.#content.received);
+        const present = (await blobs.partialSize(this.key.id)) ?? 0;
+        // A file system that lost flushed bytes may have damaged the others: nothing of it is used.
+        const kept = present < record.received ? 0 : record.received;
+        await disk.truncate(fd, kept);
+        while (this.#content.received < kept && !signal.aborted) {
+          const wanted = Math.min(buffer.length, kept - this.#content.received);
           const bytes = await disk.read(fd, buffer, wanted, this.#content.received);
           if (bytes === 0) break;
           this.#content.take(buffer.subarray(0, bytes));
@@ -129,6 +135,10 @@ export class Retrieval {
         if (signal.aborted) {
           this.#content.restart();
           return undefined;
+        }
+        if (this.#content.received < record.received) {
+          this.#content.restart();
+          this.o.progress.forget(this.key);
         }
       }
     } catch (thrown) {
@@ -206,49 +216,19 @@ export class Retrieval {
     signal: AbortSignal,
     buffers: IntakeBuffers,
   ): Promise<TryEnd> {
-    const { blobs, progress, store } = this.o;
-    // What the body does before we listen (an early end of the connection) must not be lost or thrown.
-    reply.body.on('error', () => {});
-    const noRoom = meaning.total === undefined ? undefined : await this.#noRoom(meaning.total);
-    if (noRoom) {
-      discard(reply);
-      return { kind: 'fault', fault: noRoom };
-    }
     if (meaning.kind === 'restart') {
-      const superseded = !progress.fromZero(this.key, { ...meaning, source });
-      if (!superseded) await store.durable();
-      if (superseded || signal.aborted) {
-        discard(reply);
-        return { kind: 'stop' };
-      }
       this.#content.restart();
       this.#wholeNext = false;
-      try {
-        await blobs.disk.truncate(fd, 0);
-      } catch (thrown) {
-        discard(reply);
-        return { kind: 'fault', fault: diskFault(thrown) };
-      }
-    } else {
-      progress.joining(this.key, { ...meaning, source });
-      if (!meaning.guarded && !record.retrieval.unguarded) await store.durable();
     }
-    const limitBytes = meaning.kind === 'append' ? meaning.length : meaning.total;
-    return this.#copy(reply, limitBytes, meaning.total, fd, signal, buffers);
-  }
-
-  async #copy(
-    reply: HttpReply,
-    limitBytes: number | undefined,
-    total: number | undefined,
-    fd: number,
-    signal: AbortSignal,
-    buffers: IntakeBuffers,
-  ): Promise<TryEnd> {
     const content = this.#content;
     const before = content.received;
     let refused: Fault | undefined;
-    let grantedTo = total ?? 0;
+    let grantedTo = meaning.total ?? 0;
+    const limitBytes = meaning.kind === 'append' ? meaning.length : meaning.total;
+    const prepare = async (): Promise<boolean> => {
+      refused = meaning.total === undefined ? undefined : await this.#noRoom(meaning.total);
+      return refused === undefined && (await this.#begin(record, source, meaning, fd));
+    };
     const end = await takeBody({
       body: reply.body,
       content,
@@ -258,6 +238,7 @@ export class Retrieval {
       limitBytes,
       volumeBytes: this.o.fsyncVolumeBytes,
       signal,
+      ready: prepare(),
       durable: (bytes) => this.#record(bytes),
       counted: (bytes) => {
         this.#uncounted += bytes;
@@ -271,31 +252,64 @@ export class Retrieval {
         return refused === undefined;
       },
     });
-    const taken = content.received - before;
+    if (end.kind === 'refused' || end.kind === 'disk') {
+      // What was hashed is not all in the file.
+      this.#prepared = false;
+      content.restart();
+      if (end.kind === 'disk') return { kind: 'fault', fault: diskFault(end.cause) };
+      return refused ? { kind: 'fault', fault: refused } : { kind: 'stop' };
+    }
     if (content.received > this.#best) {
       this.#best = content.received;
       this.#progressed = true;
       this.#backoff.reset();
     }
-    switch (end.kind) {
+    return this.#judge(end.kind, content.received - before, limitBytes, meaning.total);
+  }
+
+  /** Records which version comes in, durably where a later join depends on it. False when superseded. */
+  async #begin(
+    record: ImageRecord,
+    source: string,
+    meaning: Extract<ReplyMeaning, { kind: 'restart' | 'append' }>,
+    fd: number,
+  ): Promise<boolean> {
+    const { blobs, progress, store } = this.o;
+    if (meaning.kind === 'append') {
+      progress.joining(this.key, { ...meaning, source });
+      if (!meaning.guarded && !record.retrieval.unguarded) await store.durable();
+      return true;
+    }
+    if (!progress.fromZero(this.key, { ...meaning, source })) return false;
+    // Else, after a power cut, the old watermark would vouch for bytes of the new version.
+    await store.durable();
+    await blobs.disk.truncate(fd, 0);
+    return true;
+  }
+
+  /** What the end of a body means, after `taken` bytes of it. */
+  #judge(
+    end: 'complete' | 'cut' | 'overflow' | 'aborted',
+    taken: number,
+    limitBytes: number | undefined,
+    total: number | undefined,
+  ): TryEnd {
+    const { received } = this.#content;
+    switch (end) {
       case 'aborted':
         return { kind: 'stop' };
-      case 'disk':
-        return { kind: 'fault', fault: diskFault(end.cause) };
-      case 'no-room':
-        return { kind: 'fault', fault: refused ?? fault('no-room', 'fail', 'no room') };
       case 'overflow':
         return { kind: 'fault', fault: fault('bad-reply', 'fail', 'the server sends more bytes than announced') };
       case 'cut':
-        return { kind: 'fault', fault: fault('broken', 'again', `the connection broke at byte ${content.received}`) };
+        return { kind: 'fault', fault: fault('broken', 'again', `the connection broke at byte ${received}`) };
       case 'complete':
         // Without an announced length the end of the body is the end of the file.
-        if (total === undefined && limitBytes === undefined) return { kind: 'whole' };
-        if (limitBytes !== undefined && taken < limitBytes) {
-          return { kind: 'fault', fault: fault('broken', 'again', `the body ended early at byte ${content.received}`) };
+        if (limitBytes === undefined) return { kind: 'whole' };
+        if (taken < limitBytes) {
+          return { kind: 'fault', fault: fault('broken', 'again', `the body ended early at byte ${received}`) };
         }
         // A range may be shorter than asked for; the rest is asked for next.
-        return { kind: content.received === total ? 'whole' : 'more' };
+        return { kind: received === total ? 'whole' : 'more' };
     }
   }
 

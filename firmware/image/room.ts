@@ -15,8 +15,15 @@ export interface PinSource {
 export async function makeRoom(
   id: number,
   bytes: number,
-  { catalog, blobs, pins }: { catalog: Catalog; blobs: BlobStore; pins: PinSource },
+  parts: {
+    readonly catalog: Catalog;
+    readonly blobs: BlobStore;
+    readonly pins: PinSource;
+    /** Removes a blob that nobody uses any more. */
+    readonly release: (sha256: string) => Promise<void>;
+  },
 ): Promise<Outcome<undefined, NoRoom>> {
+  const { catalog, blobs, pins, release } = parts;
   const reserved = await blobs.reserve(id, bytes);
   if (reserved.ok) return reserved;
   const victims: ImageRecord[] = [];
@@ -28,7 +35,7 @@ export async function makeRoom(
   }
   if (freed < reserved.error.missingBytes) return reserved;
   for (const victim of victims) catalog.evict(victim.id);
-  await blobs.settled();
+  for (const { blob } of victims) if (blob !== null) await release(blob);
   return blobs.reserve(id, bytes);
 }
 

@@ -222,6 +222,7 @@ export class ImageServer {
   async #answer(peer: Peer, request: IncomingMessage, response: ServerResponse): Promise<void> {
     const { address } = peer;
     let reader: BlobReader | undefined;
+    if (peer.socket.destroyed) return;
     try {
       if (this.#isFull(address)) {
         refuse(response, 503, { 'Retry-After': RETRY_AFTER_S, Connection: 'close' });
@@ -324,6 +325,7 @@ export class ImageServer {
     const end = await sendSpan({
       blob: reader,
       response,
+      socket: peer.socket,
       start,
       length,
       buffers: this.#buffers,

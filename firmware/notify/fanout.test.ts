@@ -74,6 +74,7 @@ class Bench {
           return () => (this.#tell = () => {});
         },
       },
+      defaults: { repeat: 4, interval: 2, lifetime: 86_400, rate: 0 },
       send: this.sending ?? this.forwarder.send,
       onFault: (thrown) => this.faults.push(thrown),
     });

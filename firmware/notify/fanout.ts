@@ -5,7 +5,7 @@ import type { Store } from '../store/index.js';
 import { Attempts } from './attempts.js';
 import { Ending, type FanoutListener, type StopRequest } from './ending.js';
 import { FanoutStore, noSuchFanout, type Counters, type FanoutRecord, type RunRow } from './fanout-store.js';
-import type { FanoutError, FanoutLeaf, LeafValue, TargetLeaf } from './leaves.js';
+import type { FanoutDefaults, FanoutError, FanoutLeaf, LeafValue, TargetLeaf } from './leaves.js';
 import type { AddressBook, Capacity, Fetch, Reactions, SendNotification } from './ports.js';
 import { plausibleWallMs, Runner } from './runner.js';
 import { TargetStore, type TargetRecord } from './target-store.js';
@@ -19,6 +19,8 @@ export interface FanoutsOptions {
   readonly book: AddressBook;
   readonly capacity: Capacity;
   readonly reactions: Reactions;
+  /** For fanouts that do not say otherwise. */
+  readonly defaults: FanoutDefaults;
   /** `Forwarder.send`. */
   readonly send: SendNotification;
   /** Told when the database failed under the runner, which pauses and tries again. */

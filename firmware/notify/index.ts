@@ -19,11 +19,11 @@ export {
   type ForwarderOptions,
 } from './forwarder.js';
 export {
-  FANOUT_DEFAULTS,
   FANOUT_LEAVES,
   MAX_NOTIFICATION_BYTES,
   TARGET_LEAVES,
   type FanoutError,
+  type FanoutDefaults,
   type FanoutErrorCode,
   type FanoutLeaf,
   type LeafValue,

@@ -38,16 +38,15 @@ export type FanoutErrorCode =
 
 export type FanoutError = CodedError<FanoutErrorCode>;
 
-/** What a leaf means that was not added (management-objects.md, Fanout). */
-export const FANOUT_DEFAULTS = {
-  type: 'notification',
-  repeat: 4,
-  interval: 2,
-  lifetime: 86_400,
-  rate: 0,
-  waveSize: 0,
-  abortAfterFailures: 0,
-} as const;
+/** What the leaves of the same name mean where a fanout does not have them. Ranges as for the leaves. */
+export interface FanoutDefaults {
+  readonly repeat: number;
+  /** Seconds. */
+  readonly interval: number;
+  /** Seconds. */
+  readonly lifetime: number;
+  readonly rate: number;
+}
 
 /** With WSP, UDP and IPv6 headers around it, a notification still fits one Ethernet frame: 1500 - 40 - 8 - 48. */
 export const MAX_NOTIFICATION_BYTES = 1400;

@@ -1,5 +1,5 @@
 import type { FanoutRecord } from './fanout-store.js';
-import { FANOUT_DEFAULTS } from './leaves.js';
+import type { FanoutDefaults } from './leaves.js';
 import { TARGET_STATUS, type TargetStatus } from './states.js';
 
 /** The leaves of a fanout with their defaults, in milliseconds. */
@@ -17,15 +17,16 @@ export interface Policy {
   readonly unheard: TargetStatus;
 }
 
-export function policyOf(fanout: FanoutRecord): Policy {
+/** @param defaults of leaves that were not added */
+export function policyOf(fanout: FanoutRecord, defaults: FanoutDefaults): Policy {
   const expectsReaction = fanout.imageRef !== null;
   return {
-    repeat: fanout.repeat ?? FANOUT_DEFAULTS.repeat,
-    intervalMs: (fanout.interval ?? FANOUT_DEFAULTS.interval) * 1000,
-    lifetimeMs: (fanout.lifetime ?? FANOUT_DEFAULTS.lifetime) * 1000,
-    rate: fanout.rate ?? FANOUT_DEFAULTS.rate,
-    waveSize: fanout.waveSize ?? FANOUT_DEFAULTS.waveSize,
-    abortAfterFailures: fanout.abortAfterFailures ?? FANOUT_DEFAULTS.abortAfterFailures,
+    repeat: fanout.repeat ?? defaults.repeat,
+    intervalMs: (fanout.interval ?? defaults.interval) * 1000,
+    lifetimeMs: (fanout.lifetime ?? defaults.lifetime) * 1000,
+    rate: fanout.rate ?? defaults.rate,
+    waveSize: fanout.waveSize ?? 0,
+    abortAfterFailures: fanout.abortAfterFailures ?? 0,
     expectsReaction,
     unheard: expectsReaction ? TARGET_STATUS.gaveUp : TARGET_STATUS.sent,
   };

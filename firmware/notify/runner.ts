@@ -7,6 +7,7 @@ import type { Ending } from './ending.js';
 import type { FanoutRecord, FanoutStore } from './fanout-store.js';
 import { ExpectedReaders, restOfWave, Tokens } from './pace.js';
 import { policyOf, waitAfterTryMs, type Policy } from './policy.js';
+import type { FanoutDefaults } from './leaves.js';
 import type { AddressBook, Capacity, DeviceAddress, SendNotification } from './ports.js';
 import { TARGET_STATUS } from './states.js';
 
@@ -47,6 +48,7 @@ export interface RunnerParts {
   readonly ending: Ending;
   readonly book: AddressBook;
   readonly capacity: Capacity;
+  readonly defaults: FanoutDefaults;
   readonly send: SendNotification;
   /** Told of a failure of the database, or of a listener; the runner pauses and tries again. */
   readonly onFault: (thrown: unknown) => void;
@@ -127,7 +129,7 @@ export class Runner {
       this.#runs.delete(run.fanoutId);
       return Infinity;
     }
-    const policy = policyOf(fanout);
+    const policy = policyOf(fanout, this.parts.defaults);
     const nowMs = this.#nowMs(run);
     if (nowMs >= policy.lifetimeMs) attempts.closeExpired(fanout.id, policy.unheard);
     else attempts.closeExhausted(fanout.id, policy.repeat, nowMs, policy.unheard);
