@@ -19,7 +19,24 @@ describe('JSON that a person wrote', () => {
   });
 
   it('refuses what JSON.parse refuses', () => {
-    const pieces = fc.constantFrom('{', '}', '[', ']', ',', ':', '"a"', '"b"', '1', '-', '.5', 'true', ' ', '\n', '"', '\\');
+    const pieces = fc.constantFrom(
+      '{',
+      '}',
+      '[',
+      ']',
+      ',',
+      ':',
+      '"a"',
+      '"b"',
+      '1',
+      '-',
+      '.5',
+      'true',
+      ' ',
+      '\n',
+      '"',
+      '\\',
+    );
     fc.assert(
       fc.property(fc.array(pieces, { maxLength: 8 }), (words) => {
         const text = words.join('');
@@ -37,7 +54,11 @@ describe('JSON that a person wrote', () => {
   });
 
   const WRONG: [string, string, string][] = [
-    ['an empty file', '', '1:1 the file ends here; expected a value (text in double quotes, number, true, false, [ or {)'],
+    [
+      'an empty file',
+      '',
+      '1:1 the file ends here; expected a value (text in double quotes, number, true, false, [ or {)',
+    ],
     ['a missing bracket', '{"a": [1, 2', '1:12 the file ends here; expected , or ]'],
     ['a comma too many', '{"a": [1, 2,]}', '1:12 no comma may stand before ]'],
     ['a missing comma', '{\n  "a": 1\n  "b": 2\n}', '3:3 expected , or }'],

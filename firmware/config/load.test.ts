@@ -55,12 +55,12 @@ const WRONG: [string, unknown, string][] = [
     with_({ log: { level: 'loud' } }),
     'F: log.level: "loud" is not allowed; expected one of error, warn, info, debug',
   ],
-  ['the only word', with_({ discovery: { backend: 'mdns' } }), 'F: discovery.backend: "mdns" is not allowed; expected "off"'],
   [
-    'a list for a section',
-    with_({ device: [] }),
-    'F: device: a list of 0 is not allowed; expected an object { ... }',
+    'the only word',
+    with_({ discovery: { backend: 'mdns' } }),
+    'F: discovery.backend: "mdns" is not allowed; expected "off"',
   ],
+  ['a list for a section', with_({ device: [] }), 'F: device: a list of 0 is not allowed; expected an object { ... }'],
   ['a text for a section', with_({ lan: 'eth0' }), 'F: lan: "eth0" is not allowed; expected an object { ... }'],
   [
     'a section for a list',
@@ -229,9 +229,18 @@ describe('a right configuration', () => {
     ['the shortest', minimal()],
     ['with an account', withAccount({})],
     ['http with leave', withAccount({ url: 'http://10.0.0.1:8080/dm', allowInsecure: true })],
-    ['no secrets where the transport authenticates', withAccount({ client: { scheme: 'none' }, server: { scheme: 'none' } })],
+    [
+      'no secrets where the transport authenticates',
+      withAccount({ client: { scheme: 'none' }, server: { scheme: 'none' } }),
+    ],
     ['IPv6', with_({ lan: { prefixes: ['fd00::/8'] }, serve: { listen: ['fd00::1'], publicHost: 'fd00::1' } })],
-    ['an IPv6 device', with_({ lan: { prefixes: ['192.168.1.0/24', 'fd00::/8'] }, devices: [{ ...one, address: 'udp://[fd00::2]:2948' }] })],
+    [
+      'an IPv6 device',
+      with_({
+        lan: { prefixes: ['192.168.1.0/24', 'fd00::/8'] },
+        devices: [{ ...one, address: 'udp://[fd00::2]:2948' }],
+      }),
+    ],
     ['a public host', with_({ serve: { listen: ['192.168.1.1'], publicHost: 'gw.lan' } })],
     ['names', with_({ names: { ImageInventory: './X/Images' } })],
   ];

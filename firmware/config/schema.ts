@@ -67,7 +67,6 @@ const accountSchema = v.pipe(
         },
         'How the server proves itself to the gateway, in sessions and in notifications.',
       ),
-      administrator: v.optional(flag('May change ./GwMO/Config and ./GwMO/Storage.'), false),
     },
     'A DM Server that manages this gateway.',
   ),
@@ -218,7 +217,6 @@ const retrieveSchema = section(
       whole(1, 1000, 'Tries in a row that bring no byte before the retrieval fails.'),
       20,
     ),
-    maxRedirects: v.optional(whole(0, 20, 'Redirects in a row that are followed.'), 5),
   },
   'Retrieval of images (ImageURI).',
 );

@@ -48,7 +48,7 @@ export async function openListener(
     await Promise.all(sockets.splice(0).map(closeSocket));
   };
   for (const address of options.addresses) {
-    const socket = createSocket({ type: isIP(address) === 6 ? 'udp6' : 'udp4', ipv6Only: true });
+    const socket = isIP(address) === 6 ? createSocket({ type: 'udp6', ipv6Only: true }) : createSocket('udp4');
     sockets.push(socket);
     try {
       socket.bind({ address, port: options.port });

@@ -2,7 +2,7 @@ import { Agent as HttpAgent } from 'node:http';
 import { Agent as HttpsAgent } from 'node:https';
 import type { Clock, TimerHandle } from '../clock/index.js';
 import { openHttp, redactUrl, type AddressFilter, type HttpErrorCode, type HttpReply } from '../net/index.js';
-import { describeThrown, failure, success, systemErrorCode, type CodedError, type Outcome } from '../outcome/index.js';
+import { describeThrown, failure, success, type CodedError, type Outcome } from '../outcome/index.js';
 import { HMAC_HEADER } from './auth.js';
 import { MIME_WBXML, MIME_XML } from './codes.js';
 
@@ -112,7 +112,7 @@ export class DmTransport {
         reply.value.body.destroy();
         return { ok: false, error: refusal };
       }
-      const received = await readBody(reply.value, options.maxReplyBytes);
+      const received = await readBody(reply.value, options);
       return !received.ok && deadline.passed ? deadline.failure() : received;
     } finally {
       deadline.cancel();
@@ -152,18 +152,18 @@ function contentTypeRefusal(contentType: string | undefined, coding: string | un
   return replyType(contentType) ? undefined : refused(`'${contentType ?? 'no type'}' is not a DM message`);
 }
 
-async function readBody(reply: HttpReply, maxBytes: number): Promise<Outcome<TransportReply, TransportError>> {
+async function readBody(reply: HttpReply, options: PostOptions): Promise<Outcome<TransportReply, TransportError>> {
   const chunks: Buffer[] = [];
   let size = 0;
   try {
     for await (const chunk of reply.body as AsyncIterable<Buffer>) {
       size += chunk.byteLength;
       // Leaving the loop destroys the stream and its connection.
-      if (size > maxBytes) return failure('reply-too-large', `more than ${maxBytes} octets`);
+      if (size > options.maxReplyBytes) return failure('reply-too-large', `more than ${options.maxReplyBytes} octets`);
       chunks.push(chunk);
     }
   } catch (thrown) {
-    const code = systemErrorCode(thrown) === 'ABORT_ERR' ? 'aborted' : 'broken';
+    const code = options.signal?.aborted ? 'aborted' : 'broken';
     return failure(code, `the reply broke off: ${describeThrown(thrown)}`, thrown);
   }
   const hmac = reply.headers[HMAC_HEADER];

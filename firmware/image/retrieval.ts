@@ -66,6 +66,8 @@ export class Retrieval {
   /** Most bytes that were ever there: only what goes beyond is progress. */
   #best = 0;
   #progressed = false;
+  /** Highest watermark. */
+  #furthest = 0;
   /** WAN bytes not yet in the catalog. */
   #uncounted = 0;
   #lastFault: Fault | undefined;
@@ -146,6 +148,7 @@ export class Retrieval {
     }
     this.#content.durable = this.#content.received;
     this.#best = this.#content.received;
+    this.#furthest = this.#content.received;
     this.#prepared = true;
     return undefined;
   }
@@ -411,7 +414,8 @@ export class Retrieval {
   }
 
   #record(durable: number): void {
-    this.o.progress.durable(this.key, durable, this.#uncounted);
+    this.o.progress.durable(this.key, durable, this.#uncounted, durable > this.#furthest);
+    this.#furthest = Math.max(this.#furthest, durable);
     this.#uncounted = 0;
   }
 }
