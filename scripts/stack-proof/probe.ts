@@ -28,7 +28,7 @@ function expect(found: unknown, wanted: unknown, what: string): void {
 }
 
 function errorText(error: unknown): string {
-  return (error instanceof Error ? error.message : String(error)).split('\n')[0] ?? '';
+  return (error instanceof Error ? error.message : String(error)).replace(/\s+/g, ' ').slice(0, 300);
 }
 
 /** The addons are imported where they are used: one that does not load is then a failed part, not a silent crash.
