@@ -19,6 +19,7 @@ const allowed = {
   device: ['store'],
   notify: ['store'],
   ops: [],
+  config: [],
   mo: ['tree', 'image', 'notify', 'device', 'dm', 'store'],
 };
 

@@ -32,7 +32,6 @@ const common: Options = {
   target: 'node20',
   platform: 'node',
   minify: true,
-  keepNames: false,
   splitting: false,
   clean: false,
   // Everything but the addons goes into the bundle: nothing is installed on a router.

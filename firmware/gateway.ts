@@ -50,6 +50,8 @@ export interface GatewayOptions {
   readonly version: string;
   /** Wall time of the build, in ms: an earlier clock is not plausible. */
   readonly buildTimeMs: number;
+  /** Collects the young generation of the heap; see `Downloader`. */
+  readonly collectGarbage: () => void;
   /** The disk has failed, or a defect of ours has shown: the process should end, and be started anew. */
   readonly onFatal: (thrown: unknown) => void;
 }
@@ -190,6 +192,7 @@ async function start(
     backoff: backoff(configuration.retrieve),
     maxAttempts: configuration.retrieve.maxTriesWithoutProgress,
     ...caOf(configuration.retrieve.caFile, authorities.value),
+    collectGarbage: options.collectGarbage,
     onDefect: (thrown) => reportFault(thrown, options),
   });
   closings.push(() => downloader.close());
@@ -197,7 +200,6 @@ async function start(
 
   // The management tree and the DM client.
   const accounts = new Accounts(store);
-  accounts.configure(accountSettings(configuration, deviceId.value));
   const outbox = new Outbox(store);
   let usage: Usage;
   const tree = new Tree(store, [
@@ -213,6 +215,12 @@ async function start(
     fanout(names.value, fanouts, outbox),
     storage(names.value, () => storageFigures(usage)),
   ]);
+  store.transaction(() => {
+    for (const serverId of accounts.configure(accountSettings(configuration, deviceId.value))) {
+      tree.forgetServer(serverId);
+      outbox.forget(serverId);
+    }
+  });
   const holdSession = createSessionRunner({
     accounts,
     tree,

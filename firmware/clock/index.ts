@@ -5,6 +5,7 @@
  */
 import type { Random } from './backoff.js';
 
+export { ManualClock } from './manual.js';
 export { Backoff, type BackoffPolicy, type Random } from './backoff.js';
 
 export interface TimerHandle {

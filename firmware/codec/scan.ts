@@ -243,16 +243,16 @@ class Scanner {
   }
 
   #attributes(outer: Scope): Scope | null {
-    const seen = new Set<string>();
+    const seen: string[] = [];
     let scope = outer;
     for (let found = this.#match(ATTRIBUTE); found; found = this.#match(ATTRIBUTE)) {
       const name = found[1] ?? '';
       const value = this.#decode(found[2] ?? found[3] ?? '');
       if (value === null) return null;
-      if (seen.has(name) || seen.size === MAX_ATTRIBUTES || name.length > MAX_NAME_LENGTH) {
+      if (seen.includes(name) || seen.length === MAX_ATTRIBUTES || name.length > MAX_NAME_LENGTH) {
         return this.#refuse('malformed', 'an element has an attribute twice, or too many, or one with a long name');
       }
-      seen.add(name);
+      seen.push(name);
       if (name === 'xmlns') scope = { unprefixed: namespaceOf(value), prefixes: scope.prefixes };
       else if (name.startsWith('xmlns:')) {
         const prefixes = new Map(scope.prefixes).set(name.slice('xmlns:'.length), namespaceOf(value));
@@ -325,6 +325,7 @@ function close({ namespace, name, text, children }: OpenElement): Element {
 
 /** One word for each namespace of the standards, whatever its version: VerDTD is what tells the version. */
 function namespaceOf(uri: string): Namespace {
+  if (uri === 'syncml:metinf') return 'metinf'; // by far the most frequent: on each child of Meta
   const known = uri.trim().toLowerCase();
   if (known.startsWith('syncml:metinf')) return 'metinf';
   if (known.startsWith('syncml:dmddf')) return 'dmddf';

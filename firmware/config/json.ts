@@ -71,7 +71,7 @@ class Reader {
     while (!this.#text('}')) {
       if (entries.size > 0) this.#comma('}');
       const start = this.#at;
-      const key = this.#match(STRING) ?? this.#fail('expected a key in double quotes');
+      const key = this.#string() ?? this.#fail('expected a key in double quotes');
       const name = JSON.parse(key) as string;
       if (entries.has(name)) throw new Unexpected(start, `the key ${key} stands twice in this object`);
       this.#space();
@@ -99,7 +99,7 @@ class Reader {
   }
 
   #scalar(expected: string): unknown {
-    const token = this.#match(STRING) ?? this.#match(WORD) ?? this.#match(NUMBER) ?? this.#fail(expected);
+    const token = this.#string() ?? this.#match(WORD) ?? this.#match(NUMBER) ?? this.#fail(expected);
     return JSON.parse(token);
   }
 
@@ -113,6 +113,12 @@ class Reader {
     return true;
   }
 
+  #string(): string | undefined {
+    const token = this.#match(STRING);
+    if (token !== undefined || this.text[this.#at] !== '"') return token;
+    throw new Unexpected(this.#at, 'this text has no closing ", a line end or a wrong \\ in it');
+  }
+
   #match(token: RegExp): string | undefined {
     token.lastIndex = this.#at;
     const found = token.exec(this.text)?.[0];
@@ -124,7 +130,6 @@ class Reader {
     const next = this.text[this.#at];
     if (next === undefined) throw new Unexpected(this.#at, `the file ends here; ${expected}`);
     if (next === '/' || next === '#') throw new Unexpected(this.#at, `comments are not allowed; ${expected}`);
-    if (next === '"') throw new Unexpected(this.#at, 'this text has no closing ", a line end or a wrong \\ in it');
     throw new Unexpected(this.#at, expected);
   }
 }

@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
-import { chmodSync, chownSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, chownSync, existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, describe, it } from 'node:test';
 import { account, minimal } from './example.fixture.js';
+import { readConfigurationFile } from './file.js';
 import { loadConfiguration, parseConfiguration, showConfiguration } from './index.js';
 
 const lineOf = (value: unknown): string => {
@@ -41,8 +42,8 @@ const WRONG: [string, unknown, string][] = [
   ],
   [
     'a fraction',
-    with_({ fanout: { repeat: 1.5 } }),
-    'F: fanout.repeat: 1.5 is not allowed; expected a whole number from 0 to 100',
+    with_({ retrieve: { concurrent: 1.5 } }),
+    'F: retrieve.concurrent: 1.5 is not allowed; expected a whole number from 1 to 8',
   ],
   [
     'a text for a switch',
@@ -325,6 +326,23 @@ describe('a board profile below the file', () => {
     assert.equal(shown.get('accounts[0].client.secret'), '(hidden) F');
     assert.ok(![...shown.values()].join().includes('gateway-secret'));
   });
+});
+
+describe('the board profiles of this repository', () => {
+  const boards = join(import.meta.dirname, '../../board');
+  const names = readdirSync(boards, { withFileTypes: true }).flatMap((entry) =>
+    entry.isDirectory() ? entry.name : [],
+  );
+  for (const name of names.filter((folder) => existsSync(join(boards, folder, 'board.json')))) {
+    it(`are right: ${name}`, () => {
+      const profile = readConfigurationFile(join(boards, name, 'board.json'));
+      assert.ok(profile.ok, profile.ok ? '' : profile.error.text);
+      // What differs from router to router stands in the file above the profile.
+      const own = { file: 'F', value: { device: { devId: 'IMEI:1' } } };
+      const parsed = parseConfiguration([own, { file: name, value: profile.value.value }]);
+      assert.equal(parsed.ok ? '' : parsed.error.text, '');
+    });
+  }
 });
 
 describe('a configuration file', () => {

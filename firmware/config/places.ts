@@ -54,7 +54,7 @@ function prepareFolder(key: string, folder: string, volatile: boolean): Outcome<
       const reason = `${folder} is on ${memory} and is lost at a reboot; expected a disk, or volatile set to true`;
       return failure('in-memory', `${key}: ${reason}`);
     }
-    mkdirSync(folder, { recursive: true, mode: 0o700 });
+    makeFolder(folder);
     const probe = join(folder, `.dmgw-probe-${process.pid}`);
     const fd = openSync(probe, 'w', 0o600);
     try {
@@ -71,6 +71,16 @@ function prepareFolder(key: string, folder: string, volatile: boolean): Outcome<
     }
     return failure('not-writable', `${key}: ${folder} cannot be written (${describeThrown(thrown)})`, thrown);
   }
+}
+
+/**
+ * Makes a folder and those above it. Not `recursive` of Node.js, which never returns where the kernel answers ENOENT
+ * below a folder that exists (/proc).
+ */
+function makeFolder(folder: string): void {
+  if (statSync(folder, { throwIfNoEntry: false })?.isDirectory()) return;
+  if (dirname(folder) !== folder) makeFolder(dirname(folder));
+  mkdirSync(folder, { mode: 0o700 });
 }
 
 /** The memory file system that a folder is on, or would be made on; undefined for any other. */

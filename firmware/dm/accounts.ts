@@ -83,14 +83,15 @@ export class Accounts {
   /**
    * Takes over the configuration: an account that is new or was changed in the file gets the file's values (and its
    * nonces), an unchanged one keeps what its server changed meanwhile, one that is gone from the file is removed.
+   * @returns the servers whose account was removed: they may be named elsewhere
    */
-  configure(settings: readonly AccountSettings[]): void {
-    this.store.transaction(() => {
+  configure(settings: readonly AccountSettings[]): string[] {
+    return this.store.transaction(() => {
       for (const account of settings) this.#configureOne(account);
       const kept = new Set(settings.map((account) => account.serverId));
-      for (const { serverId } of this.list()) {
-        if (!kept.has(serverId)) this.store.sql('DELETE FROM account WHERE server_id = ?').run(serverId);
-      }
+      const gone = this.list().flatMap(({ serverId }) => (kept.has(serverId) ? [] : [serverId]));
+      for (const serverId of gone) this.store.sql('DELETE FROM account WHERE server_id = ?').run(serverId);
+      return gone;
     });
   }
 

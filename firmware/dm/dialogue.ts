@@ -25,8 +25,11 @@ export interface DialogueOptions {
   readonly maxMsgSize: number;
   readonly randomBytes: (count: number) => Uint8Array;
   /** Opens the connections of one session. */
-  readonly connect: (account: Account) => DmTransport;
+  readonly connect: (account: Account) => Carrier;
 }
+
+/** What carries the messages of one session. */
+export type Carrier = Pick<DmTransport, 'post' | 'close'>;
 
 /** The identical message is sent so often in all when the transport fails (facts 1.4). */
 const SENDS_PER_MESSAGE = 3;
@@ -54,7 +57,7 @@ async function holdSession(
   options: DialogueOptions,
   account: Account,
   trigger: SessionTrigger,
-  transport: DmTransport,
+  transport: Carrier,
   signal: AbortSignal,
 ): Promise<SessionResult> {
   const { log } = options;
@@ -94,7 +97,7 @@ async function exchange(
   options: DialogueOptions,
   message: Message,
   url: string,
-  transport: DmTransport,
+  transport: Carrier,
   signal: AbortSignal,
 ): Promise<Outcome<Message, CodedError>> {
   const body = encodeXml(message);

@@ -1,17 +1,27 @@
+import { isXmlText } from '../codec/index.js';
+import type { Logger } from '../log/index.js';
 import { StoreError, type Store } from '../store/index.js';
-import type { IncomingValue, Subject, Tree, TreeErrorCode, TreeOutcome, NodeValue } from '../tree/index.js';
+import {
+  URI_LIMITS,
+  type IncomingValue,
+  type NodeValue,
+  type Subject,
+  type Tree,
+  type TreeErrorCode,
+  type TreeOutcome,
+} from '../tree/index.js';
 import { Alert, Status } from './codes.js';
 import type {
   AlertCommand,
   AtomicCommand,
   Item,
   ItemData,
-  Meta,
+  Location,
   ResultsCommand,
   ServerCommand,
   StatusCommand,
 } from './message.js';
-import { effectiveMeta } from './syncml.js';
+import { effectiveMeta, encodedSize } from './syncml.js';
 
 /** A Status or Results without the numbers that the session gives when it puts it into a message. */
 export type Answer = Omit<StatusCommand, 'cmdId'> | Omit<ResultsCommand, 'cmdId'>;
@@ -22,8 +32,22 @@ export interface ExecutionContext {
   readonly subject: Subject;
   /** MsgID of the message that carried the commands. */
   readonly msgRef: string;
+  readonly log: Logger;
+  /** Octets that one message of ours has for answers: those of an Atomic must fit into it (DMREP 517). */
+  readonly room: number;
   /** Answers an Alert of the server with a Status code. */
   readonly onAlert: (alert: AlertCommand) => number;
+}
+
+/** Values that the commands of one message may read, in octets: each Get costs the server a few, and may cost us many. */
+const MAX_RESULT_BYTES = 1024 * 1024;
+
+/** It is kept until the operation has ended, and sent back. */
+const MAX_CORRELATOR_LENGTH = 1024;
+
+/** One message at work. */
+interface Execution extends ExecutionContext {
+  resultBytes: number;
 }
 
 /** Status code of each error of the tree (facts 4.4). */
@@ -52,10 +76,12 @@ const TREE_STATUS: Readonly<Record<TreeErrorCode, number>> = {
  * DMPRO: one Status per command, or per Item where there are several; Results follow their Status.
  */
 export function executeCommands(commands: readonly ServerCommand[], context: ExecutionContext): Answer[] {
+  const execution = { ...context, resultBytes: 0 };
   try {
-    return context.store.transaction(() => commands.flatMap((command) => execute(command, context)));
+    return context.store.transaction(() => commands.flatMap((command) => execute(command, execution)));
   } catch (thrown) {
     if (!(thrown instanceof StoreError)) throw thrown;
+    context.log.error('the database did not take the commands of a message', { code: thrown.code });
     const code = thrown.code === 'full' ? Status.DEVICE_FULL : Status.STORE_FAILURE;
     return refuseCommands(commands, code, context.msgRef);
   }
@@ -69,7 +95,7 @@ export function refuseCommands(commands: readonly ServerCommand[], code: number,
   ]);
 }
 
-function execute(command: ServerCommand, context: ExecutionContext): Answer[] {
+function execute(command: ServerCommand, context: Execution): Answer[] {
   switch (command.kind) {
     case 'Atomic':
       return executeAtomic(command, context);
@@ -89,7 +115,7 @@ function execute(command: ServerCommand, context: ExecutionContext): Answer[] {
     case 'Copy':
       return statusOf(command, Status.NOT_SUPPORTED, context.msgRef);
     case 'Exec':
-      if (command.items.length !== 1) return statusOf(command, Status.BAD_REQUEST, context.msgRef);
+      if (command.items.length > 1) return statusOf(command, Status.BAD_REQUEST, context.msgRef);
       return executeItems(command, context);
     case 'Get':
     case 'Add':
@@ -101,11 +127,11 @@ function execute(command: ServerCommand, context: ExecutionContext): Answer[] {
 
 type ItemCommand = Extract<ServerCommand, { kind: 'Add' | 'Delete' | 'Exec' | 'Get' | 'Replace' }>;
 
-function executeItems(command: ItemCommand, context: ExecutionContext): Answer[] {
+function executeItems(command: ItemCommand, context: Execution): Answer[] {
   if (command.items.length === 0) return statusOf(command, Status.INCOMPLETE, context.msgRef);
   return command.items.flatMap((item) => {
     const { code, results } = executeItem(command, item, context);
-    const status = { ...newStatus(command, code, context.msgRef), targetRefs: item.target ? [item.target.uri] : [] };
+    const status = { ...newStatus(command, code, context.msgRef), targetRefs: reference(item.target) };
     return [...(command.noResp ? [] : [status]), ...results];
   });
 }
@@ -115,7 +141,7 @@ interface Executed {
   readonly results: readonly Answer[];
 }
 
-function executeItem(command: ItemCommand, item: Item, context: ExecutionContext): Executed {
+function executeItem(command: ItemCommand, item: Item, context: Execution): Executed {
   const uri = item.target?.uri;
   if (uri === undefined || uri === '') return { code: Status.INCOMPLETE, results: [] };
   // Chunks of large objects are not taken: DevDetail/LrgObj says so.
@@ -123,6 +149,7 @@ function executeItem(command: ItemCommand, item: Item, context: ExecutionContext
   const { tree, subject } = context;
   switch (command.kind) {
     case 'Get':
+      if (context.resultBytes > MAX_RESULT_BYTES) return { code: Status.TOO_LARGE, results: [] };
       return executeGet(command, uri, tree.get(subject, uri), context);
     case 'Add':
       return plain(tree.add(subject, uri, incoming(command, item)));
@@ -131,6 +158,7 @@ function executeItem(command: ItemCommand, item: Item, context: ExecutionContext
     case 'Delete':
       return plain(tree.delete(subject, uri));
     case 'Exec': {
+      if ((command.correlator?.length ?? 0) > MAX_CORRELATOR_LENGTH) return { code: Status.TOO_LARGE, results: [] };
       const started = tree.exec(subject, uri, item.data, command.correlator);
       if (!started.ok) return plain(started);
       return { code: started.value === 'done' ? Status.OK : Status.ACCEPTED, results: [] };
@@ -138,15 +166,11 @@ function executeItem(command: ItemCommand, item: Item, context: ExecutionContext
   }
 }
 
-function executeGet(
-  command: ItemCommand,
-  uri: string,
-  outcome: TreeOutcome<NodeValue>,
-  context: ExecutionContext,
-): Executed {
+function executeGet(command: ItemCommand, uri: string, outcome: TreeOutcome<NodeValue>, context: Execution): Executed {
   if (!outcome.ok) return plain(outcome);
   const isProperty = uri.includes('?prop=');
   const { format, type, data } = outcome.value;
+  context.resultBytes += Buffer.byteLength(data);
   const results: Answer = {
     kind: 'Results',
     msgRef: context.msgRef,
@@ -155,7 +179,7 @@ function executeGet(
       {
         source: { uri },
         // DMTND: a property is plain text without Meta.
-        ...(!isProperty && { meta: valueMeta(format, type) }),
+        ...(!isProperty && { meta: { format: wireFormat(format, data), type } }),
         data: wireData(data),
       },
     ],
@@ -163,13 +187,18 @@ function executeGet(
   return { code: Status.OK, results: [results] };
 }
 
-/** Octets travel base64-encoded in XML, and Meta Format says so. */
+/** Octets, and text that XML cannot carry, travel base64-encoded, and Meta Format says so. */
 function wireData(data: ItemData): ItemData {
-  return typeof data === 'string' ? data : Buffer.from(data).toString('base64');
+  if (isPlain(data)) return data;
+  return (typeof data === 'string' ? Buffer.from(data, 'utf8') : Buffer.from(data)).toString('base64');
 }
 
-function valueMeta(format: string, type: string): Meta {
-  return { format: format === 'bin' ? 'b64' : format, type };
+function wireFormat(format: string, data: ItemData): string {
+  return isPlain(data) ? format : 'b64';
+}
+
+function isPlain(data: ItemData): boolean {
+  return typeof data === 'string' && isXmlText(data);
 }
 
 function plain(outcome: TreeOutcome<unknown>): Executed {
@@ -185,32 +214,44 @@ function incoming(command: ItemCommand, item: Item): IncomingValue {
  * All or nothing. The Atomic's Status comes first, then those of its content; after a failure the commands before it
  * are rolled back (216) and those after it are not executed (215). DMREP: no Get, Exec, Atomic or Sequence inside.
  */
-function executeAtomic(atomic: AtomicCommand, context: ExecutionContext): Answer[] {
-  const executed: Answer[][] = [];
+function executeAtomic(atomic: AtomicCommand, context: Execution): Answer[] {
+  const { msgRef } = context;
   const forbidden = atomic.commands.findIndex((inner) => !MAY_STAND_IN_ATOMIC.has(inner.kind));
-  const outcome =
-    forbidden >= 0
-      ? { ok: false as const, failed: forbidden }
-      : context.store.tentative(() => {
-          for (const [index, inner] of atomic.commands.entries()) {
-            const answers = execute({ ...inner, noResp: false }, context);
-            executed.push(answers);
-            if (answers.some(isFailure)) return { ok: false as const, failed: index };
-          }
-          return { ok: true as const, failed: -1 };
-        });
-  const status = statusOf(atomic, outcome.ok ? Status.OK : Status.ATOMIC_FAILED, context.msgRef);
-  if (outcome.ok) return [...status, ...executed.flat()];
-  const content = atomic.commands.flatMap((inner, index) => {
-    if (index > outcome.failed) return refuseCommands([inner], Status.NOT_EXECUTED, context.msgRef);
-    if (index < outcome.failed) {
-      const code = forbidden >= 0 ? Status.NOT_EXECUTED : Status.ROLLED_BACK;
-      return refuseCommands([inner], code, context.msgRef);
+  if (forbidden >= 0) {
+    return [
+      ...statusOf(atomic, Status.ATOMIC_FAILED, msgRef),
+      ...atomic.commands.flatMap((inner, index) =>
+        index === forbidden ? refuseForbidden(inner, msgRef) : refuseCommands([inner], Status.NOT_EXECUTED, msgRef),
+      ),
+    ];
+  }
+  const executed: Answer[][] = [];
+  const outcome = context.store.tentative(() => {
+    for (const [index, inner] of atomic.commands.entries()) {
+      const answers = execute({ ...inner, noResp: false }, context);
+      executed.push(answers);
+      if (answers.some(isFailure)) return { ok: false as const, failed: index, code: Status.ATOMIC_FAILED };
     }
-    if (forbidden >= 0) return statusOf(inner, Status.COMMAND_FAILED, context.msgRef);
-    return (executed[index] ?? []).map(asRolledBack);
+    const bytes = [...statusOf(atomic, Status.OK, msgRef), ...executed.flat()].reduce(
+      (sum, one) => sum + sizeOf(one),
+      0,
+    );
+    return bytes > context.room
+      ? { ok: false as const, failed: executed.length, code: Status.ATOMIC_TOO_LARGE }
+      : { ok: true as const };
   });
-  return [...status, ...content];
+  if (outcome.ok) return [...statusOf(atomic, Status.OK, msgRef), ...executed.flat()];
+  const content = atomic.commands.flatMap((inner, index) => {
+    if (index === outcome.failed) return (executed[index] ?? []).map(asRolledBack);
+    return refuseCommands([inner], index > outcome.failed ? Status.NOT_EXECUTED : Status.ROLLED_BACK, msgRef);
+  });
+  return [...statusOf(atomic, outcome.code, msgRef), ...content];
+}
+
+/** A command that may not stand in an Atomic; what stands in that command was not executed. */
+function refuseForbidden(command: ServerCommand, msgRef: string): Answer[] {
+  const content = 'commands' in command ? command.commands : [];
+  return [...statusOf(command, Status.COMMAND_FAILED, msgRef), ...refuseCommands(content, Status.NOT_EXECUTED, msgRef)];
 }
 
 const MAY_STAND_IN_ATOMIC: ReadonlySet<ServerCommand['kind']> = new Set([
@@ -239,11 +280,23 @@ function statusOf(command: ServerCommand, code: number, msgRef: string): Answer[
   return [
     {
       ...newStatus(command, code, msgRef),
-      targetRefs: only?.target ? [only.target.uri] : [],
-      sourceRefs: only?.source ? [only.source.uri] : [],
+      targetRefs: reference(only?.target),
+      sourceRefs: reference(only?.source),
     },
   ];
 }
+
+/** TargetRef or SourceRef; what is longer than any URI of a node is not repeated. */
+export function reference(location: Location | undefined): string[] {
+  return location && location.uri.length <= URI_LIMITS.maxTotalLength ? [location.uri] : [];
+}
+
+/** Octets of an answer in a message, at most: no message has more than 99999 commands. */
+export function sizeOf(answer: Answer): number {
+  return encodedSize({ ...answer, cmdId: LONG_CMD_ID });
+}
+
+export const LONG_CMD_ID = '99999';
 
 function newStatus(command: ServerCommand, code: number, msgRef: string): Omit<StatusCommand, 'cmdId'> {
   return {

@@ -20,7 +20,7 @@ export {
   type CredScheme,
 } from './auth.js';
 export { Alert, MIME_XML, Status, VER_DTD, VER_PROTO } from './codes.js';
-export { createSessionRunner, type DialogueOptions } from './dialogue.js';
+export { createSessionRunner, type Carrier, type DialogueOptions } from './dialogue.js';
 export { openListener, PUSH_PORT, type ListenerOptions, type NotificationListener } from './listener.js';
 export type {
   AlertCommand,

@@ -34,7 +34,10 @@ async function listen(context: TestContext, options: Partial<ListenerOptions> = 
   const listener = opened.value;
   context.after(() => listener.close());
   const waitFor = async (count: number): Promise<void> => {
-    while (heard.length < count) await new Promise((resolve) => setTimeout(resolve, 1));
+    for (let waitedMs = 0; heard.length < count && waitedMs < 2000; waitedMs += 1) {
+      await new Promise((resolve) => setTimeout(resolve, 1));
+    }
+    assert.equal(heard.length, count);
   };
   return { listener, heard, waitFor };
 }

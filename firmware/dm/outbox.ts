@@ -90,10 +90,10 @@ export class Outbox {
       );
     this.store
       .sql(
-        `DELETE FROM outbox WHERE server_id = ?1 AND id <=
-           (SELECT id FROM outbox WHERE server_id = ?1 ORDER BY id DESC LIMIT 1 OFFSET ${MAX_WAITING})`,
+        `DELETE FROM outbox WHERE server_id = ? AND id <=
+           (SELECT id FROM outbox WHERE server_id = ? ORDER BY id DESC LIMIT 1 OFFSET ${MAX_WAITING})`,
       )
-      .run(alert.serverId);
+      .run(alert.serverId, alert.serverId);
     this.store.afterCommit(() => {
       for (const listener of this.#listeners) listener(alert.serverId);
     });
@@ -117,6 +117,11 @@ export class Outbox {
   /** Alerts that wait for a server. */
   count(serverId: string): number {
     return this.store.sql<{ n: number }>('SELECT count(*) AS n FROM outbox WHERE server_id = ?').get(serverId)?.n ?? 0;
+  }
+
+  /** The account of the server is gone: nobody will take its alerts. */
+  forget(serverId: string): void {
+    this.store.sql('DELETE FROM outbox WHERE server_id = ?').run(serverId);
   }
 
   /** The server has answered the alert with a 2xx Status. */

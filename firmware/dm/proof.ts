@@ -49,9 +49,12 @@ export class ClientProof {
     return 'answerable';
   }
 
-  /** The server accepted our last message: with 212 for the session, with 200 for that message only. */
+  /**
+   * The server accepted our last message: with 212 for the session, with 200 for that message only. After a 212, a 200
+   * takes nothing back: no Cred went out with the message that it answers.
+   */
   accepted(code: number, chal: Meta | undefined): void {
-    this.#acceptedForSession = code === Status.AUTHENTICATED;
+    if (code === Status.AUTHENTICATED) this.#acceptedForSession = true;
     this.#takeNonce(chal && readChallenge(chal)?.nonce);
   }
 

@@ -111,11 +111,13 @@ export class Scheduler {
     slot.seen = slot.seen.filter(({ atMs }) => now - atMs < REMEMBER_NOTIFICATION_MS).slice(-REMEMBERED_NOTIFICATIONS);
     if (slot.seen.some((one) => one.sessionId === sessionId)) return false;
     const trigger: SessionTrigger = { kind: 'notification', sessionId, defaultNonce };
-    const imminent = slot.planned?.trigger.kind === 'notification' && slot.planned.atMs <= now;
-    if (slot.running || imminent) {
-      if (slot.notifications.length >= MAX_QUEUED_NOTIFICATIONS) return false;
+    const planned = slot.planned?.trigger.kind === 'notification' ? slot.planned : undefined;
+    if ((slot.running ?? planned) && slot.notifications.length >= MAX_QUEUED_NOTIFICATIONS) return false;
+    if (slot.running || (planned && planned.atMs <= now)) {
       slot.notifications.push(trigger);
     } else {
+      // One that waits for its next try comes after it: its repetitions are dropped, so it must not be forgotten.
+      if (planned) slot.notifications.push(planned.trigger);
       this.#plan(slot, trigger, 0);
     }
     slot.seen.push({ sessionId, atMs: now });

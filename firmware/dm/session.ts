@@ -4,9 +4,17 @@ import type { Store } from '../store/index.js';
 import type { Tree } from '../tree/index.js';
 import type { Account, Accounts } from './accounts.js';
 import { Alert, Status, VER_DTD, VER_PROTO } from './codes.js';
-import { answerAlert, executeCommands, refuseCommands, type Answer } from './executor.js';
+import {
+  answerAlert,
+  executeCommands,
+  LONG_CMD_ID,
+  reference,
+  refuseCommands,
+  sizeOf,
+  type Answer,
+} from './executor.js';
 import type { BodyCommand, Header, Message, ServerCommand, StatusCommand } from './message.js';
-import { alertCommand, type Outbox } from './outbox.js';
+import { alertCommand, type Outbox, type WaitingAlert } from './outbox.js';
 import { ClientProof, ServerProof } from './proof.js';
 import { encodedSize, envelopeSize } from './syncml.js';
 
@@ -37,7 +45,7 @@ export type SessionFailure =
   | 'wrong-session' // the answer belongs to another session
   | 'wrong-version'
   | 'foreign-resp-uri' // RespURI leads to another server
-  | 'endless'; // more messages than a session may have
+  | 'endless'; // more messages than a session may have, or more commands than the server lets us answer
 
 /** What to do after a message of the server. */
 export type SessionStep =
@@ -55,11 +63,17 @@ const PHASES = {
   ended: {},
 } as const satisfies TransitionTable<Phase, PhaseEvent>;
 
-/** Generic alerts put into package 1; the rest goes into the next session. */
+/** Generic alerts offered in package 1; the rest goes into the next session. */
 const MAX_ALERTS_PER_SESSION = 20;
 
 /** Messages that we send in one session. A server that asks for more is broken or hostile. */
 const MAX_MESSAGES = 10_000;
+
+/** Answers that wait, in octets as they would be sent: a server must let us answer before it asks for more. */
+const MAX_OWED_BYTES = 4 * 1024 * 1024;
+
+/** A MsgID is a small decimal number; it is repeated in each Status, so a longer one would multiply. */
+const MAX_MSG_ID_LENGTH = 10;
 
 /** A peer that announces less cannot be talked to: the SyncHdr alone takes this much. */
 const MIN_PEER_MESSAGE_BYTES = 1024;
@@ -71,16 +85,29 @@ const MIN_PEER_MESSAGE_BYTES = 1024;
 export class ClientSession {
   readonly #clientProof: ClientProof;
   readonly #serverProof: ServerProof;
+  /** Alerts that went out, by the MsgID and CmdID under which they did. */
   readonly #offered = new Map<string, number>();
+  /** The server's Status for them, until it has proved who it is. */
+  readonly #alertStatus = new Map<string, number>();
   #phase: Phase = 'opening';
   #msgId = 0;
   #lastServerMsgId = '';
   #url: string;
   #peerMaxMsgSize: number | undefined;
   #owed: Answer[] = [];
+  #owedBytes = 0;
+  /** Alerts of package 1 that wait for their message. */
+  #queued: WaitingAlert[] = [];
   #headerStatus: Omit<StatusCommand, 'cmdId'> | undefined;
+  /** The package of the server that we answer has ended. */
   #serverFinal = true;
+  /** Our last message ended our package. */
+  #sentFinal = true;
+  /** Our last message said nothing but alert 1222. */
+  #askedForMore = false;
   #aborted = false;
+  /** Our last message was a refusal: whatever the server answers, the session has ended so. */
+  #ending: SessionStep | undefined;
 
   constructor(private readonly options: SessionOptions) {
     this.#url = options.account.url;
@@ -95,10 +122,11 @@ export class ClientSession {
 
   /** The server's answer to the message that was sent last. */
   receive(message: Message): SessionStep {
-    const wrong = this.#checkHeader(message.header);
+    const wrong = this.#ending ?? this.#checkHeader(message.header);
     if (wrong) return wrong;
     this.#lastServerMsgId = message.header.msgId;
-    this.#serverFinal = message.final;
+    // Between two messages of our package the server only asks for the rest (alert 1222, without Final): no new package.
+    this.#serverFinal = message.final || (this.#serverFinal && !this.#sentFinal);
     const peerMax = message.header.meta?.maxMsgSize;
     if (peerMax !== undefined) this.#peerMaxMsgSize = Math.max(peerMax, MIN_PEER_MESSAGE_BYTES);
 
@@ -108,10 +136,14 @@ export class ClientSession {
     if (ours.kind === 'failed') return this.#fail(ours.failure, ours.text);
     const server = this.#serverProof.check(message.header, commands.length > 0 || ours.kind === 'challenged');
     if (server === 'failed') return this.#fail('server-not-authenticated', 'the server could not prove itself');
+    // A message that was challenged has not been processed: what it says of our alerts says nothing.
+    if (ours.kind !== 'challenged') this.#noteAlerts(statuses);
     if (this.#serverProof.proven) {
       this.#clientProof.persist(this.options.accounts);
-      this.#settleAlerts(statuses);
+      this.#settleAlerts();
     }
+    if (this.#owedBytes > MAX_OWED_BYTES)
+      return this.#fail('endless', 'the server does not let us answer its commands');
     this.#headerStatus = this.#statusForHeader(message.header);
     this.#answer(commands);
     if (this.#aborted) return this.#fail('aborted-by-server', 'the server ended the session by alert 1223');
@@ -124,7 +156,9 @@ export class ClientSession {
   }
 
   #next(hadCommands: boolean): SessionStep {
-    if (this.#owed.length === 0 && !hadCommands && this.#serverFinal) {
+    const silent = this.#owed.length === 0 && this.#queued.length === 0 && !hadCommands;
+    // Asked for the rest of its package, a server that says nothing has nothing more to say (facts 16: Final is missing).
+    if (silent && (this.#serverFinal || this.#askedForMore)) {
       this.#move('ended');
       if (this.#serverProof.proven) {
         this.#serverProof.persist(this.options.accounts, false);
@@ -139,12 +173,11 @@ export class ClientSession {
 
   #checkHeader(header: Header): SessionStep | undefined {
     const { sessionId } = this.options;
-    if (header.verDtd !== VER_DTD || header.verProto !== VER_PROTO) {
-      return this.#fail('wrong-version', `the server speaks ${header.verProto} with DTD ${header.verDtd}, not DM/1.2`);
-    }
-    if (header.sessionId !== sessionId || header.msgId === this.#lastServerMsgId) {
+    if (header.sessionId !== sessionId || !this.#isNext(header.msgId)) {
       return this.#fail('wrong-session', 'the answer has another SessionID, or a MsgID that was there before');
     }
+    if (header.verDtd !== VER_DTD) return this.#refuseVersion(header, Status.DTD_VERSION, VER_DTD);
+    if (header.verProto !== VER_PROTO) return this.#refuseVersion(header, Status.PROTOCOL_VERSION, VER_PROTO);
     if (header.respUri !== undefined) {
       // DMREP: RespURI must be obeyed; a server may move within its own origin only.
       const target = URL.canParse(header.respUri, this.#url) ? new URL(header.respUri, this.#url) : undefined;
@@ -154,6 +187,20 @@ export class ClientSession {
       this.#url = target.href;
     }
     return undefined;
+  }
+
+  /** DMREP: MsgID grows from message to message. */
+  #isNext(msgId: string): boolean {
+    if (msgId.length > MAX_MSG_ID_LENGTH || msgId === this.#lastServerMsgId) return false;
+    return !(Number(msgId) <= Number(this.#lastServerMsgId));
+  }
+
+  /** DMREP: Status 505 or 513 for the SyncHdr, its Item names the supported version; then the session is over. */
+  #refuseVersion(header: Header, code: number, supported: string): SessionStep {
+    const text = `the server speaks ${header.verProto} with DTD ${header.verDtd}, not DM/1.2`;
+    const status = { ...newHeaderStatus(header, code), cmdId: '1', items: [{ data: supported }] };
+    this.#ending = this.#fail('wrong-version', text);
+    return { kind: 'send', message: { header: this.#nextHeader(), body: [status], final: true }, url: this.#url };
   }
 
   /** The Status for the header of our last message: accepted, challenged, or the end. */
@@ -168,27 +215,33 @@ export class ClientSession {
       if (answer === 'answerable') return { kind: 'challenged' };
       return { kind: 'failed', failure: 'authentication-failed', text: answer };
     }
-    if (code >= 300) {
+    if (!(code >= 100 && code < 300)) {
       return {
         kind: 'failed',
         failure: 'refused-by-server',
-        text: `the server refused the session with Status ${code}`,
+        text: `the server refused the session with Status ${status.data}`,
       };
     }
     this.#clientProof.accepted(code, status.chal);
     return { kind: 'accepted' };
   }
 
+  #noteAlerts(statuses: readonly StatusCommand[]): void {
+    for (const { cmd, msgRef, cmdRef, data } of statuses) {
+      const sent = `${msgRef}:${cmdRef}`;
+      if (cmd === 'Alert' && this.#offered.has(sent)) this.#alertStatus.set(sent, Number(data));
+    }
+  }
+
   /** DMPRO 8.7: an alert is done when its Status is 2xx; everything else is offered again in a later session. */
-  #settleAlerts(statuses: readonly StatusCommand[]): void {
+  #settleAlerts(): void {
     const { store, outbox, log } = this.options;
+    if (this.#alertStatus.size === 0) return;
     store.transaction(() => {
-      for (const status of statuses) {
-        const reference = `${status.msgRef}:${status.cmdRef}`;
-        const alertId = this.#offered.get(reference);
-        if (alertId === undefined || status.cmd !== 'Alert') continue;
-        this.#offered.delete(reference);
-        const code = Number(status.data);
+      for (const [sent, code] of this.#alertStatus) {
+        const alertId = this.#offered.get(sent);
+        if (alertId === undefined) continue;
+        this.#offered.delete(sent);
         if (code >= 200 && code < 300) outbox.delivered(alertId);
         else {
           outbox.refused(alertId);
@@ -196,50 +249,49 @@ export class ClientSession {
         }
       }
     });
+    this.#alertStatus.clear();
   }
 
-  /** A server that ends the session without a Status for an alert has not taken it. */
+  /** A server that ends the session without a Status for an alert, or before it let us offer it, has not taken it. */
   #countSilentRefusals(): void {
-    for (const alertId of this.#offered.values()) this.options.outbox.refused(alertId);
+    const untaken = [...this.#offered.values(), ...this.#queued.map(({ id }) => id)];
+    for (const alertId of untaken) this.options.outbox.refused(alertId);
   }
 
   #statusForHeader(header: Header): Omit<StatusCommand, 'cmdId'> {
     const { code, chal } = this.#serverProof.verdict();
-    return {
-      kind: 'Status',
-      msgRef: header.msgId,
-      cmdRef: '0',
-      cmd: 'SyncHdr',
-      targetRefs: [header.target.uri],
-      sourceRefs: [header.source.uri],
-      ...(chal && { chal }),
-      data: String(code),
-      items: [],
-    };
+    return { ...newHeaderStatus(header, code), ...(chal && { chal }) };
   }
 
   #answer(commands: readonly ServerCommand[]): void {
-    const { tree, store, account } = this.options;
+    const { tree, store, account, log } = this.options;
     const msgRef = this.#lastServerMsgId;
-    const aborts = commands.some((command) => command.kind === 'Alert' && Number(command.data) === Alert.SESSION_ABORT);
-    if (aborts) {
+    if (commands.some(aborts)) {
       this.#aborted = true;
       return;
     }
     if (!this.#serverProof.proven) {
-      this.#owed.push(...refuseCommands(commands, this.#serverProof.verdict().code, msgRef));
+      this.#owe(refuseCommands(commands, this.#serverProof.verdict().code, msgRef));
       return;
     }
     const subject = { serverId: account.serverId };
-    const answers = executeCommands(commands, { tree, store, subject, msgRef, onAlert: answerAlert });
-    this.#owed.push(...this.#fitting(answers));
+    const room = this.#roomForAnswers();
+    const answers = executeCommands(commands, { tree, store, subject, msgRef, log, room, onAlert: answerAlert });
+    this.#owe(this.#fitting(answers));
+  }
+
+  #owe(answers: readonly Answer[]): void {
+    for (const answer of answers) {
+      this.#owed.push(answer);
+      this.#owedBytes += sizeOf(answer);
+    }
   }
 
   /** A value that fits into no message of the peer is refused: 413 instead of 200 and Results. */
   #fitting(answers: readonly Answer[]): Answer[] {
     const fitting: Answer[] = [];
     for (const answer of answers) {
-      if (answer.kind === 'Results' && encodedSize({ ...answer, cmdId: '99999' }) > this.#roomForAnswers()) {
+      if (answer.kind === 'Results' && sizeOf(answer) > this.#roomForAnswers()) {
         const status = fitting.findLastIndex((one) => one.kind === 'Status' && one.cmdRef === answer.cmdRef);
         const refused = fitting[status];
         if (refused?.kind === 'Status') fitting[status] = { ...refused, data: String(Status.TOO_LARGE) };
@@ -253,50 +305,84 @@ export class ClientSession {
   #packageOne(): Message {
     const { serverInitiated, tree, outbox, account } = this.options;
     const header = this.#nextHeader();
-    const owed = this.#owed;
-    this.#owed = [];
     this.#offered.clear();
+    this.#alertStatus.clear();
+    this.#queued = outbox.waiting(account.serverId, MAX_ALERTS_PER_SESSION);
     const body: BodyCommand[] = [];
-    const nextId = (): string => String(body.length + 1);
-    if (this.#headerStatus) body.push({ ...this.#headerStatus, cmdId: nextId() });
-    for (const answer of owed) body.push({ ...answer, cmdId: nextId() });
-    body.push({
-      kind: 'Alert',
-      cmdId: nextId(),
-      data: String(serverInitiated ? Alert.SERVER_INITIATED : Alert.CLIENT_INITIATED),
-      items: [],
-    });
-    body.push({ kind: 'Replace', cmdId: nextId(), items: deviceInfoItems(tree) });
-    let room = this.#roomIn(header, body);
-    for (const alert of outbox.waiting(account.serverId, MAX_ALERTS_PER_SESSION)) {
-      const command = alertCommand(alert, Alert.GENERIC, nextId());
-      room -= encodedSize(command);
-      if (room < 0) break;
-      this.#offered.set(`${this.#msgId}:${command.cmdId}`, alert.id);
-      body.push(command);
-    }
-    return { header, body, final: true };
+    if (this.#headerStatus) body.push({ ...this.#headerStatus, cmdId: '1' });
+    const code = serverInitiated ? Alert.SERVER_INITIATED : Alert.CLIENT_INITIATED;
+    const opening = [
+      { kind: 'Alert', cmdId: '', data: String(code), items: [] },
+      { kind: 'Replace', cmdId: '', items: deviceInfoItems(tree) },
+    ] as const;
+    this.#addAnswers(
+      body,
+      this.#roomIn(header, [...body, ...opening.map((part) => ({ ...part, cmdId: LONG_CMD_ID }))]),
+    );
+    for (const part of opening) body.push({ ...part, cmdId: nextId(body) });
+    this.#addAlerts(body, this.#roomIn(header, body));
+    return { header, body, final: this.#owed.length === 0 && this.#queued.length === 0 };
   }
 
-  /** As many of the owed answers as the peer's MaxMsgSize allows; Final when none is left and the server has ended its package. */
+  /** As much as the peer's MaxMsgSize allows; Final when nothing is left to say and the server has ended its package. */
   #packageThree(): Message {
     const header = this.#nextHeader();
     const body: BodyCommand[] = [];
     if (this.#headerStatus) body.push({ ...this.#headerStatus, cmdId: '1' });
-    let room = this.#roomIn(header, body);
-    for (let next = this.#owed[0]; next; next = this.#owed[0]) {
-      const command = { ...next, cmdId: String(body.length + 1) };
-      room -= encodedSize(command);
-      if (room < 0) break;
-      body.push(command);
-      this.#owed.shift();
-    }
-    const final = this.#owed.length === 0 && this.#serverFinal;
+    const room = this.#addAnswers(body, this.#roomIn(header, body), true);
+    if (this.#owed.length === 0) this.#addAlerts(body, room, true);
+    const done = this.#owed.length === 0 && this.#queued.length === 0;
     // DMPRO: a receiver with nothing else to say asks for the rest of the server's package.
-    if (!this.#serverFinal && body.length === 1 && this.#owed.length === 0) {
-      body.push({ kind: 'Alert', cmdId: '2', data: String(Alert.NEXT_MESSAGE), items: [] });
+    this.#askedForMore = !this.#serverFinal && done && body.length === 1;
+    if (this.#askedForMore) body.push({ kind: 'Alert', cmdId: '2', data: String(Alert.NEXT_MESSAGE), items: [] });
+    return { header, body, final: done && this.#serverFinal };
+  }
+
+  /**
+   * Adds the owed answers that fit.
+   * @param onlyHere the message has room for nothing else: what does not even fit alone is left out, so that there is
+   *   always progress
+   * @returns the room that is left
+   */
+  #addAnswers(body: BodyCommand[], room: number, onlyHere = false): number {
+    const before = body.length;
+    for (let next = this.#owed[0]; next; next = this.#owed[0]) {
+      let command = { ...next, cmdId: nextId(body) };
+      let size = encodedSize(command);
+      if (size > room) {
+        if (!onlyHere || body.length > before) break;
+        command = command.kind === 'Status' ? { ...command, targetRefs: [], sourceRefs: [] } : command;
+        size = encodedSize(command);
+      }
+      this.#owed.shift();
+      this.#owedBytes -= sizeOf(next);
+      if (size > room) {
+        this.options.log.warn('an answer is too long for the server', { cmd_ref: next.cmdRef, bytes: size });
+        continue;
+      }
+      body.push(command);
+      room -= size;
     }
-    return { header, body, final };
+    return room;
+  }
+
+  /** The same for the alerts of package 1. One that fits into no message counts as refused. */
+  #addAlerts(body: BodyCommand[], room: number, onlyHere = false): void {
+    const before = body.length;
+    for (let next = this.#queued[0]; next; next = this.#queued[0]) {
+      const command = alertCommand(next, Alert.GENERIC, nextId(body));
+      const size = encodedSize(command);
+      if (size > room && !(onlyHere && before === 1 && body.length === before)) break;
+      this.#queued.shift();
+      if (size > room) {
+        this.options.log.warn('an alert is too long for the server', { alert: next.id, bytes: size });
+        this.options.outbox.refused(next.id);
+        continue;
+      }
+      this.#offered.set(`${this.#msgId}:${command.cmdId}`, next.id);
+      body.push(command);
+      room -= size;
+    }
   }
 
   #nextHeader(): Header {
@@ -333,6 +419,7 @@ export class ClientSession {
   #send(message: Message): SessionStep {
     if (this.#msgId > MAX_MESSAGES) return this.#fail('endless', `the session has more than ${MAX_MESSAGES} messages`);
     if (this.#headerStatus) this.#serverProof.persist(this.options.accounts, true);
+    this.#sentFinal = message.final;
     return { kind: 'send', message, url: this.#url };
   }
 
@@ -344,6 +431,29 @@ export class ClientSession {
   #move(event: PhaseEvent): void {
     this.#phase = nextState<Phase, PhaseEvent>(PHASES, this.#phase, event, 'dm session');
   }
+}
+
+function nextId(body: readonly BodyCommand[]): string {
+  return String(body.length + 1);
+}
+
+function newHeaderStatus(header: Header, code: number): Omit<StatusCommand, 'cmdId'> {
+  return {
+    kind: 'Status',
+    msgRef: header.msgId,
+    cmdRef: '0',
+    cmd: 'SyncHdr',
+    targetRefs: reference(header.target),
+    sourceRefs: reference(header.source),
+    data: String(code),
+    items: [],
+  };
+}
+
+/** Alert 1223, also where it stands in a Sequence or an Atomic. */
+function aborts(command: ServerCommand): boolean {
+  if ('commands' in command) return command.commands.some(aborts);
+  return command.kind === 'Alert' && Number(command.data) === Alert.SESSION_ABORT;
 }
 
 /** What must be answered. A Status is never answered, not even a malformed one. */

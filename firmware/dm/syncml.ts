@@ -19,6 +19,21 @@ export type MessageRefusal =
   | 'bad-header' // SyncHdr without SessionID, MsgID, Target or Source: nobody can be answered
   | 'no-body'; // no SyncBody
 
+/** Element names of Meta in the order of the standard (2.3). */
+const META_PARTS = [
+  ['format', 'Format'],
+  ['type', 'Type'],
+  ['mark', 'Mark'],
+  ['size', 'Size'],
+  ['nextNonce', 'NextNonce'],
+  ['maxMsgSize', 'MaxMsgSize'],
+  ['maxObjSize', 'MaxObjSize'],
+] as const satisfies readonly (readonly [keyof Meta, string])[];
+const META_KIND: ReadonlyMap<string, keyof Meta> = new Map(META_PARTS.map(([key, name]) => [name, key]));
+
+/** A value while it is being read. */
+type Writable<T> = { -readonly [K in keyof T]: T[K] };
+
 /**
  * Reads a message from its elements, in whatever order they stand. Unknown elements are ignored, except where a command
  * should stand: those become `UnusableCommand` and get their Status like any other. Text of control elements is trimmed,
@@ -168,18 +183,25 @@ function decodeResults(command: Element): BodyCommand | undefined {
 }
 
 function decodeItems(command: Element): readonly Item[] {
-  return childrenNamed(command, 'Item').map((item) => ({
-    ...optional('target', decodeLocation(item, 'Target')),
-    ...optional('source', decodeLocation(item, 'Source')),
-    ...optional('meta', decodeMeta(item)),
-    ...optional('data', decodeData(child(item, 'Data'))),
-    ...flag('moreData', has(item, 'MoreData')),
-  }));
+  return childrenNamed(command, 'Item').map(decodeItem);
+}
+
+function decodeItem({ children }: Element): Item {
+  const item: Writable<Item> = {};
+  for (const part of children) {
+    if (part.name === 'Target' || part.name === 'Source') {
+      const location = locationOf(part);
+      if (location) item[part.name === 'Target' ? 'target' : 'source'] ??= location;
+    } else if (part.name === 'Meta') item.meta ??= metaOf(part);
+    else if (part.name === 'Data') item.data ??= decodeData(part);
+    else if (part.name === 'MoreData') item.moreData = true;
+  }
+  return item;
 }
 
 /** TNDS may stand in Data as elements (2.3): they become the text that a sender would have escaped. It has no attributes. */
-function decodeData(data: Element | undefined): ItemData | undefined {
-  if (!data || data.children.length === 0) return data?.text;
+function decodeData(data: Element): ItemData {
+  if (data.children.length === 0) return data.text;
   return data.children.map((inner) => writeXmlFragment(withoutOctets(inner))).join('');
 }
 
@@ -194,25 +216,32 @@ function decodeCred(parent: Element): Cred | undefined {
 
 function decodeLocation(parent: Element, name: 'Target' | 'Source'): Location | undefined {
   const location = child(parent, name);
-  if (!location) return undefined;
+  return location && locationOf(location);
+}
+
+function locationOf(location: Element): Location | undefined {
   const uri = controlText(location, 'LocURI');
   return uri === undefined ? undefined : { uri, ...optional('name', controlText(location, 'LocName')) };
 }
 
-/** Elements of Meta count whatever their namespace, and also inside one `MetInf` (2.3). */
 function decodeMeta(parent: Element): Meta | undefined {
   const meta = child(parent, 'Meta');
-  if (!meta) return undefined;
-  const parts = child(meta, 'MetInf') ?? meta;
-  return {
-    ...optional('format', controlText(parts, 'Format')),
-    ...optional('type', controlText(parts, 'Type')),
-    ...optional('mark', controlText(parts, 'Mark')),
-    ...optional('size', decimal(controlText(parts, 'Size'))),
-    ...optional('nextNonce', controlText(parts, 'NextNonce')),
-    ...optional('maxMsgSize', decimal(controlText(parts, 'MaxMsgSize'))),
-    ...optional('maxObjSize', decimal(controlText(parts, 'MaxObjSize'))),
-  };
+  return meta && metaOf(meta);
+}
+
+/** Elements of Meta count whatever their namespace, and also inside one `MetInf` (2.3). */
+function metaOf(element: Element): Meta {
+  const meta: Writable<Meta> = {};
+  for (const part of (child(element, 'MetInf') ?? element).children) {
+    const kind = META_KIND.get(part.name);
+    if (kind === undefined) continue;
+    const text = trimmedText(part);
+    if (kind === 'size' || kind === 'maxMsgSize' || kind === 'maxObjSize') {
+      const octets = decimal(text);
+      if (octets !== undefined) meta[kind] ??= octets;
+    } else meta[kind] ??= text;
+  }
+  return meta;
 }
 
 /** Octet counts; whatever is not one counts as absent. 15 digits are exact. */
@@ -368,17 +397,6 @@ function encodeLocation(name: 'Target' | 'Source', location: Location): Element 
 function credPart(cred: Cred | undefined): readonly Element[] {
   return cred ? [syncml('Cred', [...metaPart(cred.meta), syncml('Data', cred.data)])] : [];
 }
-
-/** Element names of Meta in the order of the standard (2.3). */
-const META_PARTS = [
-  ['format', 'Format'],
-  ['type', 'Type'],
-  ['mark', 'Mark'],
-  ['size', 'Size'],
-  ['nextNonce', 'NextNonce'],
-  ['maxMsgSize', 'MaxMsgSize'],
-  ['maxObjSize', 'MaxObjSize'],
-] as const satisfies readonly (readonly [keyof Meta, string])[];
 
 function metaPart(meta: Meta | undefined): readonly Element[] {
   if (!meta) return [];

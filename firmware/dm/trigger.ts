@@ -23,6 +23,8 @@ export function verifyTrigger(
   const { serverId, sessionId } = notification.value;
   const account = accounts.byServerId(serverId);
   if (!account) return failure('unknown-server', 'no account has this server identifier');
+  // Without a secret the digest proves nothing: anyone could open sessions.
+  if (account.server.secret === '') return failure('wrong-digest', 'the account has no secret of the server');
   const proof = verifyNotification(notification.value, account.server.secret, account.server.nonce);
   if (proof === 'none') return failure('wrong-digest', 'the digest does not verify');
   return success({ serverId, sessionId: sessionIdText(sessionId), defaultNonce: proof === 'default-nonce' });

@@ -33,6 +33,8 @@ export interface BlobReader {
   readonly sha256: string;
   readonly size: number;
   read(buffer: Buffer, length: number, position: number): Promise<number>;
+  /** As `read`, but at once; throws the system's error. */
+  readNow(buffer: Buffer, length: number, position: number): number;
   close(): Promise<void>;
 }
 
@@ -221,7 +223,9 @@ export class BlobStore {
     try {
       const fd = await entry.fd;
       const read: BlobReader['read'] = (buffer, length, position) => this.disk.read(fd, buffer, length, position);
-      return { sha256, size: entry.size, read, close };
+      const readNow: BlobReader['readNow'] = (buffer, length, position) =>
+        this.disk.readNow(fd, buffer, length, position);
+      return { sha256, size: entry.size, read, readNow, close };
     } catch (thrown) {
       await close();
       if (systemErrorCode(thrown) === 'ENOENT') return undefined;

@@ -43,11 +43,19 @@ export interface DownloaderOptions {
   /** Longest Retry-After that is obeyed. Default 1 h. */
   readonly maxRetryAfterMs?: number;
   /**
+   * Called after every 2 MiB from the WAN. Each read of a socket leaves 64 KiB of garbage outside V8's heap, which V8
+   * notices late: a collection of the young generation here keeps the process some 25 MiB smaller, at no cost that
+   * could be measured. Default nothing.
+   */
+  readonly collectGarbage?: () => void;
+  /**
    * Told what a retrieval threw: a StoreError, or a mistake of ours. The retrieval has stopped and goes on at the next
    * start; the gateway decides whether that is now.
    */
   readonly onDefect: (thrown: unknown) => void;
 }
+
+const GARBAGE_BYTES = 2 * 1024 * 1024;
 
 /**
  * Retrieves what the catalog owes: by priority, then by age, so many at a time. One that pauses gives up its place.
@@ -61,6 +69,8 @@ export class Downloader {
   readonly #retrievals = new Map<number, Retrieval>();
   readonly #running = new Map<number, { readonly abort: AbortController; readonly over: Promise<void> }>();
   readonly #pauses = new Map<number, TimerHandle>();
+  /** Images that were asked for again while their retrieval ran: it does not pause next. */
+  readonly #poked = new Set<number>();
   readonly #tidying = new Map<number, Promise<void>>();
   readonly #background = new Set<Promise<void>>();
   /** Images whose retrieval threw: left alone until the next start. */
@@ -70,7 +80,8 @@ export class Downloader {
   #wanBytes = 0;
 
   constructor(options: DownloaderOptions) {
-    const { concurrency, onDefect, ...rest } = options;
+    const { concurrency, onDefect, collectGarbage, ...rest } = options;
+    let uncollected = 0;
     this.#places = concurrency ?? 1;
     this.#onDefect = onDefect;
     this.#o = {
@@ -88,6 +99,10 @@ export class Downloader {
       // The place for a rate cap: the body is paused here when the bucket is empty.
       countWanBytes: (bytes) => {
         this.#wanBytes += bytes;
+        uncollected += bytes;
+        if (uncollected < GARBAGE_BYTES) return;
+        uncollected = 0;
+        collectGarbage?.();
       },
     };
   }
@@ -149,7 +164,8 @@ export class Downloader {
     }
     this.#defective.delete(id);
     this.#endPause(id);
-    if (!running) this.#inBackground(this.#tidy(id));
+    if (running) this.#poked.add(id);
+    else this.#inBackground(this.#tidy(id));
     const blob = this.#o.catalog.byId(id)?.blob;
     if (blob != null) this.#inBackground(this.#describe(blob));
     this.#fillPlaces();
@@ -188,9 +204,10 @@ export class Downloader {
     const buffers = this.#freeBuffers.pop() ?? intakeBuffers();
     try {
       await this.#tidying.get(id);
+      this.#poked.delete(id);
       const end = await retrieval.step(signal, buffers);
       if (end.kind === 'wait' && !signal.aborted) {
-        this.#pause(id, end.delayMs);
+        if (!this.#poked.has(id)) this.#pause(id, end.delayMs);
         return;
       }
       if (this.#retrievals.get(id) === retrieval) this.#retrievals.delete(id);

@@ -8,7 +8,7 @@ import type { BlobReader, BlobStore } from './blobs.js';
 import type { Catalog } from './catalog.js';
 import type { Deliveries } from './deliveries.js';
 import type { ImageRecord } from './image.js';
-import { OutflowBuffers, sendSpan } from './outflow.js';
+import { OutflowBuffers, PacedReads, sendSpan } from './outflow.js';
 import { select, type Selection } from './ranges.js';
 
 /** Who wants to know which device fetches what. */
@@ -91,6 +91,7 @@ export class ImageServer {
   readonly #limits: Required<ServerLimits>;
   readonly #reactions: Reactions;
   readonly #buffers: OutflowBuffers;
+  readonly #reads: PacedReads;
   readonly #servers: Server[] = [];
   readonly #perAddress = new Map<string, number>();
   readonly #peers = new Map<Socket, Peer>();
@@ -112,7 +113,9 @@ export class ImageServer {
       ...options.limits,
     };
     this.#reactions = options.reactions ?? { deviceAt: () => undefined, fetched: () => {} };
-    this.#buffers = new OutflowBuffers(() => options.clock.monotonicMs());
+    const monotonicMs = (): number => options.clock.monotonicMs();
+    this.#buffers = new OutflowBuffers(monotonicMs);
+    this.#reads = new PacedReads(monotonicMs);
   }
 
   /** Listens on every address, or on none. @returns the addresses with their ports */
@@ -329,6 +332,7 @@ export class ImageServer {
       start,
       length,
       buffers: this.#buffers,
+      reads: this.#reads,
       monotonicMs: () => this.#o.clock.monotonicMs(),
       sent: (bytes) => {
         sent += bytes;

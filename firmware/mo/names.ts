@@ -41,7 +41,21 @@ export class Names {
       const wrong = wrongOverride(key, value);
       if (wrong) return failure('bad-name', `names: '${key}': ${wrong}`);
     }
-    return success(new Names(new Map(Object.entries(overrides))));
+    const names = new Names(new Map(Object.entries(overrides)));
+    const clash = names.#clash();
+    return clash ? failure('bad-name', `names: ${clash}`) : success(names);
+  }
+
+  /** No object may stand where another one does, or inside it. */
+  #clash(): string | undefined {
+    const places = Object.keys(STANDARD)
+      .filter(isMo)
+      .map((mo) => ({ mo, place: `${this.overrides.get(mo) ?? STANDARD[mo].place}/` }));
+    for (const { mo, place } of places) {
+      const other = places.find((one) => one.mo !== mo && one.place.startsWith(place));
+      if (other) return `'${mo}' and '${other.mo}' cannot both stand at ${place.slice(0, -1)}, or one inside the other`;
+    }
+    return undefined;
   }
 
   place(mo: MoKey): string[] {
@@ -65,7 +79,11 @@ function wrongOverride(key: string, value: string): string | undefined {
   if (FIXED_PLACE.has(mo)) return 'OMA fixes the names of this object';
   if (leaf !== undefined) return /^[\w.-]{1,64}$/.test(value) ? undefined : 'a node name has letters, digits, . _ -';
   if (head.endsWith(':type')) return value === '' ? 'an MO identifier is not empty' : undefined;
-  return /^\.(\/[\w.-]{1,64}){1,6}$/.test(value) ? undefined : 'a place is a URI such as ./Vendor/Images';
+  const segments = value.split('/').slice(1);
+  const addressable = !segments.includes('.') && !segments.includes('..');
+  return addressable && /^\.(\/[\w.-]{1,64}){1,6}$/.test(value)
+    ? undefined
+    : 'a place is a URI such as ./Vendor/Images';
 }
 
 function isMo(word: string): word is MoKey {

@@ -111,7 +111,7 @@ export function openHttp(request: HttpRequest): Promise<Outcome<HttpReply, HttpE
 /** A URL as it may stand in logs and texts: user information, query and fragment cut, because they carry secrets. */
 export function redactUrl(text: string): string {
   const [withoutQuery = ''] = text.split(/[?#]/);
-  const bare = withoutQuery.replace(/\/\/[^/@]*@/, '//');
+  const bare = withoutQuery.replace(/[/\\]{2}[^/\\]*@/, '//');
   return bare.length < text.length && /[?]/.test(text) ? `${bare}?...` : bare;
 }
 

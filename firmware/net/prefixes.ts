@@ -21,9 +21,20 @@ export const NOT_GLOBAL_PREFIXES: readonly string[] = [
   '224.0.0.0/4',
   '240.0.0.0/4',
   '::/127',
+  // NAT64 of the IPv4 ranges above: a translator in the network would lead there (RFC 6052).
+  '64:ff9b::/104',
+  '64:ff9b::a00:0/104',
+  '64:ff9b::6440:0/106',
+  '64:ff9b::7f00:0/104',
+  '64:ff9b::a9fe:0/112',
+  '64:ff9b::ac10:0/108',
+  '64:ff9b::c0a8:0/112',
   '64:ff9b:1::/48',
+  '100::/64',
+  '2001:db8::/32',
   'fc00::/7',
   'fe80::/10',
+  'fec0::/10',
   'ff00::/8',
 ];
 

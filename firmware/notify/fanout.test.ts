@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
+import { ManualClock } from '../clock/index.js';
 import { silentLog } from '../log/index.js';
 import { Prefixes } from '../net/index.js';
 import { failure, success } from '../outcome/index.js';
@@ -23,7 +24,6 @@ import {
   type LeafValue,
   type SendNotification,
 } from './index.js';
-import { ManualClock } from './manual-clock.js';
 
 const parsed = Prefixes.parse(['127.9.0.0/16']);
 assert.ok(parsed.ok);

@@ -1,4 +1,4 @@
-import { lstatSync, unlinkSync } from 'node:fs';
+import { chmodSync, lstatSync, unlinkSync } from 'node:fs';
 import { createServer, type RequestListener, type Server, type ServerResponse } from 'node:http';
 import { connect } from 'node:net';
 import type { Logger } from '../log/index.js';
@@ -61,14 +61,18 @@ export async function openControl(
   });
 }
 
-/** The socket is made within `listen`, under a mask that leaves it to its owner from its first moment. */
+/**
+ * The socket is made within `listen`, under a mask that leaves it to its owner from its first moment; a folder that
+ * another thread makes meanwhile stays usable.
+ */
 function listenPrivately(server: Server, path: string): Promise<void> {
   return new Promise((resolve, reject) => {
     server.once('error', reject);
-    const mask = process.umask(0o177);
+    const mask = process.umask(0o077);
     try {
       server.listen(path, () => {
         server.off('error', reject);
+        chmodSync(path, 0o600);
         resolve();
       });
     } finally {

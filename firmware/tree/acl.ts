@@ -41,6 +41,14 @@ export function aclFor(serverId: string, commands: readonly AclCommand[] = COMMA
   return formatAcl(new Map(commands.map((command) => [command, new Set([serverId])])));
 }
 
+/** The ACL without a server; entries that are left empty vanish (DMTND: a DM account is removed). */
+export function withoutServer(acl: Acl, serverId: string): Acl {
+  const entries = [...acl].map(([command, servers]) => {
+    return [command, new Set([...servers].filter((id) => id !== serverId))] as const;
+  });
+  return new Map(entries.filter(([, servers]) => servers.size > 0));
+}
+
 export function grants(acl: Acl, command: AclCommand, serverId: string): boolean {
   const servers = acl.get(command);
   return servers !== undefined && (servers.has('*') || servers.has(serverId));

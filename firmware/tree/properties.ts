@@ -31,11 +31,30 @@ export class Properties {
       .run(identity, acl);
   }
 
+  /** Every node with an ACL of its own. */
+  allAcls(): { readonly identity: string; readonly acl: string }[] {
+    return this.store
+      .sql<{ identity: string; acl: string }>("SELECT identity, acl FROM node_property WHERE acl <> ''")
+      .all();
+  }
+
+  /** Whether a node below this one has an ACL of its own. */
+  anyBelow(identity: string): boolean {
+    const found = this.store
+      .sql("SELECT 1 FROM node_property WHERE identity > ? AND identity < ? AND acl <> '' LIMIT 1")
+      .get(...descendants(identity));
+    return found !== undefined;
+  }
+
   /** Forgets the node and everything below it. */
   forget(identity: string): void {
-    // '0' is the character after '/': the range holds every identity that begins with "identity/".
     this.store
-      .sql("DELETE FROM node_property WHERE identity = ?1 OR (identity > ?1 || '/' AND identity < ?1 || '0')")
-      .run(identity);
+      .sql('DELETE FROM node_property WHERE identity = ? OR (identity > ? AND identity < ?)')
+      .run(identity, ...descendants(identity));
   }
+}
+
+/** Bounds of the identities that begin with "identity/": '0' is the character after '/'. */
+function descendants(identity: string): [string, string] {
+  return [`${identity}/`, `${identity}0`];
 }

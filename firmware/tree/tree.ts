@@ -1,12 +1,12 @@
 import { success } from '../outcome/index.js';
 import type { Store } from '../store/index.js';
-import { aclFor, formatAcl, grants, parseAcl, type Acl, type AclCommand } from './acl.js';
+import { aclFor, formatAcl, grants, parseAcl, withoutServer, type Acl, type AclCommand } from './acl.js';
 import { childDefinition, DEFAULT_LEAF_TYPE, type Access, type NodeDefinition } from './definition.js';
 import { treeFailure, type TreeOutcome } from './errors.js';
 import { Properties } from './properties.js';
 import type { IncomingValue, LeafValue, NodePath, NodeValue, Provider, Subject } from './provider.js';
 import { encodeName, parseNodeUri } from './uri.js';
-import { acceptValue } from './values.js';
+import { acceptValue, isTnds } from './values.js';
 
 /** A management object and where it stands. */
 export interface Mount {
@@ -76,7 +76,7 @@ export class Tree {
       return success({
         format: 'node',
         type: DEFAULT_LEAF_TYPE,
-        data: this.#childNames(node).map(encodeName).join('/'),
+        data: this.#childNames(actor, route).map(encodeName).join('/'),
       });
     }
     const value = owner(node).read(node.path);
@@ -100,7 +100,10 @@ export class Tree {
     const missing = route.filter((place) => place.identity === undefined);
     const existing = route.slice(0, route.length - missing.length) as unknown as Route;
     if (!last(existing).definition.children) return treeFailure('not-allowed', 'the parent is a leaf');
-    const fixed = missing.find((place) => !place.definition.access.includes('Add'));
+    // An interior node that its parent brings along needs no Add of its own on the way to another.
+    const fixed = missing.find(
+      (place) => !place.definition.access.includes('Add') && (place === node || !comesAlong(place)),
+    );
     if (fixed) return notAllowed('Add', fixed);
     const denied = this.#denied(subject, 'Add', existing);
     if (denied) return denied;
@@ -159,7 +162,32 @@ export class Tree {
     if (query !== undefined || !node.definition.access.includes('Exec')) return notAllowed('Exec', node);
     const denied = this.#denied(subject, 'Exec', route);
     if (denied) return denied;
-    return this.store.tentative(() => owner(node).exec({ path: node.path, argument, correlator, by: subject }));
+    return this.store.tentative(() => {
+      const started = owner(node).exec({ path: node.path, argument, correlator, by: subject });
+      if (started.ok) this.#forgetVanished(route);
+      return started;
+    });
+  }
+
+  /** An operation may have removed nodes on the way to it. */
+  #forgetVanished(route: Route): void {
+    const vanished = route.find(({ mount, path }) => mount && mount.provider.locate(path) === undefined);
+    if (vanished?.identity !== undefined) this.#properties.forget(vanished.identity);
+  }
+
+  /** An account is gone: takes its server out of every ACL. What the root would lose, it grants to all (DMTND). */
+  forgetServer(serverId: string): void {
+    this.store.transaction(() => {
+      for (const { identity, acl } of this.#properties.allAcls()) {
+        const before = parseAcl(acl);
+        if (!before.ok || ![...before.value.values()].some((servers) => servers.has(serverId))) continue;
+        const after = new Map(withoutServer(before.value, serverId));
+        if (identity === '.') {
+          for (const command of before.value.keys()) if (!after.has(command)) after.set(command, new Set(['*']));
+        }
+        this.#properties.setAcl(identity, formatAcl(after));
+      }
+    });
   }
 
   #create(subject: Subject, route: Route, from: number, value: LeafValue | undefined): TreeOutcome {
@@ -254,16 +282,22 @@ export class Tree {
   #route(segments: readonly string[]): Route | undefined {
     const route: [Place, ...Place[]] = [{ definition: this.#root, mount: undefined, path: [], identity: '.' }];
     for (const segment of segments) {
-      const parent = last(route);
-      const definition = childDefinition(parent.definition, segment);
-      if (!definition) return undefined;
-      const mount = parent.mount ?? this.#mounts.get(definition);
-      const starts = parent.mount === undefined && mount !== undefined;
-      const path = starts ? [] : [...parent.path, definition.name === undefined ? segment : definition.key];
-      const identity = parent.identity === undefined ? undefined : this.#identity(mount, path);
-      route.push({ definition, mount, path, identity });
+      const place = this.#step(last(route), segment);
+      if (!place) return undefined;
+      route.push(place);
     }
     return route;
+  }
+
+  /** From a node to its child of that name, whether it exists or only may. */
+  #step(parent: Place, segment: string): Place | undefined {
+    const definition = childDefinition(parent.definition, segment);
+    if (!definition) return undefined;
+    const mount = parent.mount ?? this.#mounts.get(definition);
+    const starts = parent.mount === undefined && mount !== undefined;
+    const path = starts ? [] : [...parent.path, definition.name === undefined ? segment : definition.key];
+    const identity = parent.identity === undefined ? undefined : this.#identity(mount, path);
+    return { definition, mount, path, identity };
   }
 
   #identity(mount: Mount | undefined, path: NodePath): string | undefined {
@@ -273,18 +307,33 @@ export class Tree {
     return within === '' ? mount.definition.key : `${mount.definition.key}/${within}`;
   }
 
-  #childNames(node: Place): string[] {
+  /** Names of the children that the actor may Get (management-objects: one server does not see another's images). */
+  #childNames(actor: Actor, route: Route): string[] {
+    const node = last(route);
     const names: string[] = [];
     for (const child of node.definition.children ?? []) {
       if (child.name === undefined) names.push(...this.#runTimeNames(node));
       else if (this.#exists(node, child)) names.push(child.name);
     }
-    return names;
+    return actor === 'local' || !this.#aclsDiffer(node)
+      ? names
+      : names.filter((name) => this.#visible(actor, route, name));
   }
 
   #exists(parent: Place, child: NodeDefinition): boolean {
     const mount = parent.mount ?? this.#mounts.get(child);
     return this.#identity(mount, parent.mount ? [...parent.path, child.key] : []) !== undefined;
+  }
+
+  /** False when no child can have an ACL of its own: then none has to be asked, and there may be thousands. */
+  #aclsDiffer({ mount, identity, definition }: Place): boolean {
+    if (mount?.provider.initialAcl || definition.children?.some(({ acl }) => acl !== undefined)) return true;
+    return !mount || identity === undefined || this.#properties.anyBelow(identity);
+  }
+
+  #visible(actor: Actor, route: Route, name: string): boolean {
+    const child = this.#step(last(route), name);
+    return child !== undefined && !this.#denied(actor, 'Get', [...route, child]);
   }
 
   #runTimeNames(node: Place): string[] {
@@ -329,8 +378,11 @@ function structure(
   const inner = new Map<string, Mount[]>();
   for (const mount of mounts) {
     const head = mount.place[depth];
-    if (head === undefined)
-      throw new Error(`a management object cannot be mounted at the root or twice: ${mount.place.join('/')}`);
+    if (head === undefined) throw new Error('a management object cannot be mounted at the root');
+    const sharesName = (other: Mount): boolean => other !== mount && other.place[depth] === head;
+    if (depth === mount.place.length - 1 && mounts.some(sharesName)) {
+      throw new Error(`two management objects at one place, or one inside the other: ${mount.place.join('/')}`);
+    }
     if (depth === mount.place.length - 1) {
       const definition = { ...mount.definition, name: head };
       children.push(definition);
@@ -367,8 +419,14 @@ function nodeName(route: Route): string {
   return node.definition.name ?? node.path.at(-1) ?? '';
 }
 
+/** Exists as soon as its parent does. */
+function comesAlong({ definition }: Place): boolean {
+  return definition.children !== undefined && definition.name !== undefined && definition.occurrence === 'One';
+}
+
 function incomingFor(definition: NodeDefinition, incoming: IncomingValue): TreeOutcome<LeafValue | undefined> {
   if (!definition.children) return acceptValue(definition, incoming);
+  if (isTnds(incoming)) return treeFailure('bad-format', 'TNDS is not supported');
   if (incoming.format !== undefined && incoming.format !== 'node') {
     return treeFailure('bad-format', 'the node is an interior one: format node');
   }

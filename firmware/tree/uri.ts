@@ -50,10 +50,10 @@ export function encodeName(name: string): string {
 }
 
 function decodeName(name: string): string | undefined {
-  if (name === '' || name === '.' || name === '..') return undefined;
   try {
     const decoded = decodeURIComponent(name);
-    return decoded === '' || /[/\u0000-\u001f\u007f]/.test(decoded) ? undefined : decoded;
+    const unusable = decoded === '' || decoded === '.' || decoded === '..' || /[/\u0000-\u001f\u007f]/.test(decoded);
+    return unusable ? undefined : decoded;
   } catch {
     return undefined; // a stray % or octets that are not UTF-8
   }

@@ -11,6 +11,7 @@ import type { IncomingValue, LeafValue } from './provider.js';
  */
 export function acceptValue(definition: NodeDefinition, incoming: IncomingValue): TreeOutcome<LeafValue> {
   const { format } = definition;
+  if (isTnds(incoming)) return treeFailure('bad-format', 'TNDS is not supported');
   const announced = incoming.format?.toLowerCase();
   const fits = announced === undefined || announced === format || (format === 'bin' && announced === 'b64');
   if (!fits) return treeFailure('bad-format', `format ${announced} does not fit a node of format ${format}`);
@@ -24,6 +25,11 @@ export function acceptValue(definition: NodeDefinition, incoming: IncomingValue)
     return treeFailure('too-large', `the value is longer than ${definition.maxBytes ?? MAX_VALUE_BYTES} bytes`);
   }
   return converted;
+}
+
+/** A whole sub-tree in one value: with another type it would be taken for text. */
+export function isTnds({ type }: IncomingValue): boolean {
+  return type !== undefined && /^application\/vnd\.syncml\.dmtnds\+/i.test(type);
 }
 
 function toOctets(data: LeafValue): TreeOutcome<LeafValue> {

@@ -1,4 +1,4 @@
-import type { Clock, TimerHandle } from '../clock/index.js';
+import type { Clock, TimerHandle } from './index.js';
 
 /** A clock for tests: time passes when it is told to. */
 export class ManualClock implements Clock {
@@ -27,6 +27,7 @@ export class ManualClock implements Clock {
 
   sleep(delayMs: number, signal?: AbortSignal): Promise<void> {
     return new Promise((resolve) => {
+      if (signal?.aborted) return resolve();
       const timer = this.after(delayMs, resolve);
       signal?.addEventListener('abort', () => {
         timer.cancel();

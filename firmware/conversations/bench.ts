@@ -1,0 +1,303 @@
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { ManualClock } from '../clock/index.js';
+import { parseXml, writeXml } from '../codec/index.js';
+import { AddressBook, DeviceInventory } from '../device/index.js';
+import {
+  Accounts,
+  createSessionRunner,
+  Outbox,
+  type AccountSettings,
+  type AuthScheme,
+  type Carrier,
+  type SessionTrigger,
+} from '../dm/index.js';
+import { Catalog, Deliveries } from '../image/index.js';
+import { silentLog, type Logger } from '../log/index.js';
+import { deviceInventory, devDetail, devInfo, dmAccounts, fanout, imageInventory, Names, storage } from '../mo/index.js';
+import { Prefixes } from '../net/index.js';
+import { Fanouts } from '../notify/index.js';
+import { failure, success } from '../outcome/index.js';
+import { databaseSchema } from '../schema.js';
+import { openStore, type Store } from '../store/index.js';
+import { Tree } from '../tree/index.js';
+import {
+  CLIENT,
+  DEVICE_ID,
+  DEVICE_INFO,
+  expandMessage,
+  MAX_MSG_SIZE,
+  NONCES,
+  pretty,
+  SERVER,
+  SERVER_URL,
+  withNamespaces,
+  type Conversation,
+  type Reply,
+  type Turn,
+} from './format.js';
+
+/** What the gateway sent, and where. */
+export interface Sent {
+  readonly url: string;
+  readonly body: Uint8Array;
+}
+
+/** Told of each message of the gateway; gives the answer. Throws where the message is not the expected one. */
+export type Peer = (sent: Sent, index: number) => Reply | undefined;
+
+/**
+ * The DM client with every management object, on a database of its own: no network, no time, no chance. Two accounts:
+ * `dmserver`, who speaks, and `other`.
+ */
+export class Bench {
+  readonly clock = new ManualClock();
+  readonly store: Store;
+  readonly accounts: Accounts;
+  readonly outbox: Outbox;
+  readonly tree: Tree;
+  readonly catalog: Catalog;
+  readonly #folder = mkdtempSync(join(tmpdir(), 'conversation-'));
+  readonly #fanouts: Fanouts;
+  #nonces = 0;
+  #failure = '';
+  #trigger: SessionTrigger = { kind: 'start' };
+
+  constructor(settings: Conversation['settings'], overrides: Readonly<Record<string, string>> = {}) {
+    const { clock } = this;
+    const find = (key: string): string | undefined => settings.find(([name]) => name === key)?.[1];
+    const store = openStore({ file: join(this.#folder, 'dmgw.db'), schema: databaseSchema, log: silentLog });
+    const lan = Prefixes.parse(['192.168.1.0/24']);
+    const names = Names.parse(overrides);
+    assert.ok(lan.ok && names.ok);
+    this.store = store;
+    this.catalog = new Catalog({ store, log: silentLog });
+    this.accounts = new Accounts(store);
+    this.outbox = new Outbox(store);
+    this.#fanouts = new Fanouts({
+      store,
+      clock,
+      log: silentLog,
+      book: new AddressBook(store),
+      capacity: { free: () => 0 },
+      reactions: { onFetched: () => () => {} },
+      defaults: { repeat: 4, interval: 2, lifetime: 86_400, rate: 0 },
+      send: () => Promise.resolve(success()),
+      onFault: (thrown) => {
+        throw thrown;
+      },
+    });
+    const deliveries = new Deliveries({ store, catalog: this.catalog, clock, log: silentLog });
+    const inventory = new DeviceInventory({ store, clock, log: silentLog, lan: lan.value });
+    this.tree = new Tree(store, [
+      devInfo(names.value, DEVICE_FACTS),
+      devDetail(names.value, DEVICE_FACTS),
+      dmAccounts(names.value, this.accounts, (_, url) => url.startsWith('http://dm.lab.example/')),
+      imageInventory(names.value, {
+        catalog: this.catalog,
+        deliveries,
+        outbox: this.outbox,
+        localUri: (image) => (image.blob === null ? '' : `http://192.168.1.1:8180/scomo/${image.imageId}`),
+      }),
+      deviceInventory(names.value, inventory),
+      fanout(names.value, this.#fanouts, this.outbox),
+      storage(names.value, () => ({ total: 1000, free: 600, reserved: 0, quota: 0 })),
+    ]);
+    this.accounts.configure([
+      account('dmserver', (find('client') ?? 'none') as AuthScheme, (find('server') ?? 'none') as AuthScheme),
+      account('other', 'none', 'none'),
+    ]);
+    for (const [key, value] of settings) this.#prepare(key, value);
+  }
+
+  /** Holds the session. @returns how it ended, as the last section of a conversation says it */
+  async hold(peer: Peer): Promise<string> {
+    let sent = 0;
+    const carrier: Carrier = {
+      post: (url, body) => {
+        const reply = peer({ url, body }, sent);
+        sent += 1;
+        if (!reply) return Promise.resolve(failure('bad-url', 'the conversation has ended'));
+        if (reply.kind === 'broken') return Promise.resolve(failure('broken', 'the connection broke'));
+        const octets = reply.kind === 'raw' ? Buffer.from(reply.text) : messageOctets(reply.text);
+        return Promise.resolve(success({ status: 200, contentType: 'application/vnd.syncml.dm+xml', body: octets }));
+      },
+      close: () => {},
+    };
+    const run = createSessionRunner({
+      accounts: this.accounts,
+      tree: this.tree,
+      store: this.store,
+      outbox: this.outbox,
+      clock: { ...unhurried(this.clock), sleep: () => Promise.resolve() },
+      log: this.#log(),
+      deviceId: DEVICE_ID,
+      maxMsgSize: MAX_MSG_SIZE,
+      randomBytes: (count) => this.#random(count),
+      connect: () => carrier,
+    });
+    const { end } = await run('dmserver', this.#trigger, new AbortController().signal);
+    return end === 'completed' ? end : `${end} ${this.#failure}`;
+  }
+
+  /** Follows the file: each message of the gateway must be the one that it tells. */
+  async follow(conversation: Conversation): Promise<void> {
+    const { turns, facts } = conversation;
+    const sessionId = this.sessionId;
+    const heard = { client: 0, server: 0 };
+    let last = '';
+    const end = await this.hold(({ url, body }, index) => {
+      const turn = turns[index];
+      const actual = readable(body);
+      assert.ok(turn, `message ${index + 1} was not expected:\n${actual}`);
+      if (turn.client === 'again') {
+        assert.equal(actual, last, 'the identical message');
+      } else {
+        heard.client += 1;
+        assert.equal(actual, pretty(expandMessage(turn.client, 'client', heard.client, sessionId)));
+      }
+      last = actual;
+      assert.equal(url, turn.url ?? SERVER_URL);
+      return this.reply(turn, sessionId, heard);
+    });
+    assert.equal(end, conversation.end);
+    for (const fact of facts) this.check(fact);
+  }
+
+  /** The answer of a turn with its message complete. */
+  reply({ server }: Turn, sessionId: string, heard: { server: number }): Reply {
+    if (server.kind !== 'message') return server;
+    heard.server += 1;
+    return { kind: 'message', text: pretty(expandMessage(server.text, 'server', heard.server, sessionId)) };
+  }
+
+  get sessionId(): string {
+    return this.#trigger.kind === 'notification' ? this.#trigger.sessionId : '1234';
+  }
+
+  check(fact: string): void {
+    const [words, value = ''] = fact.split(' = ');
+    const account = this.accounts.byServerId('dmserver');
+    assert.ok(account && words !== undefined);
+    switch (words) {
+      case 'client nonce':
+        return assert.deepEqual(account.client.nonce, NONCES[value], fact);
+      case 'server nonce':
+        return assert.deepEqual(account.server.nonce, NONCES[value], fact);
+      case 'client secret':
+        return assert.equal(account.client.secret, value, fact);
+      case 'alerts':
+        return assert.equal(this.outbox.count('dmserver'), Number(value), fact);
+      case 'alerts unsent':
+        return assert.equal(String(this.outbox.hasUnsent('dmserver')), value, fact);
+      default: {
+        const found = this.tree.get('local', words);
+        const is = found.ok ? (typeof found.value.data === 'string' ? found.value.data : 'octets') : found.error.code;
+        assert.equal(is, value, fact);
+      }
+    }
+  }
+
+  async close(): Promise<void> {
+    await this.#fanouts.close();
+    await this.store.close();
+    rmSync(this.#folder, { recursive: true });
+  }
+
+  #prepare(key: string, value: string): void {
+    if (key === 'session') {
+      const [sessionId = '', how] = value.split(' ');
+      this.#trigger = { kind: 'notification', sessionId, defaultNonce: how === 'default-nonce' };
+    } else if (key === 'alert') {
+      const [data = '', correlator] = value.split(' ');
+      this.outbox.put({
+        serverId: 'dmserver',
+        source: './GwMO/ImageInventory/a',
+        type: 'org.dmgw.imageinventory.retrieved',
+        format: 'int',
+        mark: 'informational',
+        data,
+        ...(correlator !== undefined && { correlator }),
+      });
+    } else if (key === 'given') {
+      const [, serverId = '', verb, uri = '', data] = /^(\w+) (adds|replaces) (\S+)(?: = (.*))?$/.exec(value) ?? [];
+      assert.ok(verb, `'${value}' is not understood`);
+      const incoming = { format: undefined, type: undefined, data };
+      const done = this.store.transaction(() =>
+        verb === 'adds'
+          ? this.tree.add({ serverId }, uri, incoming)
+          : this.tree.replace({ serverId }, uri, incoming),
+      );
+      assert.ok(done.ok, `${value}: ${done.ok ? '' : done.error.text}`);
+    } else {
+      assert.ok(key === 'client' || key === 'server', `'${key}' is no setting`);
+    }
+  }
+
+  /** Two octets are a SessionID, sixteen a nonce: r1, r2, ... */
+  #random(count: number): Uint8Array {
+    if (count === 2) return Uint8Array.of(0x12, 0x34);
+    this.#nonces += 1;
+    return NONCES[`r${this.#nonces}`] ?? new Uint8Array(count).fill(this.#nonces);
+  }
+
+  #log(): Logger {
+    return {
+      ...silentLog,
+      warn: (text, fields) => {
+        if (text === 'session failed' || text === 'session broken off') this.#failure = String(fields?.['code']);
+      },
+    };
+  }
+}
+
+/** A message as its octets say it, in the form of the files. */
+export function readable(body: Uint8Array): string {
+  const parsed = parseXml(body, { maxBytes: 10_000_000, maxDepth: 64, maxElements: 500_000 });
+  assert.ok(parsed.ok, 'the message is not well-formed');
+  return pretty(parsed.value);
+}
+
+function messageOctets(text: string): Uint8Array {
+  const parsed = parseXml(Buffer.from(text), { maxBytes: 1_000_000, maxDepth: 64, maxElements: 50_000 });
+  assert.ok(parsed.ok);
+  return writeXml(withNamespaces(withoutLayout(parsed.value)));
+}
+
+const withoutLayout = (node: ReturnType<typeof expandMessage>): ReturnType<typeof expandMessage> =>
+  node.children.length === 0 ? node : { ...node, text: '', children: node.children.map(withoutLayout) };
+
+function unhurried(clock: ManualClock): Omit<ConstructorParameters<typeof Deliveries>[0]['clock'], 'sleep'> {
+  return {
+    wallMs: () => clock.wallMs(),
+    monotonicMs: () => clock.monotonicMs(),
+    plausible: () => clock.plausible(),
+    after: (delayMs, task) => clock.after(delayMs, task),
+  };
+}
+
+function account(serverId: string, client: AuthScheme, server: AuthScheme): AccountSettings {
+  return {
+    serverId,
+    name: serverId,
+    url: SERVER_URL,
+    client: { scheme: client, ...CLIENT, nonce: NONCES['c0'] ?? new Uint8Array() },
+    server: { scheme: server, ...SERVER, nonce: NONCES['s0'] ?? new Uint8Array() },
+  };
+}
+
+const DEVICE_FACTS = {
+  deviceId: DEVICE_ID,
+  manufacturer: DEVICE_INFO['Man'] ?? '',
+  model: DEVICE_INFO['Mod'] ?? '',
+  dmVersion: DEVICE_INFO['DmV'] ?? '',
+  language: DEVICE_INFO['Lang'] ?? '',
+  deviceType: 'gateway',
+  oem: 'Acme',
+  firmwareVersion: '1.0',
+  softwareVersion: '0.1.0',
+  hardwareVersion: 'A',
+  largeObjects: false,
+};

@@ -1,0 +1,193 @@
+import assert from 'node:assert/strict';
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, describe, it } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { silentLog } from './log/index.js';
+import { askStatus, healthReport, openControl } from './ops/index.js';
+
+interface Ended {
+  readonly code: number | null;
+  readonly out: string;
+  readonly err: string;
+}
+
+const folder = mkdtempSync(join(tmpdir(), 'dmgw-main-'));
+after(() => rmSync(folder, { recursive: true }));
+const main = join(import.meta.dirname, 'main.ts');
+
+function dmgw(...words: string[]): Promise<Ended> {
+  return new Promise((resolve, reject) => {
+    const child = spawn(process.execPath, ['--import', 'tsx', main, ...words], { stdio: ['ignore', 'pipe', 'pipe'] });
+    let out = '';
+    let err = '';
+    child.stdout.on('data', (chunk: Buffer) => (out += chunk.toString()));
+    child.stderr.on('data', (chunk: Buffer) => (err += chunk.toString()));
+    child.on('error', reject);
+    child.on('close', (code) => resolve({ code, out, err }));
+  });
+}
+
+function file(name: string, value: unknown): string {
+  const path = join(folder, name);
+  writeFileSync(path, JSON.stringify(value), { mode: 0o600 });
+  return path;
+}
+
+const configuration = {
+  stateDir: join(folder, 'state'),
+  storeDir: join(folder, 'store'),
+  volatile: true,
+  device: { devId: 'IMEI:1', manufacturer: 'Example', model: 'R1' },
+  lan: { prefixes: ['127.0.0.0/8'] },
+  serve: { listen: ['127.0.0.1'], port: 0 },
+};
+
+describe('the command line', () => {
+  const WRONG: [string[], string][] = [
+    [['fly'], "dmgw: unknown command 'fly'; see: dmgw help\n"],
+    [['config'], "dmgw: 'config' is not complete: config check, config show, config keys; see: dmgw help\n"],
+    [['status', '--verbose'], "dmgw: unknown option '--verbose'; see: dmgw help\n"],
+    [['run', '--json'], "dmgw: 'run' takes no --json; see: dmgw help\n"],
+    [['--json'], 'dmgw: a command is missing; see: dmgw help\n'],
+    [['status', '--config'], "dmgw: option '--config <value>' argument missing; see: dmgw help\n"],
+  ];
+  for (const [words, line] of WRONG) {
+    it(`refuses '${words.join(' ')}' with one line and exit code 2`, async () => {
+      assert.deepEqual(await dmgw(...words), { code: 2, out: '', err: line });
+    });
+  }
+
+  it('helps', async () => {
+    const [alone, help, about, version] = await Promise.all([
+      dmgw(),
+      dmgw('help'),
+      dmgw('help', 'config', 'check'),
+      dmgw('version', '--json'),
+    ]);
+    assert.equal(alone.code, 0);
+    assert.match(alone.out, /usage: dmgw COMMAND[^]*exit codes:/);
+    assert.equal(help.out, alone.out);
+    assert.match(about.out, /^dmgw config check: .*\n\nusage: dmgw config check \[--config FILE\]/);
+    assert.equal(typeof (JSON.parse(version.out) as { version: unknown }).version, 'string');
+  });
+
+  const bad = { ...configuration, serve: { listen: ['10.0.0.1'] } };
+  for (const command of ['run', 'status', 'health', 'config check']) {
+    it(`refuses a wrong configuration in '${command}' with one line and exit code 2`, async () => {
+      const path = file('bad.json', bad);
+      const ended = await dmgw(...command.split(' '), '--config', path);
+      const expected = 'expected an address of the gateway inside lan.prefixes (127.0.0.0/8)';
+      const err = `dmgw: ${path}: serve.listen[0]: 10.0.0.1 is not an address of the LAN; ${expected}\n`;
+      assert.deepEqual(ended, { code: 2, out: '', err });
+    });
+  }
+
+  it('checks and shows a right configuration', async () => {
+    const path = file('right.json', configuration);
+    const [check, show] = await Promise.all([
+      dmgw('config', 'check', '--config', path),
+      dmgw('config', 'show', '--config', path),
+    ]);
+    assert.deepEqual(check, { code: 0, out: `${path}: ok\n`, err: '' });
+    assert.match(show.out, /^KEY +VALUE +FROM\n/);
+    assert.match(show.out, new RegExp(`\nserve\\.port +0 +${path}\n`));
+    assert.match(show.out, /\nsession\.idleTimeoutSeconds +30 +default\n/);
+  });
+
+  it('tells that the daemon is not running by exit code 3', async () => {
+    const path = file('idle.json', configuration);
+    const socket = join(folder, 'state', 'dmgw.sock');
+    const err = `dmgw: the daemon is not running (nobody answers at ${socket})\n`;
+    const [status, health] = await Promise.all([
+      dmgw('status', '--config', path),
+      dmgw('health', '--socket', socket, '--json'),
+    ]);
+    assert.deepEqual(status, { code: 3, out: '', err });
+    assert.deepEqual(health, { code: 3, out: '', err });
+  });
+
+  it('tells that the gateway is not healthy by exit code 1', async () => {
+    const socket = join(folder, 'ill.sock');
+    const health = healthReport([{ name: 'storage', ok: false, text: 'full' }]);
+    const control = await openControl(
+      socket,
+      { status: () => Promise.reject(new Error('no')), health: () => health },
+      silentLog,
+    );
+    assert.ok(control.ok);
+    const [text, json] = await Promise.all([
+      dmgw('health', '--socket', socket),
+      dmgw('health', '--socket', socket, '--json'),
+    ]);
+    await control.value.close();
+    assert.deepEqual(text, { code: 1, out: 'not healthy\nFAIL  storage: full\n', err: '' });
+    assert.deepEqual([json.code, JSON.parse(json.out)], [1, health]);
+  });
+});
+
+describe('the daemon', () => {
+  const running: ChildProcess[] = [];
+  after(() => running.forEach((child) => child.kill('SIGKILL')));
+
+  const path = file('run.json', configuration);
+
+  /** Resolves when `status` answers. */
+  async function started(): Promise<ChildProcess> {
+    const child = spawn(process.execPath, ['--import', 'tsx', main, 'run', '--config', path], { stdio: 'ignore' });
+    running.push(child);
+    const socket = join(configuration.stateDir, 'dmgw.sock');
+    while (child.exitCode === null && !(await askStatus(socket)).ok) await sleep(50);
+    assert.equal(child.exitCode, null, 'the daemon has ended');
+    return child;
+  }
+
+  it('answers while it runs and ends with exit code 0 on SIGTERM', async () => {
+    const child = await started();
+    const [status, json, health] = await Promise.all([
+      dmgw('status', '--config', path),
+      dmgw('status', '--config', path, '--json'),
+      dmgw('health', '--config', path),
+    ]);
+    assert.match(status.out, /^gateway +IMEI:1\n/);
+    assert.equal((JSON.parse(json.out) as { processId: number }).processId, child.pid);
+    assert.deepEqual([health.code, health.out.split('\n')[0]], [0, 'healthy']);
+    child.kill('SIGTERM');
+    assert.deepEqual(await once(child, 'exit'), [0, null]);
+  });
+
+  it('goes on after SIGUSR2, and takes over from one that was killed', async () => {
+    const first = await started();
+    first.kill('SIGUSR2');
+    await sleep(200);
+    assert.equal(first.exitCode, null);
+    first.kill('SIGKILL');
+    await once(first, 'exit');
+    const second = await started();
+    second.kill('SIGINT');
+    assert.deepEqual(await once(second, 'exit'), [0, null]);
+  });
+
+  it('does not start a second time on the same folders', async () => {
+    const first = await started();
+    const { code, err } = await dmgw('run', '--config', path);
+    assert.equal(code, 1);
+    assert.match(err, /dmgw: .*run\.json: .*only one dmgw may run on a state directory/);
+    first.kill('SIGTERM');
+    await once(first, 'exit');
+  });
+
+  it('refuses folders in memory with exit code 2', { skip: !existsSync('/dev/shm') && 'no tmpfs here' }, async () => {
+    const inMemory = file('memory.json', {
+      ...configuration,
+      storeDir: `/dev/shm/dmgw-${process.pid}`,
+      volatile: false,
+    });
+    const { code, err } = await dmgw('run', '--config', inMemory);
+    assert.equal(code, 2);
+    assert.match(err, /^dmgw: .*memory\.json: st(?:ore|ate)Dir: .* is on tmpfs [^\n]*\n$/);
+  });
+});

@@ -1,0 +1,82 @@
+/**
+ * Writes what is generated from the configuration's schema: board/schema.json and the table of keys in README.md
+ * (between `<!-- configuration -->` and `<!-- /configuration -->`). With `--check` it writes nothing and fails when they
+ * are out of date.
+ */
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { toJsonSchema, type JsonSchema } from '@valibot/to-json-schema';
+import { format } from 'prettier';
+import { configurationSchema, referenceOf, type KeyReference } from '../firmware/config/index.js';
+
+const ROOT = join(import.meta.dirname, '..');
+const START = '<!-- configuration -->';
+const END = '<!-- /configuration -->';
+
+const check = process.argv.includes('--check');
+const stale = [
+  ...(await update('board/schema.json', jsonSchema())),
+  ...(await update('README.md', readme(join(ROOT, 'README.md')))),
+];
+if (check && stale.length > 0) {
+  console.error(`out of date: ${stale.join(', ')}; run: npx tsx scripts/docs.ts`);
+  process.exitCode = 1;
+}
+
+/** Writes a file where its content differs; returns its name then. */
+async function update(name: string, content: string | undefined): Promise<string[]> {
+  const file = join(ROOT, name);
+  if (content === undefined) return [];
+  const wanted = name.endsWith('.json') ? await format(content, { parser: 'json', printWidth: 120 }) : content;
+  if (existsSync(file) && readFileSync(file, 'utf8') === wanted) return [];
+  if (!check) writeFileSync(file, wanted);
+  return [name];
+}
+
+/** For editors: a board profile and a configuration file name it as `$schema`. */
+function jsonSchema(): string {
+  const schema = toJsonSchema(configurationSchema, {
+    typeMode: 'input',
+    errorMode: 'ignore',
+    ignoreActions: ['metadata'],
+  });
+  return JSON.stringify({ ...withoutRequired(schema), title: 'Configuration of dmgw, and board profiles' });
+}
+
+/** Sections of a file need not be complete, because another file may hold the rest; items of lists are. */
+function withoutRequired(schema: JsonSchema): JsonSchema {
+  const { required, properties, ...rest } = schema;
+  if (!properties) return required ? { ...rest, required } : rest;
+  const entries = Object.entries(properties).map(([key, value]) => [
+    key,
+    typeof value === 'object' ? withoutRequired(value) : value,
+  ]);
+  return { ...rest, properties: Object.fromEntries(entries) as typeof properties };
+}
+
+/** README.md with a fresh table; undefined where there is no README.md or no place for the table in it. */
+function readme(file: string): string | undefined {
+  if (!existsSync(file)) return undefined;
+  const text = readFileSync(file, 'utf8');
+  const [before, rest] = text.split(START);
+  const after = rest?.split(END)[1];
+  if (before === undefined || after === undefined) return undefined;
+  const rows = referenceOf(configurationSchema).map(row);
+  return [before, START, '\n\n| key | default | meaning |\n|---|---|---|\n', ...rows, '\n', END, after].join('');
+}
+
+function row({ path, allowed, help, required, default: fallback }: KeyReference): string {
+  const standard = required
+    ? '**required**'
+    : fallback === undefined
+      ? ''
+      : isJson(fallback)
+        ? `\`${fallback}\``
+        : fallback;
+  const cells = [`\`${path}\``, standard, `${help} *${allowed[0]?.toUpperCase() ?? ''}${allowed.slice(1)}.*`];
+  return `| ${cells.map((cell) => cell.replaceAll('|', '\\|').replaceAll('\n', ' ')).join(' | ')} |\n`;
+}
+
+function isJson(text: string): boolean {
+  return /^(?:["[{\d-]|true$|false$)/.test(text);
+}
