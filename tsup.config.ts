@@ -55,6 +55,17 @@ export default defineConfig([
       return Promise.resolve();
     },
   },
+  {
+    ...common,
+    entry: {
+      'dm-server': 'scripts/lab/dm-server/main.ts',
+      'download-server': 'scripts/lab/download-server/main.ts',
+      'end-device': 'scripts/lab/end-device/main.ts',
+    },
+    outDir: 'build/lab',
+    minify: false,
+    banner: { js: REQUIRE },
+  },
 ]);
 
 /** The same sources give the same bytes: the time is that of the last commit, not of the build. */

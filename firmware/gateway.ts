@@ -35,7 +35,8 @@ import {
   storage,
   type StorageFigures,
 } from './mo/index.js';
-import { NOT_GLOBAL_PREFIXES, Prefixes, type AddressFilter } from './net/index.js';
+import type { Prefixes} from './net/index.js';
+import { NOT_GLOBAL_PREFIXES, type AddressFilter } from './net/index.js';
 import { Fanouts, Forwarder, type Fetch } from './notify/index.js';
 import { openControl } from './ops/index.js';
 import { describeThrown, failure, success, type CodedError, type Outcome } from './outcome/index.js';

@@ -2,6 +2,8 @@
  * The daemon as a process: starts the gateway, stops it on a signal, never goes on after a defect.
  * Leaves to gateway.ts what runs, and to the service manager to start it again.
  */
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { loadConfiguration, type ConfigurationFiles } from './config/index.js';
 import { ExitCode } from './exit.js';
 import type { Gateway } from './gateway.js';
@@ -49,6 +51,7 @@ export async function runDaemon(files: ConfigurationFiles, complain: (line: stri
     log: logs,
     version: VERSION,
     buildTimeMs: BUILD_TIME_MS,
+    collectGarbage: youngCollector(),
     onFatal: (thrown) => exitFatally(log, thrown),
   });
   if (!started.ok) {

@@ -195,7 +195,7 @@ export class Bench {
       default: {
         const found = this.tree.get('local', words);
         const is = found.ok ? (typeof found.value.data === 'string' ? found.value.data : 'octets') : found.error.code;
-        assert.equal(is, value, fact);
+        assert.equal(is, value === '(empty)' ? '' : value, fact);
       }
     }
   }

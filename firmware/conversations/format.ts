@@ -91,7 +91,7 @@ export function parseConversation(text: string): Conversation {
       end = line.slice(4);
     } else if (section === '') {
       const [, key, value] = /^(\w+): (.*)$/.exec(line) ?? [];
-      if (key !== undefined && value !== undefined) settings.push([key, value]);
+      if (key !== undefined && value !== undefined) settings.push([key, expandPlaceholders(value)]);
     } else {
       content.push(line);
     }

@@ -277,14 +277,14 @@ export class ClientSession {
     const subject = { serverId: account.serverId };
     const room = this.#roomForAnswers();
     const answers = executeCommands(commands, { tree, store, subject, msgRef, log, room, onAlert: answerAlert });
-    this.#owe(this.#fitting(answers));
+    // Asked for the rest of our package, we say so first (facts 3.3).
+    if (!this.#sentFinal && commands.every(isNextMessage)) this.#owe(answers, 0);
+    else this.#owe(this.#fitting(answers));
   }
 
-  #owe(answers: readonly Answer[]): void {
-    for (const answer of answers) {
-      this.#owed.push(answer);
-      this.#owedBytes += sizeOf(answer);
-    }
+  #owe(answers: readonly Answer[], at = this.#owed.length): void {
+    this.#owed.splice(at, 0, ...answers);
+    for (const answer of answers) this.#owedBytes += sizeOf(answer);
   }
 
   /** A value that fits into no message of the peer is refused: 413 instead of 200 and Results. */
@@ -448,6 +448,10 @@ function newHeaderStatus(header: Header, code: number): Omit<StatusCommand, 'cmd
     data: String(code),
     items: [],
   };
+}
+
+function isNextMessage(command: ServerCommand): boolean {
+  return command.kind === 'Alert' && Number(command.data) === Alert.NEXT_MESSAGE;
 }
 
 /** Alert 1223, also where it stands in a Sequence or an Atomic. */

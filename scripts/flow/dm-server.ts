@@ -1,0 +1,177 @@
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { Child } from './child.js';
+import type { SharedAccount } from './credentials.js';
+import { callJson } from './http-json.js';
+import { PROGRAMS } from './project.js';
+
+/** A DM command for the queue of a device. `bin` data is base64. */
+export interface Command {
+  readonly cmd: 'Add' | 'Replace' | 'Delete' | 'Get' | 'Exec' | 'Atomic' | 'Sequence';
+  readonly target?: string;
+  readonly format?: 'chr' | 'int' | 'bool' | 'bin' | 'null' | 'node';
+  readonly type?: string;
+  readonly data?: string | number | boolean;
+  readonly correlator?: string;
+  readonly commands?: readonly Command[];
+}
+
+/** Something that the DM Server saw of a device. Which fields there are follows from `kind`. */
+export interface DeviceEvent {
+  readonly n: number;
+  readonly time: string;
+  readonly kind: 'session-start' | 'session-end' | 'status' | 'results' | 'alert' | 'devinfo' | 'auth';
+  /** Of the command, for status and results. */
+  readonly id?: string;
+  readonly cmd?: string;
+  readonly target?: string;
+  /** Status code; null when the command was given up. */
+  readonly code?: number | null;
+  readonly value?: string;
+  readonly sessionId?: string;
+  readonly source?: string | null;
+  readonly type?: string | null;
+  readonly mark?: string;
+  readonly correlator?: string | null;
+  readonly data?: string | null;
+  readonly result?: string;
+  readonly reason?: string;
+}
+
+/** What became of a command: its Status, and the value of a Get. */
+export interface Answer {
+  readonly command: Command;
+  readonly status: number | null;
+  readonly value: string | undefined;
+}
+
+export interface Notification {
+  /** Package#0, base64. */
+  readonly package0: string;
+  /** 16 bits; stands in hexadecimal in the messages of the session. */
+  readonly sessionId: number;
+}
+
+/** Longest wait for one answer of the event log, in ms. */
+const POLL_MS = 2_000;
+
+/** Longest wait for an event, in ms. */
+const EVENT_TIMEOUT_MS = 30_000;
+
+/** A DM Server in a process of its own, and its operator's calls. */
+export class DmServer {
+  /** Called while something is waited for; throws when waiting has become pointless. */
+  whileWaiting: () => void = () => {};
+
+  private constructor(
+    readonly serverId: string,
+    readonly child: Child,
+    readonly url: string,
+    /** One JSON line for each thing that happened. */
+    readonly logFile: string,
+    private readonly adminUrl: string,
+  ) {}
+
+  /** @param folder for its files, made by the caller */
+  static async start(
+    serverId: string,
+    host: string,
+    accounts: readonly SharedAccount[],
+    folder: string,
+  ): Promise<DmServer> {
+    const configFile = join(folder, `${serverId}.json`);
+    const logFile = join(folder, `${serverId}.events.log`);
+    const stateFile = join(folder, `${serverId}.state.json`);
+    const config = { serverId, host, port: 0, adminPort: 0, logFile, stateFile, accounts };
+    writeFileSync(configFile, JSON.stringify(config), { mode: 0o600 });
+    const child = new Child({
+      name: `DM Server ${serverId}`,
+      command: [process.execPath, PROGRAMS.dmServer, '--config', configFile],
+      logFile: join(folder, `${serverId}.log`),
+    });
+    const { url, adminUrl } = await child.ready();
+    return new DmServer(serverId, child, String(url), logFile, String(adminUrl));
+  }
+
+  /** Queues commands for a device. They are sent in its next session. @returns their ids */
+  async queue(deviceId: string, commands: readonly Command[]): Promise<string[]> {
+    const { ids } = await callJson<{ ids: string[] }>('POST', this.#device(deviceId, 'commands'), { commands });
+    return ids;
+  }
+
+  /** Makes a Package#0 for a device, and sends it when told where to. */
+  notification(
+    deviceId: string,
+    send?: { readonly host: string; readonly port: number; readonly wsp: boolean },
+  ): Promise<Notification> {
+    return callJson('POST', this.#device(deviceId, 'notification'), send === undefined ? {} : { send });
+  }
+
+  /** What the server has seen of a device after the n-th event. */
+  async events(deviceId: string, after = 0, waitMs = 0): Promise<DeviceEvent[]> {
+    const url = `${this.#device(deviceId, 'events')}?after=${after}&wait=${waitMs}`;
+    return (await callJson<{ events: DeviceEvent[] }>('GET', url)).events;
+  }
+
+  /** Number of the last event, to wait for what comes behind it. */
+  async now(deviceId: string): Promise<number> {
+    return (await this.events(deviceId)).at(-1)?.n ?? 0;
+  }
+
+  /** The first event after the n-th that fits. @throws after `timeoutMs` with the last events */
+  async waitFor(
+    what: string,
+    deviceId: string,
+    after: number,
+    fits: (event: DeviceEvent) => boolean,
+    timeoutMs = EVENT_TIMEOUT_MS,
+  ): Promise<DeviceEvent> {
+    const deadlineMs = performance.now() + timeoutMs;
+    let last = after;
+    const seen: DeviceEvent[] = [];
+    for (;;) {
+      this.whileWaiting();
+      const leftMs = deadlineMs - performance.now();
+      if (leftMs <= 0) {
+        const lines = seen.slice(-12).map((event) => JSON.stringify(event));
+        throw new Error(
+          [`waited ${timeoutMs} ms in vain for ${what}; ${this.serverId} saw of ${deviceId}:`, ...lines].join('\n'),
+        );
+      }
+      for (const event of await this.events(deviceId, last, Math.min(POLL_MS, leftMs))) {
+        last = event.n;
+        seen.push(event);
+        if (fits(event)) return event;
+      }
+    }
+  }
+
+  /** Waits until each command has its Status, and each Get that succeeded its Results. */
+  async answers(deviceId: string, ids: readonly string[], commands: readonly Command[]): Promise<Answer[]> {
+    const statuses = new Map<string, number | null>();
+    const values = new Map<string, string>();
+    const isOpen = (id: string, index: number): boolean => {
+      const status = statuses.get(id);
+      if (status === undefined) return true;
+      return commands[index]?.cmd === 'Get' && status === 200 && !values.has(id);
+    };
+    await this.waitFor(`the answers to ${commands.length} commands`, deviceId, 0, (event) => {
+      if (event.id !== undefined && event.kind === 'status') statuses.set(event.id, event.code ?? null);
+      if (event.id !== undefined && event.kind === 'results') values.set(event.id, event.value ?? '');
+      return !ids.some(isOpen);
+    });
+    return commands.map((command, index) => {
+      const id = ids[index] ?? '';
+      return { command, status: statuses.get(id) ?? null, value: values.get(id) };
+    });
+  }
+
+  /** Misbehaviour on request: see the DM Server's faults. */
+  async faults(faults: readonly Readonly<Record<string, unknown>>[]): Promise<void> {
+    await callJson('POST', `${this.adminUrl}/faults`, { faults });
+  }
+
+  #device(deviceId: string, what: string): string {
+    return `${this.adminUrl}/devices/${encodeURIComponent(deviceId)}/${what}`;
+  }
+}

@@ -1,0 +1,212 @@
+/**
+ * The three parties of the nine steps, each a process of its own on loopback: DM Servers and a download server in the
+ * WAN, the gateway, End Devices in the LAN. Leaves to the tests and to the demo what they do with one another.
+ */
+import { mkdirSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { AddressBlock, freePort } from './addresses.js';
+import type { Child } from './child.js';
+import { shareSecrets } from './credentials.js';
+import { DmServer, type Answer, type Command } from './dm-server.js';
+import { DownloadServer, type Offer } from './download-server.js';
+import { EndDevice } from './end-device.js';
+import { GatewayProcess, type GatewaySettings } from './gateway.js';
+import { requirePrograms } from './project.js';
+
+export interface LabOptions {
+  /** For everything that the lab writes; emptied first. */
+  readonly folder: string;
+  readonly devices: number;
+  /** Devices that the gateway and the server know, but that are not there. Default none. */
+  readonly absentDevices?: number;
+  /** Default 1. */
+  readonly dmServers?: number;
+  readonly offers: readonly Offer[];
+  /** Of the WAN; 0, the default: unlimited. */
+  readonly rateBytesPerSecond?: number | undefined;
+  readonly gateway?: {
+    readonly settings?: GatewaySettings;
+    readonly nodeFlags?: readonly string[];
+    readonly cgroup?: string;
+  };
+}
+
+/** A device as all parties know it, whether it is there or not. */
+interface Placed {
+  readonly deviceId: string;
+  readonly address: string;
+  readonly udpPort: number;
+}
+
+const GATEWAY_ID = 'MAC:0200000000FF';
+const SERVE_PORT = 8180;
+const WAP_PUSH_PORT = 2948;
+
+/** Processes that start at the same time. */
+const STARTS_AT_ONCE = 8;
+
+/** A running lab. Whoever started it closes it. */
+export class Lab {
+  private constructor(
+    readonly gateway: GatewayProcess,
+    readonly dmServers: readonly [DmServer, ...DmServer[]],
+    readonly downloads: DownloadServer,
+    readonly devices: readonly EndDevice[],
+    /** DeviceIDs of those that are not there. */
+    readonly absent: readonly string[],
+    private readonly notify: { readonly host: string; readonly port: number; readonly wsp: boolean },
+    private readonly closeAll: () => Promise<void>,
+  ) {
+    for (const server of dmServers) server.whileWaiting = () => this.requireAlive();
+  }
+
+  /** Starts all parties; the gateway last. @throws when one does not start; the others are ended then */
+  static async start(options: LabOptions): Promise<Lab> {
+    requirePrograms();
+    const { folder } = options;
+    rmSync(folder, { recursive: true, force: true });
+    mkdirSync(folder, { recursive: true, mode: 0o700 });
+    const closings: (() => unknown)[] = [];
+    const closeAll = async (): Promise<void> => {
+      for (let close = closings.pop(); close; close = closings.pop()) await close();
+    };
+    try {
+      return await Lab.#startAll(options, closings, closeAll);
+    } catch (thrown) {
+      await closeAll();
+      throw thrown;
+    }
+  }
+
+  static async #startAll(
+    options: LabOptions,
+    closings: (() => unknown)[],
+    closeAll: () => Promise<void>,
+  ): Promise<Lab> {
+    const { folder, offers, rateBytesPerSecond = 0 } = options;
+    const block = await AddressBlock.claim();
+    closings.push(() => block.release());
+    const placed = placeDevices(block, options.devices + (options.absentDevices ?? 0));
+
+    const downloads = await DownloadServer.start(block.downloadServer, offers, rateBytesPerSecond, folder);
+    closings.push(() => downloads.child.stop());
+
+    const serverIds = Array.from({ length: options.dmServers ?? 1 }, (_, index) => `dm${index + 1}.lab`);
+    const gatewayShares = serverIds.map((serverId) => shareSecrets(GATEWAY_ID, serverId));
+    const deviceShares = placed.map(({ deviceId }) => shareSecrets(deviceId, serverIds[0] ?? ''));
+    const dmServers: DmServer[] = [];
+    for (const [index, serverId] of serverIds.entries()) {
+      const accounts = [...gatewayShares.slice(index, index + 1), ...(index === 0 ? deviceShares : [])];
+      const server = await DmServer.start(serverId, block.dmServer(index), accounts, folder);
+      closings.push(() => server.child.stop());
+      dmServers.push(server);
+    }
+    const [first, ...others] = dmServers;
+    if (!first) throw new Error('a lab has at least one DM Server');
+
+    const present = placed.slice(0, options.devices);
+    const devices = await inGroups(STARTS_AT_ONCE, present, async ({ address, udpPort }, index) => {
+      const shared = deviceShares[index];
+      if (!shared) throw new Error('every device has its secrets');
+      const deviceFolder = join(folder, `device-${String(index + 1).padStart(2, '0')}`);
+      mkdirSync(deviceFolder);
+      const device = await EndDevice.start(shared, first, { address, udpPort }, deviceFolder);
+      closings.push(() => device.child.stop());
+      return device;
+    });
+
+    const notificationPort = await freePort(block.gatewayInWan, WAP_PUSH_PORT);
+    const gatewayFolder = join(folder, 'gateway');
+    mkdirSync(gatewayFolder);
+    const gateway = new GatewayProcess({
+      deviceId: GATEWAY_ID,
+      accounts: gatewayShares.map((shared, index) => ({
+        serverId: serverIds[index] ?? '',
+        url: dmServers[index]?.url ?? '',
+        shared,
+      })),
+      lanAddress: block.gateway,
+      lanPrefix: block.lanPrefix,
+      wanAddress: block.gatewayInWan,
+      wanPrefix: block.wanPrefix,
+      servePort: await freePort(block.gateway, SERVE_PORT),
+      notificationPort,
+      devices: placed.map(({ deviceId, address, udpPort }) => ({ deviceId, address: `udp://${address}:${udpPort}` })),
+      folder: gatewayFolder,
+      ...options.gateway,
+    });
+    closings.push(() => gateway.close());
+    await gateway.start();
+
+    const notify = { host: block.gatewayInWan, port: notificationPort, wsp: true };
+    const absent = placed.slice(options.devices).map(({ deviceId }) => deviceId);
+    return new Lab(gateway, [first, ...others], downloads, devices, absent, notify, closeAll);
+  }
+
+  /** The first DM Server. */
+  get dm(): DmServer {
+    return this.dmServers[0];
+  }
+
+  /** DevId of the gateway. */
+  get gatewayId(): string {
+    return GATEWAY_ID;
+  }
+
+  /** Every process of the lab. */
+  get children(): Child[] {
+    const servers = this.dmServers.map(({ child }) => child);
+    return [this.gateway.child, this.downloads.child, ...servers, ...this.devices.map(({ child }) => child)];
+  }
+
+  /** @throws when a process has ended that nobody asked to */
+  requireAlive(): void {
+    const dead = this.children.find((child) => child.hasDied);
+    if (dead) throw new Error(dead.describe('died'));
+  }
+
+  /** Has a DM Server ask the gateway for a session, by Package#0. */
+  async wake(server: DmServer = this.dm): Promise<void> {
+    await server.notification(GATEWAY_ID, this.notify);
+  }
+
+  /** A session in which the gateway gets these commands. @returns their answers, in order */
+  async manage(commands: readonly Command[], server: DmServer = this.dm): Promise<Answer[]> {
+    const ids = await server.queue(GATEWAY_ID, commands);
+    await this.wake(server);
+    return server.answers(GATEWAY_ID, ids, commands);
+  }
+
+  /** Reads one node of the gateway; undefined when its Status is not 200. */
+  async read(target: string, server: DmServer = this.dm): Promise<string | undefined> {
+    const [answer] = await this.manage([{ cmd: 'Get', target }], server);
+    return answer?.status === 200 ? answer.value : undefined;
+  }
+
+  /** Ends every process. */
+  close(): Promise<void> {
+    return this.closeAll();
+  }
+}
+
+function placeDevices(block: AddressBlock, count: number): Placed[] {
+  return Array.from({ length: count }, (_, index) => ({
+    deviceId: `MAC:02000000${(index + 1).toString(16).toUpperCase().padStart(4, '0')}`,
+    address: block.device(index),
+    udpPort: WAP_PUSH_PORT,
+  }));
+}
+
+/** Does so many at a time; the results in the order of the items. */
+async function inGroups<T, R>(
+  size: number,
+  items: readonly T[],
+  work: (item: T, index: number) => Promise<R>,
+): Promise<R[]> {
+  const results: R[] = [];
+  for (let at = 0; at < items.length; at += size) {
+    const group = items.slice(at, at + size);
+    results.push(...(await Promise.all(group.map((item, index) => work(item, at + index)))));
+  }
+  return results;
+}

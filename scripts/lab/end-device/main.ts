@@ -1,0 +1,27 @@
+import { parseArgs } from 'node:util';
+import { readConfig } from './config.js';
+import { startEndDevice } from './device.js';
+
+const USAGE = 'usage: end-device --config FILE [--config FILE]...';
+
+/** Plays one device per configuration until SIGTERM or SIGINT; one JSON line on standard output says that all wait. */
+async function main(): Promise<void> {
+  const { values } = parseArgs({ options: { config: { type: 'string', multiple: true } } });
+  if (!values.config) throw new Error(USAGE);
+  const devices = await Promise.all(values.config.map((file) => startEndDevice(readConfig(file))));
+  const listed = devices.map(({ deviceId, address, udpPort }) => ({ deviceId, address, udpPort }));
+  process.stdout.write(`${JSON.stringify({ ready: true, devices: listed })}\n`);
+  await new Promise<void>((resolve) => {
+    process.once('SIGTERM', resolve);
+    process.once('SIGINT', resolve);
+  });
+  await Promise.all(devices.map((device) => device.close()));
+}
+
+main().then(
+  () => process.exit(0),
+  (thrown: unknown) => {
+    process.stderr.write(`end-device: ${thrown instanceof Error ? thrown.message : String(thrown)}\n`);
+    process.exit(2);
+  },
+);
