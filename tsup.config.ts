@@ -61,6 +61,7 @@ export default defineConfig([
       'dm-server': 'scripts/lab/dm-server/main.ts',
       'download-server': 'scripts/lab/download-server/main.ts',
       'end-device': 'scripts/lab/end-device/main.ts',
+      demo: 'scripts/demo/main.ts',
     },
     outDir: 'build/lab',
     minify: false,

@@ -68,6 +68,8 @@ const NAME_CHARACTER = Uint8Array.from({ length: 128 }, (_, code) =>
 /** White space of XML, which is less than `\s` matches. */
 const S = String.raw`[ \t\r\n]`;
 const SPACE = new RegExp(`${S}*`, 'y');
+/** libxml2 lets any sign follow a prefix; no standard of ours has a prefixed name beyond ASCII. */
+const PREFIXED_NAME_START = /^[A-Za-z_]/;
 const DECLARATION = new RegExp(
   String.raw`<\?xml${S}+version${S}*=${S}*(["'])1\.[0-9]\1` +
     String.raw`(?:${S}+encoding${S}*=${S}*(["'])([A-Za-z][\w.-]*)\2)?` +
@@ -236,9 +238,10 @@ class Scanner {
     const colon = tag.indexOf(':');
     const namespace = colon < 0 ? scope.unprefixed : scope.prefixes.get(tag.slice(0, colon));
     const name = tag.slice(colon + 1);
-    if (namespace === undefined || name === '' || name.includes(':')) {
+    if (namespace === undefined || name.includes(':')) {
       return this.#refuse('malformed', 'an element name has an undeclared prefix');
     }
+    if (colon >= 0 && !PREFIXED_NAME_START.test(name)) return this.#refuse('malformed', 'a prefix without a name');
     return { element: { tag, name, namespace, scope, children: [], text: '' }, empty };
   }
 

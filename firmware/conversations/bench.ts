@@ -16,7 +16,16 @@ import {
 } from '../dm/index.js';
 import { Catalog, Deliveries } from '../image/index.js';
 import { silentLog, type Logger } from '../log/index.js';
-import { deviceInventory, devDetail, devInfo, dmAccounts, fanout, imageInventory, Names, storage } from '../mo/index.js';
+import {
+  deviceInventory,
+  devDetail,
+  devInfo,
+  dmAccounts,
+  fanout,
+  imageInventory,
+  Names,
+  storage,
+} from '../mo/index.js';
 import { Prefixes } from '../net/index.js';
 import { Fanouts } from '../notify/index.js';
 import { failure, success } from '../outcome/index.js';
@@ -148,9 +157,11 @@ export class Bench {
     const sessionId = this.sessionId;
     const heard = { client: 0, server: 0 };
     let last = '';
+    let maxMsgSize = Infinity;
     const end = await this.hold(({ url, body }, index) => {
       const turn = turns[index];
       const actual = readable(body);
+      assert.ok(body.byteLength <= maxMsgSize, `${body.byteLength} octets, ${maxMsgSize} are allowed`);
       assert.ok(turn, `message ${index + 1} was not expected:\n${actual}`);
       if (turn.client === 'again') {
         assert.equal(actual, last, 'the identical message');
@@ -160,6 +171,7 @@ export class Bench {
       }
       last = actual;
       assert.equal(url, turn.url ?? SERVER_URL);
+      maxMsgSize = Number(/<MaxMsgSize>(\d+)</.exec(turn.server.text)?.[1] ?? maxMsgSize);
       return this.reply(turn, sessionId, heard);
     });
     assert.equal(end, conversation.end);
@@ -226,9 +238,7 @@ export class Bench {
       assert.ok(verb, `'${value}' is not understood`);
       const incoming = { format: undefined, type: undefined, data };
       const done = this.store.transaction(() =>
-        verb === 'adds'
-          ? this.tree.add({ serverId }, uri, incoming)
-          : this.tree.replace({ serverId }, uri, incoming),
+        verb === 'adds' ? this.tree.add({ serverId }, uri, incoming) : this.tree.replace({ serverId }, uri, incoming),
       );
       assert.ok(done.ok, `${value}: ${done.ok ? '' : done.error.text}`);
     } else {

@@ -183,7 +183,12 @@ const PLACEHOLDERS: Readonly<Record<string, (...words: string[]) => string>> = {
       .join(''),
   cred: (who = '', scheme = '', nonce = '') => {
     const { name, secret } = who === 'client' ? CLIENT : SERVER;
-    const { meta, data } = makeCred(asScheme(scheme), name, who === 'wrong' ? 'not the secret' : secret, nonceOf(nonce));
+    const { meta, data } = makeCred(
+      asScheme(scheme),
+      name,
+      who === 'wrong' ? 'not the secret' : secret,
+      nonceOf(nonce),
+    );
     return `<Cred>${metaXml(meta)}<Data>${data}</Data></Cred>`;
   },
   chal: (scheme = '', nonce = '') =>

@@ -288,7 +288,8 @@ function statusOf(command: ServerCommand, code: number, msgRef: string): Answer[
 
 /** TargetRef or SourceRef; what is longer than any URI of a node is not repeated. */
 export function reference(location: Location | undefined): string[] {
-  return location && location.uri.length <= URI_LIMITS.maxTotalLength ? [location.uri] : [];
+  const uri = location?.uri ?? '';
+  return uri !== '' && uri.length <= URI_LIMITS.maxTotalLength ? [uri] : [];
 }
 
 /** Octets of an answer in a message, at most: no message has more than 99999 commands. */
@@ -302,7 +303,8 @@ function newStatus(command: ServerCommand, code: number, msgRef: string): Omit<S
   return {
     kind: 'Status',
     msgRef,
-    cmdRef: command.cmdId,
+    // 0 would mean the SyncHdr: a command that calls itself so has no CmdID.
+    cmdRef: command.cmdId === '0' ? '' : command.cmdId,
     cmd: command.kind === 'Unusable' ? command.name : command.kind,
     targetRefs: [],
     sourceRefs: [],

@@ -340,17 +340,16 @@ export class ClientSession {
 
   /**
    * Adds the owed answers that fit.
-   * @param onlyHere the message has room for nothing else: what does not even fit alone is left out, so that there is
-   *   always progress
+   * @param onlyHere no later message has more room: what does not even fit alone is left out, so that there is always
+   *   progress
    * @returns the room that is left
    */
   #addAnswers(body: BodyCommand[], room: number, onlyHere = false): number {
-    const before = body.length;
     for (let next = this.#owed[0]; next; next = this.#owed[0]) {
       let command = { ...next, cmdId: nextId(body) };
       let size = encodedSize(command);
       if (size > room) {
-        if (!onlyHere || body.length > before) break;
+        if (!onlyHere || !body.every(isAboutMessages)) break;
         command = command.kind === 'Status' ? { ...command, targetRefs: [], sourceRefs: [] } : command;
         size = encodedSize(command);
       }
@@ -368,11 +367,10 @@ export class ClientSession {
 
   /** The same for the alerts of package 1. One that fits into no message counts as refused. */
   #addAlerts(body: BodyCommand[], room: number, onlyHere = false): void {
-    const before = body.length;
     for (let next = this.#queued[0]; next; next = this.#queued[0]) {
       const command = alertCommand(next, Alert.GENERIC, nextId(body));
       const size = encodedSize(command);
-      if (size > room && !(onlyHere && before === 1 && body.length === before)) break;
+      if (size > room && !(onlyHere && body.every(isAboutMessages))) break;
       this.#queued.shift();
       if (size > room) {
         this.options.log.warn('an alert is too long for the server', { alert: next.id, bytes: size });
@@ -411,9 +409,10 @@ export class ClientSession {
     return this.#peerMaxMsgSize - envelopeSize(header) - body.reduce((sum, command) => sum + encodedSize(command), 0);
   }
 
-  /** The same for a message of package 3 that carries nothing else yet. */
+  /** The same for a message of package 3 with nothing in it but what every one may have to say. */
   #roomForAnswers(): number {
-    return this.#roomIn(this.#header(), this.#headerStatus ? [{ ...this.#headerStatus, cmdId: '1' }] : []);
+    const headerStatus = this.#headerStatus ? [{ ...this.#headerStatus, cmdId: '1' }] : [];
+    return this.#roomIn(this.#header(), [...headerStatus, ASKED_FOR_MORE]);
   }
 
   #send(message: Message): SessionStep {
@@ -448,6 +447,24 @@ function newHeaderStatus(header: Header, code: number): Omit<StatusCommand, 'cmd
     data: String(code),
     items: [],
   };
+}
+
+/** The longest Status of an alert 1222 amid our package. */
+const ASKED_FOR_MORE: StatusCommand = {
+  kind: 'Status',
+  cmdId: '2',
+  msgRef: '9'.repeat(MAX_MSG_ID_LENGTH),
+  cmdRef: '99',
+  cmd: 'Alert',
+  targetRefs: [],
+  sourceRefs: [],
+  data: '200',
+  items: [],
+};
+
+/** Status of the SyncHdr, or of an alert 1222: in every message of a package, so no later one has more room. */
+function isAboutMessages(command: BodyCommand): boolean {
+  return command.kind === 'Status' && (command.cmd === 'SyncHdr' || command.cmd === 'Alert');
 }
 
 function isNextMessage(command: ServerCommand): boolean {

@@ -122,14 +122,18 @@ class SqliteStore implements Store {
       this.#statements.set(text, prepared);
     }
     const statement = prepared;
+    const execute = <T>(work: () => T): T => {
+      // A transaction that only reads leaves nothing to flush.
+      if (!statement.readonly) this.#dirty = true;
+      return this.#guard(work);
+    };
     return {
       run: (...values: SqlValue[]) => {
-        this.#dirty = true;
-        const { changes, lastInsertRowid } = this.#guard(() => statement.run(...values));
+        const { changes, lastInsertRowid } = execute(() => statement.run(...values));
         return { changes, lastInsertRowid: Number(lastInsertRowid) };
       },
-      get: (...values: SqlValue[]) => this.#guard(() => statement.get(...values) as Row | undefined),
-      all: (...values: SqlValue[]) => this.#guard(() => statement.all(...values) as Row[]),
+      get: (...values: SqlValue[]) => execute(() => statement.get(...values) as Row | undefined),
+      all: (...values: SqlValue[]) => execute(() => statement.all(...values) as Row[]),
     };
   }
 
@@ -213,7 +217,6 @@ class SqliteStore implements Store {
   }
 
   #exec(text: string): void {
-    this.#dirty = true;
     this.#guard(() => this.db.exec(text));
   }
 

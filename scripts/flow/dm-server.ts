@@ -166,9 +166,12 @@ export class DmServer {
     });
   }
 
-  /** Misbehaviour on request: see the DM Server's faults. */
-  async faults(faults: readonly Readonly<Record<string, unknown>>[]): Promise<void> {
-    await callJson('POST', `${this.adminUrl}/faults`, { faults });
+  /** Misbehaviour on request: see the DM Server's faults. `clear` ends those that are left. */
+  async faults(
+    faults: readonly Readonly<Record<string, unknown>>[],
+    options: { readonly clear?: boolean } = {},
+  ): Promise<void> {
+    await callJson('POST', `${this.adminUrl}/faults`, { faults, ...options });
   }
 
   #device(deviceId: string, what: string): string {

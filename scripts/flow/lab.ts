@@ -2,6 +2,7 @@
  * The three parties of the nine steps, each a process of its own on loopback: DM Servers and a download server in the
  * WAN, the gateway, End Devices in the LAN. Leaves to the tests and to the demo what they do with one another.
  */
+import { createSocket } from 'node:dgram';
 import { mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { AddressBlock, freePort } from './addresses.js';
@@ -168,6 +169,16 @@ export class Lab {
   /** Has a DM Server ask the gateway for a session, by Package#0. */
   async wake(server: DmServer = this.dm): Promise<void> {
     await server.notification(GATEWAY_ID, this.notify);
+  }
+
+  /** Sends the gateway a Package#0 whose digest is wrong by one bit. */
+  async wakeForged(): Promise<void> {
+    const { package0 } = await this.dm.notification(GATEWAY_ID);
+    const forged = Buffer.from(package0, 'base64');
+    forged[0] = (forged[0] ?? 0) ^ 1;
+    const socket = createSocket('udp4');
+    await new Promise((resolve) => socket.send(forged, this.notify.port, this.notify.host, resolve));
+    socket.close();
   }
 
   /** A session in which the gateway gets these commands. @returns their answers, in order */

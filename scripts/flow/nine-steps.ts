@@ -3,7 +3,6 @@
  * proof from what the other parties saw. Leaves to the caller how it looks (the demo), or what is asserted (the tests).
  */
 import { join } from 'node:path';
-import { sessionIdText } from '../../firmware/dm/index.js';
 import type { Command, DeviceEvent, Notification } from './dm-server.js';
 import { coverageOf, type Coverage } from './download-server.js';
 import type { EndDevice } from './end-device.js';
@@ -304,7 +303,7 @@ class Performance {
   }
 
   #sessionIdOf(deviceId: string): string {
-    return sessionIdText(this.#notifications.get(deviceId)?.sessionId ?? 0);
+    return (this.#notifications.get(deviceId)?.sessionId ?? 0).toString(16).toUpperCase();
   }
 }
 

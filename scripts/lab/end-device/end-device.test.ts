@@ -250,6 +250,10 @@ describe('an End Device and the DM server', () => {
     const events = await server.events(deviceId);
     assert.equal(events.filter(({ kind }) => kind === 'results').length, gets.length);
     assert.equal(events.find(({ kind }) => kind === 'session-end')?.reason, 'completed');
+    const messages = readFileSync(join(server.folder, 'log'), 'utf8')
+      .split('\n')
+      .filter((line) => line.includes('"in"') && line.includes(deviceId));
+    assert.ok(messages.length > 3, `${messages.length} messages`);
   });
 
   it('hears nothing while it sleeps', async () => {

@@ -1,0 +1,55 @@
+# Everything that can be done with the project. Each target does the set-up that it needs; logs go to build/.
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-print-directory
+
+# What npm writes last: it is there exactly if the packages are.
+SETUP := node_modules/.package-lock.json
+BUILD := build/.stamp
+BIN := node_modules/.bin
+SOURCES := $(shell find firmware scripts -name '*.ts') tsup.config.ts package.json tsconfig.json
+TESTS := $(shell find firmware scripts -name '*.test.ts' | sort)
+
+# Two at a time: the tests wait more than they compute, and those of the whole flow start several processes each.
+TEST_CONCURRENCY ?= 2
+
+.PHONY: help setup build demo test typecheck lint format clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+setup: $(SETUP) ## system packages (through apt, where possible) and npm packages
+
+$(SETUP): package-lock.json
+	@scripts/setup.sh
+	@touch $@
+
+build: $(BUILD) ## the daemon build/dmgw.js, and the lab in build/lab/
+
+$(BUILD): $(SETUP) $(SOURCES)
+	@mkdir -p build
+	@$(BIN)/tsup >build/build.log 2>&1 || { cat build/build.log >&2; exit 1; }
+	@touch $@
+
+demo: $(BUILD) ## the nine steps on this machine; IMAGE=path DEVICES=n WAN_RATE=bytes/s CUTS=n CGROUP_MB=n NODE_FLAGS=...
+	@node build/lab/demo.js
+
+test: $(BUILD) ## all tests
+	@timeout -k 10 900 node --import tsx --test --test-concurrency=$(TEST_CONCURRENCY) \
+	  --test-reporter=spec --test-reporter-destination=build/test.log \
+	  --test-reporter=tap --test-reporter-destination=build/test.tap $(TESTS) >build/test.err 2>&1 </dev/null \
+	  || { tail -n 200 build/test.log build/test.err >&2; echo 'all of it: build/test.log' >&2; exit 1; }
+	@tail -n 8 build/test.tap
+
+typecheck: $(SETUP) ## the types of all sources
+	@$(BIN)/tsc --noEmit
+
+lint: $(SETUP) ## style, who may import whom, formatting
+	@npm run --silent lint
+
+format: $(SETUP) ## formats all sources
+	@npm run --silent format
+
+clean: ## removes what was built; keeps node_modules/
+	@rm -rf build

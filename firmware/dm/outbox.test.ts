@@ -1,0 +1,120 @@
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, it } from 'node:test';
+import { silentLog } from '../log/index.js';
+import { openStore, type Store } from '../store/index.js';
+import { alertCommand, Outbox, outboxSchema, type GenericAlert } from './outbox.js';
+
+let folder: string;
+let store: Store;
+let outbox: Outbox;
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'outbox-'));
+  open();
+});
+afterEach(async () => {
+  await store.close();
+  rmSync(folder, { recursive: true });
+});
+
+function open(): void {
+  store = openStore({ file: join(folder, 'db'), schema: outboxSchema, log: silentLog });
+  outbox = new Outbox(store);
+}
+
+function alert(data: string, serverId = 'A'): GenericAlert {
+  return { serverId, source: './x', type: 'org.example.t', format: 'chr', mark: 'informational', data };
+}
+
+const waiting = (serverId = 'A', limit = 100): string[] => outbox.waiting(serverId, limit).map(({ data }) => data);
+
+describe('Outbox', () => {
+  it('hands out the oldest first, each server its own', () => {
+    for (const data of ['1', '2', '3']) outbox.put(alert(data));
+    outbox.put(alert('other', 'B'));
+    assert.deepEqual(waiting('A', 2), ['1', '2']);
+    assert.deepEqual(waiting('B'), ['other']);
+    assert.deepEqual(waiting('C'), []);
+    assert.equal(outbox.count('A'), 3);
+  });
+  it('keeps every part of an alert, and its id, over a restart', async () => {
+    const whole: GenericAlert = { ...alert('1'), target: './y', mark: 'critical', correlator: 'c <7>' };
+    outbox.put(whole);
+    const [before] = outbox.waiting('A', 1);
+    assert.ok(before);
+    assert.deepEqual(before, { ...whole, id: before.id });
+    await store.close();
+    open();
+    assert.deepEqual(outbox.waiting('A', 1), [before]);
+  });
+  it('never uses the id of a delivered alert again', () => {
+    outbox.put(alert('1'));
+    const [first] = outbox.waiting('A', 1);
+    outbox.delivered(first?.id ?? 0);
+    outbox.put(alert('2'));
+    assert.notEqual(outbox.waiting('A', 1)[0]?.id, first?.id);
+  });
+  it('has nothing more to say of a delivered alert', () => {
+    outbox.put(alert('1'));
+    outbox.delivered(outbox.waiting('A', 1)[0]?.id ?? 0);
+    assert.deepEqual(waiting(), []);
+    assert.equal(outbox.hasUnsent('A'), false);
+  });
+  it('puts refused alerts behind, does not call them unsent, and gives them up after ten refusals', () => {
+    outbox.put(alert('refused'));
+    outbox.put(alert('new'));
+    const [{ id } = { id: 0 }] = outbox.waiting('A', 1);
+    outbox.refused(id);
+    assert.deepEqual(waiting(), ['new', 'refused']);
+    assert.ok(outbox.hasUnsent('A'));
+    outbox.delivered(outbox.waiting('A', 1)[0]?.id ?? 0);
+    assert.equal(outbox.hasUnsent('A'), false);
+    for (let refusals = 2; refusals < 10; refusals += 1) outbox.refused(id);
+    assert.deepEqual(waiting(), ['refused']);
+    outbox.refused(id);
+    assert.deepEqual(waiting(), []);
+  });
+  it('keeps the newest thousand for a server that never answers, and all of the others', () => {
+    outbox.put(alert('B', 'B'));
+    store.transaction(() => {
+      for (let n = 1; n <= 1005; n += 1) outbox.put(alert(String(n)));
+    });
+    assert.equal(outbox.count('A'), 1000);
+    assert.deepEqual(waiting('A', 1), ['6']);
+    assert.equal(outbox.count('B'), 1);
+  });
+  it('tells of an alert after the commit only, and never of one that was rolled back', () => {
+    const told: string[] = [];
+    outbox.onWaiting((serverId) => told.push(serverId));
+    store.transaction(() => {
+      outbox.put(alert('1'));
+      assert.deepEqual(told, []);
+    });
+    assert.deepEqual(told, ['A']);
+    store.tentative(() => {
+      outbox.put(alert('2', 'B'));
+      return { ok: false };
+    });
+    assert.deepEqual(told, ['A']);
+    assert.equal(outbox.count('B'), 0);
+  });
+  it('forgets a server whose account is gone', () => {
+    outbox.put(alert('1'));
+    outbox.put(alert('2', 'B'));
+    outbox.forget('A');
+    assert.deepEqual([outbox.count('A'), outbox.count('B')], [0, 1]);
+  });
+});
+
+describe('alertCommand', () => {
+  it('names Correlator and Target only where there are any', () => {
+    const [item] = alertCommand(alert('1'), 1226, '3').items;
+    assert.deepEqual(Object.keys(item ?? {}), ['source', 'meta', 'data']);
+    assert.ok(!('correlator' in alertCommand(alert('1'), 1226, '3')));
+    const answered = alertCommand({ ...alert('1'), correlator: '', target: './y' }, 1226, '3');
+    assert.equal(answered.correlator, '');
+    assert.deepEqual(answered.items[0]?.target, { uri: './y' });
+  });
+});

@@ -1,0 +1,319 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { ManualClock } from '../clock/index.js';
+import { silentLog } from '../log/index.js';
+import { Scheduler, type SchedulerOptions, type SessionResult, type SessionTrigger } from './scheduler.js';
+
+interface Held {
+  readonly serverId: string;
+  readonly trigger: SessionTrigger;
+  readonly signal: AbortSignal;
+  readonly atMs: number;
+  /** Ends the session. */
+  readonly end: (result?: Partial<SessionResult>) => Promise<void>;
+}
+
+/** A scheduler whose sessions begin and end when the test says so. */
+class Bench {
+  readonly clock = new ManualClock();
+  readonly held: Held[] = [];
+  readonly scheduler: Scheduler;
+  /** What the next draws of chance are; 0.5 otherwise. */
+  readonly chance: number[] = [];
+  readonly #startMs = this.clock.monotonicMs();
+
+  constructor(options: Partial<SchedulerOptions> = {}) {
+    this.scheduler = new Scheduler({
+      clock: this.clock,
+      random: () => this.chance.shift() ?? 0.5,
+      log: silentLog,
+      startDelayMs: 1000,
+      intervalMs: 100_000,
+      jitterMs: 10_000,
+      alertDelayMs: 2000,
+      retry: { firstMs: 4000, maxMs: 60_000 },
+      run: (serverId, trigger, signal) =>
+        new Promise((resolve) => {
+          const end = async (result: Partial<SessionResult> = {}): Promise<void> => {
+            resolve({ end: 'completed', alertsUnsent: false, ...result });
+            await settle();
+          };
+          this.held.push({ serverId, trigger, signal, atMs: this.nowMs, end });
+        }),
+      ...options,
+    });
+  }
+
+  get nowMs(): number {
+    return this.clock.monotonicMs() - this.#startMs;
+  }
+
+  get last(): Held {
+    const last = this.held.at(-1);
+    assert.ok(last, 'no session was held');
+    return last;
+  }
+
+  /** What opened each session so far, and when. */
+  get story(): string[] {
+    return this.held.map(({ trigger, atMs }) =>
+      trigger.kind === 'notification' ? `${trigger.sessionId} at ${atMs}` : `${trigger.kind} at ${atMs}`,
+    );
+  }
+}
+
+/** Lets promises run on. */
+function settle(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
+}
+
+/** A server whose first session is over: the next one is far away. */
+async function quiet(options: Partial<SchedulerOptions> = {}): Promise<Bench> {
+  const bench = new Bench(options);
+  bench.scheduler.start(['A']);
+  bench.clock.advance(6000);
+  await bench.last.end();
+  bench.held.length = 0;
+  return bench;
+}
+
+describe('sessions by the clock', () => {
+  it('the first after the start delay and its jitter, the next an interval and its jitter after its end', async () => {
+    const bench = new Bench();
+    bench.chance.push(0.25, 0.75);
+    bench.scheduler.start(['A']);
+    bench.clock.advance(3499);
+    assert.deepEqual(bench.story, []);
+    bench.clock.advance(1);
+    assert.deepEqual(bench.story, ['start at 3500']);
+    bench.clock.advance(50_000);
+    await bench.last.end();
+    bench.clock.advance(107_499);
+    assert.equal(bench.held.length, 1);
+    bench.clock.advance(1);
+    assert.deepEqual(bench.story, ['start at 3500', `interval at ${3500 + 50_000 + 107_500}`]);
+  });
+  it('none by the clock where the interval is 0', async () => {
+    const bench = await quiet({ intervalMs: 0 });
+    bench.clock.advance(10 ** 9);
+    assert.deepEqual(bench.story, []);
+    assert.equal(bench.clock.nextInMs(), undefined);
+  });
+  it('each server has its own, and several may run at once', () => {
+    const bench = new Bench();
+    bench.chance.push(0, 0);
+    bench.scheduler.start(['A', 'B']);
+    bench.clock.advance(1000);
+    assert.deepEqual(
+      bench.held.map(({ serverId }) => serverId),
+      ['A', 'B'],
+    );
+  });
+  it('a wall clock that jumps moves nothing', async () => {
+    const bench = await quiet();
+    bench.clock.jumpWall(10 ** 10);
+    bench.clock.advance(0);
+    assert.deepEqual(bench.story, []);
+  });
+  it('a person may ask for one at once, but not for an unknown server', async () => {
+    const bench = await quiet();
+    assert.equal(bench.scheduler.sessionNow('B'), false);
+    assert.equal(bench.scheduler.sessionNow('A'), true);
+    bench.clock.advance(0);
+    assert.deepEqual(bench.story, ['manual at 6000']);
+  });
+});
+
+describe('notifications', () => {
+  it('open a session at once, with their SessionID, instead of the planned one', async () => {
+    const bench = await quiet();
+    assert.equal(bench.scheduler.notified('A', '1234', true), true);
+    bench.clock.advance(0);
+    assert.deepEqual(bench.last.trigger, { kind: 'notification', sessionId: '1234', defaultNonce: true });
+    await bench.last.end();
+    bench.clock.advance(105_000);
+    assert.deepEqual(bench.story, ['1234 at 6000', 'interval at 111000']);
+  });
+  it('that come again open one session only: while planned, while it runs, and for ten minutes after', async () => {
+    const bench = await quiet();
+    bench.scheduler.notified('A', '1', false);
+    assert.equal(bench.scheduler.notified('A', '1', false), false);
+    bench.clock.advance(0);
+    assert.equal(bench.scheduler.notified('A', '1', false), false);
+    await bench.last.end();
+    assert.equal(bench.scheduler.notified('A', '1', false), false);
+    bench.clock.advance(10 * 60_000);
+    await bench.last.end();
+    assert.equal(bench.scheduler.notified('A', '1', false), true);
+  });
+  it('for an unknown server are dropped', async () => {
+    assert.equal((await quiet()).scheduler.notified('B', '1', false), false);
+  });
+  it('during a session wait for its end, in their order, and no more than four', async () => {
+    const bench = await quiet();
+    bench.scheduler.notified('A', '0', false);
+    bench.clock.advance(0);
+    const taken = ['1', '2', '3', '4', '5'].map((sessionId) => bench.scheduler.notified('A', sessionId, false));
+    assert.deepEqual(taken, [true, true, true, true, false]);
+    for (let n = 0; n < 5; n += 1) {
+      await bench.last.end();
+      bench.clock.advance(0);
+    }
+    assert.deepEqual(
+      bench.story.slice(0, 5),
+      ['0', '1', '2', '3', '4'].map((sessionId) => `${sessionId} at 6000`),
+    );
+  });
+  it('that were dropped because too many waited are taken when they come again', async () => {
+    const bench = await quiet();
+    for (const sessionId of ['0', '1', '2', '3', '4', '5']) bench.scheduler.notified('A', sessionId, false);
+    bench.clock.advance(0);
+    await bench.last.end();
+    assert.equal(bench.scheduler.notified('A', '5', false), true);
+  });
+  it('whose session fails are tried again with the SessionID, three times, then without it', async () => {
+    const bench = await quiet();
+    bench.scheduler.notified('A', '1', false);
+    bench.clock.advance(0);
+    for (let n = 0; n < 4; n += 1) {
+      await bench.last.end({ end: 'failed' });
+      bench.clock.advance(60_000);
+    }
+    assert.deepEqual(
+      bench.held.map(({ trigger }) => (trigger.kind === 'notification' ? trigger.sessionId : trigger.kind)),
+      ['1', '1', '1', '1', 'retry'],
+    );
+  });
+  it('that come while another waits for its next try go first; the other is not forgotten', async () => {
+    const bench = await quiet();
+    bench.scheduler.notified('A', '1', false);
+    bench.clock.advance(0);
+    await bench.last.end({ end: 'failed' });
+    assert.equal(bench.scheduler.notified('A', '2', false), true);
+    bench.clock.advance(0);
+    await bench.last.end();
+    bench.clock.advance(0);
+    assert.deepEqual(bench.story, ['1 at 6000', '2 at 6000', '1 at 6000']);
+  });
+});
+
+describe('after a failure', () => {
+  it('the next try comes after a delay that doubles up to its bound, and a success begins anew', async () => {
+    const bench = await quiet();
+    bench.scheduler.sessionNow('A');
+    bench.clock.advance(0);
+    const waits: number[] = [];
+    for (let n = 0; n < 6; n += 1) {
+      // Chance at its most: the upper bound of each delay.
+      bench.chance.push(1);
+      await bench.last.end({ end: 'failed' });
+      waits.push(bench.clock.nextInMs() ?? 0);
+      bench.clock.advance(waits.at(-1) ?? 0);
+    }
+    assert.deepEqual(waits, [4000, 8000, 16_000, 32_000, 60_000, 60_000]);
+    assert.equal(bench.scheduler.report()[0]?.failuresInARow, 6);
+    await bench.last.end();
+    assert.equal(bench.scheduler.report()[0]?.failuresInARow, 0);
+  });
+  it('an alert that waits does not cut the delay short', async () => {
+    const bench = await quiet();
+    bench.scheduler.sessionNow('A');
+    bench.clock.advance(0);
+    bench.chance.push(1);
+    await bench.last.end({ end: 'failed' });
+    bench.scheduler.alertWaits('A');
+    bench.clock.advance(3999);
+    assert.equal(bench.held.length, 1);
+    bench.clock.advance(1);
+    assert.equal(bench.held.length, 2);
+  });
+});
+
+describe('alerts', () => {
+  it('open a session after a small random delay, which several share', async () => {
+    const bench = await quiet();
+    bench.chance.push(0.5, 0.9);
+    bench.scheduler.alertWaits('A');
+    bench.clock.advance(900);
+    bench.scheduler.alertWaits('A');
+    bench.clock.advance(100);
+    assert.deepEqual(bench.story, ['alert at 7000']);
+    await bench.last.end();
+    bench.clock.advance(10_000);
+    assert.equal(bench.held.length, 1);
+  });
+  it('that were not offered in a session make another soon after it', async () => {
+    const bench = await quiet();
+    bench.scheduler.notified('A', '1', false);
+    bench.clock.advance(0);
+    bench.scheduler.alertWaits('A');
+    await bench.last.end({ alertsUnsent: true });
+    bench.clock.advance(2000);
+    assert.deepEqual(bench.story, ['1 at 6000', 'alert at 7000']);
+  });
+  it('do not displace what comes earlier anyway, nor a notification', async () => {
+    const bench = await quiet();
+    bench.scheduler.notified('A', '1', false);
+    bench.scheduler.alertWaits('A');
+    bench.clock.advance(0);
+    assert.deepEqual(bench.story, ['1 at 6000']);
+  });
+  it('for an unknown server move nothing', async () => {
+    const bench = await quiet();
+    bench.scheduler.alertWaits('B');
+    bench.clock.advance(50_000);
+    assert.deepEqual(bench.story, []);
+  });
+});
+
+describe('report', () => {
+  it('tells what runs, what comes next and how the last one ended', async () => {
+    const bench = new Bench();
+    bench.scheduler.start(['A']);
+    const [planned] = bench.scheduler.report();
+    assert.deepEqual(planned, {
+      serverId: 'A',
+      running: false,
+      nextInMs: 6000,
+      failuresInARow: 0,
+      lastEnd: undefined,
+      lastEndAtMs: undefined,
+    });
+    bench.clock.advance(6000);
+    assert.equal(bench.scheduler.report()[0]?.running, true);
+    await bench.last.end({ end: 'failed' });
+    const [failed] = bench.scheduler.report();
+    assert.equal(failed?.lastEnd, 'failed');
+    assert.equal(failed.lastEndAtMs, bench.clock.wallMs());
+    assert.equal(failed.failuresInARow, 1);
+  });
+});
+
+describe('stop', () => {
+  it('aborts the session that runs, waits for its end, and opens no other', async () => {
+    const bench = await quiet();
+    bench.scheduler.notified('A', '1', false);
+    bench.clock.advance(0);
+    bench.scheduler.notified('A', '2', false);
+    let stopped = false;
+    const stopping = bench.scheduler.stop().then(() => (stopped = true));
+    assert.ok(bench.last.signal.aborted);
+    await settle();
+    assert.equal(stopped, false);
+    await bench.last.end({ end: 'failed' });
+    await stopping;
+    bench.scheduler.notified('A', '3', false);
+    bench.scheduler.alertWaits('A');
+    bench.scheduler.sessionNow('A');
+    bench.clock.advance(10 ** 9);
+    assert.equal(bench.held.length, 1);
+    await bench.scheduler.stop();
+  });
+  it('before the first session: nothing begins', async () => {
+    const bench = new Bench();
+    bench.scheduler.start(['A']);
+    await bench.scheduler.stop();
+    bench.clock.advance(10 ** 9);
+    assert.deepEqual(bench.story, []);
+  });
+});

@@ -1,0 +1,414 @@
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, describe, it } from 'node:test';
+import { silentLog } from '../log/index.js';
+import { success } from '../outcome/index.js';
+import { openStore, type Store } from '../store/index.js';
+import type { Access, NodeDefinition } from './definition.js';
+import { treeFailure } from './errors.js';
+import { treeSchema } from './properties.js';
+import type { IncomingValue, NodePath, Provider } from './provider.js';
+import { Tree, type Mount } from './tree.js';
+
+const LETTERS: Readonly<Record<string, Access>> = { G: 'Get', R: 'Replace', A: 'Add', D: 'Delete', X: 'Exec' };
+const access = (letters: string): Access[] => [...letters].map((letter) => LETTERS[letter] ?? 'Copy');
+
+/** A definition in short: named leaf or interior node, `x` for one with a run-time name. */
+function node(key: string, letters: string, more: Partial<NodeDefinition> = {}): NodeDefinition {
+  const runTime = key === 'x';
+  return {
+    key,
+    name: runTime ? undefined : key,
+    format: more.children ? 'node' : 'chr',
+    access: access(letters),
+    occurrence: runTime ? 'ZeroOrMore' : 'One',
+    scope: 'Dynamic',
+    description: '',
+    ...more,
+  };
+}
+
+/** Nodes in memory by their path; an interior node brings what its definition says exists with it. */
+class MemoryProvider implements Provider {
+  readonly nodes = new Map<string, string>([['', '']]);
+  readonly initial = new Map<string, string>();
+  failOn = '';
+  executed: string[] = [];
+  brings: readonly string[] = [];
+
+  locate(path: NodePath): string | undefined {
+    return this.nodes.has(path.join('/')) ? path.map((name) => `#${name}`).join('/') : undefined;
+  }
+  children(path: NodePath, after: string | undefined, limit: number): readonly string[] {
+    const prefix = path.length === 0 ? '' : `${path.join('/')}/`;
+    const names = [...this.nodes.keys()].flatMap((key) => {
+      const rest = key.startsWith(prefix) ? key.slice(prefix.length) : '';
+      return rest === '' || rest.includes('/') || !this.runTime.has(prefix) ? [] : [rest];
+    });
+    return names
+      .sort()
+      .filter((name) => after === undefined || name > after)
+      .slice(0, limit);
+  }
+  /** Prefixes below which names are given at run time. */
+  runTime = new Set(['']);
+  read(path: NodePath): ReturnType<Provider['read']> {
+    return success(this.nodes.get(path.join('/')) ?? '');
+  }
+  stage(operation: Parameters<Provider['stage']>[0]): ReturnType<Provider['stage']> {
+    const key = operation.path.join('/');
+    if (key === this.failOn) return treeFailure('failed', 'as the test wants');
+    if (operation.kind === 'delete') {
+      for (const name of [...this.nodes.keys()])
+        if (name === key || name.startsWith(`${key}/`)) this.nodes.delete(name);
+    } else {
+      this.nodes.set(key, String(operation.value ?? ''));
+      if (operation.path.length === 1 && operation.kind === 'add') {
+        for (const name of this.brings) this.nodes.set(`${key}/${name}`, 'default');
+      }
+    }
+    return success();
+  }
+  exec({ path }: Parameters<Provider['exec']>[0]): ReturnType<Provider['exec']> {
+    this.executed.push(path.join('/'));
+    if (path.at(-1) === 'Drop') this.stage({ kind: 'delete', path: path.slice(0, 1), by: A });
+    return success('done');
+  }
+  initialAcl(path: NodePath): string | undefined {
+    return this.initial.get(path.join('/'));
+  }
+}
+
+const A = { serverId: 'A' };
+const B = { serverId: 'B' };
+const C = { serverId: 'C' };
+
+function value(data: string | undefined, format?: string, type?: string): IncomingValue {
+  return { format, type, data };
+}
+
+const folder = mkdtempSync(join(tmpdir(), 'tree-'));
+const stores: Store[] = [];
+after(async () => {
+  for (const store of stores) await store.close();
+  rmSync(folder, { recursive: true });
+});
+
+function open(mounts: readonly Mount[]): Tree {
+  const store = openStore({ file: join(folder, `db${stores.length}`), schema: treeSchema, log: silentLog });
+  stores.push(store);
+  return new Tree(store, mounts);
+}
+
+const code = (outcome: { readonly ok: boolean; readonly error?: { readonly code: string } }): string =>
+  outcome.ok ? 'ok' : (outcome.error?.code ?? '');
+
+function read(tree: Tree, actor: Parameters<Tree['get']>[0], uri: string): unknown {
+  const found = tree.get(actor, uri);
+  return found.ok ? found.value.data : found.error.code;
+}
+
+describe('the worked example of the standard', () => {
+  const provider = new MemoryProvider();
+  for (const key of ['Node1', 'Node2', 'Node3', 'Node3/Node4', 'Node3/Node5']) provider.nodes.set(key, key);
+  const node3 = node('Node3', 'GRAD', {
+    acl: 'Get=B&Replace=B&Delete=B',
+    children: [node('Node4', 'GRAD'), node('Node5', 'GRAD', { acl: 'Get=A+B&Replace=A' })],
+  });
+  const nodeA = node('NodeA', 'GA', {
+    acl: 'Get=C&Replace=C',
+    children: [node('Node1', 'GRD', { acl: 'Get=*' }), node('New', 'GA')],
+  });
+  const nodeB = node('NodeB', 'GA', { acl: 'Get=A&Replace=A', children: [node('Node2', 'GR'), node3] });
+  let tree: Tree;
+  before(() => {
+    tree = open([
+      { place: ['NodeA'], definition: nodeA, provider },
+      { place: ['NodeB'], definition: nodeB, provider },
+    ]);
+  });
+
+  const servers = { A, B, C };
+  type Act = (subject: typeof A) => { readonly ok: boolean };
+  const rows: readonly (readonly [what: string, act: Act, allowed: string])[] = [
+    ['list NodeA', (by) => tree.get(by, './NodeA'), 'C'],
+    ['add below NodeA', (by) => tree.add(by, './NodeA/New', value('x')), ''],
+    ['read Node1', (by) => tree.get(by, './NodeA/Node1'), 'ABC'],
+    ['replace Node1', (by) => tree.replace(by, './NodeA/Node1', value('x')), ''],
+    ['delete Node1', (by) => tree.delete(by, './NodeA/Node1'), ''],
+    ['change the ACL of Node1', (by) => tree.replace(by, './NodeA/Node1?prop=ACL', value('Get=*')), 'C'],
+    ['read Node2', (by) => tree.get(by, './NodeB/Node2'), 'A'],
+    ['replace Node2', (by) => tree.replace(by, './NodeB/Node2', value('x')), 'A'],
+    ['list Node3', (by) => tree.get(by, './NodeB/Node3'), 'B'],
+    ['read Node4', (by) => tree.get(by, './NodeB/Node3/Node4'), 'B'],
+    ['read Node5', (by) => tree.get(by, './NodeB/Node3/Node5'), 'AB'],
+    ['replace Node5', (by) => tree.replace(by, './NodeB/Node3/Node5', value('x')), 'A'],
+    [
+      'change the ACL of Node3',
+      (by) => tree.replace(by, './NodeB/Node3?prop=ACL', value('Get=B&Replace=B&Delete=B')),
+      'AB',
+    ],
+    [
+      'change the ACL of Node5',
+      (by) => tree.replace(by, './NodeB/Node3/Node5?prop=ACL', value('Get=A+B&Replace=A')),
+      'B',
+    ],
+    ['delete Node3', (by) => tree.delete(by, './NodeB/Node3'), 'B'],
+  ];
+  for (const [what, act, allowed] of rows) {
+    it(`${what}: ${allowed || 'nobody'}`, () => {
+      const can = Object.entries(servers).flatMap(([name, by]) => (act(by).ok ? [name] : []));
+      assert.equal(can.join(''), allowed);
+    });
+  }
+
+  it('an ACL that is not stored reads as empty, never as the inherited one', () => {
+    const own = tree.get('local', './NodeB/Node2?prop=ACL');
+    assert.ok(own.ok);
+    assert.deepEqual(own.value, { format: 'chr', type: 'text/plain', data: '' });
+  });
+});
+
+/** One management object as the gateway's are: a list of records that their creator owns. */
+function records(): { tree: Tree; provider: MemoryProvider } {
+  const provider = new MemoryProvider();
+  provider.brings = ['Sub', 'Do', 'Do/Drop', 'State'];
+  const record = node('x', 'GAD', {
+    ownedByCreator: true,
+    children: [
+      node('Name', 'GRA', { occurrence: 'ZeroOrOne' }),
+      node('State', 'G'),
+      node('Secret', 'RA', { occurrence: 'ZeroOrOne' }),
+      node('Sub', 'G', { children: [node('x', 'GAD', { children: [node('Leaf', 'GRA')] })] }),
+      node('Do', 'G', { children: [node('Drop', 'X', { format: 'null' })] }),
+    ],
+  });
+  const root = node('Records', 'G', {
+    scope: 'Permanent',
+    type: 'org.example/1.0/R',
+    acl: 'Add=*&Get=*',
+    children: [record],
+  });
+  const tree = open([{ place: ['Top', 'Records'], definition: root, provider }]);
+  return { tree, provider };
+}
+
+describe('Tree.add', () => {
+  it('makes the missing parents on the way, with what they bring along', () => {
+    const { tree, provider } = records();
+    assert.equal(code(tree.add(A, './Top/Records/r/Name', value('n'))), 'ok');
+    assert.equal(read(tree, A, './Top/Records/r/Name'), 'n');
+    assert.equal(read(tree, A, './Top/Records/r/State'), 'default');
+    assert.equal(code(tree.add(A, './Top/Records/s/Sub/t/Leaf', value('l'))), 'ok', 'through a node that comes along');
+    assert.equal(provider.nodes.get('s/Sub/t/Leaf'), 'l');
+  });
+  it('gives the record to its creator alone, and lists it for nobody else', () => {
+    const { tree } = records();
+    tree.add(A, './Top/Records/a', value(undefined, 'node'));
+    tree.add(B, './Top/Records/b', value(undefined, 'node'));
+    assert.equal(read(tree, A, './Top/Records/a?prop=ACL'), 'Add=A&Delete=A&Exec=A&Get=A&Replace=A');
+    assert.equal(read(tree, A, './Top/Records'), 'a');
+    assert.equal(read(tree, B, './Top/Records'), 'b');
+    assert.equal(read(tree, 'local', './Top/Records'), 'a/b');
+    assert.equal(read(tree, B, './Top/Records/a'), 'permission-denied');
+    assert.equal(code(tree.add(B, './Top/Records/a/Name', value('x'))), 'permission-denied');
+    assert.equal(code(tree.exec(B, './Top/Records/a/Do/Drop', undefined, undefined)), 'permission-denied');
+  });
+  it('leaves nothing behind when the last of several nodes is refused', () => {
+    const { tree, provider } = records();
+    provider.failOn = 'r/Name';
+    assert.equal(code(tree.add(A, './Top/Records/r/Name', value('n'))), 'failed');
+    provider.nodes.delete('r');
+    assert.equal(read(tree, 'local', './Top/Records/r?prop=ACL'), 'not-found');
+    tree.add(B, './Top/Records/r', value(undefined));
+    assert.equal(read(tree, B, './Top/Records/r?prop=ACL'), 'Add=B&Delete=B&Exec=B&Get=B&Replace=B');
+  });
+
+  const refusals: readonly (readonly [what: string, uri: string, incoming: IncomingValue, expected: string])[] = [
+    ['a place that is not defined', './Top/Records/r/Nonsense', value('x'), 'not-allowed'],
+    ['a read-only leaf', './Top/Records/r/State', value('x'), 'not-allowed'],
+    ['a permanent place', './Top/New', value('x'), 'not-allowed'],
+    ['below a leaf', './Top/Records/r/Name/x', value('x'), 'not-allowed'],
+    ['what exists', './Top/Records', value(undefined, 'node'), 'already-exists'],
+    ['the root', '.', value('x'), 'already-exists'],
+    ['a property', './Top/Records/r?prop=Title', value('x'), 'not-allowed'],
+    ['a leaf without a value', './Top/Records/r/Name', value(undefined), 'incomplete'],
+    ['an interior node called chr', './Top/Records/r', value(undefined, 'chr'), 'bad-format'],
+    [
+      'a sub-tree',
+      './Top/Records/r',
+      value('<MgmtTree/>', undefined, 'application/vnd.syncml.dmtnds+xml'),
+      'bad-format',
+    ],
+    ['a leaf called node', './Top/Records/r/Name', value('x', 'node'), 'bad-format'],
+    ['a child of a named node that is only a way', './Top/Records/r/Sub', value(undefined, 'node'), 'not-allowed'],
+  ];
+  for (const [what, uri, incoming, expected] of refusals) {
+    it(`refuses ${what}: ${expected}`, () => assert.equal(code(records().tree.add(A, uri, incoming)), expected));
+  }
+
+  it('gives a creator without Replace on the parent the rights on its node, beside what it inherits', () => {
+    const provider = new MemoryProvider();
+    const root = node('R', 'G', {
+      scope: 'Permanent',
+      acl: 'Add=*&Get=*',
+      children: [node('x', 'GAD', { children: [node('L', 'GRA')] })],
+    });
+    const tree = open([{ place: ['R'], definition: root, provider }]);
+    tree.add(A, './R/a', value(undefined));
+    assert.equal(read(tree, B, './R/a?prop=ACL'), 'Add=*&Delete=A&Get=*&Replace=A');
+  });
+  it('gives a creator with Replace on the parent nothing: it inherits', () => {
+    const provider = new MemoryProvider();
+    const root = node('R', 'G', {
+      scope: 'Permanent',
+      acl: 'Add=A&Get=A&Replace=A',
+      children: [node('x', 'GAD', { children: [] })],
+    });
+    const tree = open([{ place: ['R'], definition: root, provider }]);
+    tree.add(A, './R/a', value(undefined));
+    assert.equal(read(tree, A, './R/a?prop=ACL'), '');
+  });
+});
+
+describe('Tree.replace, delete and exec', () => {
+  const withRecord = (): ReturnType<typeof records> => {
+    const made = records();
+    made.tree.add(A, './Top/Records/r/Name', value('n'));
+    made.tree.add(A, './Top/Records/r/Secret', value('s'));
+    return made;
+  };
+  const rows: readonly (readonly [what: string, act: (tree: Tree) => ReturnType<typeof code>, expected: string])[] = [
+    ['replace a leaf', (t) => code(t.replace(A, './Top/Records/r/Name', value('m'))), 'ok'],
+    ['replace a leaf that is not there', (t) => code(t.replace(A, './Top/Records/s/Name', value('m'))), 'not-found'],
+    ['replace an interior node', (t) => code(t.replace(A, './Top/Records/r', value('m'))), 'not-allowed'],
+    ['replace a read-only leaf', (t) => code(t.replace(A, './Top/Records/r/State', value('m'))), 'not-allowed'],
+    ['delete a leaf without Delete', (t) => code(t.delete(A, './Top/Records/r/Name')), 'not-allowed'],
+    ['delete a record', (t) => code(t.delete(A, './Top/Records/r')), 'ok'],
+    ['delete a permanent node', (t) => code(t.delete(A, './Top/Records')), 'not-allowed'],
+    ['delete the root', (t) => code(t.delete(A, '.')), 'not-allowed'],
+    ['delete a property', (t) => code(t.delete(A, './Top/Records/r?prop=ACL')), 'not-allowed'],
+    ['delete nothing', (t) => code(t.delete(A, './Top/Records/x')), 'not-found'],
+    ['exec an operation', (t) => code(t.exec(A, './Top/Records/r/Do/Drop', undefined, undefined)), 'ok'],
+    ['exec a leaf without Exec', (t) => code(t.exec(A, './Top/Records/r/Name', undefined, undefined)), 'not-allowed'],
+    [
+      'exec a property',
+      (t) => code(t.exec(A, './Top/Records/r/Do/Drop?prop=Name', undefined, undefined)),
+      'not-allowed',
+    ],
+    ['exec nothing', (t) => code(t.exec(A, './Top/Records/r/Do/Other', undefined, undefined)), 'not-found'],
+    ['get a leaf without Get', (t) => code(t.get(A, './Top/Records/r/Secret')), 'not-allowed'],
+    ['get nothing', (t) => code(t.get(A, './Top/Nowhere')), 'not-found'],
+  ];
+  for (const [what, act, expected] of rows) {
+    it(`${what}: ${expected}`, () => assert.equal(act(withRecord().tree), expected));
+  }
+
+  for (const [how, remove] of [
+    ['deleted', (tree: Tree) => tree.delete(A, './Top/Records/r')],
+    ['removed by an operation', (tree: Tree) => tree.exec(A, './Top/Records/r/Do/Drop', undefined, undefined)],
+  ] as const) {
+    it(`a record that was ${how} leaves no ACL for the next one of its name`, () => {
+      const { tree } = withRecord();
+      tree.replace(A, './Top/Records/r/Name?prop=ACL', value('Get=*'));
+      assert.equal(code(remove(tree)), 'ok');
+      tree.add(B, './Top/Records/r/Name', value('n'));
+      assert.equal(read(tree, 'local', './Top/Records/r/Name?prop=ACL'), '');
+      assert.equal(read(tree, A, './Top/Records/r'), 'permission-denied');
+    });
+  }
+});
+
+describe('properties', () => {
+  const rows: readonly (readonly [uri: string, expected: string])[] = [
+    ['.?prop=ACL', 'Get=*'],
+    ['.?prop=Name', '.'],
+    ['./Top?prop=Type', ''],
+    ['./Top/Records?prop=Type', 'org.example/1.0/R'],
+    ['./Top/Records?prop=Format', 'node'],
+    ['./Top/Records/r?prop=Name', 'r'],
+    ['./Top/Records/r/Name?prop=Name', 'Name'],
+    ['./Top/Records/r/Name?prop=Type', 'text/plain'],
+    ['./Top/Records/r/Secret?prop=Format', 'chr'],
+    ['./Top/Records/r?prop=Title', 'not-supported'],
+    ['./Top/Records/r?prop=Nonsense', 'not-supported'],
+    ['./Top/Records/r?list=Struct', 'not-supported'],
+    ['./Top/Records/r?prop', 'not-supported'],
+    ['./Top/Records/r?x=y', 'bad-uri'],
+    ['./Top/Records/r?prop=ACL=1', 'bad-uri'],
+    ['./Top/Records/x?prop=ACL', 'not-found'],
+  ];
+  const { tree } = records();
+  tree.add(A, './Top/Records/r/Name', value('n'));
+  tree.add(A, './Top/Records/r/Secret', value('s'));
+  for (const [uri, expected] of rows) it(`${uri}: '${expected}'`, () => assert.equal(read(tree, A, uri), expected));
+
+  const changes: readonly (readonly [uri: string, data: string | undefined, expected: string])[] = [
+    ['./Top/Records/r?prop=Name', 'renamed', 'not-allowed'],
+    ['./Top/Records?prop=Name', 'renamed', 'not-allowed'],
+    ['./Top/Records/r?prop=Format', 'int', 'not-allowed'],
+    ['./Top/Records/r?prop=Type', 'x', 'not-allowed'],
+    ['./Top/Records/r?prop=Title', 'x', 'not-supported'],
+    ['./Top/Records/r?prop=ACL', 'Get=A B', 'bad-value'],
+    ['./Top/Records/r?prop=ACL', undefined, 'incomplete'],
+    ['./Top/Records?prop=ACL', 'Get=*', 'permission-denied'],
+    ['.?prop=ACL', 'Add=A&Get=*', 'permission-denied'],
+    ['./Top/Records/r/Name?prop=ACL', 'Get=*', 'ok'],
+    ['./Top/Records/r?prop=ACL', ' Get=*&Replace=A\n', 'ok'],
+    ['./Top/Records/r?prop=ACL', '', 'ok'],
+  ];
+  for (const [uri, data, expected] of changes) {
+    it(`replace of ${uri} by '${data ?? ''}': ${expected}`, () =>
+      assert.equal(code(tree.replace(A, uri, value(data))), expected));
+  }
+  it('an ACL that was emptied inherits again', () => {
+    assert.equal(read(tree, B, './Top/Records/r'), 'Name/State/Secret/Sub/Do');
+  });
+});
+
+describe('an account is removed', () => {
+  it('its server vanishes from every ACL, and what was its own is inherited again', () => {
+    const { tree } = records();
+    tree.add(A, './Top/Records/a', value(undefined));
+    tree.add(B, './Top/Records/b', value(undefined));
+    tree.replace(B, './Top/Records/b?prop=ACL', value('Get=A+B&Replace=B'));
+    tree.forgetServer('A');
+    assert.equal(read(tree, 'local', './Top/Records/a?prop=ACL'), '');
+    assert.equal(read(tree, 'local', './Top/Records/b?prop=ACL'), 'Get=B&Replace=B');
+  });
+  it('an ACL of a server whose name contains the other stays', () => {
+    const { tree } = records();
+    tree.add({ serverId: 'AA' }, './Top/Records/a', value(undefined));
+    tree.forgetServer('A');
+    assert.match(String(read(tree, 'local', './Top/Records/a?prop=ACL')), /Get=AA/);
+  });
+});
+
+describe('where management objects stand', () => {
+  const mount = (...place: string[]): Mount => ({
+    place,
+    definition: node('M', 'G', { children: [] }),
+    provider: new MemoryProvider(),
+  });
+  it('nodes above them are permanent interior nodes, listed once', () => {
+    const tree = open([mount('G', 'A'), mount('G', 'B'), mount('C')]);
+    assert.equal(read(tree, A, '.'), 'C/G');
+    assert.equal(read(tree, A, './G'), 'A/B');
+    assert.equal(code(tree.delete(A, './G')), 'not-allowed');
+  });
+  for (const [what, mounts] of [
+    ['twice at one place', [mount('A'), mount('A')]],
+    ['one inside the other', [mount('A'), mount('A', 'B')]],
+    ['at the root', [mount()]],
+  ] as const) {
+    it(`${what}: a mistake of ours, refused loudly`, () => assert.throws(() => open(mounts)));
+  }
+  it('thousands of children are read in pages, each once and in order', () => {
+    const { tree, provider } = records();
+    const names = Array.from({ length: 600 }, (_, n) => `n${String(n).padStart(4, '0')}`);
+    for (const name of names) provider.nodes.set(name, '');
+    assert.equal(read(tree, 'local', './Top/Records'), names.join('/'));
+  });
+});

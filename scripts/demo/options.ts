@@ -1,0 +1,41 @@
+import { join, resolve } from 'node:path';
+import { PROJECT_ROOT } from '../flow/project.js';
+
+/** What the environment asks of the demo. */
+export interface DemoOptions {
+  /** File to distribute; undefined for the demo's own choice. */
+  readonly image: string | undefined;
+  readonly devices: number;
+  /** Bytes per second from the download server; 0: unlimited. */
+  readonly wanRate: number;
+  /** How often the download server cuts the connection, spread over the image. */
+  readonly cuts: number;
+  /** Memory of the cgroup that the gateway runs in, in MiB; undefined for none. */
+  readonly cgroupMib: number | undefined;
+  /** Flags of Node.js for the gateway. */
+  readonly nodeFlags: readonly string[];
+  /** File for the report. */
+  readonly report: string;
+}
+
+type Environment = Readonly<Record<string, string | undefined>>;
+
+/** Reads IMAGE, DEVICES, WAN_RATE, CUTS, CGROUP_MB, NODE_FLAGS and REPORT. @throws with one line that names the wrong one */
+export function readOptions(environment: Environment): DemoOptions {
+  const number = (name: string, least: number, most: number): number | undefined => {
+    const text = environment[name] ?? '';
+    if (text === '') return undefined;
+    const value = Number(text);
+    if (Number.isInteger(value) && value >= least && value <= most) return value;
+    throw new Error(`${name}=${text}: expected a whole number from ${least} to ${most}`);
+  };
+  return {
+    image: environment.IMAGE === '' ? undefined : environment.IMAGE,
+    devices: number('DEVICES', 1, 2000) ?? 5,
+    wanRate: number('WAN_RATE', 1, 2 ** 40) ?? 0,
+    cuts: number('CUTS', 0, 1000) ?? 0,
+    cgroupMib: number('CGROUP_MB', 16, 65_536),
+    report: resolve(environment.REPORT || join(PROJECT_ROOT, 'build/demo-report.json')),
+    nodeFlags: (environment.NODE_FLAGS ?? '').split(' ').filter((flag) => flag !== ''),
+  };
+}

@@ -1,0 +1,69 @@
+import { formatBytes, formatDuration } from '../../firmware/ops/index.js';
+
+/** The rate shown is that of the last so many ms. */
+const RATE_WINDOW_MS = 2_000;
+const BAR_CELLS = 30;
+/** Not a terminal: a line each time so many percent more are there. */
+const LINE_PERCENT = 10;
+
+interface Sample {
+  readonly atMs: number;
+  readonly bytes: number;
+}
+
+/** Progress towards a known size: redrawn in place on a terminal, else a line every few percent. */
+export class ProgressBar {
+  #samples: Sample[] = [];
+  #first: Sample | undefined;
+  #drawn = false;
+  #nextPercent = LINE_PERCENT;
+
+  constructor(
+    private readonly out: NodeJS.WriteStream,
+    private readonly label: string,
+    private readonly total: number,
+  ) {}
+
+  /** @param bytes that are there now; repeated ones may bring it beyond the total */
+  show(bytes: number): void {
+    if (bytes === 0) return;
+    const now = { atMs: performance.now(), bytes };
+    this.#first ??= now;
+    this.#samples = [...this.#samples.filter(({ atMs }) => now.atMs - atMs < RATE_WINDOW_MS), now];
+    const percent = Math.min(100, Math.floor((bytes * 100) / this.total));
+    if (this.out.isTTY) {
+      this.out.write(`\r\x1b[2K${this.#text(bytes, percent)}`);
+      this.#drawn = true;
+    } else if (percent >= this.#nextPercent) {
+      this.out.write(`${this.#text(bytes, percent)}\n`);
+      this.#nextPercent = percent - (percent % LINE_PERCENT) + LINE_PERCENT;
+    }
+  }
+
+  /** Makes room for other text on the line. */
+  clear(): void {
+    if (this.#drawn) this.out.write('\r\x1b[2K');
+    this.#drawn = false;
+  }
+
+  /** The last word: nothing is shown of it any more. */
+  end(): void {
+    this.clear();
+    this.#samples = [];
+  }
+
+  #text(bytes: number, percent: number): string {
+    const full = Math.floor((percent * BAR_CELLS) / 100);
+    const bar = `[${'#'.repeat(full)}${'-'.repeat(BAR_CELLS - full)}]`;
+    const rate = this.#bytesPerSecond(bytes);
+    const left = rate > 0 ? formatDuration(Math.max(0, this.total - bytes) / rate) : '?';
+    const amount = `${formatBytes(bytes)} of ${formatBytes(this.total)}`;
+    return `  ${this.label} ${bar} ${String(percent).padStart(3)} %  ${amount}  ${formatBytes(rate)}/s  ETA ${left}`;
+  }
+
+  #bytesPerSecond(bytes: number): number {
+    const since = this.#samples.length > 1 ? this.#samples[0] : this.#first;
+    const elapsedMs = since ? performance.now() - since.atMs : 0;
+    return since && elapsedMs > 0 ? ((bytes - since.bytes) * 1000) / elapsedMs : 0;
+  }
+}

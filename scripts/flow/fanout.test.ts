@@ -1,0 +1,99 @@
+import assert from 'node:assert/strict';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { describe, it } from 'node:test';
+import type { Answer, DeviceEvent } from './dm-server.js';
+import type { Lab } from './lab.js';
+import { addImage, ALERT, FANOUTS, get, startFanout, type FanoutPolicy, type FanoutTarget } from './operator.js';
+import { MIB, retrievalAlert, testImage, withLab } from './with-lab.js';
+
+/** Values of Target/<y>/Status. */
+const SENT = '1';
+const UNKNOWN_DEVICE = '3';
+const GAVE_UP = '5';
+
+const STRANGER = 'MAC:02DEAD000001';
+
+describe('fanout of notifications', { concurrency: 2 }, () => {
+  it('goes on and ends when the gateway is killed in the middle', async () => {
+    await withLab('killed-in-fanout', { devices: 2, offers: [] }, async (lab) => {
+      const policy = { repeat: 3, interval: 1 };
+      const answers = await start(lab, await targetsFor(lab, deviceIds(lab)), policy);
+      assert.equal(answers.at(-1)?.status, 202);
+      await sleep(300);
+      await lab.gateway.kill();
+      await lab.gateway.start();
+
+      const alert = await finalAlert(lab);
+      assert.match(alert.data ?? '', /^1200 total=2 sent=2 .*failed=0$/);
+      assert.equal(alert.correlator, 'f');
+      assert.deepEqual(await statuses(lab, 2), [SENT, SENT]);
+      for (const device of lab.devices) {
+        const received = device.log().filter(({ kind, digestOk }) => kind === 'notification' && digestOk);
+        assert.ok(received.length >= 1 && received.length <= policy.repeat, `${received.length} notifications`);
+      }
+    });
+  });
+
+  it('reaches the other devices when one is unknown, and says which', async () => {
+    await withLab('unknown-device', { devices: 1, offers: [] }, async (lab) => {
+      const [known] = await targetsFor(lab, deviceIds(lab));
+      assert.ok(known);
+      const stranger = { ...known, deviceId: STRANGER };
+      await start(lab, [stranger, known], { repeat: 2, interval: 1 });
+      const alert = await finalAlert(lab);
+      assert.equal(alert.mark, 'warning');
+      assert.match(alert.data ?? '', /total=2 sent=1 .*failed=1$/);
+      assert.deepEqual(await statuses(lab, 2), [UNKNOWN_DEVICE, SENT]);
+      assert.equal((await lab.devices[0]?.waitFor('notification'))?.bytes, known.package0);
+    });
+  });
+
+  it('gives up devices that never react, and tells so', async () => {
+    const image = await testImage('unheard', MIB, 30);
+    await withLab('no-device', { devices: 0, absentDevices: 2, offers: [image.offer] }, async (lab) => {
+      await lab.manage(addImage('a', { uri: lab.downloads.urlOf(image.path) }));
+      await retrievalAlert(lab, 'a');
+      await start(lab, await targetsFor(lab, lab.absent), { imageRef: 'a', repeat: 2, interval: 1 });
+      const alert = await finalAlert(lab);
+      assert.equal(alert.mark, 'warning');
+      assert.match(alert.data ?? '', /total=2 .*reacted=0 failed=2$/);
+      assert.deepEqual(await statuses(lab, 2), [GAVE_UP, GAVE_UP]);
+      assert.equal((await lab.gateway.command('health', '--json')).code, 0);
+    });
+  });
+
+  it('is refused as a whole when a target has no notification', async () => {
+    await withLab('no-notification', { devices: 0, absentDevices: 1, offers: [] }, async (lab) => {
+      const answers = await lab.manage([
+        { cmd: 'Add', target: `${FANOUTS}/f/Target/t1/DeviceID`, format: 'chr', data: lab.absent[0] ?? '' },
+        { cmd: 'Exec', target: `${FANOUTS}/f/Operations/Start`, correlator: 'f' },
+        get(`${FANOUTS}/f/State`),
+      ]);
+      assert.deepEqual([answers[0]?.status, answers[1]?.status, answers[2]?.value], [200, 500, '10']);
+    });
+  });
+});
+
+function deviceIds(lab: Lab): string[] {
+  return lab.devices.map(({ deviceId }) => deviceId);
+}
+
+function targetsFor(lab: Lab, ids: readonly string[]): Promise<FanoutTarget[]> {
+  return Promise.all(
+    ids.map(async (deviceId) => ({ deviceId, package0: (await lab.dm.notification(deviceId)).package0 })),
+  );
+}
+
+function start(lab: Lab, targets: readonly FanoutTarget[], policy: FanoutPolicy): Promise<Answer[]> {
+  return lab.manage(startFanout('f', targets, policy, 'f'));
+}
+
+function finalAlert(lab: Lab): Promise<DeviceEvent> {
+  const fits = ({ kind, type }: DeviceEvent): boolean => kind === 'alert' && type === ALERT.fanoutFinished;
+  return lab.dm.waitFor('the result of the fanout', lab.gatewayId, 0, fits);
+}
+
+async function statuses(lab: Lab, count: number): Promise<(string | undefined)[]> {
+  const nodes = Array.from({ length: count }, (_, index) => get(`${FANOUTS}/f/Target/t${index + 1}/Status`));
+  return (await lab.manage(nodes)).map(({ value }) => value);
+}

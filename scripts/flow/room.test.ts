@@ -1,0 +1,93 @@
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { closeSync, mkdirSync, openSync, rmSync, writeSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, it } from 'node:test';
+import { addImage, exec, IMAGES } from './operator.js';
+import { PROJECT_ROOT } from './project.js';
+import { eventually } from './wait.js';
+import { expectNotServed, MIB, readImage, retrievalAlert, sha256At, testImage, withLab } from './with-lab.js';
+
+const FAILED = '60';
+const SUCCESS = '1200';
+const OUT_OF_MEMORY = '1404';
+
+describe('room for images', { concurrency: 2 }, () => {
+  it('ends at the quota: a large image is refused before its first byte is kept, a small one fits', async () => {
+    const [large, small] = [await testImage('large', 3 * MIB, 50), await testImage('small', MIB, 51)];
+    const options = {
+      devices: 0,
+      offers: [large.offer, small.offer],
+      gateway: { settings: { store: { quotaMiB: 2 } } },
+    };
+    await withLab('quota', options, async (lab) => {
+      await lab.manage(addImage('a', { uri: lab.downloads.urlOf(large.path) }));
+      assert.equal((await retrievalAlert(lab, 'a')).data, OUT_OF_MEMORY);
+      const { ResultText } = await expectNotServed(lab, 'a', FAILED, OUT_OF_MEMORY);
+      assert.match(ResultText, /quota/);
+      await lab.manage(addImage('b', { uri: lab.downloads.urlOf(small.path) }));
+      assert.equal((await retrievalAlert(lab, 'b')).data, SUCCESS);
+      assert.equal(await sha256At((await readImage(lab, 'b')).LocalImageURI), small.sha256);
+    });
+  });
+
+  it('ends when the disk is full in the middle, and comes back with the room', async (t) => {
+    const disk = smallDisk();
+    if (!disk) return t.skip('takes root, to mount a small file system');
+    const image = await testImage('filling', 3 * MIB, 52);
+    const settings = { storeDir: disk.folder, store: { freeFloorMiB: 0 } };
+    const options = { devices: 0, offers: [image.offer], rateBytesPerSecond: 2 * MIB, gateway: { settings } };
+    try {
+      await withLab('full-disk', options, async (lab) => {
+        await lab.manage(addImage('a', { uri: lab.downloads.urlOf(image.path) }));
+        await eventually('the first bytes', async () => ((await lab.downloads.stats()).bytes > 0 ? true : undefined));
+        const filler = join(disk.folder, 'filler');
+        fill(filler);
+        const failed = await retrievalAlert(lab, 'a');
+        assert.equal(failed.data, OUT_OF_MEMORY);
+        await expectNotServed(lab, 'a', FAILED, OUT_OF_MEMORY);
+
+        rmSync(filler);
+        const [again] = await lab.manage([exec(`${IMAGES}/a/Operations/Download`, 'again')]);
+        assert.equal(again?.status, 202);
+        const done = await retrievalAlert(lab, 'a', failed.n);
+        assert.deepEqual([done.data, done.correlator], [SUCCESS, 'again']);
+        assert.equal(await sha256At((await readImage(lab, 'a')).LocalImageURI), image.sha256);
+      });
+    } finally {
+      disk.unmount();
+    }
+  });
+});
+
+/** Writes until its file system is full. */
+function fill(file: string): void {
+  const fd = openSync(file, 'w');
+  const block = Buffer.alloc(64 * 1024);
+  try {
+    for (;;) writeSync(fd, block);
+  } catch (thrown) {
+    assert.equal((thrown as NodeJS.ErrnoException).code, 'ENOSPC');
+  } finally {
+    closeSync(fd);
+  }
+}
+
+/** A file system of 5 MiB; undefined where none may be mounted. */
+function smallDisk(): { readonly folder: string; unmount(): void } | undefined {
+  const folder = join(PROJECT_ROOT, 'build/flow', `small-disk-${process.pid}`);
+  mkdirSync(folder, { recursive: true });
+  try {
+    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=5m', 'tmpfs', folder], { stdio: 'ignore' });
+  } catch {
+    rmSync(folder, { recursive: true });
+    return undefined;
+  }
+  return {
+    folder,
+    unmount: () => {
+      execFileSync('umount', [folder], { stdio: 'ignore' });
+      rmSync(folder, { recursive: true });
+    },
+  };
+}

@@ -1,0 +1,70 @@
+#!/usr/bin/env bash
+#
+# setup.sh: everything that building and testing needs, from a fresh clone.
+#
+# Needs:  Node.js 20 or later with npm. On Debian and Ubuntu, as root or with sudo that asks for no password, it installs
+#         with apt what is missing of make, a C++ compiler, python3 (the addons are compiled) and the headers that the
+#         optional addon mdns is compiled with. Anywhere else it names what is missing.
+# Leaves: node_modules/, build/setup-apt.log, build/setup-npm.log.
+#
+# Exit code: 0 when all is there, 1 otherwise.
+set -euo pipefail
+
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+mkdir -p build
+
+say() { printf 'setup: %s\n' "$*"; }
+die() { printf 'setup: %s\n' "$*" >&2; exit 1; }
+
+# The packages (in $missing) whose command or file is not there.
+missing=()
+need() { # PACKAGE COMMAND
+  command -v "$2" >/dev/null || missing+=("$1")
+}
+
+# Runs a command as root. Fails when that takes a password.
+as_root() {
+  if [ "$(id -u)" -eq 0 ]; then "$@"; else sudo -n "$@"; fi
+}
+
+may_install() {
+  command -v apt-get >/dev/null || return 1
+  [ "$(id -u)" -eq 0 ] || { command -v sudo >/dev/null && sudo -n true 2>/dev/null; }
+}
+
+apt_install() { # PACKAGE...
+  {
+    as_root apt-get update || true
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "$@"
+  } >>build/setup-apt.log 2>&1 </dev/null
+}
+
+command -v node >/dev/null || die 'Node.js is missing; install version 20 or later'
+command -v npm >/dev/null || die 'npm is missing; install it with Node.js 20 or later'
+major=$(node -p 'process.versions.node.split(".")[0]')
+[ "$major" -ge 20 ] || die "Node.js $(node -p process.version) is too old; install version 20 or later"
+
+need make make
+need g++ c++
+need python3 python3
+if [ "${#missing[@]}" -gt 0 ]; then
+  may_install || die "missing: ${missing[*]}; install them (here it takes root and apt-get)"
+  say "installing ${missing[*]}"
+  apt_install "${missing[@]}" || die "apt-get could not install ${missing[*]}; see build/setup-apt.log"
+fi
+
+# mdns finds devices through the system's daemon; without it the gateway runs all the same.
+dns_sd_header=$(find /usr/include -maxdepth 2 -name dns_sd.h -print -quit 2>/dev/null || true)
+if [ -z "$dns_sd_header" ]; then
+  if may_install && apt_install libavahi-compat-libdnssd-dev; then
+    say 'installed libavahi-compat-libdnssd-dev'
+  else
+    say 'warning: libavahi-compat-libdnssd-dev is missing, so the optional addon mdns is left out'
+  fi
+fi
+
+say 'installing packages with npm ci (the native addons are compiled: one to three minutes)'
+if ! npm ci --no-progress >build/setup-npm.log 2>&1 </dev/null; then
+  tail -n 20 build/setup-npm.log >&2
+  die 'npm ci failed; all of its output is in build/setup-npm.log'
+fi
