@@ -14,7 +14,7 @@ const LARGE_BUFFERS = 4;
 const EXTRA_LARGE_BUFFERS = 16;
 /** A buffer that a client has held for longer is not in rotation any more. */
 const HELD_MS = 200;
-/** Small buffers kept for reuse; what is above was for a crowd that has gone. */
+/** Small buffers kept for reuse when nobody uses any; what is above was for a crowd that has gone. */
 const SMALL_BUFFERS_KEPT = 64;
 
 export interface Lease {
@@ -28,51 +28,72 @@ export interface Lease {
  * are large ones, else a small one.
  */
 export class OutflowBuffers {
-  readonly #freeLarge: Buffer[] = [];
-  readonly #freeSmall: Buffer[] = [];
+  readonly #large = new Shelf(LARGE_BUFFER_BYTES, LARGE_BUFFERS);
+  readonly #small = new Shelf(SMALL_BUFFER_BYTES, SMALL_BUFFERS_KEPT);
   /** Leases of large buffers and since when, by the monotonic clock. */
-  readonly #large = new Map<Lease, number>();
+  readonly #since = new Map<Lease, number>();
 
   constructor(private readonly monotonicMs: () => number) {}
 
   take(drains: boolean): Lease {
-    const buffer = drains ? this.#takeLarge() : undefined;
-    return buffer ? this.#leaseLarge(buffer) : this.#leaseSmall();
+    return drains && this.#since.size < this.#largeAllowed() ? this.#leaseLarge() : this.#leaseSmall();
   }
 
-  #takeLarge(): Buffer | undefined {
-    const free = this.#freeLarge.pop();
-    if (free) return free;
+  #largeAllowed(): number {
+    if (this.#since.size < LARGE_BUFFERS) return LARGE_BUFFERS;
     const heldSince = this.monotonicMs() - HELD_MS;
-    const held = [...this.#large.values()].filter((since) => since < heldSince).length;
-    const allowed = LARGE_BUFFERS + Math.min(held, EXTRA_LARGE_BUFFERS);
-    // Slow: outside Node's shared pool.
-    return this.#large.size < allowed ? Buffer.allocUnsafeSlow(LARGE_BUFFER_BYTES) : undefined;
+    const held = [...this.#since.values()].filter((since) => since < heldSince).length;
+    return LARGE_BUFFERS + Math.min(held, EXTRA_LARGE_BUFFERS);
   }
 
-  #leaseLarge(bytes: Buffer): Lease {
+  #leaseLarge(): Lease {
+    const bytes = this.#large.take();
     const lease: Lease = {
       bytes,
       release: () => {
-        if (this.#large.delete(lease) && this.#large.size + this.#freeLarge.length < LARGE_BUFFERS) {
-          this.#freeLarge.push(bytes);
-        }
+        if (this.#since.delete(lease)) this.#large.giveBack(bytes);
       },
     };
-    this.#large.set(lease, this.monotonicMs());
+    this.#since.set(lease, this.monotonicMs());
     return lease;
   }
 
   #leaseSmall(): Lease {
-    const bytes = this.#freeSmall.pop() ?? Buffer.allocUnsafeSlow(SMALL_BUFFER_BYTES);
+    const bytes = this.#small.take();
     let released = false;
     return {
       bytes,
       release: () => {
-        if (!released && this.#freeSmall.length < SMALL_BUFFERS_KEPT) this.#freeSmall.push(bytes);
+        if (!released) this.#small.giveBack(bytes);
         released = true;
       },
     };
+  }
+}
+
+/**
+ * Buffers of one size, reused as long as any of them is lent: to allocate anew under load leaves garbage outside V8's
+ * heap, which V8 notices late. When all have come back, only some are kept.
+ */
+class Shelf {
+  readonly #free: Buffer[] = [];
+  #lent = 0;
+
+  constructor(
+    private readonly bytes: number,
+    private readonly kept: number,
+  ) {}
+
+  take(): Buffer {
+    this.#lent += 1;
+    // Slow: outside Node's shared pool.
+    return this.#free.pop() ?? Buffer.allocUnsafeSlow(this.bytes);
+  }
+
+  giveBack(buffer: Buffer): void {
+    this.#lent -= 1;
+    this.#free.push(buffer);
+    if (this.#lent === 0 && this.#free.length > this.kept) this.#free.length = this.kept;
   }
 }
 
