@@ -1,0 +1,89 @@
+/**
+ * The tokens of WBXML for SyncML DM: the global ones, those of the documents, and the three code pages (facts 11.1, 11.2).
+ */
+import type { Namespace } from './element.js';
+
+/** WBXML 1.3 §7.1, global tokens. EXT, PI and LITERAL are not named: whatever else has a low number is one of them. */
+export const Global = { SWITCH_PAGE: 0x00, END: 0x01, ENTITY: 0x02, STR_I: 0x03, STR_T: 0x83, OPAQUE: 0xc3 } as const;
+
+/** WBXML 1.3 §5.8.2, a tag: six bits of token, below 5 global; flags for attributes and for content. */
+export const Tag = { TOKEN: 0x3f, FIRST: 0x05, WITH_CONTENT: 0x40, WITH_ATTRIBUTES: 0x80 } as const;
+
+/** Octets that say the version: 1.1, 1.2, 1.3. A receiver understands all three (facts 1.3); we write the last. */
+export const VERSIONS: readonly number[] = [0x01, 0x02, 0x03];
+export const VERSION_WRITTEN = 0x03;
+
+/** IANA MIBenum of UTF-8. */
+export const CHARSET_UTF8 = 106;
+
+/** A public identifier with this number stands as text in the string table. */
+export const LITERAL_ID = 0x00;
+/** What we write for messages. */
+export const SYNCML_1_2 = 0x1201;
+/** Unknown, SyncML 1.0, 1.1 and 1.2: all with the code pages below, as far as they reach. */
+export const KNOWN_IDS: readonly number[] = [0x01, 0x0fd1, 0x0fd3, SYNCML_1_2];
+/** DM DDF and TNDS have no number. */
+export const DDF_LITERAL = '-//OMA//DTD-DM-DDF 1.2//EN';
+export const KNOWN_LITERALS = /^-\/\/(?:SYNCML\/\/DTD SyncML|OMA\/\/DTD-DM-DDF) /i;
+
+/** Names in the order of their tokens, the first of which is 05; the number of a page is its place. `-` is reserved. */
+const PAGES: readonly (readonly [Namespace, string])[] = [
+  [
+    'syncml',
+    `Add Alert Archive Atomic Chal Cmd CmdID CmdRef Copy Cred Data Delete Exec Final Get Item Lang LocName LocURI Map
+    MapItem Meta MsgID MsgRef NoResp NoResults Put Replace RespURI Results Search Sequence SessionID SftDel Source
+    SourceRef Status Sync SyncBody SyncHdr SyncML Target TargetRef - VerDTD VerProto NumberOfChanges MoreData Field
+    Filter Record FilterType SourceParent TargetParent Move Correlator`,
+  ],
+  [
+    'metinf',
+    `Anchor EMI Format FreeID FreeMem Last Mark MaxMsgSize Mem MetInf Next NextNonce SharedMem Size Type Version
+    MaxObjSize FieldLevel`,
+  ],
+  [
+    'dmddf',
+    `AccessType ACL Add b64 bin bool chr CaseSense CIS Copy CS date DDFName DefaultValue Delete Description DFFormat
+    DFProperties DFTitle DFType Dynamic Exec float Format Get int Man MgmtTree MIME Mod Name Node node NodeName null
+    Occurrence One OneOrMore OneOrN Path Permanent Replace RTProperties Scope Size time Title TStamp Type Value VerDTD
+    VerNo xml ZeroOrMore ZeroOrN ZeroOrOne`,
+  ],
+];
+
+/** What a tag stands for. */
+export interface TokenName {
+  readonly namespace: Namespace;
+  readonly name: string;
+  /** Whether an opaque in it stays octets, because they may be a value of a node and not a text. */
+  readonly holdsOctets: boolean;
+}
+
+/** By page, then by token. */
+const NAMES: readonly (readonly (TokenName | undefined)[])[] = PAGES.map(([namespace, list]) => {
+  const known = list.split(/\s+/).map((name): TokenName | undefined => {
+    const holdsOctets = name === (namespace === 'dmddf' ? 'Value' : 'Data');
+    return name === '-' ? undefined : { namespace, name, holdsOctets };
+  });
+  return [...Array<undefined>(Tag.FIRST), ...known];
+});
+
+/** By namespace, then by name. */
+const TOKENS: ReadonlyMap<Namespace, ReadonlyMap<string, number>> = new Map(
+  PAGES.map(([namespace], page) => [
+    namespace,
+    new Map(NAMES[page]?.flatMap((known, token) => (known ? [[known.name, token] as const] : []))),
+  ]),
+);
+
+/** The element that a token stands for on a code page; an element of no known namespace where the page has no such token. */
+export function nameOfToken(page: number, token: number): TokenName {
+  const known = NAMES[page]?.[token];
+  return known ?? { namespace: 'other', name: `unknown-${page}-${token.toString(16)}`, holdsOctets: true };
+}
+
+/** The token of an element on its namespace's page, or undefined. */
+export function tokenOfName(namespace: Namespace, name: string): number | undefined {
+  return TOKENS.get(namespace)?.get(name);
+}
+
+/** The code page of a namespace that has tokens. */
+export const PAGE_OF: Readonly<Record<Exclude<Namespace, 'other'>, number>> = { syncml: 0, metinf: 1, dmddf: 2 };
