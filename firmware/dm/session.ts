@@ -75,6 +75,9 @@ const MAX_OWED_BYTES = 4 * 1024 * 1024;
 /** A MsgID is a small decimal number; it is repeated in each Status, so a longer one would multiply. */
 const MAX_MSG_ID_LENGTH = 10;
 
+/** A server that has not told its MaxMsgSize yet is spared alerts beyond this: its first message must reach it. */
+const FIRST_MESSAGE_BYTES = 8 * 1024;
+
 /** A peer that announces less cannot be talked to: the SyncHdr alone takes this much. */
 const MIN_PEER_MESSAGE_BYTES = 1024;
 
@@ -405,8 +408,8 @@ export class ClientSession {
 
   /** Octets that the peer's MaxMsgSize leaves in a message with this header and body (DMREP: it must be respected). */
   #roomIn(header: Header, body: readonly BodyCommand[]): number {
-    if (this.#peerMaxMsgSize === undefined) return Infinity;
-    return this.#peerMaxMsgSize - envelopeSize(header) - body.reduce((sum, command) => sum + encodedSize(command), 0);
+    const limit = this.#peerMaxMsgSize ?? (this.#lastServerMsgId === '' ? FIRST_MESSAGE_BYTES : Infinity);
+    return limit - envelopeSize(header) - body.reduce((sum, command) => sum + encodedSize(command), 0);
   }
 
   /** The same for a message of package 3 with nothing in it but what every one may have to say. */
