@@ -55,12 +55,8 @@ fi
 
 # mdns finds devices through the system's daemon; without it the gateway runs all the same.
 dns_sd_header=$(find /usr/include -maxdepth 2 -name dns_sd.h -print -quit 2>/dev/null || true)
-if [ -z "$dns_sd_header" ]; then
-  if may_install && apt_install libavahi-compat-libdnssd-dev; then
-    say 'installed libavahi-compat-libdnssd-dev'
-  else
-    say 'warning: libavahi-compat-libdnssd-dev is missing, so the optional addon mdns is left out'
-  fi
+if [ -z "$dns_sd_header" ] && may_install && apt_install libavahi-compat-libdnssd-dev; then
+  say 'installed libavahi-compat-libdnssd-dev'
 fi
 
 say 'installing packages with npm ci (the native addons are compiled: one to three minutes)'
@@ -68,3 +64,5 @@ if ! npm ci --no-progress >build/setup-npm.log 2>&1 </dev/null; then
   tail -n 20 build/setup-npm.log >&2
   die 'npm ci failed; all of its output is in build/setup-npm.log'
 fi
+[ -d node_modules/mdns ] ||
+  say 'warning: the optional addon mdns could not be built (libavahi-compat-libdnssd-dev, Node.js before 24); all else works'
