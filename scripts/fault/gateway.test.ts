@@ -1,0 +1,391 @@
+import assert from 'node:assert/strict';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, it } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { coverageOf } from '../flow/download-server.js';
+import { sha256Of } from '../flow/images.js';
+import type { Lab } from '../flow/lab.js';
+import { addImage, replaceImageUri } from '../flow/operator.js';
+import { eventually } from '../flow/wait.js';
+import {
+  expectNotServed,
+  fetchLocal,
+  MIB,
+  readImage,
+  retrievalAlert,
+  sha256At,
+  testImage,
+  withLab,
+} from '../flow/with-lab.js';
+import { FAULT_FOLDER, FaultyDisk, whyNoFaults } from './faulty-disk.js';
+
+const skip = whyNoFaults() ?? false;
+
+/** Values of the State and Result nodes. */
+const FAILED = '60';
+const SUCCESS = '1200';
+const OUT_OF_MEMORY = '1404';
+const UNDEFINED_ERROR = '1412';
+
+/** Exit code of a gateway whose disk has failed. */
+const FATAL = 70;
+
+const IMAGE_BYTES = 4 * MIB;
+
+/** While a rule is being set, so that the retrieval waits for it. */
+const CRAWL = 32 * 1024;
+
+type TestImage = Awaited<ReturnType<typeof testImage>>;
+
+const images = (count: number, seed: number): Promise<TestImage[]> =>
+  Promise.all(
+    Array.from({ length: count }, (_, index) => testImage(`fault-${seed + index}`, IMAGE_BYTES, seed + index)),
+  );
+
+/** A disk under the gateway of a lab. */
+function diskOf(lab: Lab, rules: string): FaultyDisk {
+  return new FaultyDisk('gateway', rules, [lab.gateway.stateDir, lab.gateway.storeDir]);
+}
+
+/** What the gateway offers under an image's name has its content, whatever else has happened. */
+async function expectNothingWrong(lab: Lab, node: string, image: TestImage): Promise<void> {
+  const { LocalImageURI } = await readImage(lab, node);
+  if (LocalImageURI !== '') assert.equal(await sha256At(LocalImageURI), image.sha256);
+}
+
+async function expectAvailable(lab: Lab, node: string, image: TestImage): Promise<void> {
+  const uri = await eventually(`image ${node} to be there`, async () => {
+    lab.requireAlive();
+    const found = await lab.gateway.image(node);
+    return found?.state === 'available' ? found.localImageURI : undefined;
+  });
+  assert.equal(await sha256At(uri), image.sha256);
+  assert.equal(await sha256Of(join(lab.gateway.storeDir, 'blobs', image.sha256)), image.sha256);
+}
+
+describe('the gateway when the power goes during a retrieval', { skip }, () => {
+  it('has the right image in the end and never offers a wrong one', async (t) => {
+    const rules: readonly string[] = [
+      'cut sync 1 */storeDir/*',
+      'cut sync 3 */storeDir/partial/*',
+      'cut write 9 */storeDir/*',
+      'cut sync 2 */stateDir/*',
+      'cut sync 1 */storeDir/blobs/*.json.new',
+      'cut sync 1 */storeDir/blobs',
+      'cut name 3 */storeDir/*',
+      'cut write 1 */stateDir/*',
+      'cut write 12 */stateDir/*',
+      'cut now',
+    ];
+    const offered = await images(rules.length, 40);
+    const options = { devices: 0, offers: offered.map(({ offer }) => offer) };
+    await withLab('power-cuts', options, async (lab) => {
+      for (const [round, rule] of rules.entries()) {
+        const image = offered[round]!;
+        const node = `i${round}`;
+        await lab.gateway.stop();
+        const disk = diskOf(lab, `seed ${round + 1}; names ${round % 2 === 0 ? 'ordered' : 'strict'}`);
+        try {
+          await disk.under(() => lab.gateway.start());
+          await lab.downloads.rate(CRAWL);
+          const { ended } = lab.gateway.child;
+          await lab.manage(addImage(node, { uri: lab.downloads.urlOf(image.path) }));
+          if (rule !== 'cut now') await disk.tell(rule);
+          await lab.downloads.rate(rule === 'cut now' ? 8 * MIB : 0);
+          if (rule === 'cut now') {
+            await sleep(250);
+            await disk.tell(rule);
+          }
+          await Promise.race([ended, sleep(15_000, undefined, { ref: false })]);
+          assert.ok(disk.cutSince(0), `the power did not go by "${rule}"`);
+          assert.deepEqual(disk.notCovered, []);
+          await lab.downloads.rate(0);
+          await lab.gateway.start();
+          await expectNothingWrong(lab, node, image);
+          await expectAvailable(lab, node, image);
+          assert.equal((await retrievalAlert(lab, node)).data, SUCCESS);
+          const { bytes, ranges } = coverageOf(await lab.downloads.accesses(), image.path, image.bytes);
+          const cut = disk.cutSince(0)?.replaceAll(/\/\S*\/gateway\//g, '') ?? '';
+          t.diagnostic(`${cut} -> ${(bytes / image.bytes).toFixed(2)} (${ranges.join(' ')})`);
+        } finally {
+          disk.remove();
+        }
+      }
+      // What was there once stays there.
+      for (const [round, image] of offered.entries()) await expectAvailable(lab, `i${round}`, image);
+    });
+  });
+});
+
+describe('the gateway where the sync of an image does nothing', { skip }, () => {
+  it('is seen to offer wrong content', async (t) => {
+    const rounds = 10;
+    const offered = await images(rounds, 120);
+    await withLab('lies', { devices: 0, offers: offered.map(({ offer }) => offer) }, async (lab) => {
+      let wrong: string | undefined;
+      for (let round = 0; round < rounds && wrong === undefined; round += 1) {
+        const image = offered[round]!;
+        const node = `i${round}`;
+        await lab.gateway.stop();
+        const disk = diskOf(lab, `seed ${round}; names kept; lie sync */partial/*`);
+        try {
+          await disk.under(() => lab.gateway.start());
+          await lab.manage(addImage(node, { uri: lab.downloads.urlOf(image.path) }));
+          await retrievalAlert(lab, node);
+          await disk.tell('cut now');
+          await lab.gateway.child.ended;
+          await lab.gateway.start();
+          wrong = await expectNothingWrong(lab, node, image).then(() => undefined, String);
+        } finally {
+          disk.remove();
+        }
+        t.diagnostic(`round ${round + 1}: ${wrong === undefined ? 'nothing seen' : 'wrong content seen'}`);
+      }
+      assert.ok(wrong, 'a lost sync was not noticed: these tests prove nothing');
+    });
+  });
+});
+
+describe('the gateway on a disk that fails', { skip }, () => {
+  it('tells why an image cannot be stored, serves nothing of it, and stores it when the disk is well again', async () => {
+    const rows: readonly [string, string][] = [
+      ['fail EIO write 3 */partial/*', UNDEFINED_ERROR],
+      ['fail EIO sync 2 */partial/*', UNDEFINED_ERROR],
+      ['fail EIO write 1 */blobs/*.json.new', UNDEFINED_ERROR],
+      ['fail EIO name 2 */blobs/*', UNDEFINED_ERROR],
+      ['fail EIO sync 1 */blobs', UNDEFINED_ERROR],
+      ['full 1500000 */partial/*', OUT_OF_MEMORY],
+      ['fail ENOSPC write 1 */blobs/*.json.new', OUT_OF_MEMORY],
+    ];
+    const offered = await images(rows.length, 60);
+    await withLab('disk-errors', { devices: 0, offers: offered.map(({ offer }) => offer) }, async (lab) => {
+      await lab.gateway.stop();
+      const disk = diskOf(lab, '');
+      try {
+        await disk.under(() => lab.gateway.start());
+        for (const [index, [rule, result]] of rows.entries()) {
+          const image = offered[index]!;
+          const node = `i${index}`;
+          const uri = lab.downloads.urlOf(image.path);
+          await disk.tell(rule);
+          await lab.manage(addImage(node, { uri }));
+          const alert = await retrievalAlert(lab, node);
+          assert.equal(alert.data, result, rule);
+          await expectNotServed(lab, node, FAILED, result);
+          await disk.tell('clear');
+          await lab.manage([replaceImageUri(node, uri)]);
+          assert.equal((await retrievalAlert(lab, node, alert.n)).data, SUCCESS, rule);
+          await expectAvailable(lab, node, image);
+        }
+        assert.deepEqual(disk.notCovered, []);
+      } finally {
+        disk.remove();
+      }
+    });
+  });
+
+  it('ends when the disk of its database fails, and goes on where it was', async () => {
+    const rules = [
+      'fail EIO sync 2+ *-wal',
+      'fail EIO write 4+ *-wal',
+      'fail ENOSPC write 3+ *-wal',
+      'full 0 */stateDir/*',
+    ];
+    const offered = await images(rules.length, 70);
+    await withLab('database-errors', { devices: 0, offers: offered.map(({ offer }) => offer) }, async (lab) => {
+      for (const [index, rule] of rules.entries()) {
+        const image = offered[index]!;
+        const node = `i${index}`;
+        await lab.gateway.stop();
+        const disk = diskOf(lab, `seed ${index}`);
+        try {
+          await disk.under(() => lab.gateway.start());
+          await lab.downloads.rate(CRAWL);
+          const { ended } = lab.gateway.child;
+          await lab.manage(addImage(node, { uri: lab.downloads.urlOf(image.path) }));
+          await disk.tell(rule);
+          await lab.downloads.rate(0);
+          const end = await Promise.race([ended, sleep(15_000, undefined, { ref: false })]);
+          assert.equal(end?.code, FATAL, `${rule}: ${lab.gateway.child.describe('does not end')}`);
+          await lab.gateway.start();
+          await expectNothingWrong(lab, node, image);
+          await expectAvailable(lab, node, image);
+          assert.equal((await retrievalAlert(lab, node)).data, SUCCESS);
+        } finally {
+          disk.remove();
+        }
+      }
+    });
+  });
+
+  it('ends no reply as complete whose bytes it cannot read', async () => {
+    const [image] = await images(1, 80);
+    assert.ok(image);
+    await withLab('read-errors', { devices: 0, offers: [image.offer] }, async (lab) => {
+      await lab.gateway.stop();
+      const disk = diskOf(lab, '');
+      try {
+        await disk.under(() => lab.gateway.start());
+        await lab.manage(addImage('a', { uri: lab.downloads.urlOf(image.path) }));
+        await retrievalAlert(lab, 'a');
+        const { LocalImageURI } = await readImage(lab, 'a');
+        for (const rule of ['fail EIO read 1+ */blobs/*', 'fail EIO read 3+ */blobs/*']) {
+          await disk.tell(rule);
+          const reply = await fetchLocal(LocalImageURI).catch(() => undefined);
+          assert.ok(reply === undefined || reply.status >= 500, `${rule}: ${reply?.status ?? 0}`);
+          await disk.tell('clear');
+        }
+        await disk.tell('slow read 4000000 */blobs/*');
+        assert.equal(await sha256At(LocalImageURI), image.sha256);
+        await disk.tell('clear');
+        await expectAvailable(lab, 'a', image);
+      } finally {
+        disk.remove();
+      }
+    });
+  });
+});
+
+/** Loaded into the gateway: writes how long its event loop was held up since it was told to begin. */
+const LOOP_METER = `
+import { existsSync, writeFileSync } from 'node:fs';
+import { monitorEventLoopDelay } from 'node:perf_hooks';
+const [begin, result] = ['begin', 'result'].map((name) => process.env.DMGW_FAULT_CONTROL + '.' + name);
+const meter = monitorEventLoopDelay({ resolution: 2 });
+let began = false;
+setInterval(() => {
+  if (!began && existsSync(begin)) { began = true; meter.enable(); }
+  else if (began) writeFileSync(result, JSON.stringify([50, 99, 100].map((part) => meter.percentile(part) / 1e6)));
+}, 100).unref();
+`;
+
+describe('the gateway on a slow disk', { skip }, () => {
+  it('does not wait in its event loop while every sync takes 100 ms, an image comes in and another is served', async (t) => {
+    const [first, second] = await images(2, 110);
+    assert.ok(first && second);
+    const meter = join(FAULT_FOLDER, 'loop-meter.mjs');
+    writeFileSync(meter, LOOP_METER);
+    const offers = [first.offer, second.offer];
+    await withLab('slow-disk', { devices: 0, offers, gateway: { nodeFlags: ['--import', meter] } }, async (lab) => {
+      await lab.gateway.stop();
+      const disk = diskOf(lab, 'slow sync 100');
+      try {
+        await disk.under(() => lab.gateway.start());
+        await lab.manage(addImage('a', { uri: lab.downloads.urlOf(first.path) }));
+        await retrievalAlert(lab, 'a');
+        const { LocalImageURI } = await readImage(lab, 'a');
+        await lab.downloads.rate(MIB);
+        writeFileSync(`${disk.environment.DMGW_FAULT_CONTROL ?? ''}.begin`, '');
+        await lab.manage(addImage('b', { uri: lab.downloads.urlOf(second.path) }));
+        let served = 0;
+        await eventually('the second image', async () => {
+          assert.equal(await sha256At(LocalImageURI), first.sha256);
+          served += 1;
+          return (await lab.gateway.image('b'))?.state === 'available' || undefined;
+        });
+        await sleep(200);
+        const result = readFileSync(`${disk.environment.DMGW_FAULT_CONTROL ?? ''}.result`, 'utf8');
+        const [median = 0, p99 = 0, longest = 0] = (JSON.parse(result) as number[]).map(
+          (ms) => Math.round(ms * 10) / 10,
+        );
+        t.diagnostic(
+          `event loop delay: median ${median} ms, p99 ${p99} ms, longest ${longest} ms; served ${served} times`,
+        );
+        assert.ok(p99 < 50);
+      } finally {
+        disk.remove();
+      }
+    });
+  });
+});
+
+describe('what a power cut costs', { skip }, () => {
+  /** Retrieves an image by the rules until the power goes, and again to the end. @returns its bytes over the WAN */
+  async function bytesWithCut(name: string, seed: number, rules: string): Promise<number> {
+    const [image] = await images(1, seed);
+    assert.ok(image);
+    let wan = 0;
+    await withLab(name, { devices: 0, offers: [image.offer] }, async (lab) => {
+      await lab.gateway.stop();
+      const disk = diskOf(lab, rules);
+      try {
+        await disk.under(() => lab.gateway.start());
+        const { ended } = lab.gateway.child;
+        await lab.downloads.rate(8 * MIB);
+        await lab.manage(addImage('a', { uri: lab.downloads.urlOf(image.path) }));
+        await ended;
+        assert.ok(disk.cutSince(0));
+        await lab.downloads.rate(0);
+        await lab.gateway.start();
+        await expectAvailable(lab, 'a', image);
+        wan = coverageOf(await lab.downloads.accesses(), image.path, image.bytes).bytes;
+      } finally {
+        disk.remove();
+      }
+    });
+    return wan;
+  }
+
+  // Beside the bytes since the last watermark, what was on its way when the power went.
+  const AT_MOST = IMAGE_BYTES + 2.5 * MIB;
+
+  it(
+    'is at most what came since the last flush, although no name in the folder was synced',
+    { todo: 'the name of a new partial file is not made durable' },
+    async () => {
+      const bytes = await bytesWithCut('cut-name', 90, 'loss all; cut sync 4 */partial/*');
+      assert.ok(bytes <= AT_MOST, `${bytes} bytes for ${IMAGE_BYTES}`);
+    },
+  );
+
+  it(
+    'is at most what came since the last flush, where names are kept',
+    { todo: 'the watermark is not made durable' },
+    async () => {
+      const bytes = await bytesWithCut('cut-watermark', 93, 'loss all; names kept; cut sync 4 */partial/*');
+      assert.ok(bytes <= AT_MOST, `${bytes} bytes for ${IMAGE_BYTES}`);
+    },
+  );
+
+  it(
+    'is no new retrieval when the image already has its name',
+    { todo: 'a blob without a row is removed at the start' },
+    async () => {
+      const bytes = await bytesWithCut('cut-named', 91, 'loss none; cut sync 1 */blobs');
+      assert.ok(bytes <= AT_MOST, `${bytes} bytes for ${IMAGE_BYTES}`);
+    },
+  );
+
+  it(
+    'is not the content: bytes whose flush failed before a pause are fetched again',
+    { todo: 'a failed flush before a pause is forgotten' },
+    async () => {
+      const [image] = await images(1, 92);
+      assert.ok(image);
+      await withLab('cut-after-failed-flush', { devices: 0, offers: [image.offer] }, async (lab) => {
+        await lab.gateway.stop();
+        // The flush at 2.5 MiB, where the connection breaks, fails; that of the next volume does not.
+        const disk = diskOf(lab, 'loss all; names kept; fail EIO sync 3 */partial/*');
+        try {
+          await disk.under(() => lab.gateway.start());
+          await lab.downloads.fault({ kind: 'cut-at', path: image.path, offsets: [2.5 * MIB] });
+          await lab.downloads.rate(MIB);
+          await lab.manage(addImage('a', { uri: lab.downloads.urlOf(image.path) }));
+          await eventually('a watermark beyond it', async () => {
+            return ((await lab.gateway.image('a'))?.receivedBytes ?? 0) >= 3 * MIB || undefined;
+          });
+          // A session makes durable what the database has.
+          await readImage(lab, 'a');
+          await disk.tell('cut now');
+          await lab.gateway.child.ended;
+          await lab.downloads.rate(0);
+          await lab.gateway.start();
+          await expectAvailable(lab, 'a', image);
+        } finally {
+          disk.remove();
+        }
+      });
+    },
+  );
+});
