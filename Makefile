@@ -39,7 +39,8 @@ test: $(BUILD) ## all tests
 	@timeout -k 10 900 node --import tsx --test --test-concurrency=$(TEST_CONCURRENCY) \
 	  --test-reporter=spec --test-reporter-destination=build/test.log \
 	  --test-reporter=tap --test-reporter-destination=build/test.tap $(TESTS) >build/test.err 2>&1 </dev/null \
-	  || { tail -n 200 build/test.log build/test.err >&2; echo 'all of it: build/test.log' >&2; exit 1; }
+	  || { sed -n '/failing tests:/,$$p' build/test.log | head -n 300; tail -n 8 build/test.tap; cat build/test.err; \
+	       echo 'all of it: build/test.log'; exit 1; } >&2
 	@tail -n 8 build/test.tap
 
 typecheck: $(SETUP) ## the types of all sources

@@ -2,7 +2,10 @@ import { formatBytes, formatDuration } from '../../firmware/ops/index.js';
 
 /** The rate shown is that of the last so many ms. */
 const RATE_WINDOW_MS = 2_000;
-const BAR_CELLS = 30;
+/** Cells of the bar: as many as the line has room for beside the figures. */
+const MOST_CELLS = 30;
+const FEWEST_CELLS = 8;
+const FIGURES_WIDTH = 66;
 /** Not a terminal: a line each time so many percent more are there. */
 const LINE_PERCENT = 10;
 
@@ -53,8 +56,10 @@ export class ProgressBar {
   }
 
   #text(bytes: number, percent: number): string {
-    const full = Math.floor((percent * BAR_CELLS) / 100);
-    const bar = `[${'#'.repeat(full)}${'-'.repeat(BAR_CELLS - full)}]`;
+    const room = (this.out.isTTY ? this.out.columns : Infinity) - FIGURES_WIDTH;
+    const cells = Math.max(FEWEST_CELLS, Math.min(MOST_CELLS, room));
+    const full = Math.floor((percent * cells) / 100);
+    const bar = `[${'#'.repeat(full)}${'-'.repeat(cells - full)}]`;
     const rate = this.#bytesPerSecond(bytes);
     const left = rate > 0 ? formatDuration(Math.max(0, this.total - bytes) / rate) : '?';
     const amount = `${formatBytes(bytes)} of ${formatBytes(this.total)}`;

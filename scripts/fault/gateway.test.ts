@@ -330,62 +330,46 @@ describe('what a power cut costs', { skip }, () => {
   // Beside the bytes since the last watermark, what was on its way when the power went.
   const AT_MOST = IMAGE_BYTES + 2.5 * MIB;
 
-  it(
-    'is at most what came since the last flush, although no name in the folder was synced',
-    { todo: 'the name of a new partial file is not made durable' },
-    async () => {
-      const bytes = await bytesWithCut('cut-name', 90, 'loss all; cut sync 4 */partial/*');
-      assert.ok(bytes <= AT_MOST, `${bytes} bytes for ${IMAGE_BYTES}`);
-    },
-  );
+  it('is at most what came since the last flush, although no name in the folder was synced', async () => {
+    const bytes = await bytesWithCut('cut-name', 90, 'loss all; cut sync 4 */partial/*');
+    assert.ok(bytes <= AT_MOST, `${bytes} bytes for ${IMAGE_BYTES}`);
+  });
 
-  it(
-    'is at most what came since the last flush, where names are kept',
-    { todo: 'the watermark is not made durable' },
-    async () => {
-      const bytes = await bytesWithCut('cut-watermark', 93, 'loss all; names kept; cut sync 4 */partial/*');
-      assert.ok(bytes <= AT_MOST, `${bytes} bytes for ${IMAGE_BYTES}`);
-    },
-  );
+  it('is at most what came since the last flush, where names are kept', async () => {
+    const bytes = await bytesWithCut('cut-watermark', 93, 'loss all; names kept; cut sync 4 */partial/*');
+    assert.ok(bytes <= AT_MOST, `${bytes} bytes for ${IMAGE_BYTES}`);
+  });
 
-  it(
-    'is no new retrieval when the image already has its name',
-    { todo: 'a blob without a row is removed at the start' },
-    async () => {
-      const bytes = await bytesWithCut('cut-named', 91, 'loss none; cut sync 1 */blobs');
-      assert.ok(bytes <= AT_MOST, `${bytes} bytes for ${IMAGE_BYTES}`);
-    },
-  );
+  it('is no new retrieval when the image already has its name', async () => {
+    const bytes = await bytesWithCut('cut-named', 91, 'loss none; cut sync 1 */blobs');
+    assert.ok(bytes <= AT_MOST, `${bytes} bytes for ${IMAGE_BYTES}`);
+  });
 
-  it(
-    'is not the content: bytes whose flush failed before a pause are fetched again',
-    { todo: 'a failed flush before a pause is forgotten' },
-    async () => {
-      const [image] = await images(1, 92);
-      assert.ok(image);
-      await withLab('cut-after-failed-flush', { devices: 0, offers: [image.offer] }, async (lab) => {
-        await lab.gateway.stop();
-        // The flush at 2.5 MiB, where the connection breaks, fails; that of the next volume does not.
-        const disk = diskOf(lab, 'loss all; names kept; fail EIO sync 3 */partial/*');
-        try {
-          await disk.under(() => lab.gateway.start());
-          await lab.downloads.fault({ kind: 'cut-at', path: image.path, offsets: [2.5 * MIB] });
-          await lab.downloads.rate(MIB);
-          await lab.manage(addImage('a', { uri: lab.downloads.urlOf(image.path) }));
-          await eventually('a watermark beyond it', async () => {
-            return ((await lab.gateway.image('a'))?.receivedBytes ?? 0) >= 3 * MIB || undefined;
-          });
-          // A session makes durable what the database has.
-          await readImage(lab, 'a');
-          await disk.tell('cut now');
-          await lab.gateway.child.ended;
-          await lab.downloads.rate(0);
-          await lab.gateway.start();
-          await expectAvailable(lab, 'a', image);
-        } finally {
-          disk.remove();
-        }
-      });
-    },
-  );
+  it('is not the content: bytes whose flush failed before a pause are fetched again', async () => {
+    const [image] = await images(1, 92);
+    assert.ok(image);
+    await withLab('cut-after-failed-flush', { devices: 0, offers: [image.offer] }, async (lab) => {
+      await lab.gateway.stop();
+      // The flush at 2.5 MiB, where the connection breaks, fails; that of the next volume does not.
+      const disk = diskOf(lab, 'loss all; names kept; fail EIO sync 3 */partial/*');
+      try {
+        await disk.under(() => lab.gateway.start());
+        await lab.downloads.fault({ kind: 'cut-at', path: image.path, offsets: [2.5 * MIB] });
+        await lab.downloads.rate(MIB);
+        await lab.manage(addImage('a', { uri: lab.downloads.urlOf(image.path) }));
+        await eventually('a watermark beyond it', async () => {
+          return ((await lab.gateway.image('a'))?.receivedBytes ?? 0) >= 3 * MIB || undefined;
+        });
+        // A session makes durable what the database has.
+        await readImage(lab, 'a');
+        await disk.tell('cut now');
+        await lab.gateway.child.ended;
+        await lab.downloads.rate(0);
+        await lab.gateway.start();
+        await expectAvailable(lab, 'a', image);
+      } finally {
+        disk.remove();
+      }
+    });
+  });
 });
