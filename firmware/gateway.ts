@@ -35,7 +35,7 @@ import {
   storage,
   type StorageFigures,
 } from './mo/index.js';
-import type { Prefixes} from './net/index.js';
+import type { Prefixes } from './net/index.js';
 import { NOT_GLOBAL_PREFIXES, type AddressFilter } from './net/index.js';
 import { Fanouts, Forwarder, type Fetch } from './notify/index.js';
 import { openControl } from './ops/index.js';
@@ -143,6 +143,8 @@ async function start(
       connections: configuration.serve.maxConnections,
       connectionsPerAddress: configuration.serve.maxConnectionsPerAddress,
       idleMs: configuration.serve.idleTimeoutSeconds * 1000,
+      minBytesPerSecond: configuration.serve.minBytesPerSecond,
+      minRateMs: configuration.serve.minRateSeconds * 1000,
     },
   });
 
@@ -190,6 +192,8 @@ async function start(
     concurrency: configuration.retrieve.concurrent,
     fsyncVolumeBytes: configuration.retrieve.fsyncVolumeMiB * MIB,
     idleTimeoutMs: configuration.retrieve.idleTimeoutSeconds * 1000,
+    minBytesPerSecond: configuration.retrieve.minBytesPerSecond,
+    maxBytesPerSecond: configuration.retrieve.maxBytesPerSecond,
     backoff: backoff(configuration.retrieve),
     maxAttempts: configuration.retrieve.maxTriesWithoutProgress,
     ...caOf(configuration.retrieve.caFile, authorities.value),

@@ -208,6 +208,14 @@ const retrieveSchema = section(
       8,
     ),
     idleTimeoutSeconds: v.optional(whole(1, 3600, 'Silence of a download server that counts as a failure.'), 60),
+    minBytesPerSecond: v.optional(
+      whole(0, 1_000_000, 'Fewer bytes than this on average over `idleTimeoutSeconds` count as silence.'),
+      64,
+    ),
+    maxBytesPerSecond: v.optional(
+      whole(0, 1_000_000_000, 'Rate of all retrievals together; 0: as fast as the network is.'),
+      0,
+    ),
     retryFirstSeconds: v.optional(whole(1, 3600, 'At most so long before a failed retrieval is tried again.'), 5),
     retryMaxSeconds: v.optional(
       whole(1, DAY_SECONDS, 'The delay doubles with each failure up to this; each is random up to its bound.'),
@@ -249,6 +257,11 @@ const serveSchema = section(
     maxConnections: v.optional(whole(1, 4096, 'Connections at the same time; more are refused.'), 64),
     maxConnectionsPerAddress: v.optional(whole(1, 4096, 'Of them, from one address.'), 8),
     idleTimeoutSeconds: v.optional(whole(1, 3600, 'Silence of an End Device that ends its connection.'), 60),
+    minBytesPerSecond: v.optional(
+      whole(1, 1_048_576, 'An End Device that takes an image more slowly than this is disconnected.'),
+      1024,
+    ),
+    minRateSeconds: v.optional(whole(10, 3600, '`minBytesPerSecond` is an average over so long.'), 60),
   },
   'The image server in the LAN (LocalImageURI).',
 );

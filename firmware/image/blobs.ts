@@ -49,6 +49,9 @@ export interface Usage {
   readonly freeFloor: number;
 }
 
+/** A sidecar is much shorter. */
+const MAX_SIDECAR_BYTES = 16 * 1024;
+
 const SHA256_NAME = /^[0-9a-f]{64}$/;
 const SIDECAR_NAME = /^([0-9a-f]{64})\.json$/;
 
@@ -58,6 +61,7 @@ const SIDECAR_NAME = /^([0-9a-f]{64})\.json$/;
  */
 export class BlobStore {
   readonly disk: Disk;
+  readonly #folder: string;
   readonly #blobFolder: string;
   readonly #partialFolder: string;
   readonly #log: Logger;
@@ -72,6 +76,7 @@ export class BlobStore {
 
   constructor(options: BlobStoreOptions) {
     this.disk = options.disk;
+    this.#folder = options.folder;
     this.#blobFolder = join(options.folder, 'blobs');
     this.#partialFolder = join(options.folder, 'partial');
     this.#log = options.log;
@@ -81,16 +86,22 @@ export class BlobStore {
 
   /**
    * Makes the folders, removes what no image wants, and learns what is there.
-   * @param wanted says for a blob of this size, or for a partial file, whether some image wants it
+   * @param wanted says for a blob of this size whose sidecar names these ImageIDs, or for a partial file, whether some
+   *   image wants it
    * @throws the system's error when the folder cannot be used
    */
-  async start(wanted: { blob(sha256: string, size: number): boolean; partial(id: number): boolean }): Promise<void> {
+  async start(wanted: {
+    blob(sha256: string, size: number, imageIds: readonly string[]): boolean;
+    partial(id: number): boolean;
+  }): Promise<void> {
     await this.disk.makeFolder(this.#blobFolder);
     await this.disk.makeFolder(this.#partialFolder);
+    // A folder that was made just now must not vanish with what is then put into it.
+    await this.disk.flushFolder(this.#folder);
     for (const name of await this.disk.list(this.#blobFolder)) {
       const path = join(this.#blobFolder, name);
       const size = (await this.disk.size(path)) ?? 0;
-      if (SHA256_NAME.test(name) && wanted.blob(name, size)) this.#sizes.set(name, size);
+      if (SHA256_NAME.test(name) && wanted.blob(name, size, await this.#sidecarIds(name))) this.#sizes.set(name, size);
       else if (!SIDECAR_NAME.test(name)) await this.#discard(path);
     }
     for (const name of await this.disk.list(this.#blobFolder)) {
@@ -147,8 +158,18 @@ export class BlobStore {
   }
 
   /** The partial file of an image, made when missing. Whoever opened it closes it. */
-  openPartial(id: number): Promise<number> {
-    return this.disk.open(this.#partialPath(id), 'update');
+  async openPartial(id: number): Promise<number> {
+    const isNew = (await this.partialSize(id)) === undefined;
+    const fd = await this.disk.open(this.#partialPath(id), 'update');
+    if (!isNew) return fd;
+    try {
+      // Flushed bytes are worth nothing in a file whose name a power cut takes away.
+      await this.disk.flushFolder(this.#partialFolder);
+      return fd;
+    } catch (thrown) {
+      await this.disk.close(fd);
+      throw thrown;
+    }
   }
 
   /** Bytes of the partial file; undefined when there is none. */
@@ -267,6 +288,23 @@ export class BlobStore {
       await this.disk.close(fd);
     }
     await this.disk.rename(`${path}.new`, path);
+  }
+
+  /** Whose blob it is, as far as its sidecar tells: a damaged one says nothing. */
+  async #sidecarIds(sha256: string): Promise<readonly string[]> {
+    const buffer = Buffer.alloc(MAX_SIDECAR_BYTES);
+    try {
+      const fd = await this.disk.open(join(this.#blobFolder, `${sha256}.json`), 'read');
+      try {
+        const length = await this.disk.read(fd, buffer, buffer.length, 0);
+        const sidecar = JSON.parse(buffer.toString('utf8', 0, length)) as Partial<Sidecar>;
+        return sidecar.imageIds ?? [];
+      } finally {
+        await this.disk.close(fd);
+      }
+    } catch {
+      return [];
+    }
   }
 
   async #discard(path: string): Promise<void> {

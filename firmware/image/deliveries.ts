@@ -3,6 +3,7 @@ import type { Logger } from '../log/index.js';
 import { describeThrown } from '../outcome/index.js';
 import type { Store } from '../store/index.js';
 import type { Catalog } from './catalog.js';
+import { coveredFrom0, type Span } from './ranges.js';
 
 /** What one address has been sent of an image's present content. */
 export interface Delivery {
@@ -19,16 +20,16 @@ export interface Delivery {
   readonly timeMs: number | null;
 }
 
-/** A contiguous part of a blob that was sent to one address. */
-export interface SentSpan {
+/** What one answer has brought of a blob to one address. */
+export interface Sent {
   /** `id` of the image. */
   readonly image: number;
   readonly sha256: string;
   readonly size: number;
   readonly address: string;
   readonly device: string | undefined;
-  readonly start: number;
-  readonly length: number;
+  /** In any order. */
+  readonly spans: readonly Span[];
   /** The client has taken it: the connection was closed cleanly, or used again. */
   readonly confirmed: boolean;
 }
@@ -111,17 +112,17 @@ export class Deliveries {
   }
 
   /** @returns true when the address has now, and not before, got every byte */
-  sent(span: SentSpan): boolean {
-    const key = `${span.image} ${span.sha256} ${span.address}`;
-    const account = this.#pending.get(key) ?? this.#account(span);
+  sent(sent: Sent): boolean {
+    const key = `${sent.image} ${sent.sha256} ${sent.address}`;
+    const account = this.#pending.get(key) ?? this.#account(sent);
     this.#pending.set(key, account);
     const had = account.complete;
-    account.bytes += span.length;
-    account.device = span.device ?? account.device;
+    for (const { length } of sent.spans) account.bytes += length;
+    account.device = sent.device ?? account.device;
     account.timeMs = this.#clock.plausible() ? Math.round(this.#clock.wallMs()) : null;
     // Devices resume where they stopped: what is contiguous from 0 counts, in however many requests.
-    if (span.start <= account.covered) account.covered = Math.max(account.covered, span.start + span.length);
-    account.complete ||= span.confirmed && account.covered === span.size;
+    account.covered = coveredFrom0(account.covered, sent.spans);
+    account.complete ||= sent.confirmed && account.covered === sent.size;
     if (this.#pending.size >= MAX_PENDING) this.flush();
     else this.#timer ??= this.#clock.after(this.#flushMs, () => this.#flushLater());
     return account.complete && !had;
@@ -149,15 +150,15 @@ export class Deliveries {
   }
 
   /** Continues what is written, unless that was for other content. */
-  #account(span: SentSpan): Account {
+  #account(sent: Sent): Account {
     const row = this.#store
       .sql<Row & { blob: string }>('SELECT * FROM image_delivery WHERE image = ? AND address = ? AND blob = ?')
-      .get(span.image, span.address, span.sha256);
+      .get(sent.image, sent.address, sent.sha256);
     return {
-      image: span.image,
-      sha256: span.sha256,
-      address: span.address,
-      device: row?.device ?? span.device,
+      image: sent.image,
+      sha256: sent.sha256,
+      address: sent.address,
+      device: row?.device ?? sent.device,
       bytes: row?.bytes ?? 0,
       covered: row?.covered ?? 0,
       complete: row?.complete === 1,

@@ -13,6 +13,7 @@ import { Progress } from './progress.js';
 import { Retrieval, type RetrievalOptions } from './retrieval.js';
 import type { PinSource } from './room.js';
 import { isRunning } from './states.js';
+import { Throttle } from './throttle.js';
 
 export interface DownloaderOptions {
   readonly store: Store;
@@ -36,6 +37,10 @@ export interface DownloaderOptions {
   readonly fsyncVolumeBytes?: number;
   /** Default 60 s. */
   readonly idleTimeoutMs?: number;
+  /** A body slower than this over `idleTimeoutMs` has stalled and is asked for again. Default 0: only silence counts. */
+  readonly minBytesPerSecond?: number;
+  /** Rate of all retrievals together. Default 0: no cap. */
+  readonly maxBytesPerSecond?: number;
   /** Default 1 s to 5 min. */
   readonly backoff?: BackoffPolicy;
   /** Tries without a new byte after which a retrieval fails. Default 20: about an hour. */
@@ -80,7 +85,7 @@ export class Downloader {
   #wanBytes = 0;
 
   constructor(options: DownloaderOptions) {
-    const { concurrency, onDefect, collectGarbage, ...rest } = options;
+    const { concurrency, onDefect, collectGarbage, maxBytesPerSecond, ...rest } = options;
     let uncollected = 0;
     this.#places = concurrency ?? 1;
     this.#onDefect = onDefect;
@@ -90,13 +95,17 @@ export class Downloader {
       allowDowngrade: false,
       fsyncVolumeBytes: 16 * 1024 * 1024,
       idleTimeoutMs: 60_000,
+      minBytesPerSecond: 0,
       backoff: { firstMs: 1_000, maxMs: 300_000 },
       maxAttempts: 20,
       maxRetryAfterMs: 3_600_000,
       ...rest,
+      throttle: new Throttle(options.clock, maxBytesPerSecond ?? 0),
       progress: new Progress(options.catalog.table, options.clock),
       release: (sha256) => this.#release(sha256),
-      // The place for a rate cap: the body is paused here when the bucket is empty.
+      recorded: () => {
+        options.store.durable().catch(onDefect);
+      },
       countWanBytes: (bytes) => {
         this.#wanBytes += bytes;
         uncollected += bytes;
@@ -125,10 +134,23 @@ export class Downloader {
         .filter((image) => image.received > 0 && image.blob === null)
         .map((i) => i.id),
     );
+    const named: { readonly image: ImageRecord; readonly sha256: string }[] = [];
     await blobs.start({
-      blob: (sha256, size) => stored.some((image) => image.blob === sha256 && image.size === size),
+      blob: (sha256, size, imageIds) => {
+        if (stored.some((image) => image.blob === sha256 && image.size === size)) return true;
+        // It got its name, and the process ended before the catalog knew.
+        const image = progress.owed().find((owed) => {
+          const whole = owed.state === 'verifying' && owed.received === size && owed.size === size;
+          return whole && imageIds.includes(owed.imageId) && catalog.accepts(owed.leaves, sha256).ok;
+        });
+        if (image) named.push({ image, sha256 });
+        return image !== undefined;
+      },
       partial: (id) => kept.has(id),
     });
+    for (const { image, sha256 } of named) {
+      progress.complete({ id: image.id, generation: image.retrieval.generation }, sha256, image.received);
+    }
     for (const { blob } of stored) {
       if (blob !== null && !blobs.has(blob)) catalog.lost(blob);
     }

@@ -21,7 +21,7 @@ export function fault(code: Fault['code'], course: Course, text: string): Fault 
   return { code, course, text };
 }
 
-const REQUEST_FAULTS: Readonly<Record<Exclude<HttpErrorCode, 'aborted'>, readonly [Fault['code'], Course]>> = {
+const REQUEST_FAULTS: Readonly<Record<HttpErrorCode, readonly [Fault['code'], Course]>> = {
   'bad-url': ['bad-url', 'fail'],
   'address-refused': ['address-refused', 'fail'],
   unresolved: ['unresolved', 'again'],
@@ -29,16 +29,17 @@ const REQUEST_FAULTS: Readonly<Record<Exclude<HttpErrorCode, 'aborted'>, readonl
   tls: ['tls', 'again'],
   timeout: ['unreachable', 'again'],
   broken: ['broken', 'again'],
+  // By our own deadline for the headers of a reply.
+  aborted: ['unreachable', 'again'],
 };
 
 /** There is no way to any server, or to no name server. */
 const NO_NETWORK = new Set(['ENETUNREACH', 'ENETDOWN', 'EHOSTUNREACH', 'EADDRNOTAVAIL', 'EAI_AGAIN']);
 
-/** A request that got no reply. @returns undefined when it was aborted by us */
-export function requestFault(error: HttpError): Fault | undefined {
-  if (error.code === 'aborted') return undefined;
+/** A request that got no reply. */
+export function requestFault(error: HttpError): Fault {
   const [code, course] = REQUEST_FAULTS[error.code];
-  const text = `no reply: ${error.text}`;
+  const text = error.code === 'aborted' ? 'no complete reply in time' : `no reply: ${error.text}`;
   return fault(code, NO_NETWORK.has(systemErrorCode(error.cause) ?? '') ? 'network' : course, text);
 }
 
@@ -52,6 +53,8 @@ const STATUS_FAULTS: Readonly<Record<number, readonly [Fault['code'], Course]>> 
   425: ['unavailable', 'again'],
   429: ['unavailable', 'again'],
   503: ['unavailable', 'again'],
+  // RFC 6585 §6: a network that wants a login answers for the server.
+  511: ['captive-portal', 'network'],
 };
 
 /** A reply that is neither content (200, 206, 416) nor a redirect. @param nowMs wall time, for a date in Retry-After */

@@ -16,6 +16,7 @@ export type ResultCode =
   | 'bad-url' // the URL or a redirect cannot be used
   | 'address-refused' // the URL leads to a forbidden address
   | 'bad-reply' // the reply contradicts the request or itself
+  | 'captive-portal' // a page of the network's answers instead of the server
   | 'broken' // the connection ends too early, again and again
   | 'no-room' // quota, free-space floor, or a full disk
   | 'disk' // the disk failed

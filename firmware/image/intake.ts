@@ -1,6 +1,9 @@
 import { createHash, type Hash } from 'node:crypto';
 import type { Readable } from 'node:stream';
+import type { Clock } from '../clock/index.js';
 import type { Disk } from './disk.js';
+import { Flow, type StallRule } from './flow.js';
+import type { Throttle } from './throttle.js';
 
 /**
  * Bytes between socket and disk, per retrieval that runs: two buffers of this size (one filled while the other is
@@ -51,6 +54,10 @@ export interface IntakeOptions {
   readonly limitBytes: number | undefined;
   /** Bytes between two flushes. */
   readonly volumeBytes: number;
+  readonly clock: Clock;
+  /** Shared by all retrievals. */
+  readonly throttle: Throttle;
+  readonly stall: StallRule;
   readonly signal: AbortSignal;
   /**
    * The first write waits for this; false ends the intake as `refused`. The body is read meanwhile: what a short
@@ -68,6 +75,7 @@ export interface IntakeOptions {
 export type IntakeEnd =
   | { readonly kind: 'complete' } // the body came to its announced end
   | { readonly kind: 'cut' } // the connection broke before
+  | { readonly kind: 'stalled' } // silence, or next to it
   | { readonly kind: 'overflow' } // more bytes than announced
   | { readonly kind: 'refused' } // by ready or mayGrowTo
   | { readonly kind: 'disk'; readonly cause: unknown }
@@ -86,7 +94,7 @@ class Intake {
   /** The buffer that is being filled, and how far. */
   #filling: 0 | 1 = 0;
   #fill = 0;
-  /** What did not fit while both buffers were taken; the body is paused as long as this is set. */
+  /** What did not fit while both buffers were taken; the body is held as long as this is set. */
   #rest: Buffer | undefined;
   /** Offset in the file at which the next write goes. */
   #position: number;
@@ -96,10 +104,12 @@ class Intake {
   #taken = 0;
   #end: IntakeEnd | undefined;
   #ended: () => void = () => {};
+  readonly #flow: Flow;
 
   constructor(private readonly o: IntakeOptions) {
     this.#position = o.content.received;
     this.#flushedTo = o.content.durable;
+    this.#flow = new Flow({ ...o, stalled: () => this.#finish({ kind: 'stalled' }) });
   }
 
   async run(): Promise<IntakeEnd> {
@@ -114,7 +124,9 @@ class Intake {
     if (signal.aborted) aborted();
     else if (body.destroyed) this.#finish({ kind: 'cut' });
     void this.#gate();
+    this.#flow.start();
     await finished;
+    this.#flow.stop();
     signal.removeEventListener('abort', aborted);
     body.destroy();
     await this.#drain();
@@ -139,6 +151,7 @@ class Intake {
     if (this.o.limitBytes !== undefined && this.#taken > this.o.limitBytes) return this.#finish({ kind: 'overflow' });
     this.o.content.take(chunk);
     this.#store(chunk);
+    this.#flow.came(chunk.length);
   }
 
   /** Copies into the buffers and starts writes; pauses the body when both are taken. */
@@ -152,7 +165,7 @@ class Intake {
       if (this.#fill < buffer.length) return;
       if (this.#writing) {
         this.#rest = chunk.subarray(from);
-        this.o.body.pause();
+        this.#flow.holdForDisk();
         return;
       }
       this.#writeFilled();
@@ -181,7 +194,7 @@ class Intake {
     this.#writeFilled();
     this.#store(rest);
     // TypeScript does not see that #store may have set it again.
-    if ((this.#rest as Buffer | undefined) === undefined) this.o.body.resume();
+    if ((this.#rest as Buffer | undefined) === undefined) this.#flow.diskReady();
   }
 
   async #write(bytes: Buffer): Promise<void> {

@@ -1,7 +1,11 @@
 import type { ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import { setImmediate } from 'node:timers/promises';
+import type { Clock } from '../clock/index.js';
 import type { BlobReader } from './blobs.js';
+import type { Piece } from './multipart.js';
+import type { Pace } from './pace.js';
+import type { Span } from './ranges.js';
 
 /** For clients that take what they are sent: a write costs little beside its bytes. */
 export const LARGE_BUFFER_BYTES = 256 * 1024;
@@ -37,6 +41,11 @@ export class OutflowBuffers {
 
   take(drains: boolean): Lease {
     return drains && this.#since.size < this.#largeAllowed() ? this.#leaseLarge() : this.#leaseSmall();
+  }
+
+  /** Buffers that are lent now. */
+  get lent(): number {
+    return this.#large.lent + this.#small.lent;
   }
 
   #largeAllowed(): number {
@@ -83,6 +92,10 @@ class Shelf {
     private readonly bytes: number,
     private readonly kept: number,
   ) {}
+
+  get lent(): number {
+    return this.#lent;
+  }
 
   take(): Buffer {
     this.#lent += 1;
@@ -132,59 +145,123 @@ export interface OutflowOptions {
   readonly response: ServerResponse;
   /** Its connection; a pipelined response is told of its end only by this. */
   readonly socket: Socket;
-  readonly start: number;
-  readonly length: number;
+  readonly body: Iterable<Piece>;
   readonly buffers: OutflowBuffers;
   readonly reads: PacedReads;
-  readonly monotonicMs: () => number;
-  /** Told of every write that the kernel has taken. */
-  sent(bytes: number): void;
+  /** How fast the client must be. */
+  readonly pace: Pace;
+  readonly clock: Clock;
+  /** Told of the content in every write that the kernel has taken. */
+  sent(spans: readonly Span[]): void;
 }
 
 export type OutflowEnd =
-  { readonly kind: 'complete' } | { readonly kind: 'peer-gone' } | { readonly kind: 'disk'; readonly cause: unknown };
+  { readonly kind: 'complete' | 'peer-gone' | 'too-slow' } | { readonly kind: 'disk'; readonly cause: unknown };
 
 /**
- * Copies a part of a blob to a response: file -> buffer -> socket, one write at a time. The response is not ended here; after anything but `complete` it must be broken off.
+ * Copies a body to a response: file -> buffer -> socket, one write at a time, several small pieces in one write. The
+ * response is not ended here; after anything but `complete` it must be broken off. A client that is too slow has been
+ * disconnected.
  */
-export async function sendSpan(options: OutflowOptions): Promise<OutflowEnd> {
-  const { blob, response, socket, buffers, reads, monotonicMs } = options;
-  let offset = options.start;
-  const end = options.start + options.length;
+export async function sendBody(options: OutflowOptions): Promise<OutflowEnd> {
+  const { socket, buffers, clock } = options;
+  const source = new Source(options.body, options.blob, options.reads);
   let drains = true;
-  let yieldedAt = offset;
-  while (offset < end) {
+  let burst = 0;
+  while (!source.exhausted) {
     if (socket.destroyed) return { kind: 'peer-gone' };
     const lease = buffers.take(drains);
     try {
-      const bytes = await reads.read(blob, lease.bytes, Math.min(lease.bytes.length, end - offset), offset);
-      if (bytes === 0) return { kind: 'disk', cause: new Error(`the blob ends at byte ${offset}`) };
-      const begunMs = monotonicMs();
-      if (!(await write(response, socket, lease.bytes.subarray(0, bytes)))) return { kind: 'peer-gone' };
-      drains = monotonicMs() - begunMs < DRAIN_MS;
-      offset += bytes;
-      options.sent(bytes);
+      const { bytes, content } = await source.fill(lease.bytes);
+      const begunMs = clock.monotonicMs();
+      const end = await write(options, lease.bytes.subarray(0, bytes));
+      if (end !== 'taken') return { kind: end };
+      const elapsedMs = clock.monotonicMs() - begunMs;
+      options.pace.took(bytes, elapsedMs);
+      drains = elapsedMs < DRAIN_MS;
+      burst += bytes;
+      options.sent(content);
     } catch (cause) {
       return { kind: 'disk', cause };
     } finally {
       lease.release();
     }
-    if (offset - yieldedAt >= BURST_BYTES) {
-      yieldedAt = offset;
+    if (burst >= BURST_BYTES) {
+      burst = 0;
       await setImmediate();
     }
   }
   return { kind: 'complete' };
 }
 
-/** Resolves when the kernel has taken the bytes, or with false when the connection is gone; then they are free again. */
-function write(response: ServerResponse, socket: Socket, bytes: Buffer): Promise<boolean> {
+/** A body that is read from its start to its end. */
+class Source {
+  readonly #pieces: Iterator<Piece>;
+  /** What is left of the present piece; undefined after the last one. */
+  #rest: Piece | undefined;
+
+  constructor(
+    body: Iterable<Piece>,
+    private readonly blob: BlobReader,
+    private readonly reads: PacedReads,
+  ) {
+    this.#pieces = body[Symbol.iterator]();
+    this.#next();
+  }
+
+  get exhausted(): boolean {
+    return this.#rest === undefined;
+  }
+
+  /** Fills a buffer as far as there is something. @returns bytes, and the content among them */
+  async fill(buffer: Buffer): Promise<{ bytes: number; content: Span[] }> {
+    const content: Span[] = [];
+    let bytes = 0;
+    while (this.#rest !== undefined && bytes < buffer.length) {
+      const room = buffer.length - bytes;
+      if (typeof this.#rest === 'string') {
+        bytes += buffer.write(this.#rest, bytes, 'latin1');
+        this.#rest = this.#rest.slice(room);
+      } else {
+        const { start, length } = this.#rest;
+        const read = await this.reads.read(this.blob, buffer.subarray(bytes), Math.min(room, length), start);
+        if (read === 0) throw new Error(`the blob ends at byte ${start}`);
+        content.push({ start, length: read });
+        bytes += read;
+        this.#rest = { start: start + read, length: length - read };
+      }
+      if (this.#rest.length === 0) this.#next();
+    }
+    return { bytes, content };
+  }
+
+  /** To the next piece that is not empty. */
+  #next(): void {
+    do {
+      const { value, done } = this.#pieces.next() as IteratorResult<Piece, undefined>;
+      this.#rest = done ? undefined : value;
+    } while (this.#rest?.length === 0);
+  }
+}
+
+/** Resolves when the kernel has taken the bytes, or when the connection is gone; then they are free again. */
+function write(
+  { response, socket, pace, clock }: OutflowOptions,
+  bytes: Buffer,
+): Promise<'taken' | 'peer-gone' | 'too-slow'> {
   return new Promise((resolve) => {
-    const gone = (): void => resolve(false);
-    socket.once('close', gone);
-    response.write(bytes, (error) => {
-      socket.removeListener('close', gone);
-      resolve(!error);
+    let lost: 'peer-gone' | 'too-slow' = 'peer-gone';
+    const deadline = clock.after(pace.allowanceMs(bytes.length), () => {
+      lost = 'too-slow';
+      socket.destroy();
     });
+    const end = (taken: boolean): void => {
+      deadline.cancel();
+      socket.removeListener('close', gone);
+      resolve(taken ? 'taken' : lost);
+    };
+    const gone = (): void => end(false);
+    socket.once('close', gone);
+    response.write(bytes, (error) => end(!error));
   });
 }

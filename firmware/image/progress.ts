@@ -29,6 +29,9 @@ const KEEPS_BYTES: ReadonlySet<ResultCode> = new Set<ResultCode>([
   'not-found',
   'refused',
   'tls',
+  'captive-portal',
+  'bad-url',
+  'address-refused',
   'broken',
 ]);
 

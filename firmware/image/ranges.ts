@@ -1,61 +1,48 @@
-import type { IncomingHttpHeaders } from 'node:http';
-
-/** What is served, as far as conditions and ranges ask. */
-export interface Representation {
-  /** Strong entity tag, with its quotes. */
-  readonly etag: string;
-  /** The Last-Modified that is sent with it, in ms (whole seconds); undefined when none is sent. */
-  readonly lastModifiedMs: number | undefined;
-  /** Bytes. */
-  readonly size: number;
+/** Contiguous bytes of a representation. */
+export interface Span {
+  /** Offset of the first byte, from 0. */
+  readonly start: number;
+  /** At least 1, but for the whole of an empty representation. */
+  readonly length: number;
 }
 
-export type Selection =
-  | { readonly status: 200; readonly start: 0; readonly length: number }
-  | { readonly status: 206; readonly start: number; readonly length: number }
-  | { readonly status: 304 | 412 | 416 };
+/** Parts of one multipart answer; delta updaters ask for up to 150 ranges at a time. */
+export const MAX_PARTS = 256;
+/** So many ranges of a request may run into others: beyond it is no client that knows what it wants. */
+export const MAX_OVERLAPS = 16;
 
 /**
- * Evaluates conditions and Range of a GET or HEAD, in the order of RFC 9110 §13.2.2. A range that cannot be parsed, of
- * another unit, or several at once: the whole representation, as §14.2 allows. Range is defined for GET only.
+ * The ranges of a Range field (RFC 9110 §14.1.2, §14.2), in the order in which they were asked for. Those that overlap
+ * or touch are one; those that select nothing are left out (§15.3.7.2).
+ *
+ * Egregious sets (§17.15: more than MAX_PARTS after that, or more than MAX_OVERLAPS overlaps) are ignored rather than
+ * refused: the whole representation costs us no more than any GET, and the client gets what it needs.
+ * @param size  bytes of the representation
+ * @returns `ignored` also for another unit and for anything that is not a set of ranges; `unsatisfiable` when nothing
+ *   is selected
  */
-export function select(method: 'GET' | 'HEAD', headers: IncomingHttpHeaders, what: Representation): Selection {
-  const ifMatch = headers['if-match'];
-  if (ifMatch !== undefined) {
-    if (!listsTag(ifMatch, what.etag, 'strong')) return { status: 412 };
-  } else if (isAfter(what.lastModifiedMs, headers['if-unmodified-since'])) return { status: 412 };
-
-  const ifNoneMatch = headers['if-none-match'];
-  if (ifNoneMatch !== undefined) {
-    if (listsTag(ifNoneMatch, what.etag, 'weak')) return { status: 304 };
-  } else if (isNotAfter(what.lastModifiedMs, headers['if-modified-since'])) return { status: 304 };
-
-  const whole: Selection = { status: 200, start: 0, length: what.size };
-  if (method !== 'GET' || headers.range === undefined) return whole;
-  if (!mayRange(headers['if-range'], what)) return whole;
-  const range = parseRange(headers.range, what.size);
-  if (range === 'ignored') return whole;
-  return range === 'unsatisfiable' ? { status: 416 } : { status: 206, ...range };
+export function parseRanges(text: string, size: number): readonly Span[] | 'ignored' | 'unsatisfiable' {
+  const set = /^bytes=(.*)$/i.exec(text)?.[1];
+  if (set === undefined) return 'ignored';
+  const spans: Span[] = [];
+  let asked = 0;
+  for (const element of set.split(',')) {
+    // §5.6.1.2: empty elements of a list are skipped.
+    if (/^[ \t]*$/.test(element)) continue;
+    const range = parseRange(element, size);
+    if (range === 'ignored') return 'ignored';
+    asked += 1;
+    if (range !== 'unsatisfiable') spans.push(range);
+  }
+  if (asked === 0) return 'ignored';
+  if (spans.length === 0) return 'unsatisfiable';
+  const { union, overlaps } = coalesce(spans);
+  return union.length > MAX_PARTS || overlaps > MAX_OVERLAPS ? 'ignored' : union;
 }
 
-/** RFC 9110 §13.1.5: a weak tag never matches; a date must be exactly the Last-Modified that we send. */
-function mayRange(ifRange: string | string[] | undefined, what: Representation): boolean {
-  if (ifRange === undefined) return true;
-  if (typeof ifRange !== 'string') return false;
-  const condition = ifRange.trim();
-  if (condition.startsWith('"') || condition.startsWith('W/')) return condition === what.etag;
-  return what.lastModifiedMs !== undefined && Date.parse(condition) === what.lastModifiedMs;
-}
-
-/**
- * One byte range of RFC 9110 §14.1.2: `first-last`, `first-` or `-suffix`.
- * @returns `ignored` for everything else, `unsatisfiable` when it selects nothing
- */
-export function parseRange(
-  text: string,
-  size: number,
-): { start: number; length: number } | 'ignored' | 'unsatisfiable' {
-  const match = /^bytes=[ \t,]*(\d*)-(\d*)[ \t,]*$/i.exec(text);
+/** One range of RFC 9110 §14.1.2: `first-last`, `first-` or `-suffix`. */
+function parseRange(text: string, size: number): Span | 'ignored' | 'unsatisfiable' {
+  const match = /^[ \t]*(\d*)-(\d*)[ \t]*$/.exec(text);
   if (!match) return 'ignored';
   const [, first = '', last = ''] = match;
   if (first === '') {
@@ -64,24 +51,39 @@ export function parseRange(
     return length === 0 ? 'unsatisfiable' : { start: size - length, length };
   }
   const start = Number(first);
-  const end = last === '' ? Infinity : Number(last);
-  if (end < start) return 'ignored';
+  const lastByte = last === '' ? Infinity : Number(last);
+  if (lastByte < start) return 'ignored';
   if (start >= size) return 'unsatisfiable';
-  return { start, length: Math.min(end, size - 1) - start + 1 };
+  return { start, length: Math.min(lastByte, size - 1) - start + 1 };
 }
 
-/** RFC 9110 §8.8.3.2: strong comparison needs two strong tags, weak comparison looks at the opaque part only. */
-function listsTag(list: string, etag: string, comparison: 'strong' | 'weak'): boolean {
-  if (list.trim() === '*') return true;
-  const tags = list.match(/(?:W\/)?"[^"]*"/g) ?? [];
-  return tags.some((tag) => tag === etag || (comparison === 'weak' && tag === `W/${etag}`));
+/** Joins what overlaps or touches; each union stands where the first of its members stood (RFC 9110 §15.3.7.2). */
+function coalesce(spans: readonly Span[]): { union: Span[]; overlaps: number } {
+  const ascending = spans.map(({ start, length }, index) => ({ start, end: start + length, index }));
+  ascending.sort((a, b) => a.start - b.start);
+  const unions: typeof ascending = [];
+  let overlaps = 0;
+  for (const span of ascending) {
+    const last = unions.at(-1);
+    if (last && span.start <= last.end) {
+      if (span.start < last.end) overlaps += 1;
+      last.end = Math.max(last.end, span.end);
+      last.index = Math.min(last.index, span.index);
+    } else unions.push(span);
+  }
+  unions.sort((a, b) => a.index - b.index);
+  return { union: unions.map(({ start, end }) => ({ start, length: end - start })), overlaps };
 }
 
-/** An unparsable date is no condition (RFC 9110 §13.1.3, §13.1.4). */
-function isAfter(lastModifiedMs: number | undefined, date: string | undefined): boolean {
-  return lastModifiedMs !== undefined && date !== undefined && lastModifiedMs > Date.parse(date);
-}
-
-function isNotAfter(lastModifiedMs: number | undefined, date: string | undefined): boolean {
-  return lastModifiedMs !== undefined && date !== undefined && lastModifiedMs <= Date.parse(date);
+/**
+ * Bytes that are covered without a gap from 0, when `spans` are added to `covered` ones.
+ * @param spans  in any order; they may overlap
+ */
+export function coveredFrom0(covered: number, spans: readonly Span[]): number {
+  let end = covered;
+  for (const { start, length } of [...spans].sort((a, b) => a.start - b.start)) {
+    if (start > end) break;
+    end = Math.max(end, start + length);
+  }
+  return end;
 }

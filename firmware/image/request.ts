@@ -1,6 +1,7 @@
-import type { Agent } from 'node:http';
+import { IncomingMessage, type Agent } from 'node:http';
 import type { Clock } from '../clock/index.js';
-import { openHttp, redactUrl, type AddressFilter, type HttpReply } from '../net/index.js';
+import { openHttp, redactUrl, type AddressFilter, type HttpError, type HttpReply } from '../net/index.js';
+import type { Outcome } from '../outcome/index.js';
 import { fault, requestFault, statusFault, type Fault } from './fault.js';
 import type { Have } from './resume.js';
 
@@ -23,6 +24,8 @@ export type RequestEnd =
   | { readonly kind: 'aborted' };
 
 const MAX_REDIRECTS = 5;
+/** The headers of a reply must be complete within so many idle timeouts. */
+const HEAD_WINDOWS = 2;
 const REDIRECTS = new Set([301, 302, 303, 307, 308]);
 const CONTENT = new Set([200, 206, 416]);
 
@@ -38,19 +41,10 @@ export async function requestImage(
 ): Promise<RequestEnd> {
   let url = new URL(source);
   for (let hop = 0; hop <= MAX_REDIRECTS; hop += 1) {
-    const sent = await openHttp({
-      method: 'GET',
-      url,
-      headers: headersFor(have, options.userAgent),
-      signal,
-      idleTimeoutMs: options.idleTimeoutMs,
-      allowAddress: options.allowAddress,
-      ...(options.ca !== undefined && { ca: options.ca }),
-      ...(options.agent && { agent: options.agent }),
-    });
+    const sent = await headOf(url, have, signal, options);
     if (!sent.ok) {
-      const found = requestFault(sent.error);
-      return found ? { kind: 'fault', fault: found } : { kind: 'aborted' };
+      if (signal.aborted) return { kind: 'aborted' };
+      return { kind: 'fault', fault: requestFault(sent.error) };
     }
     const reply = sent.value;
     if (CONTENT.has(reply.status)) return { kind: 'reply', reply };
@@ -69,6 +63,38 @@ export async function requestImage(
     url = next;
   }
   return { kind: 'fault', fault: fault('bad-url', 'fail', `more than ${MAX_REDIRECTS} redirects`) };
+}
+
+/**
+ * One request, until its reply's headers are there. They have a deadline of their own: a header that drips, or interim
+ * replies without end (RFC 9110 §15.2), are never silent. Afterwards nobody's timer runs: whoever reads the body knows
+ * when it was the reader who paused.
+ */
+async function headOf(
+  url: URL,
+  have: Have,
+  signal: AbortSignal,
+  options: RequestOptions,
+): Promise<Outcome<HttpReply, HttpError>> {
+  const giveUp = new AbortController();
+  const abort = (): void => giveUp.abort();
+  const deadline = options.clock.after(options.idleTimeoutMs * HEAD_WINDOWS, abort);
+  signal.addEventListener('abort', abort);
+  if (signal.aborted) abort();
+  const sent = await openHttp({
+    method: 'GET',
+    url,
+    headers: headersFor(have, options.userAgent),
+    signal: giveUp.signal,
+    idleTimeoutMs: options.idleTimeoutMs,
+    allowAddress: options.allowAddress,
+    ...(options.ca !== undefined && { ca: options.ca }),
+    ...(options.agent && { agent: options.agent }),
+  });
+  deadline.cancel();
+  signal.removeEventListener('abort', abort);
+  if (sent.ok && sent.value.body instanceof IncomingMessage) sent.value.body.setTimeout(0);
+  return sent;
 }
 
 /** Built afresh for every request: a header left over from the last one would corrupt the image. */

@@ -3,7 +3,7 @@ import { describe, it } from 'node:test';
 import { meaningOf, sameSource, strongValidator, type Have, type ReplyMeaning } from './resume.js';
 
 const ETAG = '"v1"';
-const HAVE: Have = { bytes: 100, validator: ETAG, total: 1000, digestKnown: false };
+const HAVE: Have = { bytes: 100, validator: ETAG, total: 1000, digestKnown: false, fileBegun: true };
 const RANGE = { 'Content-Range': 'bytes 100-999/1000', 'Content-Length': '900', ETag: ETAG };
 
 interface Case {
@@ -17,7 +17,40 @@ interface Case {
 const append = { kind: 'append', offset: 100, length: 900, total: 1000, guarded: true } as const;
 const askWhole = (reason: string) => ({ kind: 'ask-whole', reason }) as Partial<ReplyMeaning>;
 
+const PAGE = { 'Content-Type': 'text/html; charset=utf-8' };
+const portal = { kind: 'captive-portal' } as const;
+
 const CASES: readonly Case[] = [
+  { name: 'a web page in place of a file', status: 200, headers: PAGE, means: portal },
+  {
+    name: 'a web page in place of a file with a digest',
+    status: 200,
+    headers: PAGE,
+    have: { digestKnown: true },
+    means: portal,
+  },
+  { name: 'a web page at once', status: 200, headers: PAGE, have: { bytes: 0, fileBegun: false }, means: portal },
+  {
+    name: 'a web page at once with a digest',
+    status: 200,
+    headers: PAGE,
+    have: { bytes: 0, fileBegun: false, digestKnown: true },
+    means: { kind: 'restart', contentType: 'text/html; charset=utf-8' },
+  },
+  {
+    name: 'an encoded web page at once with a digest',
+    status: 200,
+    headers: { ...PAGE, 'Content-Encoding': 'br' },
+    have: { bytes: 0, fileBegun: false, digestKnown: true },
+    means: portal,
+  },
+  {
+    name: 'a web page after a part of one, with a digest',
+    status: 200,
+    headers: PAGE,
+    have: { fileBegun: false, digestKnown: true },
+    means: { kind: 'restart' },
+  },
   { name: 'the rest, same ETag', status: 206, headers: RANGE, means: append },
   { name: 'the rest, no ETag (If-Range vouches)', status: 206, headers: { ...RANGE, ETag: [] }, means: append },
   {

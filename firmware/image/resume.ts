@@ -1,4 +1,5 @@
 import type { IncomingHttpHeaders } from 'node:http';
+import { isWebPage } from './portal.js';
 
 /** What is on disk of one version of a file, and what is known of that version. */
 export interface Have {
@@ -10,6 +11,8 @@ export interface Have {
   readonly total: number | undefined;
   /** An expected digest is known: a join that no validator guards will be found out. */
   readonly digestKnown: boolean;
+  /** Bytes are on disk, asked on from or not, that did not come as a web page. */
+  readonly fileBegun: boolean;
 }
 
 export interface ReplyHead {
@@ -52,6 +55,8 @@ export type ReplyMeaning =
     }
   /** What is there is the whole file. */
   | { readonly kind: 'complete'; readonly total: number }
+  /** A page instead of the file: ask again later. What is there stays. */
+  | { readonly kind: 'captive-portal' }
   /** Not usable: ask for the whole file, without a range. What is there stays until that reply has come. */
   | { readonly kind: 'ask-whole'; readonly reason: Unusable }
   /** Not usable, and asking again would not help. */
@@ -63,6 +68,7 @@ export type ReplyMeaning =
  */
 export function meaningOf(reply: ReplyHead, have: Have): ReplyMeaning {
   if (reply.status === 416) return meaningOf416(reply, have);
+  if (reply.status === 200 && isForeignPage(reply.headers, have)) return { kind: 'captive-portal' };
   // Without Accept-Encoding other than identity an encoded reply is a fault; its offsets count encoded bytes.
   if (isEncoded(reply.headers)) return unusable(have, 'encoded');
   if (reply.status === 206) return meaningOf206(reply, have);
@@ -152,6 +158,14 @@ function parseContentRange(
   const [firstByte, lastByte] = [Number(match[1]), Number(match[2])];
   if (lastByte < firstByte) return undefined;
   return { firstByte, lastByte, total: match[3] === '*' ? undefined : Number(match[3]) };
+}
+
+/**
+ * True for a web page that is not read at all: see portal.ts. With a Digest it is, unless it would replace a file, or
+ * is encoded unasked, so that no Digest can speak of it.
+ */
+function isForeignPage(headers: IncomingHttpHeaders, have: Have): boolean {
+  return isWebPage(mediaType(headers)) && (!have.digestKnown || have.fileBegun || isEncoded(headers));
 }
 
 function isEncoded(headers: IncomingHttpHeaders): boolean {

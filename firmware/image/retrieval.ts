@@ -11,9 +11,11 @@ import { PartialContent, takeBody, type IntakeBuffers } from './intake.js';
 import type { ImageRecord } from './image.js';
 import { mirrorsOf } from './leaves.js';
 import type { Progress, RetrievalKey } from './progress.js';
+import { isPortalSized, isWebPage } from './portal.js';
 import { discard, requestImage, type RequestOptions } from './request.js';
 import { meaningOf, sameSource, type Have, type ReplyMeaning } from './resume.js';
 import { makeRoom, type PinSource } from './room.js';
+import type { Throttle } from './throttle.js';
 
 export interface RetrievalOptions extends RequestOptions {
   readonly store: Store;
@@ -31,8 +33,13 @@ export interface RetrievalOptions extends RequestOptions {
   readonly maxRetryAfterMs: number;
   /** Bytes between two flushes of the partial file. */
   readonly fsyncVolumeBytes: number;
+  readonly throttle: Throttle;
+  /** A body slower than this over `idleTimeoutMs` has stalled. */
+  readonly minBytesPerSecond: number;
   /** Removes a blob that has been given up, if nobody else uses it. */
   readonly release: (sha256: string) => Promise<void>;
+  /** Makes a watermark durable that was just recorded, without being waited for. */
+  recorded(): void;
   /** Counts bytes of image content as they come in from the WAN. */
   countWanBytes(bytes: number): void;
 }
@@ -182,6 +189,7 @@ export class Retrieval {
       this.o.progress.joining(this.key, { source, total: meaning.total, guarded: have.validator !== undefined });
       return { kind: 'whole' };
     }
+    if (meaning.kind === 'captive-portal') return { kind: 'fault', fault: PORTAL_FAULT };
     if (meaning.kind === 'refuse') {
       return { kind: 'fault', fault: fault('bad-reply', 'fail', `the reply cannot be used: ${meaning.reason}`) };
     }
@@ -207,7 +215,9 @@ export class Retrieval {
     const same = retrieval.source !== null && sameSource(retrieval.source, source);
     const validator = same ? (retrieval.validator ?? undefined) : undefined;
     const usable = !this.#wholeNext && retrieval.source !== null && (validator !== undefined || digestKnown);
-    return { bytes: usable ? this.#content.received : 0, validator, total: size ?? undefined, digestKnown };
+    const bytes = usable ? this.#content.received : 0;
+    const fileBegun = this.#content.received > 0 && !isWebPage(record.contentType ?? undefined);
+    return { bytes, validator, total: size ?? undefined, digestKnown, fileBegun };
   }
 
   async #receive(
@@ -240,6 +250,12 @@ export class Retrieval {
       buffers,
       limitBytes,
       volumeBytes: this.o.fsyncVolumeBytes,
+      clock: this.o.clock,
+      throttle: this.o.throttle,
+      stall: {
+        windowMs: this.o.idleTimeoutMs,
+        leastBytes: Math.max(1, Math.ceil((this.o.minBytesPerSecond * this.o.idleTimeoutMs) / 1000)),
+      },
       signal,
       ready: prepare(),
       durable: (bytes) => this.#record(bytes),
@@ -292,7 +308,7 @@ export class Retrieval {
 
   /** What the end of a body means, after `taken` bytes of it. */
   #judge(
-    end: 'complete' | 'cut' | 'overflow' | 'aborted',
+    end: 'complete' | 'cut' | 'stalled' | 'overflow' | 'aborted',
     taken: number,
     limitBytes: number | undefined,
     total: number | undefined,
@@ -305,6 +321,8 @@ export class Retrieval {
         return { kind: 'fault', fault: fault('bad-reply', 'fail', 'the server sends more bytes than announced') };
       case 'cut':
         return { kind: 'fault', fault: fault('broken', 'again', `the connection broke at byte ${received}`) };
+      case 'stalled':
+        return { kind: 'fault', fault: fault('broken', 'again', `the server stalled at byte ${received}`) };
       case 'complete':
         // Without an announced length the end of the body is the end of the file.
         if (limitBytes === undefined) return { kind: 'whole' };
@@ -337,10 +355,16 @@ export class Retrieval {
         this.#wholeNext = true;
         return undefined;
       }
+      if (isWebPage(record.contentType ?? undefined) && isPortalSized(size)) {
+        return this.#dropPage(fd);
+      }
       return this.#fail(fault(accepted.error.code, 'fail', accepted.error.text));
     }
     try {
       await blobs.disk.flush(fd);
+      // Should the process end between the rename and the commit, this and the sidecar tell whose the blob is.
+      this.#record(size);
+      await store.durable();
       const { source } = record.retrieval;
       const sidecar = {
         imageIds: [record.imageId],
@@ -349,7 +373,6 @@ export class Retrieval {
         size,
       };
       await blobs.adopt(this.key.id, sha256, sidecar, () => {
-        this.#record(size);
         progress.complete(this.key, sha256, size);
       });
     } catch (thrown) {
@@ -357,6 +380,18 @@ export class Retrieval {
     }
     await store.durable();
     return OVER;
+  }
+
+  /** What came whole was a web page, not the image. */
+  async #dropPage(fd: number): Promise<StepEnd | undefined> {
+    this.o.progress.forget(this.key);
+    this.#content.restart();
+    try {
+      await this.o.blobs.disk.truncate(fd, 0);
+    } catch (thrown) {
+      return this.#fail(diskFault(thrown));
+    }
+    return this.#handle(PORTAL_FAULT, fd);
   }
 
   /** Decides what follows a fault; undefined to try on at once. */
@@ -407,6 +442,9 @@ export class Retrieval {
       await this.o.blobs.disk.flushData(fd);
     } catch (thrown) {
       this.o.log.warn('cannot flush the partial file', { reason: describeThrown(thrown) });
+      // The kernel tells of lost pages once and then takes them for clean: beyond the watermark nothing can be trusted.
+      this.#prepared = false;
+      this.#content.restart();
       return;
     }
     this.#content.durable = received;
@@ -417,8 +455,16 @@ export class Retrieval {
     this.o.progress.durable(this.key, durable, this.#uncounted, durable > this.#furthest);
     this.#furthest = Math.max(this.#furthest, durable);
     this.#uncounted = 0;
+    this.o.recorded();
   }
 }
+
+/** Waits like any trouble of the network, however long: nothing has been heard from the server. */
+const PORTAL_FAULT = fault(
+  'captive-portal',
+  'network',
+  'a web page came instead of the image: a login page of the network (captive portal)?',
+);
 
 function diskFault(thrown: unknown): Fault {
   const text = describeThrown(thrown);

@@ -1,15 +1,20 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { isIPv6, type AddressInfo, type Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 import type { Clock } from '../clock/index.js';
 import type { Logger } from '../log/index.js';
 import { canonicalAddress } from '../net/index.js';
 import { describeThrown, failure, success, systemErrorCode, type CodedError, type Outcome } from '../outcome/index.js';
 import type { BlobReader, BlobStore } from './blobs.js';
 import type { Catalog } from './catalog.js';
+import { Connections, type Peer } from './connections.js';
 import type { Deliveries } from './deliveries.js';
 import type { ImageRecord } from './image.js';
-import { OutflowBuffers, PacedReads, sendSpan } from './outflow.js';
-import { select, type Selection } from './ranges.js';
+import type { Piece } from './multipart.js';
+import { OutflowBuffers, PacedReads, sendBody } from './outflow.js';
+import type { Span } from './ranges.js';
+import { replyTo, validatorsOf } from './reply.js';
+import { select } from './selection.js';
 
 /** Who wants to know which device fetches what. */
 export interface Reactions {
@@ -27,7 +32,7 @@ export interface ServerLimits {
   readonly connections?: number;
   /** Connections of one address. Default 16. */
   readonly connectionsPerAddress?: number;
-  /** Bytes of a request's headers. Default 8 KiB. */
+  /** Bytes of a request's headers. Default 8 KiB: 150 ranges of 64-bit offsets take 6 KiB. */
   readonly headerBytes?: number;
   /** Time for the headers of a request. Default 10 s. */
   readonly headerMs?: number;
@@ -35,6 +40,11 @@ export interface ServerLimits {
   readonly idleMs?: number;
   /** Time between two requests on a connection. Default 5 s. */
   readonly keepAliveMs?: number;
+  /** Requests on one connection; the answer to the last one closes it. Default 1000. */
+  readonly requestsPerConnection?: number;
+  /** A client that takes less, averaged over `minRateMs`, is dropped. Default 1 KiB/s over 60 s. */
+  readonly minBytesPerSecond?: number;
+  readonly minRateMs?: number;
 }
 
 export interface ServerOptions {
@@ -63,27 +73,19 @@ const LISTEN_ERRORS: Readonly<Record<string, ListenError['code']>> = {
 
 const PATH_PREFIX = '/scomo/';
 const ALLOW = 'GET, HEAD, OPTIONS';
-const DEFAULT_CONTENT_TYPE = 'application/octet-stream';
 /** Beyond the limit so many connections are still told so; more are dropped. */
 const CONNECTIONS_TOLD = 64;
 const RETRY_AFTER_S = 5;
 
-/** What was sent on a connection and is not yet known to have arrived. */
-interface Unconfirmed {
-  readonly image: ImageRecord;
-  readonly sha256: string;
-  readonly start: number;
-  readonly length: number;
-}
+/** Requests that may wait for their answers on one connection; the answer to the last of them closes it. */
+const MAX_PIPELINED = 32;
 
-/** One connection. */
-interface Peer {
-  readonly address: string;
-  readonly socket: Socket;
-  unconfirmed: Unconfirmed[];
-  /** The newest answer; it comes after all earlier ones. */
-  answer: Promise<void>;
-}
+/** What a request that cannot be understood is answered with (RFC 9110 §15.5); by the parser's code. */
+const MISREAD: Readonly<Record<string, string>> = {
+  HPE_HEADER_OVERFLOW: '431 Request Header Fields Too Large',
+  HPE_CHUNK_EXTENSIONS_OVERFLOW: '413 Content Too Large',
+  ERR_HTTP_REQUEST_TIMEOUT: '408 Request Timeout',
+};
 
 /** Serves the available images at their LocalImageURI: HTTP/1.1 by RFC 9110, bounded for every client. */
 export class ImageServer {
@@ -93,8 +95,7 @@ export class ImageServer {
   readonly #buffers: OutflowBuffers;
   readonly #reads: PacedReads;
   readonly #servers: Server[] = [];
-  readonly #perAddress = new Map<string, number>();
-  readonly #peers = new Map<Socket, Peer>();
+  readonly #connections: Connections;
   readonly #answers = new Set<Promise<void>>();
   #lanBytes = 0;
   #port: number;
@@ -110,8 +111,12 @@ export class ImageServer {
       headerMs: 10_000,
       idleMs: 60_000,
       keepAliveMs: 5_000,
+      requestsPerConnection: 1000,
+      minBytesPerSecond: 1024,
+      minRateMs: 60_000,
       ...options.limits,
     };
+    this.#connections = new Connections(this.#limits);
     this.#reactions = options.reactions ?? { deviceAt: () => undefined, fetched: () => {} };
     const monotonicMs = (): number => options.clock.monotonicMs();
     this.#buffers = new OutflowBuffers(monotonicMs);
@@ -148,10 +153,9 @@ export class ImageServer {
     return this.#lanBytes;
   }
 
-  /** Connections that are open, and how many more would be served. */
-  get load(): { readonly connections: number; readonly free: number } {
-    const connections = this.#peers.size;
-    return { connections, free: Math.max(0, this.#limits.connections - connections) };
+  /** Connections that are open, how many more would be served, and the buffers that they hold. */
+  get load(): { readonly connections: number; readonly free: number; readonly buffers: number } {
+    return { connections: this.#connections.count, free: this.#connections.free, buffers: this.#buffers.lent };
   }
 
   /** Breaks off what is being sent (devices resume), stops listening, writes the accounts. Idempotent. */
@@ -182,11 +186,17 @@ export class ImageServer {
       requestTimeout: headerMs,
       keepAliveTimeout: keepAliveMs,
       connectionsCheckingInterval: Math.min(headerMs, 5_000),
+      // #answer looks at Host, so that its answer is like all others.
+      requireHostHeader: false,
     });
     server.maxConnections = connections + CONNECTIONS_TOLD;
     server.timeout = idleMs;
     server.on('connection', (socket: Socket) => this.#connected(socket));
-    server.on('request', (request, response) => this.#requested(request, response));
+    // An expectation changes nothing: no request here needs its content, so that none is asked to send it.
+    for (const event of ['request', 'checkContinue', 'checkExpectation'] as const) {
+      server.on(event, (request: IncomingMessage, response: ServerResponse) => this.#requested(request, response));
+    }
+    server.on('clientError', (thrown, socket) => this.#misread(thrown, socket));
     server.on('error', (thrown) => {
       this.#o.log.error('cannot accept a connection', { reason: describeThrown(thrown) });
     });
@@ -194,31 +204,63 @@ export class ImageServer {
   }
 
   #connected(socket: Socket): void {
-    const address = canonicalAddress(socket.remoteAddress ?? '');
-    const peer: Peer = { address, socket, unconfirmed: [], answer: Promise.resolve() };
-    this.#peers.set(socket, peer);
-    this.#perAddress.set(address, (this.#perAddress.get(address) ?? 0) + 1);
+    const peer = this.#connections.open(socket, canonicalAddress(socket.remoteAddress ?? ''));
     let broken = false;
     socket.on('error', () => (broken = true));
     socket.on('close', () => {
       this.#confirm(peer, !broken && !this.#closing);
-      this.#peers.delete(socket);
-      const left = (this.#perAddress.get(address) ?? 1) - 1;
-      if (left > 0) this.#perAddress.set(address, left);
-      else this.#perAddress.delete(address);
+      this.#connections.closed(peer);
     });
   }
 
   #requested(request: IncomingMessage, response: ServerResponse): void {
-    const peer = this.#peers.get(request.socket);
+    const peer = this.#connections.of(request.socket);
     if (!peer) return;
+    if (peer.ending) {
+      // RFC 9112 §9.6: what follows the last request is not processed; nor read on.
+      peer.socket.pause();
+      return;
+    }
     // A client that asks on has taken the last answer.
     this.#confirm(peer, true);
+    peer.requests += 1;
+    peer.waiting += 1;
+    // Where content ends is what request smuggling is about (RFC 9112 §11.2): after content nothing is heard.
+    if (hasContent(request) || this.#isLast(peer) || !this.#connections.admit(peer)) response.shouldKeepAlive = false;
+    peer.ending = !response.shouldKeepAlive;
+    // RFC 9110 §6.6.1: no Date without a clock.
+    response.sendDate = this.#o.clock.plausible();
     // Pipelined requests are answered one after the other: a connection never has more than one write pending.
-    const answer = peer.answer.then(() => this.#answer(peer, request, response));
+    const answer = peer.answer
+      .then(() => this.#answer(peer, request, response))
+      .then(() => flushed(response, peer.socket))
+      .then(() => void (peer.waiting -= 1));
     peer.answer = answer;
     this.#answers.add(answer);
     void answer.finally(() => this.#answers.delete(answer));
+  }
+
+  #isLast(peer: Peer): boolean {
+    return peer.requests >= this.#limits.requestsPerConnection || peer.waiting >= MAX_PIPELINED;
+  }
+
+  /** A request could not be parsed or did not come in time: that is said after the answers to the earlier ones. */
+  #misread(thrown: Error, stream: Duplex): void {
+    const code = systemErrorCode(thrown) ?? '';
+    const status = MISREAD[code] ?? (code.startsWith('HPE_') ? '400 Bad Request' : undefined);
+    const peer = this.#connections.of(stream);
+    if (!peer || status === undefined) {
+      stream.destroy();
+      return;
+    }
+    const { socket } = peer;
+    socket.pause();
+    if (peer.ending) return;
+    peer.ending = true;
+    void peer.answer.then(() => {
+      if (socket.writable) socket.end(`HTTP/1.1 ${status}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n`);
+      socket.destroySoon();
+    });
   }
 
   /** Never rejects. */
@@ -227,16 +269,29 @@ export class ImageServer {
     let reader: BlobReader | undefined;
     if (peer.socket.destroyed) return;
     try {
-      if (this.#isFull(address)) {
-        refuse(response, 503, { 'Retry-After': RETRY_AFTER_S, Connection: 'close' });
+      if (!this.#connections.admit(peer)) {
+        refuse(response, 503, { 'Retry-After': RETRY_AFTER_S });
         return;
       }
-      const image = this.#lookUp(request.url ?? '');
+      const hosts = countOf(request, 'host');
+      const { httpVersion } = request;
+      if (hosts > 1 || (hosts === 0 && httpVersion === '1.1') || httpVersion === '0.9') {
+        // RFC 9112 §3.2 (Host), §2.3: the parser takes a request line without version for 0.9.
+        refuse(response, 400);
+        return;
+      }
+      const { method } = request;
+      const target = request.url ?? '';
+      // RFC 9110 §9.3.7: `*` is the server as a whole.
+      if (method === 'OPTIONS' && target === '*') {
+        response.writeHead(204, { Allow: ALLOW }).end();
+        return;
+      }
+      const image = this.#lookUp(target);
       if (image?.blob == null) {
         refuse(response, 404);
         return;
       }
-      const { method } = request;
       if (method === 'OPTIONS') {
         response.writeHead(204, { Allow: ALLOW }).end();
         return;
@@ -262,11 +317,6 @@ export class ImageServer {
     }
   }
 
-  #isFull(address: string): boolean {
-    const own = this.#perAddress.get(address) ?? 0;
-    return this.#peers.size > this.#limits.connections || own > this.#limits.connectionsPerAddress;
-  }
-
   /** The path is looked up, never joined to a folder. A query is not part of it. */
   #lookUp(target: string): ImageRecord | undefined {
     // RFC 9112 §3.2.2: a server accepts the absolute form too.
@@ -285,81 +335,61 @@ export class ImageServer {
     reader: BlobReader,
   ): Promise<void> {
     const { sha256, size } = reader;
-    const etag = `"${sha256}"`;
-    const lastModifiedMs = image.availableMs === null ? undefined : Math.floor(image.availableMs / 1000) * 1000;
-    const selection = select(method, request.headers, { etag, lastModifiedMs, size });
-    const validators = {
-      ETag: etag,
-      // Another version may come under this path one day: caches ask before they reuse.
-      'Cache-Control': 'no-cache',
-      ...(lastModifiedMs !== undefined && { 'Last-Modified': new Date(lastModifiedMs).toUTCString() }),
-    };
-    if (!('length' in selection)) {
-      refuseSelection(response, selection, validators, size);
-      return;
-    }
-    response.writeHead(selection.status, {
-      ...validators,
-      'Accept-Ranges': 'bytes',
-      'Content-Type': image.contentType ?? DEFAULT_CONTENT_TYPE,
-      'Content-Length': selection.length,
-      ...(selection.status === 206 && {
-        'Content-Range': `bytes ${selection.start}-${selection.start + selection.length - 1}/${size}`,
-      }),
-      // RFC 9530 §3: of the whole representation, also with a part of it.
-      'Repr-Digest': `sha-256=:${Buffer.from(sha256, 'hex').toString('base64')}:`,
-    });
-    if (method === 'HEAD') {
-      response.end();
-      return;
-    }
-    await this.#sendBody(peer, response, image, reader, selection);
+    const selection = select(method, request.headers, { ...validatorsOf(image, sha256), size });
+    const { status, headers, body } = replyTo(selection, image, reader);
+    response.writeHead(status, headers);
+    if (method === 'HEAD' || !('spans' in selection)) response.end();
+    else await this.#sendBody(peer, response, image, reader, body);
   }
 
   async #sendBody(
     peer: Peer,
     response: ServerResponse,
     image: ImageRecord,
-    reader: BlobReader,
-    { start, length }: { readonly start: number; readonly length: number },
+    blob: BlobReader,
+    body: Iterable<Piece>,
   ): Promise<void> {
+    const { socket, pace } = peer;
+    const { clock, log } = this.#o;
     this.#reactions.fetched(image.imageId, peer.address, false);
-    let sent = 0;
-    const end = await sendSpan({
-      blob: reader,
+    const spans: Span[] = [];
+    const end = await sendBody({
+      blob,
       response,
-      socket: peer.socket,
-      start,
-      length,
+      socket,
+      body,
       buffers: this.#buffers,
       reads: this.#reads,
-      monotonicMs: () => this.#o.clock.monotonicMs(),
-      sent: (bytes) => {
-        sent += bytes;
-        this.#lanBytes += bytes;
+      pace,
+      clock,
+      sent: (content) => {
+        for (const span of content) {
+          this.#lanBytes += span.length;
+          append(spans, span);
+        }
       },
     });
-    peer.unconfirmed.push({ image, sha256: reader.sha256, start, length: sent });
+    peer.unconfirmed.push({ image, sha256: blob.sha256, spans });
     if (end.kind === 'complete') {
-      if (peer.socket.destroyed) this.#confirm(peer, false);
+      if (socket.destroyed) this.#confirm(peer, false);
       response.end();
       return;
     }
     // Never ended as if it were complete: the client sees fewer bytes than Content-Length says.
     response.destroy();
     this.#confirm(peer, false);
-    if (end.kind === 'disk') {
-      this.#o.log.error('cannot read an image', { image: image.imageId, reason: describeThrown(end.cause) });
-    }
+    const { imageId } = image;
+    if (end.kind === 'too-slow') log.info('a client that reads too slowly is dropped', { address: peer.address });
+    if (end.kind === 'disk') log.error('cannot read an image', { image: imageId, reason: describeThrown(end.cause) });
   }
 
   /** Accounts for what was sent on a connection. A failing database must not end the connections. */
   #confirm(peer: Peer, confirmed: boolean): void {
     const { address } = peer;
-    for (const { image, sha256, start, length } of peer.unconfirmed.splice(0)) {
-      const span = { image: image.id, sha256, size: image.size ?? 0, address, start, length, confirmed };
+    for (const { image, sha256, spans } of peer.unconfirmed.splice(0)) {
+      const sent = { image: image.id, sha256, size: image.size ?? 0, address, spans, confirmed };
       try {
-        const whole = this.#o.deliveries.sent({ ...span, device: this.#reactions.deviceAt(address) });
+        const whole = this.#o.deliveries.sent({ ...sent, device: this.#reactions.deviceAt(address) });
         if (whole) this.#reactions.fetched(image.imageId, address, true);
       } catch (thrown) {
         this.#o.log.error('cannot account for a delivery', { address, reason: describeThrown(thrown) });
@@ -373,16 +403,34 @@ function refuse(response: ServerResponse, status: number, headers: Record<string
   response.writeHead(status, { ...headers, 'Content-Length': 0 }).end();
 }
 
-function refuseSelection(
-  response: ServerResponse,
-  selection: Exclude<Selection, { length: number }>,
-  validators: Record<string, string>,
-  size: number,
-): void {
-  // RFC 9110 §15.4.5: a 304 has the validators and no Content-Length of its own.
-  if (selection.status === 304) response.writeHead(304, validators).end();
-  else if (selection.status === 416) refuse(response, 416, { 'Content-Range': `bytes */${size}` });
-  else refuse(response, 412);
+/** RFC 9112 §6.3: content is announced by one of these two. */
+function hasContent({ headers }: IncomingMessage): boolean {
+  return headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) !== 0;
+}
+
+/** How often a header field stands in a request. */
+function countOf({ rawHeaders }: IncomingMessage, name: string): number {
+  return rawHeaders.filter((text, index) => index % 2 === 0 && text.toLowerCase() === name).length;
+}
+
+/** Adds a span to what was sent, so that an answer has no more of them than it has parts. */
+function append(spans: Span[], { start, length }: Span): void {
+  const last = spans.at(-1);
+  if (last && last.start + last.length === start) spans[spans.length - 1] = { ...last, length: last.length + length };
+  else spans.push({ start, length });
+}
+
+/** Resolves when an answer is out or cannot go out any more. */
+function flushed(response: ServerResponse, socket: Socket): Promise<void> {
+  return new Promise((resolve) => {
+    const done = (): void => {
+      socket.removeListener('close', done);
+      resolve();
+    };
+    if (response.writableFinished || socket.destroyed) return done();
+    socket.once('close', done);
+    response.once('finish', done);
+  });
 }
 
 function listen(server: Server, address: string, port: number): Promise<Outcome<AddressInfo, ListenError>> {

@@ -30,6 +30,7 @@ export const SCOMO_RESULT: Readonly<Record<ResultCode, number>> = {
   'bad-url': Scomo.MALFORMED_URL,
   'address-refused': Scomo.MALFORMED_URL,
   'bad-reply': Scomo.VALIDATION_FAILED,
+  'captive-portal': Scomo.SERVER_UNAVAILABLE,
   broken: Scomo.DOWNLOAD_FAILED,
   'no-room': Scomo.OUT_OF_MEMORY,
   disk: Scomo.UNDEFINED_ERROR,

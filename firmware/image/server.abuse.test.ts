@@ -1,0 +1,273 @@
+import assert from 'node:assert/strict';
+import { readdirSync } from 'node:fs';
+import { connect, type Socket } from 'node:net';
+import { after, before, describe, it } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { systemClock } from '../clock/index.js';
+import { silentLog } from '../log/index.js';
+import { openHouse, pattern, removeFolder, serveFile, sha256, startOrigin, type House } from './fixture.js';
+import { ImageServer, type ServerLimits } from './server.js';
+import { converse, requestOf } from './wire.fixture.js';
+
+const SIZE = 3_000_001;
+const CONTENT = pattern(SIZE);
+const SHA = sha256(CONTENT);
+const GET = requestOf('GET /scomo/fw.bin HTTP/1.1\nHost: x');
+const HEAD = requestOf('HEAD /scomo/fw.bin HTTP/1.1\nHost: x');
+
+let house: House;
+let imageId: number;
+const servers: ImageServer[] = [];
+
+before(async () => {
+  const origin = await startOrigin(serveFile(CONTENT));
+  house = openHouse();
+  await house.downloader.start();
+  imageId = house.add('fw.bin', origin.url).id;
+  await house.until(imageId, 'available');
+  await origin.close();
+});
+after(async () => {
+  for (const server of servers) await server.close();
+  await house.close();
+  removeFolder(house.folder);
+});
+
+async function serve(limits: ServerLimits = {}): Promise<{ server: ImageServer; port: number }> {
+  const server = new ImageServer({
+    catalog: house.catalog,
+    blobs: house.blobs,
+    deliveries: house.deliveries,
+    clock: systemClock(0),
+    log: silentLog,
+    addresses: ['127.0.0.1'],
+    port: 0,
+    publicHost: '192.168.1.1',
+    limits: { connectionsPerAddress: 512, ...limits },
+  });
+  servers.push(server);
+  const started = await server.start();
+  assert.ok(started.ok);
+  return { server, port: started.value[0]!.port };
+}
+
+function open(port: number): Promise<Socket> {
+  return new Promise((resolve) => {
+    const socket = connect(port, '127.0.0.1', () => resolve(socket));
+    socket.on('error', () => {});
+  });
+}
+
+function descriptors(): number {
+  return readdirSync('/proc/self/fd').length;
+}
+
+/** Nothing is left of the clients: no connection, no buffer, no open blob, no descriptor. */
+async function allIsFree(server: ImageServer, before: number): Promise<void> {
+  while (server.load.connections > 0 || house.blobs.isRead(SHA) || descriptors() > before) await sleep(5);
+  assert.equal(server.load.buffers, 0);
+}
+
+async function isServed(port: number): Promise<void> {
+  const { replies } = await converse(port, GET);
+  assert.ok(replies[0]!.body.equals(CONTENT));
+}
+
+describe('clients that want to hold the server', { timeout: 60_000 }, () => {
+  it('by headers that never end are dropped, and others are served meanwhile', async () => {
+    const { server, port } = await serve({ headerMs: 400 });
+    const before = descriptors();
+    const sockets = await Promise.all(Array.from({ length: 100 }, () => open(port)));
+    const drip = setInterval(() => sockets.forEach((socket) => socket.write('G')), 50);
+    sockets.forEach((socket) => socket.write('GET /scomo/fw.bin HTTP/1.1\r\nHost: x\r\nX: '));
+    sockets.forEach((socket) => socket.resume());
+    await isServed(port);
+    await Promise.all(sockets.map((socket) => new Promise((resolve) => socket.once('close', resolve))));
+    clearInterval(drip);
+    await allIsFree(server, before);
+  });
+
+  it('by silence are dropped', async () => {
+    const { server, port } = await serve({ headerMs: 200 });
+    const before = descriptors();
+    const sockets = await Promise.all(Array.from({ length: 50 }, () => open(port)));
+    sockets.forEach((socket) => socket.resume());
+    await allIsFree(server, before);
+  });
+
+  it('by reading slower than the minimum are dropped, however steadily; others are served meanwhile', async () => {
+    const { server, port } = await serve({ minBytesPerSecond: 5_000_000, minRateMs: 300 });
+    const before = descriptors();
+    const sockets = await Promise.all(Array.from({ length: 4 }, () => open(port)));
+    const sip = setInterval(() => sockets.forEach((socket) => void socket.read(1024)), 5);
+    for (const socket of sockets) {
+      socket.pause();
+      socket.on('readable', () => {});
+      socket.write(GET.repeat(8));
+    }
+    await isServed(port);
+    while (server.load.connections > 0) await sleep(5);
+    clearInterval(sip);
+    sockets.forEach((socket) => socket.destroy());
+    await allIsFree(server, before);
+  });
+
+  it('by hundreds that come and go at any moment leave nothing behind', async () => {
+    const { server, port } = await serve();
+    await isServed(port);
+    while (server.load.connections > 0) await sleep(5);
+    const before = descriptors();
+    const phases: readonly ((socket: Socket) => unknown)[] = [
+      (socket) => socket.destroy(),
+      (socket) => socket.resetAndDestroy(),
+      (socket) => socket.write('GET /sc', () => socket.resetAndDestroy()),
+      (socket) => socket.write(GET, () => socket.destroy()),
+      (socket) => socket.write(GET) && socket.once('data', () => socket.resetAndDestroy()),
+      (socket) => socket.write(GET.repeat(5)) && socket.once('data', () => socket.destroy()),
+      (socket) => socket.end(HEAD).resume(),
+      (socket) => socket.write('\0\r\n\r\n') && socket.resume(),
+    ];
+    for (let round = 0; round < 6; round += 1) {
+      const sockets = await Promise.all(Array.from({ length: 64 }, () => open(port)));
+      sockets.forEach((socket, i) => phases[i % phases.length]!(socket));
+      await Promise.all(
+        sockets.map((socket) =>
+          socket.closed ? Promise.resolve() : new Promise((resolve) => socket.once('close', resolve)),
+        ),
+      );
+    }
+    await allIsFree(server, before);
+    await isServed(port);
+  });
+
+  it('by pipelining without end get the answers that may wait, and the last one closes', async () => {
+    const { server, port } = await serve();
+    const { replies, rest, closed } = await converse(port, HEAD.repeat(500), {
+      count: 500,
+      methods: Array.from({ length: 500 }, () => 'HEAD'),
+    });
+    assert.deepEqual([replies.length, rest.length, closed], [32, 0, true]);
+    assert.deepEqual(
+      replies.map(({ headers }) => headers['connection']),
+      replies.map((_, i) => (i === 31 ? 'close' : 'keep-alive')),
+    );
+    while (server.load.connections > 0) await sleep(5);
+  });
+});
+
+describe('connections', () => {
+  it('end with the answer to the last request that they may carry', async () => {
+    const { port } = await serve({ requestsPerConnection: 3 });
+    const { replies, closed } = await converse(port, HEAD.repeat(4), { count: 4, methods: Array(4).fill('HEAD') });
+    assert.deepEqual(
+      replies.map(({ status, headers }) => [status, headers['connection']]),
+      [
+        [200, 'keep-alive'],
+        [200, 'keep-alive'],
+        [200, 'close'],
+      ],
+    );
+    assert.ok(closed);
+  });
+
+  it('that were there first are served when more come than allowed', async () => {
+    const { server, port } = await serve({ connections: 2 });
+    const first = await open(port);
+    const second = await open(port);
+    while (server.load.connections < 2) await sleep(2);
+    assert.equal(server.load.free, 0);
+    const refused = await converse(port, HEAD, { methods: ['HEAD'], count: 2 });
+    assert.deepEqual(
+      [
+        refused.replies.map(({ status, headers }) => [status, headers['retry-after'], headers['connection']]),
+        refused.closed,
+      ],
+      [[[503, '5', 'close']], true],
+    );
+    const third = await open(port);
+    while (server.load.connections < 3) await sleep(2);
+    first.write(HEAD);
+    const answer = await new Promise<Buffer>((resolve) => first.once('data', resolve));
+    assert.match(answer.toString('latin1'), /^HTTP\/1\.1 200 /);
+    second.destroy();
+    while (server.load.connections > 2) await sleep(2);
+    third.write(HEAD);
+    const now = await new Promise<Buffer>((resolve) => third.once('data', resolve));
+    assert.match(now.toString('latin1'), /^HTTP\/1\.1 200 /);
+    first.destroy();
+    third.destroy();
+  });
+});
+
+describe('the accounts of several ranges', () => {
+  it('count every part, and join what is covered from 0', async () => {
+    const { server, port } = await serve();
+    const range = (set: string): string => requestOf(`GET /scomo/fw.bin HTTP/1.1\nHost: x\nRange: bytes=${set}`);
+    const before = house.deliveries.list(imageId, 0, 10).reduce((sum, { bytes }) => sum + bytes, 0);
+    const lanBefore = server.lanBytes;
+    for (const set of ['5000-5999,0-1999', '10-19,1990-', '30-30,20-20']) {
+      await converse(port, range(set));
+      while (server.load.connections > 0) await sleep(2);
+    }
+    const sent = 3000 + 10 + (SIZE - 1990) + 2;
+    const rows = house.deliveries.list(imageId, 0, 10);
+    assert.deepEqual([rows.length, rows[0]!.bytes - before, rows[0]!.complete], [1, sent, true]);
+    assert.equal(server.lanBytes - lanBefore, sent);
+  });
+});
+
+describe('requests that others may read otherwise', { timeout: 60_000 }, () => {
+  const hidden = 'GET /hidden HTTP/1.1\r\nHost: x\r\n\r\n';
+  const post = (headers: string, content: string): string =>
+    requestOf(`POST /scomo/fw.bin HTTP/1.1\nHost: x\n${headers}`, content);
+  const chunked = `0\r\n\r\n${hidden}`;
+  /** What is sent, and all statuses that come back before the server closes. `/hidden` would be a 404. */
+  const rows: readonly (readonly [name: string, sent: string, statuses: readonly number[]])[] = [
+    ['Content-Length and Transfer-Encoding', post('Content-Length: 4\nTransfer-Encoding: chunked', chunked), [400]],
+    ['Transfer-Encoding and Content-Length', post('Transfer-Encoding: chunked\nContent-Length: 4', chunked), [400]],
+    ['two Content-Lengths', post('Content-Length: 0\nContent-Length: 35', hidden), [400]],
+    ['two equal Content-Lengths', post('Content-Length: 35\nContent-Length: 35', hidden), [400]],
+    ['a list of Content-Lengths', post('Content-Length: 35, 35', hidden), [400]],
+    ['a signed Content-Length', post('Content-Length: +35', hidden), [400]],
+    ['a negative Content-Length', post('Content-Length: -1', hidden), [400]],
+    ['a hexadecimal Content-Length', post('Content-Length: 0x23', hidden), [400]],
+    ['space before the colon', post('Content-Length : 35', hidden), [400]],
+    ['a folded header', post('X: a\n Content-Length: 35', hidden), [400]],
+    ['a bare CR in a header', post('X: a\rContent-Length: 35', hidden), [400]],
+    ['an encoding that nobody knows', post('Transfer-Encoding: xchunked', chunked), [405]],
+    ['chunked, then identity', post('Transfer-Encoding: chunked, identity', chunked), [400]],
+    ['a chunk size of nonsense', post('Transfer-Encoding: chunked', `x\r\n${hidden}`), [405]],
+    ['a request after chunks', post('Transfer-Encoding: chunked', chunked), [405]],
+    ['a request after content', post('Content-Length: 2', `ab${hidden}`), [405]],
+    ['a request in the content', post(`Content-Length: ${hidden.length}`, hidden), [405]],
+    ['content of GET', requestOf(`GET /scomo/none HTTP/1.1\nHost: x\nContent-Length: 2`, `ab${hidden}`), [404]],
+    [
+      'a request after one that closes',
+      requestOf('HEAD /scomo/fw.bin HTTP/1.1\nHost: x\nConnection: close', hidden),
+      [200],
+    ],
+    ['a request after HTTP/1.0', requestOf('HEAD /scomo/fw.bin HTTP/1.0', hidden), [200]],
+    ['nonsense after a request', `${HEAD}\0\0\0\r\n\r\n${hidden}`, [200, 400]],
+    ['nonsense after two requests', `${HEAD}${GET}\0\0\0\r\n\r\n${hidden}`, [200, 200, 400]],
+    ['a space before the header', `HEAD / HTTP/1.1\r\n Host: x\r\n\r\n${hidden}`, [400]],
+    ['CONNECT', `CONNECT x:80 HTTP/1.1\r\nHost: x\r\n\r\n${hidden}`, []],
+  ];
+  let port: number;
+  let server: ImageServer;
+  before(async () => ({ server, port } = await serve()));
+  for (const [name, sent, statuses] of rows) {
+    it(name, async () => {
+      const methods = sent.split('\r\n\r\n').map((part) => part.split(' ')[0]!);
+      const { replies, rest, closed } = await converse(port, sent, { count: 9, methods });
+      assert.deepEqual([replies.map(({ status }) => status), rest.length, closed], [statuses, 0, true]);
+      while (server.load.connections > 0) await sleep(2);
+    });
+  }
+
+  it('lines that end with LF alone are lines, or an error: never something between', async () => {
+    const lf = 'HEAD /scomo/fw.bin HTTP/1.1\nHost: x\n\n';
+    const { replies } = await converse(port, `${lf}${hidden}`, { count: 2, methods: ['HEAD'] });
+    const statuses = replies.map(({ status }) => status).join();
+    assert.ok(statuses === '200,404' || statuses === '400', statuses);
+  });
+});
