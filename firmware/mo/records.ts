@@ -111,7 +111,8 @@ export class RecordProvider<R> implements Provider {
 
   #inner(record: R, rest: NodePath): { provider: Provider; path: NodePath } | undefined {
     const [head, ...path] = rest;
-    const collection = head === undefined ? undefined : this.records.collections[head];
+    const { collections } = this.records;
+    const collection = head !== undefined && Object.hasOwn(collections, head) ? collections[head] : undefined;
     return collection && { provider: collection(record), path };
   }
 }

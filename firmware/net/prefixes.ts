@@ -68,14 +68,15 @@ export class Prefixes {
   }
 }
 
-/** One spelling per address: zone cut off, brackets removed, IPv4-mapped IPv6 as IPv4. */
+/** One spelling per address: zone cut off, brackets removed, IPv6 in its short form, IPv4-mapped IPv6 as IPv4. */
 export function canonicalAddress(address: string): string {
   const bare = address.replace(/^\[|\]$/g, '').replace(/%.*$/, '');
-  const dotted = /^(?:::ffff:|0{0,4}(?::0{1,4}){4}:ffff:)(\d+\.\d+\.\d+\.\d+)$/i.exec(bare);
-  if (dotted?.[1]) return dotted[1];
-  const hex = /^::ffff:([0-9a-f]{1,4}):([0-9a-f]{1,4})$/i.exec(bare);
-  if (!hex?.[1] || !hex[2]) return bare;
-  const high = Number.parseInt(hex[1], 16);
-  const low = Number.parseInt(hex[2], 16);
+  if (isIP(bare) !== 6) return bare;
+  // A URL's host has one spelling (RFC 5952).
+  const short = new URL(`http://[${bare}]/`).hostname.slice(1, -1);
+  const mapped = /^::ffff:([0-9a-f]{1,4}):([0-9a-f]{1,4})$/.exec(short);
+  if (!mapped?.[1] || !mapped[2]) return short;
+  const high = Number.parseInt(mapped[1], 16);
+  const low = Number.parseInt(mapped[2], 16);
   return `${high >> 8}.${high & 255}.${low >> 8}.${low & 255}`;
 }

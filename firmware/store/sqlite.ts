@@ -42,6 +42,10 @@ export function openStore(options: StoreOptions): Store {
     return new SqliteStore(db, options.file, journal);
   } catch (thrown) {
     db?.close();
+    // The driver has no code for a folder that is not there.
+    if (!db && thrown instanceof TypeError) {
+      throw new StoreError('unusable', `${options.file} ${TEXT.unusable} (${describeThrown(thrown)})`, thrown);
+    }
     throw asStoreError(thrown, options.file);
   }
 }

@@ -34,13 +34,14 @@ describe('Properties', () => {
     for (const identity of below) assert.equal(properties.acl(identity), undefined, identity);
     for (const identity of beside) assert.equal(properties.acl(identity), 'Get=A', identity);
   });
-  it('knows whether anything below a node has an ACL of its own', () => {
+  it('reads the ACLs of all descendants at once, also those that were emptied', () => {
     properties.setAcl('Fanout/1', 'Get=A');
-    assert.ok(properties.anyBelow('Fanout'));
-    assert.ok(!properties.anyBelow('Fanout/1'));
     properties.setAcl('Fanout/1/x', '');
-    assert.ok(!properties.anyBelow('Fanout/1'));
-    properties.setAcl('Fanout/1/x', 'Get=B');
-    assert.ok(properties.anyBelow('Fanout/1'));
+    properties.setAcl('Fanout2/1', 'Get=B');
+    const below = new Map([
+      ['Fanout/1', 'Get=A'],
+      ['Fanout/1/x', ''],
+    ]);
+    assert.deepEqual(properties.aclsBelow('Fanout'), below);
   });
 });

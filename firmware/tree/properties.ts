@@ -38,12 +38,14 @@ export class Properties {
       .all();
   }
 
-  /** Whether a node below this one has an ACL of its own. */
-  anyBelow(identity: string): boolean {
-    const found = this.store
-      .sql("SELECT 1 FROM node_property WHERE identity > ? AND identity < ? AND acl <> '' LIMIT 1")
-      .get(...descendants(identity));
-    return found !== undefined;
+  /** The stored ACL of every node below this one, by identity. */
+  aclsBelow(identity: string): ReadonlyMap<string, string> {
+    const rows = this.store
+      .sql<{ identity: string; acl: string }>(
+        'SELECT identity, acl FROM node_property WHERE identity > ? AND identity < ?',
+      )
+      .all(...descendants(identity));
+    return new Map(rows.map((row) => [row.identity, row.acl]));
   }
 
   /** Forgets the node and everything below it. */

@@ -13,7 +13,7 @@ import type { IncomingValue, NodePath, Provider } from './provider.js';
 import { Tree, type Mount } from './tree.js';
 
 const LETTERS: Readonly<Record<string, Access>> = { G: 'Get', R: 'Replace', A: 'Add', D: 'Delete', X: 'Exec' };
-const access = (letters: string): Access[] => [...letters].map((letter) => LETTERS[letter] ?? 'Copy');
+const access = (letters: string): Access[] => letters.split('').map((letter) => LETTERS[letter] ?? 'Copy');
 
 /** A definition in short: named leaf or interior node, `x` for one with a run-time name. */
 function node(key: string, letters: string, more: Partial<NodeDefinition> = {}): NodeDefinition {

@@ -289,14 +289,17 @@ export class Tree {
     return route;
   }
 
-  /** From a node to its child of that name, whether it exists or only may. */
-  #step(parent: Place, segment: string): Place | undefined {
+  /**
+   * From a node to its child of that name, whether it exists or only may.
+   * @param locating false where the identity is of no interest
+   */
+  #step(parent: Place, segment: string, locating = true): Place | undefined {
     const definition = childDefinition(parent.definition, segment);
     if (!definition) return undefined;
     const mount = parent.mount ?? this.#mounts.get(definition);
     const starts = parent.mount === undefined && mount !== undefined;
     const path = starts ? [] : [...parent.path, definition.name === undefined ? segment : definition.key];
-    const identity = parent.identity === undefined ? undefined : this.#identity(mount, path);
+    const identity = parent.identity === undefined || !locating ? undefined : this.#identity(mount, path);
     return { definition, mount, path, identity };
   }
 
@@ -315,25 +318,30 @@ export class Tree {
       if (child.name === undefined) names.push(...this.#runTimeNames(node));
       else if (this.#exists(node, child)) names.push(child.name);
     }
-    return actor === 'local' || !this.#aclsDiffer(node)
-      ? names
-      : names.filter((name) => this.#visible(actor, route, name));
+    return actor === 'local' ? names : this.#visible(actor, route, names);
+  }
+
+  /** There may be thousands: their ACLs are read at once, and each text is judged once. */
+  #visible(actor: Subject, route: Route, names: readonly string[]): string[] {
+    const node = last(route);
+    const stored = node.mount && node.identity !== undefined ? this.#properties.aclsBelow(node.identity) : undefined;
+    const verdicts = new Map<string, boolean>([['', true]]);
+    return names.filter((name) => {
+      const child = this.#step(node, name, stored?.size !== 0);
+      const acl = child && this.#ownAcl(child, stored);
+      if (acl === undefined) return false;
+      const known = verdicts.get(acl);
+      if (known !== undefined) return known;
+      const parsed = parseAcl(acl);
+      const visible = parsed.ok && (parsed.value.size === 0 || grants(parsed.value, 'Get', actor.serverId));
+      verdicts.set(acl, visible);
+      return visible;
+    });
   }
 
   #exists(parent: Place, child: NodeDefinition): boolean {
     const mount = parent.mount ?? this.#mounts.get(child);
     return this.#identity(mount, parent.mount ? [...parent.path, child.key] : []) !== undefined;
-  }
-
-  /** False when no child can have an ACL of its own: then none has to be asked, and there may be thousands. */
-  #aclsDiffer({ mount, identity, definition }: Place): boolean {
-    if (mount?.provider.initialAcl || definition.children?.some(({ acl }) => acl !== undefined)) return true;
-    return !mount || identity === undefined || this.#properties.anyBelow(identity);
-  }
-
-  #visible(actor: Actor, route: Route, name: string): boolean {
-    const child = this.#step(last(route), name);
-    return child !== undefined && !this.#denied(actor, 'Get', [...route, child]);
   }
 
   #runTimeNames(node: Place): string[] {
@@ -360,9 +368,14 @@ export class Tree {
     return new Map();
   }
 
-  #ownAcl(place: Place): string {
-    const stored = place.identity === undefined ? undefined : this.#properties.acl(place.identity);
-    return stored ?? place.mount?.provider.initialAcl?.(place.path) ?? place.definition.acl ?? '';
+  /** @param stored the stored ACLs, where they are at hand */
+  #ownAcl(place: Place, stored?: ReadonlyMap<string, string>): string {
+    const own = place.identity === undefined ? undefined : this.#storedAcl(place.identity, stored);
+    return own ?? place.mount?.provider.initialAcl?.(place.path) ?? place.definition.acl ?? '';
+  }
+
+  #storedAcl(identity: string, stored: ReadonlyMap<string, string> | undefined): string | undefined {
+    return stored ? stored.get(identity) : this.#properties.acl(identity);
   }
 }
 

@@ -1,0 +1,179 @@
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, it } from 'node:test';
+import { ManualClock } from '../clock/index.js';
+import { silentLog } from '../log/index.js';
+import { failure, success } from '../outcome/index.js';
+import { openStore, StoreError, type Store } from '../store/index.js';
+import { Tree, treeSchema } from '../tree/index.js';
+import { Accounts, accountSchema } from './accounts.js';
+import { createSessionRunner, type Carrier } from './dialogue.js';
+import { Outbox, outboxSchema } from './outbox.js';
+import type { SessionResult } from './scheduler.js';
+
+const INFO = { format: 'node', access: ['Get'], occurrence: 'One', scope: 'Permanent', description: '' } as const;
+
+let folder: string;
+let store: Store;
+let outbox: Outbox;
+/** What happened, in order. */
+let story: string[];
+const clock = new ManualClock();
+
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'dialogue-'));
+  const schema = [...treeSchema, ...accountSchema, ...outboxSchema];
+  store = openStore({ file: join(folder, 'db'), schema, log: silentLog });
+  outbox = new Outbox(store);
+  story = [];
+});
+afterEach(async () => {
+  await store.close();
+  rmSync(folder, { recursive: true });
+});
+
+type Answer = 'bye' | 'get' | 'broken' | 'timeout' | 'unreachable' | 'http-status' | 'garbage';
+
+const status = (msgId: number): string =>
+  `<Status><CmdID>1</CmdID><MsgRef>${msgId}</MsgRef><CmdRef>0</CmdRef><Cmd>SyncHdr</Cmd><Data>200</Data></Status>`;
+
+/** Holds a session with a server that answers as listed; `answers` that are left over are not used. */
+async function hold(
+  answers: readonly Answer[],
+  options: { readonly store?: Partial<Store>; readonly signal?: AbortSignal; readonly serverId?: string } = {},
+): Promise<SessionResult> {
+  const accounts = new Accounts(store);
+  const none = { scheme: 'none', name: '', secret: '', nonce: new Uint8Array() } as const;
+  accounts.configure([{ serverId: 'A', name: '', url: 'https://a.example/', client: none, server: none }]);
+  let sends = 0;
+  let msgId = 0;
+  let last = '';
+  const carrier: Carrier = {
+    post: (_url, body) => {
+      const text = Buffer.from(body).toString();
+      story.push(text === last ? 'again' : 'send');
+      if (text !== last) msgId += 1;
+      last = text;
+      const answer = answers[sends];
+      sends += 1;
+      if (answer !== 'bye' && answer !== 'get' && answer !== 'garbage') {
+        return Promise.resolve(failure(answer ?? 'broken', 'as the test wants'));
+      }
+      const get = '<Get><CmdID>2</CmdID><Item><Target><LocURI>.</LocURI></Target></Item></Get>';
+      const reply =
+        `<SyncML><SyncHdr><VerDTD>1.2</VerDTD><VerProto>DM/1.2</VerProto><SessionID>${/<SessionID>(\w+)</.exec(text)?.[1] ?? ''}` +
+        `</SessionID><MsgID>${msgId}</MsgID><Target><LocURI>d</LocURI></Target><Source><LocURI>s</LocURI></Source></SyncHdr>` +
+        `<SyncBody>${status(msgId)}${answer === 'get' ? get : ''}<Final/></SyncBody></SyncML>`;
+      const octets = Buffer.from(answer === 'garbage' ? '<SyncML>' : reply);
+      return Promise.resolve(success({ status: 200, contentType: 'application/vnd.syncml.dm+xml', body: octets }));
+    },
+    close: () => story.push('close'),
+  };
+  const observed: Store = {
+    sql: (text) => store.sql(text),
+    transaction: (work) => store.transaction(work),
+    tentative: (work) => store.tentative(work),
+    afterCommit: (effect) => store.afterCommit(effect),
+    durable: async () => {
+      await store.durable();
+      story.push('durable');
+    },
+    journal: store.journal,
+    close: () => store.close(),
+    ...options.store,
+  };
+  const tree = new Tree(observed, [
+    {
+      place: ['DevInfo'],
+      definition: { ...INFO, key: 'DevInfo', name: undefined, children: [] },
+      provider: {
+        locate: () => '',
+        children: () => [],
+        read: () => success(''),
+        stage: () => success(),
+        exec: () => success('done'),
+      },
+    },
+  ]);
+  const run = createSessionRunner({
+    accounts,
+    tree,
+    store: observed,
+    outbox,
+    clock,
+    log: silentLog,
+    deviceId: 'd',
+    maxMsgSize: 10_000,
+    randomBytes: (count) => new Uint8Array(count).fill(9),
+    connect: () => carrier,
+  });
+  const result = run(options.serverId ?? 'A', { kind: 'start' }, options.signal ?? new AbortController().signal);
+  // Time passes whenever it is waited for.
+  const passing = setInterval(() => options.signal ?? clock.advance(60_000), 1);
+  await result.catch(() => {});
+  clearInterval(passing);
+  return result;
+}
+
+describe('a session', () => {
+  it('is durable before each message leaves, and before it counts as completed', async () => {
+    assert.deepEqual(await hold(['get', 'bye']), { end: 'completed', alertsUnsent: false });
+    assert.deepEqual(story, ['durable', 'send', 'durable', 'send', 'durable', 'close']);
+  });
+  it('with a server that has no account fails without a connection', async () => {
+    assert.deepEqual(await hold([], { serverId: 'B' }), { end: 'failed', alertsUnsent: false });
+    assert.deepEqual(story, []);
+  });
+  it('says that more alerts wait than it could offer', async () => {
+    for (let n = 0; n < 21; n += 1) {
+      outbox.put({ serverId: 'A', source: './x', type: 't', format: 'chr', mark: 'minor', data: String(n) });
+    }
+    assert.deepEqual(await hold(['bye']), { end: 'completed', alertsUnsent: true });
+    assert.deepEqual(await hold(['bye']), { end: 'completed', alertsUnsent: false });
+  });
+  it('is broken off by an answer that is no message, and not repeated', async () => {
+    assert.equal((await hold(['garbage'])).end, 'failed');
+    assert.deepEqual(story, ['durable', 'send', 'close']);
+  });
+  it('closes its connection when the database fails under it, and lets the failure through', async () => {
+    const store = { durable: () => Promise.reject(new StoreError('io', 'as the test wants')) };
+    await assert.rejects(hold(['bye'], { store }), StoreError);
+    assert.deepEqual(story, ['close']);
+  });
+});
+
+describe('a transport failure', () => {
+  for (const code of ['broken', 'timeout', 'unreachable'] as const) {
+    it(`${code}: the identical message goes out up to three times`, async () => {
+      assert.equal((await hold([code, code, 'bye'])).end, 'completed');
+      assert.deepEqual(
+        story.filter((event) => event !== 'durable'),
+        ['send', 'again', 'again', 'close'],
+      );
+      story = [];
+      assert.equal((await hold([code, code, code, 'bye'])).end, 'failed');
+      assert.equal(story.filter((event) => event === 'again').length, 2);
+    });
+  }
+  it('of the second message repeats that one', async () => {
+    assert.equal((await hold(['get', 'broken', 'bye'])).end, 'completed');
+    assert.deepEqual(
+      story.filter((event) => event !== 'durable'),
+      ['send', 'send', 'again', 'close'],
+    );
+  });
+  it('that says the server refuses, is not repeated', async () => {
+    assert.equal((await hold(['http-status', 'bye'])).end, 'failed');
+    assert.deepEqual(story, ['durable', 'send', 'close']);
+  });
+  it('during a stop is not repeated', async () => {
+    const stopping = new AbortController();
+    const ended = hold(['broken', 'bye'], { signal: stopping.signal });
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    stopping.abort();
+    assert.equal((await ended).end, 'failed');
+    assert.deepEqual(story, ['durable', 'send', 'close']);
+  });
+});

@@ -1,0 +1,261 @@
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, it } from 'node:test';
+import { silentLog } from '../log/index.js';
+import { success } from '../outcome/index.js';
+import { openStore, type Store } from '../store/index.js';
+import { Tree, treeSchema, type NodeDefinition, type Provider } from '../tree/index.js';
+import { Accounts, accountSchema, type AuthScheme } from './accounts.js';
+import { challengeMeta, makeCred } from './auth.js';
+import type { BodyCommand, Header, Message, StatusCommand } from './message.js';
+import { Outbox, outboxSchema } from './outbox.js';
+import { ClientSession, type SessionStep } from './session.js';
+
+const DEVICE_INFO: NodeDefinition = {
+  key: 'DevInfo',
+  name: undefined,
+  format: 'node',
+  access: ['Get'],
+  occurrence: 'One',
+  scope: 'Permanent',
+  description: '',
+  children: [
+    {
+      key: 'DevId',
+      name: 'DevId',
+      format: 'chr',
+      access: ['Get'],
+      occurrence: 'One',
+      scope: 'Permanent',
+      description: '',
+    },
+  ],
+};
+
+const provider: Provider = {
+  locate: (path) => path.join('/'),
+  children: () => [],
+  read: () => success('urn:x:gw'),
+  stage: () => success(),
+  exec: () => success('done'),
+};
+
+const nonce = (octet: number): Uint8Array => new Uint8Array(16).fill(octet);
+
+let folder: string;
+let store: Store;
+let accounts: Accounts;
+let tree: Tree;
+let made: number;
+
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'session-'));
+  const schema = [...treeSchema, ...accountSchema, ...outboxSchema];
+  store = openStore({ file: join(folder, 'db'), schema, log: silentLog });
+  accounts = new Accounts(store);
+  tree = new Tree(store, [{ place: ['DevInfo'], definition: DEVICE_INFO, provider }]);
+  made = 0;
+});
+afterEach(async () => {
+  await store.close();
+  rmSync(folder, { recursive: true });
+});
+
+/** A session whose server proves itself by `server`; our nonces are 0xa1.., 0xa2.. in order. */
+function session(server: AuthScheme, client: AuthScheme = 'none'): ClientSession {
+  accounts.configure([
+    {
+      serverId: 'A',
+      name: '',
+      url: 'https://a.example/dm',
+      client: { scheme: client, name: 'gw', secret: 'c', nonce: nonce(1) },
+      server: { scheme: server, name: 'A', secret: 's', nonce: nonce(2) },
+    },
+  ]);
+  const account = accounts.byServerId('A');
+  assert.ok(account);
+  return new ClientSession({
+    account,
+    accounts,
+    tree,
+    store,
+    outbox: new Outbox(store),
+    log: silentLog,
+    deviceId: 'urn:x:gw',
+    sessionId: '7',
+    serverInitiated: false,
+    defaultNonce: false,
+    maxMsgSize: 10_000,
+    randomBytes: () => {
+      made += 1;
+      return nonce(0xa0 + made);
+    },
+  });
+}
+
+function message(msgId: number, body: readonly BodyCommand[], header: Partial<Header> = {}): Message {
+  return {
+    header: {
+      verDtd: '1.2',
+      verProto: 'DM/1.2',
+      sessionId: '7',
+      msgId: String(msgId),
+      target: { uri: 'urn:x:gw' },
+      source: { uri: 'https://a.example/dm' },
+      ...header,
+    },
+    body,
+    final: true,
+  };
+}
+
+function headerStatus(msgRef: number, code: number, chal?: StatusCommand['chal']): StatusCommand {
+  return {
+    kind: 'Status',
+    cmdId: '1',
+    msgRef: String(msgRef),
+    cmdRef: '0',
+    cmd: 'SyncHdr',
+    targetRefs: [],
+    sourceRefs: [],
+    ...(chal && { chal }),
+    data: String(code),
+    items: [],
+  };
+}
+
+const ALERT: BodyCommand = { kind: 'Alert', cmdId: '2', data: '1100', items: [] };
+const GET: BodyCommand = { kind: 'Get', cmdId: '2', items: [{ target: { uri: './DevInfo/DevId' } }] };
+
+function sent(step: SessionStep): Message {
+  assert.ok(step.kind === 'send', `the session ${step.kind}`);
+  return step.message;
+}
+
+function status(step: SessionStep, cmdRef: string): StatusCommand | undefined {
+  return sent(step).body.find(
+    (command): command is StatusCommand => command.kind === 'Status' && command.cmdRef === cmdRef,
+  );
+}
+
+const stored = (): readonly (number | undefined)[] => {
+  const account = accounts.byServerId('A');
+  return [account?.client.nonce[0], account?.server.nonce[0]];
+};
+
+describe('nonces', () => {
+  it('of the server: the next one is stored before the message that tells it leaves', () => {
+    const held = session('md5');
+    held.open();
+    const cred = makeCred('md5', 'A', 's', nonce(2));
+    const step = held.receive(message(1, [headerStatus(1, 200), GET], { cred }));
+    assert.equal(status(step, '0')?.chal?.nextNonce, Buffer.from(nonce(0xa1)).toString('base64'));
+    assert.deepEqual(stored(), [1, 0xa1]);
+  });
+  it('of the server: a lost message leaves the two sides apart, and one challenge brings them together', () => {
+    const lost = session('md5');
+    lost.open();
+    lost.receive(message(1, [headerStatus(1, 200), GET], { cred: makeCred('md5', 'A', 's', nonce(2)) }));
+    // The answer never arrives: the server still has the nonce of before.
+    const next = session('md5');
+    next.open();
+    const challenge = next.receive(
+      message(1, [headerStatus(1, 200), GET], { cred: makeCred('md5', 'A', 's', nonce(2)) }),
+    );
+    assert.equal(status(challenge, '0')?.data, '401');
+    const again = next.receive(
+      message(2, [headerStatus(2, 200), GET], { cred: makeCred('md5', 'A', 's', nonce(0xa2)) }),
+    );
+    assert.equal(status(again, '0')?.data, '212');
+    assert.equal(status(again, '2')?.data, '200');
+  });
+  it('of the client: what an unproven server says is used at once, and not stored', () => {
+    const held = session('md5', 'md5');
+    held.open();
+    const chal = challengeMeta('md5', nonce(3));
+    const step = held.receive(message(1, [headerStatus(1, 407, chal)]));
+    assert.deepEqual(sent(step).header.cred, makeCred('md5', 'gw', 'c', nonce(3)));
+    assert.deepEqual(stored(), [1, 2]);
+    held.receive(
+      message(2, [headerStatus(2, 212, challengeMeta('md5', nonce(4)))], {
+        cred: makeCred('md5', 'A', 's', nonce(0xa1)),
+      }),
+    );
+    assert.equal(stored()[0], 4);
+  });
+  it('of the client: one that is too long, or none at all, changes nothing', () => {
+    for (const chal of [challengeMeta('md5', new Uint8Array(200)), { type: 'syncml:auth-md5' }]) {
+      const held = session('none', 'md5');
+      held.open();
+      const step = held.receive(message(1, [headerStatus(1, 401, chal)]));
+      assert.deepEqual(sent(step).header.cred, makeCred('md5', 'gw', 'c', nonce(1)));
+    }
+  });
+  it('a challenge of a kind that we cannot answer ends the session', () => {
+    for (const type of ['syncml:auth-MAC', 'syncml:auth-basic', 'digest', undefined]) {
+      const held = session('none', 'md5');
+      held.open();
+      const chal = { ...(type !== undefined && { type }), nextNonce: 'AAAA' };
+      const step = held.receive(message(1, [headerStatus(1, 401, chal)]));
+      assert.ok(step.kind === 'failed' && step.failure === 'authentication-failed', type);
+    }
+  });
+});
+
+describe('the Status for our header', () => {
+  const cases: readonly (readonly [what: string, StatusCommand | undefined, outcome: string])[] = [
+    ['200', headerStatus(1, 200), 'send'],
+    ['212', headerStatus(1, 212), 'send'],
+    ['an unknown 2xx', headerStatus(1, 299), 'send'],
+    ['101, in progress', headerStatus(1, 101), 'send'],
+    ['none', undefined, 'send'],
+    ['one for another message', headerStatus(9, 500), 'send'],
+    ['an unknown 3xx', headerStatus(1, 399), 'refused-by-server'],
+    ['400', headerStatus(1, 400), 'refused-by-server'],
+    ['513', headerStatus(1, 513), 'refused-by-server'],
+    ['no number', { ...headerStatus(1, 0), data: 'yes' }, 'refused-by-server'],
+  ];
+  for (const [what, one, outcome] of cases) {
+    it(`${what}: ${outcome}`, () => {
+      const held = session('none');
+      held.open();
+      const step = held.receive(message(1, [...(one ? [one] : []), GET]));
+      assert.equal(step.kind === 'failed' ? step.failure : step.kind, outcome);
+    });
+  }
+});
+
+describe('a server without proof', () => {
+  it('does not make us say more than Status, package 1 and challenges', () => {
+    const held = session('md5', 'md5');
+    held.open();
+    const first = held.receive(message(1, [headerStatus(1, 407, challengeMeta('md5', nonce(3))), GET]));
+    const kinds = sent(first).body.map((command) => (command.kind === 'Status' ? command.data : command.kind));
+    assert.deepEqual(kinds, ['407', '407', 'Alert', 'Replace']);
+  });
+  it('that proves itself once needs no proof for the rest of the session', () => {
+    const held = session('md5');
+    held.open();
+    held.receive(message(1, [headerStatus(1, 200), GET], { cred: makeCred('md5', 'A', 's', nonce(2)) }));
+    const step = held.receive(message(2, [headerStatus(2, 200), GET]));
+    assert.equal(status(step, '0')?.data, '212');
+    assert.equal(status(step, '0')?.chal, undefined);
+    assert.equal(status(step, '2')?.data, '200');
+  });
+});
+
+describe('the end', () => {
+  it('comes after ten thousand messages, whatever the server still wants', () => {
+    const held = session('none');
+    let step = held.open();
+    let messages = 0;
+    while (step.kind === 'send') {
+      messages += 1;
+      step = held.receive(message(messages, [headerStatus(messages, 200), ALERT]));
+    }
+    assert.ok(step.kind === 'failed' && step.failure === 'endless');
+    assert.equal(messages, 10_000);
+  });
+});

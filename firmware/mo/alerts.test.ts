@@ -1,0 +1,177 @@
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, it } from 'node:test';
+import { ManualClock } from '../clock/index.js';
+import { Outbox, outboxSchema, type WaitingAlert } from '../dm/index.js';
+import { Catalog, Deliveries, imageSchema, type ImageEvent, type ImageRecord } from '../image/index.js';
+import { silentLog } from '../log/index.js';
+import { Fanouts, notifySchema } from '../notify/index.js';
+import { failure, success } from '../outcome/index.js';
+import { openStore, type Store } from '../store/index.js';
+import { Tree, treeSchema, type IncomingValue } from '../tree/index.js';
+import { fanout, imageInventory, Names } from './index.js';
+
+const by = { serverId: 'A' };
+const other = { serverId: 'B' };
+
+let folder: string;
+let store: Store;
+let outbox: Outbox;
+let catalog: Catalog;
+let fanouts: Fanouts;
+let tree: Tree;
+
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'alerts-'));
+  const schema = [...treeSchema, ...outboxSchema, ...imageSchema, ...notifySchema];
+  store = openStore({ file: join(folder, 'db'), schema, log: silentLog });
+  outbox = new Outbox(store);
+  catalog = new Catalog({ store, log: silentLog });
+  const clock = new ManualClock();
+  fanouts = new Fanouts({
+    store,
+    clock,
+    log: silentLog,
+    book: {
+      resolve: () => failure('unknown-device', 'nobody is here'),
+      deviceAt: () => undefined,
+      expand: (line) => [line],
+    },
+    capacity: { free: () => 100 },
+    reactions: { onFetched: () => () => {} },
+    defaults: { repeat: 1, interval: 1, lifetime: 10, rate: -1 },
+    send: () => Promise.resolve(success()),
+    onFault: (thrown) => {
+      throw thrown;
+    },
+  });
+  const names = Names.parse({});
+  assert.ok(names.ok);
+  const deliveries = new Deliveries({ store, catalog, clock, log: silentLog });
+  tree = new Tree(store, [
+    imageInventory(names.value, { catalog, deliveries, outbox, localUri: () => '' }),
+    fanout(names.value, fanouts, outbox),
+  ]);
+});
+afterEach(async () => {
+  await fanouts.close();
+  await store.close();
+  rmSync(folder, { recursive: true });
+});
+
+function value(data: string): IncomingValue {
+  return { format: undefined, type: undefined, data };
+}
+
+function add(uri: string, data: string): void {
+  const added = store.transaction(() => tree.add(by, uri, value(data)));
+  assert.ok(added.ok, added.ok ? '' : added.error.text);
+}
+
+function exec(subject: typeof by, uri: string, correlator?: string): string {
+  const started = store.transaction(() => tree.exec(subject, uri, undefined, correlator));
+  return started.ok ? started.value : started.error.code;
+}
+
+/** Alerts that wait for a server, without their ids. */
+function alerts(serverId = 'A'): Omit<WaitingAlert, 'id' | 'serverId'>[] {
+  return outbox.waiting(serverId, 100).map(({ id, serverId: to, ...rest }) => {
+    assert.ok(id > 0 && to === serverId);
+    return rest;
+  });
+}
+
+describe('the end of a retrieval', () => {
+  const common = {
+    source: './GwMO/ImageInventory/fw',
+    type: 'org.dmgw.imageinventory.retrieved',
+    format: 'int',
+  };
+  it('is told to the server that asked for it, in the words of SCOMO', () => {
+    add('./GwMO/ImageInventory/fw/ImageURI', 'http://a.example/fw');
+    assert.deepEqual(alerts(), []);
+    assert.equal(exec(by, './GwMO/ImageInventory/fw/Operations/Cancel'), 'done');
+    assert.deepEqual(alerts(), [{ ...common, mark: 'warning', data: '1401' }]);
+  });
+  it('carries the correlator of the Exec that started it, and only then', () => {
+    add('./GwMO/ImageInventory/fw/Name', 'x');
+    assert.equal(exec(by, './GwMO/ImageInventory/fw/Operations/Download', 'c7'), 'failed', 'there is no ImageURI');
+    add('./GwMO/ImageInventory/fw/ImageURI', 'http://a.example/fw');
+    exec(by, './GwMO/ImageInventory/fw/Operations/Cancel');
+    assert.equal(exec(by, './GwMO/ImageInventory/fw/Operations/Download', 'c8'), 'accepted');
+    exec(by, './GwMO/ImageInventory/fw/Operations/Cancel');
+    assert.deepEqual(
+      alerts().map(({ correlator }) => correlator),
+      [undefined, 'c8'],
+    );
+  });
+  it('is not told when the message that brought it about is rolled back', () => {
+    add('./GwMO/ImageInventory/fw/ImageURI', 'http://a.example/fw');
+    store.tentative(() => {
+      tree.exec(by, './GwMO/ImageInventory/fw/Operations/Cancel', undefined, undefined);
+      return { ok: false };
+    });
+    assert.deepEqual(alerts(), []);
+  });
+
+  const results: readonly (readonly [ImageEvent['kind'], ImageRecord['result'], string, string, string])[] = [
+    ['retrieved', 'ok', 'retrieved', 'informational', '1200'],
+    ['failed', 'not-found', 'retrieved', 'warning', '1402'],
+    ['failed', 'no-room', 'retrieved', 'warning', '1404'],
+    ['failed', 'digest-mismatch', 'retrieved', 'warning', '1407'],
+    ['failed', 'unauthorized', 'retrieved', 'warning', '1403'],
+    ['failed', 'server-error', 'retrieved', 'warning', '1500'],
+    ['failed', 'unreachable', 'retrieved', 'warning', '1501'],
+    ['failed', 'bad-url', 'retrieved', 'warning', '1414'],
+    ['failed', 'disk', 'retrieved', 'warning', '1412'],
+    ['cancelled', 'cancelled', 'retrieved', 'warning', '1401'],
+    ['needs-uri', 'expired', 'needsuri', 'warning', '1402'],
+    ['evicted', 'ok', 'evicted', 'warning', '1200'],
+  ];
+  for (const [kind, result, type, mark, data] of results) {
+    it(`${kind}, ${result ?? ''}: ${type} ${data}`, () => {
+      add('./GwMO/ImageInventory/fw/Name', 'x');
+      const image = catalog.byNode('fw');
+      assert.ok(image);
+      catalog.table.tell(kind, { ...image, result }, null);
+      assert.deepEqual(alerts(), [{ ...common, type: `org.dmgw.imageinventory.${type}`, mark, data }]);
+    });
+  }
+});
+
+describe('the end of a fanout', () => {
+  const fanoutNode = './GwMO/Fanout/f';
+  beforeEach(() => {
+    add(`${fanoutNode}/Notification`, 'AQID');
+    add(`${fanoutNode}/Targets`, 'urn:uuid:1\nurn:uuid:2');
+  });
+  const common = { source: fanoutNode, type: 'org.dmgw.fanout.finished', format: 'chr', mark: 'warning' };
+
+  it('that is stopped is told twice: to who started it and to who stopped it, each with its own correlator', () => {
+    assert.equal(exec(by, `${fanoutNode}/Operations/Start`, 'start'), 'accepted');
+    const opened = store.transaction(() => tree.replace(by, `${fanoutNode}?prop=ACL`, value('Get=*&Exec=*')));
+    assert.ok(opened.ok);
+    assert.equal(exec(other, `${fanoutNode}/Operations/Stop`, 'stop'), 'accepted');
+    const data = '1412 total=2 sent=0 reacted=0 failed=0';
+    assert.deepEqual(alerts(), [{ ...common, data, correlator: 'start' }]);
+    assert.deepEqual(alerts('B'), [{ ...common, data, correlator: 'stop' }]);
+  });
+  it('whose devices nobody knows says that all have failed', async () => {
+    assert.equal(exec(by, `${fanoutNode}/Operations/Start`), 'accepted');
+    for (let tries = 0; alerts().length === 0 && tries < 100; tries += 1) {
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    }
+    assert.deepEqual(alerts(), [{ ...common, data: '1412 total=2 sent=0 reacted=0 failed=2' }]);
+    const state = tree.get('local', `${fanoutNode}/State`);
+    assert.ok(state.ok && state.value.data === '30');
+  });
+  it('cannot be brought about twice: 417 for a second start, 500 for a stop of what does not run', () => {
+    assert.equal(exec(by, `${fanoutNode}/Operations/Stop`), 'failed');
+    exec(by, `${fanoutNode}/Operations/Start`);
+    assert.equal(exec(by, `${fanoutNode}/Operations/Start`), 'busy');
+    const changed = store.transaction(() => tree.replace(by, `${fanoutNode}/Targets`, value('urn:uuid:3')));
+    assert.equal(changed.ok ? 'ok' : changed.error.code, 'busy');
+  });
+});
