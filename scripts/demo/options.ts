@@ -18,6 +18,9 @@ export interface DemoOptions {
   readonly report: string;
 }
 
+/** As on a router: a small young generation costs nothing here, and keeps the peak some 6 MiB lower. */
+const DEFAULT_NODE_FLAGS = '--max-semi-space-size=1';
+
 type Environment = Readonly<Record<string, string | undefined>>;
 
 /** Reads IMAGE, DEVICES, WAN_RATE, CUTS, CGROUP_MB, NODE_FLAGS and REPORT. @throws with one line that names the wrong one */
@@ -36,6 +39,6 @@ export function readOptions(environment: Environment): DemoOptions {
     cuts: number('CUTS', 0, 1000) ?? 0,
     cgroupMib: number('CGROUP_MB', 16, 65_536),
     report: resolve(environment.REPORT || join(PROJECT_ROOT, 'build/demo-report.json')),
-    nodeFlags: (environment.NODE_FLAGS ?? '').split(' ').filter((flag) => flag !== ''),
+    nodeFlags: (environment.NODE_FLAGS ?? DEFAULT_NODE_FLAGS).split(' ').filter((flag) => flag !== ''),
   };
 }
