@@ -3,8 +3,8 @@
 # setup.sh: everything that building and testing needs, from a fresh clone.
 #
 # Needs:  Node.js 20 or later with npm. On Debian and Ubuntu, as root or with sudo that asks for no password, it installs
-#         with apt what is missing of make, a C++ compiler, python3 (the addons are compiled) and the headers that the
-#         optional addon mdns is compiled with. Anywhere else it names what is missing.
+#         with apt what is missing of make, a C++ compiler and python3 (the addons are compiled), and what is used where
+#         it is there (see below). Anywhere else it names what is missing.
 # Leaves: node_modules/, build/setup-apt.log, build/setup-npm.log.
 #
 # Exit code: 0 when all is there, 1 otherwise.
@@ -53,10 +53,16 @@ if [ "${#missing[@]}" -gt 0 ]; then
   apt_install "${missing[@]}" || die "apt-get could not install ${missing[*]}; see build/setup-apt.log"
 fi
 
-# mdns finds devices through the system's daemon; without it the gateway runs all the same.
+# Not needed, but used where they are there: mdns is compiled with the headers of the system's DNS-SD, some tests compare
+# with another WBXML codec and make certificates. Tests that miss a tool are skipped, and say so.
+missing=()
+need libwbxml2-utils wbxml2xml
+need openssl openssl
 dns_sd_header=$(find /usr/include -maxdepth 2 -name dns_sd.h -print -quit 2>/dev/null || true)
-if [ -z "$dns_sd_header" ] && may_install && apt_install libavahi-compat-libdnssd-dev; then
-  say 'installed libavahi-compat-libdnssd-dev'
+[ -n "$dns_sd_header" ] || missing+=(libavahi-compat-libdnssd-dev)
+if [ "${#missing[@]}" -gt 0 ] && may_install; then
+  say "installing ${missing[*]}"
+  apt_install "${missing[@]}" || say "warning: apt-get could not install ${missing[*]}; see build/setup-apt.log"
 fi
 
 say 'installing packages with npm ci (the native addons are compiled: one to three minutes)'
