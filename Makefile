@@ -14,10 +14,10 @@ TESTS := $(shell find firmware scripts -name '*.test.ts' | sort)
 # Two at a time: the tests wait more than they compute, and those of the whole flow start several processes each.
 TEST_CONCURRENCY ?= 2
 
-.PHONY: help setup build demo test typecheck lint format clean
+.PHONY: help setup build demo test typecheck lint format stack-proof clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 setup: $(SETUP) ## system packages (through apt, where possible) and npm packages
 
@@ -51,6 +51,9 @@ lint: $(SETUP) ## style, who may import whom, formatting
 
 format: $(SETUP) ## formats all sources
 	@npm run --silent format
+
+stack-proof: $(SETUP) ## the addons on Node 20, 22, 24, armv7 and aarch64 (qemu; some 20 minutes the first time)
+	@scripts/stack-proof/run.sh
 
 clean: ## removes what was built; keeps node_modules/
 	@rm -rf build
