@@ -5,6 +5,7 @@
 import { createSocket } from 'node:dgram';
 import { mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
+import { PUSH_PORT } from '../../firmware/dm/index.js';
 import { AddressBlock, freePort } from './addresses.js';
 import type { Child } from './child.js';
 import { shareSecrets } from './credentials.js';
@@ -41,7 +42,6 @@ interface Placed {
 
 const GATEWAY_ID = 'MAC:0200000000FF';
 const SERVE_PORT = 8180;
-const WAP_PUSH_PORT = 2948;
 
 /** Processes that start at the same time. */
 const STARTS_AT_ONCE = 8;
@@ -116,7 +116,7 @@ export class Lab {
       return device;
     });
 
-    const notificationPort = await freePort(block.gatewayInWan, WAP_PUSH_PORT);
+    const notificationPort = await freePort(block.gatewayInWan, PUSH_PORT);
     const gatewayFolder = join(folder, 'gateway');
     mkdirSync(gatewayFolder);
     const gateway = new GatewayProcess({
@@ -204,7 +204,7 @@ function placeDevices(block: AddressBlock, count: number): Placed[] {
   return Array.from({ length: count }, (_, index) => ({
     deviceId: `MAC:02000000${(index + 1).toString(16).toUpperCase().padStart(4, '0')}`,
     address: block.device(index),
-    udpPort: WAP_PUSH_PORT,
+    udpPort: PUSH_PORT,
   }));
 }
 

@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { describe, it } from 'node:test';
 import { playNineSteps, type Observer } from './nine-steps.js';
 import { MIB, testImage, withLab } from './with-lab.js';
@@ -23,6 +25,29 @@ describe('the nine steps', () => {
       assert.equal(played.wanBytes, image.bytes);
       const { traffic } = await lab.gateway.status();
       assert.equal(traffic.lanSentBytes, 3 * image.bytes);
+    });
+  });
+
+  it('leave no secret and no first nonce in the log of the gateway, however much it writes', async () => {
+    const image = await testImage('secrets', MIB, 22);
+    const gateway = { settings: { log: { level: 'debug' } } };
+    await withLab('nine-steps-secrets', { devices: 1, offers: [image.offer], gateway }, async (lab) => {
+      const played = await playNineSteps({ lab, image, maxWanRatio: 1.01, timeoutMs: 30_000, observer: silent });
+      assert.equal(played.steps.length, 9);
+      const { logFile } = lab.gateway;
+      const { accounts } = JSON.parse(readFileSync(join(dirname(logFile), 'gateway.json'), 'utf8')) as {
+        accounts: Record<'client' | 'server', { secret: string; nonce: string }>[];
+      };
+      const log = readFileSync(logFile, 'utf8');
+      assert.match(log, /session completed/);
+      const hidden = accounts.flatMap(({ client, server }) => [
+        client.secret,
+        client.nonce,
+        server.secret,
+        server.nonce,
+      ]);
+      assert.equal(hidden.length, 4);
+      for (const text of hidden) assert.ok(text.length >= 16 && !log.includes(text), 'a secret stands in the log');
     });
   });
 
