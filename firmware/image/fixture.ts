@@ -15,6 +15,7 @@ import { systemDisk } from './disk.js';
 import { Downloader, type DownloaderOptions } from './downloader.js';
 import type { ImageEvent, ImageRecord } from './image.js';
 import { imageSchema } from './schema.js';
+import type { ServerOptions } from './server.js';
 import type { ImageState } from './states.js';
 
 /** Content in which every offset shows: each 4-byte word is its own index, mixed with the version. */
@@ -186,6 +187,20 @@ export function openHouse(options: HouseOptions = {}): House {
       await downloader.close();
       await store.close();
     },
+  };
+}
+
+/** An image server of this house on a free port of loopback. */
+export function serverOptions(house: House): ServerOptions {
+  return {
+    catalog: house.catalog,
+    blobs: house.blobs,
+    deliveries: house.deliveries,
+    clock: systemClock(0),
+    log: silentLog,
+    addresses: ['127.0.0.1'],
+    port: 0,
+    publicHost: '192.168.1.1',
   };
 }
 

@@ -3,9 +3,16 @@ import { readdirSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import { after, before, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { systemClock } from '../clock/index.js';
-import { silentLog } from '../log/index.js';
-import { openHouse, pattern, removeFolder, serveFile, sha256, startOrigin, type House } from './fixture.js';
+import {
+  openHouse,
+  pattern,
+  removeFolder,
+  serveFile,
+  sha256,
+  startOrigin,
+  type House,
+  serverOptions,
+} from './fixture.js';
 import { ImageServer, type ServerLimits } from './server.js';
 import { converse, requestOf } from './wire.fixture.js';
 
@@ -35,14 +42,7 @@ after(async () => {
 
 async function serve(limits: ServerLimits = {}): Promise<{ server: ImageServer; port: number }> {
   const server = new ImageServer({
-    catalog: house.catalog,
-    blobs: house.blobs,
-    deliveries: house.deliveries,
-    clock: systemClock(0),
-    log: silentLog,
-    addresses: ['127.0.0.1'],
-    port: 0,
-    publicHost: '192.168.1.1',
+    ...serverOptions(house),
     limits: { connectionsPerAddress: 512, ...limits },
   });
   servers.push(server);

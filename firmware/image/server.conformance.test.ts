@@ -1,8 +1,15 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
-import { systemClock } from '../clock/index.js';
-import { silentLog } from '../log/index.js';
-import { openHouse, pattern, removeFolder, serveFile, sha256, startOrigin, type House } from './fixture.js';
+import {
+  openHouse,
+  pattern,
+  removeFolder,
+  serveFile,
+  sha256,
+  startOrigin,
+  type House,
+  serverOptions,
+} from './fixture.js';
 import { MAX_PARTS } from './ranges.js';
 import { ImageServer } from './server.js';
 import { converse, parseParts, requestOf } from './wire.fixture.js';
@@ -36,14 +43,7 @@ before(async () => {
     string,
   ];
   server = new ImageServer({
-    catalog: house.catalog,
-    blobs: house.blobs,
-    deliveries: house.deliveries,
-    clock: systemClock(0),
-    log: silentLog,
-    addresses: ['127.0.0.1'],
-    port: 0,
-    publicHost: '192.168.1.1',
+    ...serverOptions(house),
   });
   const started = await server.start();
   assert.ok(started.ok);

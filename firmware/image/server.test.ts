@@ -7,7 +7,16 @@ import { systemClock } from '../clock/index.js';
 import { silentLog } from '../log/index.js';
 import type { BlobReader } from './blobs.js';
 import { systemDisk, type Disk } from './disk.js';
-import { openHouse, pattern, removeFolder, serveFile, sha256, startOrigin, type House } from './fixture.js';
+import {
+  openHouse,
+  pattern,
+  removeFolder,
+  serveFile,
+  sha256,
+  startOrigin,
+  type House,
+  serverOptions,
+} from './fixture.js';
 import { LARGE_BUFFER_BYTES, OutflowBuffers, PacedReads, SMALL_BUFFER_BYTES } from './outflow.js';
 import { ImageServer, type ServerOptions } from './server.js';
 
@@ -46,14 +55,7 @@ after(async () => {
 
 async function serve(options: Partial<ServerOptions> = {}): Promise<{ server: ImageServer; port: number }> {
   const server = new ImageServer({
-    catalog: house.catalog,
-    blobs: house.blobs,
-    deliveries: house.deliveries,
-    clock: systemClock(0),
-    log: silentLog,
-    addresses: ['127.0.0.1'],
-    port: 0,
-    publicHost: '192.168.1.1',
+    ...serverOptions(house),
     reactions: {
       deviceAt: (address) => `device at ${address}`,
       fetched: (id, address, complete) => fetched.push(`${id} ${address} ${complete}`),
