@@ -1,6 +1,6 @@
 import { formatBytes, formatTable } from '../../firmware/ops/index.js';
+import { ProgressBar } from '../bench/progress-bar.js';
 import type { DeviceResult, NineSteps, Observer, StepResult } from '../flow/nine-steps.js';
-import { ProgressBar } from './progress-bar.js';
 
 /** What each step is, for people. */
 export const STEP_TITLES: Readonly<Record<number, string>> = {

@@ -1,4 +1,5 @@
 import { join, resolve } from 'node:path';
+import { nodeFlagsFrom, numberFrom, type Environment } from '../bench/environment.js';
 import { PROJECT_ROOT } from '../flow/project.js';
 
 /** What the environment asks of the demo. */
@@ -18,20 +19,10 @@ export interface DemoOptions {
   readonly report: string;
 }
 
-/** As on a router: a small young generation, and no helper threads of V8, keep the peak some 8 MiB lower at no cost. */
-const DEFAULT_NODE_FLAGS = '--max-semi-space-size=1 --single-threaded';
-
-type Environment = Readonly<Record<string, string | undefined>>;
-
 /** Reads IMAGE, DEVICES, WAN_RATE, CUTS, CGROUP_MB, NODE_FLAGS and REPORT. @throws with one line that names the wrong one */
 export function readOptions(environment: Environment): DemoOptions {
-  const number = (name: string, least: number, most: number): number | undefined => {
-    const text = environment[name] ?? '';
-    if (text === '') return undefined;
-    const value = Number(text);
-    if (Number.isInteger(value) && value >= least && value <= most) return value;
-    throw new Error(`${name}=${text}: expected a whole number from ${least} to ${most}`);
-  };
+  const number = (name: string, least: number, most: number): number | undefined =>
+    numberFrom(environment, name, least, most);
   return {
     image: environment.IMAGE === '' ? undefined : environment.IMAGE,
     devices: number('DEVICES', 1, 2000) ?? 5,
@@ -39,6 +30,6 @@ export function readOptions(environment: Environment): DemoOptions {
     cuts: number('CUTS', 0, 1000) ?? 0,
     cgroupMib: number('CGROUP_MB', 16, 65_536),
     report: resolve(environment.REPORT || join(PROJECT_ROOT, 'build/demo-report.json')),
-    nodeFlags: (environment.NODE_FLAGS ?? DEFAULT_NODE_FLAGS).split(' ').filter((flag) => flag !== ''),
+    nodeFlags: nodeFlagsFrom(environment),
   };
 }

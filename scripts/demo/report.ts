@@ -1,6 +1,6 @@
 import { writeFileSync } from 'node:fs';
+import type { MemoryFigures } from '../bench/memory-watch.js';
 import type { NineSteps, OfferedImage } from '../flow/nine-steps.js';
-import type { MemoryFigures } from './memory.js';
 
 /** What the demo has shown, for scripts. */
 export interface DemoReport {

@@ -12,6 +12,8 @@ export interface ChildOptions {
   readonly logFile: string;
   /** Folder of a cgroup in which the process runs. */
   readonly cgroup?: string;
+  /** Told of each line of standard output behind the ready line, instead of the log. */
+  readonly onLine?: (line: string) => void;
 }
 
 /** How a process ended. */
@@ -35,6 +37,8 @@ process.once('exit', () => {
  */
 export class Child {
   readonly ended: Promise<ChildEnd>;
+  /** All that it wrote on standard output has been read; only once `ready()` was called. */
+  drained: Promise<void> = Promise.resolve();
   readonly #child: ChildProcess;
   #over: ChildEnd | undefined;
   #asked = false;
@@ -78,12 +82,14 @@ export class Child {
 
   /** The first line of standard output, which is JSON. @throws when the process ends first, or after 20 s */
   async ready(): Promise<Record<string, unknown>> {
+    const { logFile, onLine = (text: string) => appendFileSync(logFile, `${text}\n`) } = this.options;
     const lines = createInterface({ input: this.#child.stdout as Readable });
+    this.drained = new Promise((resolve) => lines.once('close', resolve));
     const line = new Promise<string>((resolve) => {
       let first = true;
       lines.on('line', (text) => {
         if (first) resolve(text);
-        else appendFileSync(this.options.logFile, `${text}\n`);
+        else onLine(text);
         first = false;
       });
     });

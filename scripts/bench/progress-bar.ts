@@ -11,7 +11,7 @@ const LINE_PERCENT = 10;
 
 interface Sample {
   readonly atMs: number;
-  readonly bytes: number;
+  readonly amount: number;
 }
 
 /** Progress towards a known size: redrawn in place on a terminal, else a line every few percent. */
@@ -25,20 +25,22 @@ export class ProgressBar {
     private readonly out: NodeJS.WriteStream,
     private readonly label: string,
     private readonly total: number,
+    /** How an amount reads; bytes by default. */
+    private readonly format: (amount: number) => string = formatBytes,
   ) {}
 
-  /** @param bytes that are there now; repeated ones may bring it beyond the total */
-  show(bytes: number): void {
-    if (bytes === 0) return;
-    const now = { atMs: performance.now(), bytes };
+  /** @param amount that is there now; repeated bytes may bring it beyond the total */
+  show(amount: number): void {
+    if (amount === 0) return;
+    const now = { atMs: performance.now(), amount };
     this.#first ??= now;
     this.#samples = [...this.#samples.filter(({ atMs }) => now.atMs - atMs < RATE_WINDOW_MS), now];
-    const percent = Math.min(100, Math.floor((bytes * 100) / this.total));
+    const percent = Math.min(100, Math.floor((amount * 100) / this.total));
     if (this.out.isTTY) {
-      this.out.write(`\r\x1b[2K${this.#text(bytes, percent)}`);
+      this.out.write(`\r\x1b[2K${this.#text(amount, percent)}`);
       this.#drawn = true;
     } else if (percent >= this.#nextPercent) {
-      this.out.write(`${this.#text(bytes, percent)}\n`);
+      this.out.write(`${this.#text(amount, percent)}\n`);
       this.#nextPercent = percent - (percent % LINE_PERCENT) + LINE_PERCENT;
     }
   }
@@ -55,20 +57,20 @@ export class ProgressBar {
     this.#samples = [];
   }
 
-  #text(bytes: number, percent: number): string {
+  #text(amount: number, percent: number): string {
     const room = (this.out.isTTY ? this.out.columns : Infinity) - FIGURES_WIDTH;
     const cells = Math.max(FEWEST_CELLS, Math.min(MOST_CELLS, room));
     const full = Math.floor((percent * cells) / 100);
     const bar = `[${'#'.repeat(full)}${'-'.repeat(cells - full)}]`;
-    const rate = this.#bytesPerSecond(bytes);
-    const left = rate > 0 ? formatDuration(Math.max(0, this.total - bytes) / rate) : '?';
-    const amount = `${formatBytes(bytes)} of ${formatBytes(this.total)}`;
-    return `  ${this.label} ${bar} ${String(percent).padStart(3)} %  ${amount}  ${formatBytes(rate)}/s  ETA ${left}`;
+    const rate = this.#perSecond(amount);
+    const left = rate > 0 ? formatDuration(Math.max(0, this.total - amount) / rate) : '?';
+    const done = `${this.format(amount)} of ${this.format(this.total)}`;
+    return `  ${this.label} ${bar} ${String(percent).padStart(3)} %  ${done}  ${this.format(rate)}/s  ETA ${left}`;
   }
 
-  #bytesPerSecond(bytes: number): number {
+  #perSecond(amount: number): number {
     const since = this.#samples.length > 1 ? this.#samples[0] : this.#first;
     const elapsedMs = since ? performance.now() - since.atMs : 0;
-    return since && elapsedMs > 0 ? ((bytes - since.bytes) * 1000) / elapsedMs : 0;
+    return since && elapsedMs > 0 ? ((amount - since.amount) * 1000) / elapsedMs : 0;
   }
 }

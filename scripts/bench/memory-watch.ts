@@ -1,6 +1,6 @@
-import { readFileSync } from 'node:fs';
+import { memoryOf } from './proc.js';
 
-/** Memory of the gateway, in bytes. RssAnon is what its own data takes; the rest of RSS is mapped program text. */
+/** Memory of a process over a while, in bytes. */
 export interface MemoryFigures {
   /** Before the first command. */
   readonly idleRssAnonBytes: number;
@@ -11,7 +11,7 @@ export interface MemoryFigures {
 
 const SAMPLE_MS = 50;
 
-/** Watches the memory of a process from outside, by /proc (proc_pid_status(5)). */
+/** Watches the memory of a process from outside. */
 export class MemoryWatch {
   #idle = 0;
   #peakAnon = 0;
@@ -38,18 +38,10 @@ export class MemoryWatch {
 
   /** @returns RssAnon now; 0 when the process has gone */
   #sample(): number {
-    let status: string;
-    try {
-      status = readFileSync(`/proc/${this.pid}/status`, 'utf8');
-    } catch {
-      return 0;
-    }
-    const bytesOf = (key: string): number => {
-      return Number(new RegExp(`^${key}:\\s+(\\d+) kB`, 'm').exec(status)?.[1] ?? 0) * 1024;
-    };
-    const anonymous = bytesOf('RssAnon');
-    this.#peakAnon = Math.max(this.#peakAnon, anonymous);
-    this.#peakRss = Math.max(this.#peakRss, bytesOf('VmHWM'));
-    return anonymous;
+    const memory = memoryOf(this.pid);
+    if (!memory) return 0;
+    this.#peakAnon = Math.max(this.#peakAnon, memory.rssAnonBytes);
+    this.#peakRss = Math.max(this.#peakRss, memory.peakRssBytes);
+    return memory.rssAnonBytes;
   }
 }
