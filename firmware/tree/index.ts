@@ -7,6 +7,8 @@ export { MAX_VALUE_BYTES, type Access, type Format, type NodeDefinition, type Oc
 export { treeFailure, type TreeError, type TreeErrorCode, type TreeOutcome } from './errors.js';
 export { treeSchema } from './properties.js';
 export type {
+  AnnouncedValue,
+  ByteSink,
   ExecRequest,
   IncomingValue,
   LeafValue,
@@ -14,7 +16,10 @@ export type {
   NodeValue,
   Operation,
   Provider,
+  SinkRequest,
+  StoredValue,
   Subject,
 } from './provider.js';
 export { Tree, type Actor, type Mount } from './tree.js';
 export { formatNodeUri, URI_LIMITS } from './uri.js';
+export type { ValueSink } from './value-sink.js';

@@ -12,6 +12,29 @@ export interface Subject {
   readonly serverId: string;
 }
 
+/**
+ * A value that a `ByteSink` holds to its end: durable, not visible. It is handed over where data of a message would be,
+ * so that it becomes visible in the transaction of the message that brought its last octets.
+ */
+export interface StoredValue {
+  readonly bytes: number;
+  /** Makes it the value of its leaf, in place of the provider's own `stage`. `path`: the leaf, as its provider knows it. */
+  stage(path: NodePath, by: Subject): TreeOutcome;
+}
+
+/**
+ * Takes the octets of one value in order, piece by piece, without holding them in memory. Nothing is visible before the
+ * value is staged. After a failure only `discard` may follow.
+ */
+export interface ByteSink {
+  /** Resolves when it may have more: the caller waits for it. The octets may be reused then. */
+  write(octets: Uint8Array): Promise<TreeOutcome>;
+  /** All octets have come. Resolves when they are durable. */
+  end(): Promise<TreeOutcome<StoredValue>>;
+  /** Drops what no committed transaction has staged. To be called in any case, at last; idempotent. */
+  discard(): Promise<void>;
+}
+
 export type Operation =
   | { readonly kind: 'add'; readonly path: NodePath; readonly value: LeafValue | undefined; readonly by: Subject }
   | { readonly kind: 'replace'; readonly path: NodePath; readonly value: LeafValue; readonly by: Subject }
@@ -52,15 +75,36 @@ export interface Provider {
   /** Starts the node's operation: `done` when it has ended already, `accepted` when an alert will tell its end. */
   exec(request: ExecRequest): TreeOutcome<'done' | 'accepted'>;
 
+  /**
+   * Opens a sink for the value of a leaf that is, or may be, at `path`; undefined where values of this leaf are small
+   * and go through memory. May be called outside a transaction, and before the nodes above the leaf exist.
+   */
+  writeSink?(path: NodePath, request: SinkRequest): TreeOutcome<ByteSink> | undefined;
+
   /** ACL of a node for which none is stored, where the definition cannot know it (an account's own server). */
   initialAcl?(path: NodePath): string | undefined;
+}
+
+export interface SinkRequest {
+  /** The value has at most so many octets; undefined: the server did not say. */
+  readonly bytes: number | undefined;
+  readonly by: Subject;
 }
 
 /** A value with what the peer said of its format and type; undefined where it said nothing. */
 export interface IncomingValue {
   readonly format: string | undefined;
   readonly type: string | undefined;
-  readonly data: LeafValue | undefined;
+  /** As in the message, or what a `ValueSink` gave. */
+  readonly data: LeafValue | StoredValue | undefined;
+}
+
+/** What a peer announces of a value that comes in pieces. */
+export interface AnnouncedValue {
+  readonly format: string | undefined;
+  readonly type: string | undefined;
+  /** Octets as they stand in the messages: characters of base64 where it is encoded. */
+  readonly size: number | undefined;
 }
 
 /** What a Get gives. */

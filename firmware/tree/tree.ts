@@ -4,9 +4,19 @@ import { aclFor, formatAcl, grants, parseAcl, withoutServer, type Acl, type AclC
 import { childDefinition, DEFAULT_LEAF_TYPE, type Access, type NodeDefinition } from './definition.js';
 import { treeFailure, type TreeOutcome } from './errors.js';
 import { Properties } from './properties.js';
-import type { IncomingValue, LeafValue, NodePath, NodeValue, Provider, Subject } from './provider.js';
+import type {
+  AnnouncedValue,
+  IncomingValue,
+  LeafValue,
+  NodePath,
+  NodeValue,
+  Provider,
+  StoredValue,
+  Subject,
+} from './provider.js';
 import { encodeName, parseNodeUri } from './uri.js';
-import { acceptValue, isTnds } from './values.js';
+import { LeafSink, MemorySink, type ValueSink } from './value-sink.js';
+import { acceptAnnounced, acceptValue, isStored, isTnds, textOfValue } from './values.js';
 
 /** A management object and where it stands. */
 export interface Mount {
@@ -90,26 +100,12 @@ export class Tree {
 
   /** Creates a leaf or an interior node, and missing interior nodes on the way to it. */
   add(subject: Subject, uri: string, incoming: IncomingValue): TreeOutcome {
-    const parsed = parseNodeUri(uri);
-    if (!parsed.ok) return parsed;
-    if (parsed.value.query !== undefined) return treeFailure('not-allowed', 'a property cannot be added');
-    const route = this.#route(parsed.value.segments);
-    if (!route) return treeFailure('not-allowed', 'the management object defines no such node here');
-    const node = last(route);
-    if (node.identity !== undefined) return treeFailure('already-exists', 'the node exists already');
-    const missing = route.filter((place) => place.identity === undefined);
-    const existing = route.slice(0, route.length - missing.length) as unknown as Route;
-    if (!last(existing).definition.children) return treeFailure('not-allowed', 'the parent is a leaf');
-    // An interior node that its parent brings along needs no Add of its own on the way to another.
-    const fixed = missing.find(
-      (place) => !place.definition.access.includes('Add') && (place === node || !comesAlong(place)),
-    );
-    if (fixed) return notAllowed('Add', fixed);
-    const denied = this.#denied(subject, 'Add', existing);
-    if (denied) return denied;
-    const value = incomingFor(node.definition, incoming);
+    const place = this.#addable(subject, uri);
+    if (!place.ok) return place;
+    const { route, from } = place.value;
+    const value = incomingFor(last(route).definition, incoming);
     if (!value.ok) return value;
-    return this.store.tentative(() => this.#create(subject, route, existing.length, value.value));
+    return this.store.tentative(() => this.#create(subject, route, from, value.value));
   }
 
   /** A new value for an existing leaf, or for a property. */
@@ -117,16 +113,35 @@ export class Tree {
     const found = this.#existing(uri);
     if (!found.ok) return found;
     const { route, query } = found.value;
-    const node = last(route);
     if (query !== undefined) return this.#replaceProperty(subject, query, route, incoming);
-    if (node.definition.children || !node.definition.access.includes('Replace')) return notAllowed('Replace', node);
-    const denied = this.#denied(subject, 'Replace', route);
-    if (denied) return denied;
+    const refused = this.#irreplaceable(subject, route);
+    if (refused) return refused;
+    const node = last(route);
     const value = acceptValue(node.definition, incoming);
     if (!value.ok) return value;
-    return this.store.tentative(() =>
-      owner(node).stage({ kind: 'replace', path: node.path, value: value.value, by: subject }),
-    );
+    return this.store.tentative(() => stage('replace', node, value.value, subject));
+  }
+
+  /**
+   * Opens a sink for a value that comes in pieces (a large object): every check that needs no data is made first. What
+   * the sink gives at its end is the `data` of the `add` or `replace` that follows; that checks everything again,
+   * because the tree may have changed meanwhile.
+   */
+  receive(
+    subject: Subject,
+    command: 'Add' | 'Replace',
+    uri: string,
+    announced: AnnouncedValue,
+  ): TreeOutcome<ValueSink> {
+    const place = command === 'Add' ? this.#addable(subject, uri) : this.#replaceable(subject, uri);
+    if (!place.ok) return place;
+    const node = last(place.value.route);
+    const { definition } = node;
+    if (definition.children) return treeFailure('bad-format', 'an interior node has no value');
+    const bytes = acceptAnnounced(definition, announced);
+    if (!bytes.ok) return bytes;
+    const sink = owner(node).writeSink?.(node.path, { bytes: bytes.value, by: subject }) ?? success(new MemorySink());
+    return sink.ok ? success(new LeafSink(definition, announced.format, sink.value)) : sink;
   }
 
   /** Removes a node and everything below it; rights and AccessType of the descendants are not asked. */
@@ -190,17 +205,47 @@ export class Tree {
     });
   }
 
-  #create(subject: Subject, route: Route, from: number, value: LeafValue | undefined): TreeOutcome {
+  /** What can be said of an Add without its value. `from`: the place of the first node of the route that is missing. */
+  #addable(subject: Subject, uri: string): TreeOutcome<{ route: Route; from: number }> {
+    const parsed = parseNodeUri(uri);
+    if (!parsed.ok) return parsed;
+    if (parsed.value.query !== undefined) return treeFailure('not-allowed', 'a property cannot be added');
+    const route = this.#route(parsed.value.segments);
+    if (!route) return treeFailure('not-allowed', 'the management object defines no such node here');
+    const node = last(route);
+    if (node.identity !== undefined) return treeFailure('already-exists', 'the node exists already');
+    const missing = route.filter((place) => place.identity === undefined);
+    const existing = route.slice(0, route.length - missing.length) as unknown as Route;
+    if (!last(existing).definition.children) return treeFailure('not-allowed', 'the parent is a leaf');
+    // An interior node that its parent brings along needs no Add of its own on the way to another.
+    const fixed = missing.find(
+      (place) => !place.definition.access.includes('Add') && (place === node || !comesAlong(place)),
+    );
+    if (fixed) return notAllowed('Add', fixed);
+    return this.#denied(subject, 'Add', existing) ?? success({ route, from: existing.length });
+  }
+
+  #replaceable(subject: Subject, uri: string): TreeOutcome<{ route: Route }> {
+    const found = this.#existing(uri);
+    if (!found.ok) return found;
+    const { route, query } = found.value;
+    if (query !== undefined) return treeFailure('not-allowed', 'a property does not come in pieces');
+    return this.#irreplaceable(subject, route) ?? success({ route });
+  }
+
+  /** Why the leaf cannot have a new value, if so. */
+  #irreplaceable(subject: Subject, route: Route): TreeOutcome<never> | undefined {
+    const node = last(route);
+    if (node.definition.children || !node.definition.access.includes('Replace')) return notAllowed('Replace', node);
+    return this.#denied(subject, 'Replace', route);
+  }
+
+  #create(subject: Subject, route: Route, from: number, value: LeafValue | StoredValue | undefined): TreeOutcome {
     for (const [index, place] of route.entries()) {
       // A parent may have brought this node along as one of its defaults.
       if (index < from || owner(place).locate(place.path) !== undefined) continue;
       const isTarget = index === route.length - 1;
-      const added = owner(place).stage({
-        kind: 'add',
-        path: place.path,
-        value: isTarget ? value : undefined,
-        by: subject,
-      });
+      const added = stage('add', place, isTarget ? value : undefined, subject);
       if (!added.ok) return added;
       if (place.definition.children) this.#grantToCreator(subject, route, index);
     }
@@ -263,7 +308,8 @@ export class Tree {
     const allowed = (node.definition.children && !own) || !this.#denied(subject, 'Replace', parent);
     if (!allowed) return treeFailure('permission-denied', 'the ACL does not grant Replace');
     if (incoming.data === undefined) return treeFailure('incomplete', 'the ACL is missing');
-    const acl = parseAcl(String(incoming.data).trim());
+    if (isStored(incoming.data)) throw new Error('a property has no sink');
+    const acl = parseAcl(textOfValue(incoming.data).trim());
     if (!acl.ok) return acl;
     if (route.length === 1 && acl.value.size === 0) return treeFailure('bad-value', 'the root must keep an ACL');
     if (node.identity !== undefined) this.#properties.setAcl(node.identity, formatAcl(acl.value));
@@ -427,6 +473,20 @@ function owner(place: Place): Provider {
   return place.mount.provider;
 }
 
+/** A value that a sink holds stages itself. */
+function stage(
+  kind: 'add' | 'replace',
+  place: Place,
+  value: LeafValue | StoredValue | undefined,
+  by: Subject,
+): TreeOutcome {
+  const { path } = place;
+  if (value !== undefined && isStored(value)) return value.stage(path, by);
+  if (kind === 'add') return owner(place).stage({ kind, path, value, by });
+  if (value === undefined) throw new Error('a replacement without a value');
+  return owner(place).stage({ kind, path, value, by });
+}
+
 function nodeName(route: Route): string {
   const node = last(route);
   return node.definition.name ?? node.path.at(-1) ?? '';
@@ -437,7 +497,10 @@ function comesAlong({ definition }: Place): boolean {
   return definition.children !== undefined && definition.name !== undefined && definition.occurrence === 'One';
 }
 
-function incomingFor(definition: NodeDefinition, incoming: IncomingValue): TreeOutcome<LeafValue | undefined> {
+function incomingFor(
+  definition: NodeDefinition,
+  incoming: IncomingValue,
+): TreeOutcome<LeafValue | StoredValue | undefined> {
   if (!definition.children) return acceptValue(definition, incoming);
   if (isTnds(incoming)) return treeFailure('bad-format', 'TNDS is not supported');
   if (incoming.format !== undefined && incoming.format !== 'node') {

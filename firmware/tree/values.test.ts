@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { MAX_VALUE_BYTES, type Format, type NodeDefinition } from './definition.js';
 import type { LeafValue } from './provider.js';
-import { acceptValue } from './values.js';
+import { acceptAnnounced, acceptValue, isStored } from './values.js';
 
 function leaf(format: Format, maxBytes?: number): NodeDefinition {
   const rest = { access: [], occurrence: 'One', scope: 'Dynamic', description: '' } as const;
@@ -12,6 +12,7 @@ function leaf(format: Format, maxBytes?: number): NodeDefinition {
 function accept(format: Format, data: LeafValue | undefined, announced?: string, maxBytes?: number): unknown {
   const value = acceptValue(leaf(format, maxBytes), { format: announced, type: undefined, data });
   if (!value.ok) return value.error.code;
+  assert.ok(!isStored(value.value));
   return typeof value.value === 'string' ? value.value : [...value.value];
 }
 
@@ -52,6 +53,8 @@ describe('acceptValue', () => {
     ['base64 of a wrong length', 'bin', 'AAE', 'bad-value'],
     ['base64 with a stray sign', 'bin', 'AA-_', 'bad-value'],
     ['base64 with padding inside', 'bin', 'AA==AAEC', 'bad-value'],
+    ['base64 in an opaque', 'bin', Buffer.from('AAEC'), [0, 1, 2], 'b64'],
+    ['text that is not UTF-8', 'chr', Uint8Array.of(0xc3), 'bad-value'],
     ['octets called chr', 'bin', 'AAEC', 'bad-format', 'chr'],
     ['nothing for nothing', 'null', undefined, ''],
   ];
@@ -73,4 +76,29 @@ describe('acceptValue', () => {
       assert.equal(value.ok ? 'taken' : value.error.code, 'bad-format');
     }
   });
+});
+
+describe('acceptAnnounced', () => {
+  const cases: readonly (readonly [
+    what: string,
+    format: Format,
+    announced: string | undefined,
+    size: number | undefined,
+    expected: unknown,
+  ])[] = [
+    ['a text of the greatest length', 'chr', undefined, 30, 30],
+    ['a longer text', 'chr', undefined, 31, 'too-large'],
+    ['a text of another format', 'chr', 'int', 1, 'bad-format'],
+    ['a text of unknown length', 'chr', undefined, undefined, undefined],
+    ['base64 of the greatest length', 'bin', 'b64', 40, 30],
+    ['base64 that may end in padding', 'bin', 'b64', 43, 33],
+    ['longer base64', 'bin', 'b64', 44, 'too-large'],
+    ['octets that may be base64', 'bin', undefined, 40, 40],
+  ];
+  for (const [what, format, announced, size, expected] of cases) {
+    it(`${what}: ${String(expected)}`, () => {
+      const said = acceptAnnounced(leaf(format, 30), { format: announced, type: undefined, size });
+      assert.equal(said.ok ? said.value : said.error.code, expected);
+    });
+  }
 });
