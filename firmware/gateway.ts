@@ -1,14 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
-import { systemClock, type BackoffPolicy, type Clock } from './clock/index.js';
-import {
-  accountSettings,
-  prefixesOf,
-  preparePlaces,
-  readAuthorities,
-  resolveDevId,
-  type Configuration,
-} from './config/index.js';
+import { systemClock, type Clock } from './clock/index.js';
+import { accountSettings, preparePlaces, readAuthorities, resolveDevId, type Configuration } from './config/index.js';
 import { AddressBook, DeviceInventory, type ConfiguredDevice } from './device/index.js';
 import {
   Accounts,
@@ -35,12 +28,12 @@ import {
   storage,
   type StorageFigures,
 } from './mo/index.js';
-import type { Prefixes } from './net/index.js';
-import { NOT_GLOBAL_PREFIXES, type AddressFilter } from './net/index.js';
+import { Prefixes } from './net/index.js';
 import { Fanouts, Forwarder, type Fetch } from './notify/index.js';
 import { openControl } from './ops/index.js';
 import { describeThrown, failure, success, type CodedError, type Outcome } from './outcome/index.js';
 import { gatherHealth, gatherStatus, type Parts } from './report.js';
+import { backoff, caOf, retrieveOptions } from './retrieve.js';
 import { databaseSchema } from './schema.js';
 import { openStore, StoreError } from './store/index.js';
 import { Tree, type Mount } from './tree/index.js';
@@ -105,7 +98,7 @@ async function start(
   if (!places.ok) return places;
   const deviceId = resolveDevId(configuration.device);
   if (!deviceId.ok) return deviceId;
-  const lan = prefixesOf(configuration.lan.prefixes);
+  const lan = Prefixes.of(configuration.lan.prefixes);
 
   const store = openStore({
     file: join(configuration.stateDir, 'dmgw.db'),
@@ -185,18 +178,9 @@ async function start(
     clock,
     random: Math.random,
     log: log('image'),
-    allowAddress: wanFilter(lan, prefixesOf(configuration.retrieve.allowPrefixes)),
     pins: { needs: (imageId) => fanouts.activeImageRefs().includes(imageId) },
     userAgent: `dmgw/${options.version}`,
-    allowDowngrade: configuration.retrieve.allowHttpsToHttp,
-    concurrency: configuration.retrieve.concurrent,
-    fsyncVolumeBytes: configuration.retrieve.fsyncVolumeMiB * MIB,
-    idleTimeoutMs: configuration.retrieve.idleTimeoutSeconds * 1000,
-    minBytesPerSecond: configuration.retrieve.minBytesPerSecond,
-    maxBytesPerSecond: configuration.retrieve.maxBytesPerSecond,
-    backoff: backoff(configuration.retrieve),
-    maxAttempts: configuration.retrieve.maxTriesWithoutProgress,
-    ...caOf(configuration.retrieve.caFile, authorities.value),
+    ...retrieveOptions(configuration, authorities.value),
     collectGarbage: options.collectGarbage,
     onDefect: (thrown) => reportFault(thrown, options),
   });
@@ -375,12 +359,6 @@ async function listen(
   });
 }
 
-/** Images come from the internet: no address of this host or of the LAN, unless the configuration allows it. */
-function wanFilter(lan: Prefixes, allowed: Prefixes): AddressFilter {
-  const notGlobal = prefixesOf(NOT_GLOBAL_PREFIXES);
-  return (address) => allowed.contains(address) || !(notGlobal.contains(address) || lan.contains(address));
-}
-
 /** What DMAcc may set as the address of a server: never less secure than the configuration allows. */
 function acceptsUrl(configuration: Configuration, serverId: string, url: string): boolean {
   if (!URL.canParse(url)) return false;
@@ -401,15 +379,6 @@ function storageFigures({ stored, reserved, quota, free, freeFloor }: Usage): St
   const byQuota = quota === undefined ? Infinity : quota - stored - reserved;
   const room = Math.max(0, Math.min(byQuota, free - freeFloor));
   return { total: stored + reserved + room, free: room, reserved, quota: quota ?? 0 };
-}
-
-function backoff(from: { readonly retryFirstSeconds: number; readonly retryMaxSeconds: number }): BackoffPolicy {
-  return { firstMs: from.retryFirstSeconds * 1000, maxMs: from.retryMaxSeconds * 1000 };
-}
-
-function caOf(file: string | undefined, authorities: ReadonlyMap<string, string>): { ca?: string } {
-  const ca = file === undefined ? undefined : authorities.get(file);
-  return ca === undefined ? {} : { ca };
 }
 
 function configuredDevice(device: Configuration['devices'][number]): ConfiguredDevice {

@@ -1,4 +1,4 @@
-import { Prefixes } from '../net/index.js';
+import { Credentials, Prefixes } from '../net/index.js';
 import type { Finding } from './explain.js';
 import { formatPath, type KeyPath } from './keys.js';
 import type { Configuration } from './schema.js';
@@ -15,6 +15,7 @@ export const RULES: readonly ((configuration: Configuration) => Iterable<Finding
   notificationHasListeners,
   devicesInLan,
   distinctDeviceIds,
+  usableCredentials,
   retryBounds,
   mountAboveFolders,
   shortControlSocket,
@@ -26,13 +27,6 @@ export function firstContradiction(configuration: Configuration): Finding | unde
     for (const finding of rule(configuration)) return finding;
   }
   return undefined;
-}
-
-/** The prefixes of a list that the schema has accepted. */
-export function prefixesOf(texts: readonly string[]): Prefixes {
-  const parsed = Prefixes.parse(texts);
-  if (!parsed.ok) throw new Error(parsed.error.text);
-  return parsed.value;
 }
 
 function* oneSourceOfDevId({ device }: Configuration): Iterable<Finding> {
@@ -91,7 +85,7 @@ function* narrowLan({ lan }: Configuration): Iterable<Finding> {
 }
 
 function* serveInLanOnly({ serve, lan }: Configuration): Iterable<Finding> {
-  const inside = prefixesOf(lan.prefixes);
+  const inside = Prefixes.of(lan.prefixes);
   for (const [index, address] of serve.listen.entries()) {
     if (inside.contains(address) && address !== '0.0.0.0') continue;
     const expected = `expected an address of the gateway inside lan.prefixes (${lan.prefixes.join(', ')})`;
@@ -117,7 +111,7 @@ function* notificationHasListeners({ notification }: Configuration): Iterable<Fi
 }
 
 function* devicesInLan({ devices, lan }: Configuration): Iterable<Finding> {
-  const inside = prefixesOf(lan.prefixes);
+  const inside = Prefixes.of(lan.prefixes);
   for (const [index, { address }] of devices.entries()) {
     if (inside.contains(deviceHost(address) ?? '')) continue;
     const expected = `expected an address inside lan.prefixes (${lan.prefixes.join(', ')})`;
@@ -130,6 +124,27 @@ function* distinctDeviceIds({ devices }: Configuration): Iterable<Finding> {
     devices,
     ({ deviceId }) => deviceId,
     (index) => ['devices', index, 'deviceId'],
+  );
+}
+
+function* usableCredentials({ retrieve }: Configuration): Iterable<Finding> {
+  for (const [index, credential] of retrieve.credentials.entries()) {
+    const at = (key: string): KeyPath => ['retrieve', 'credentials', index, key];
+    if (!credential.allowInsecure && credential.origin.startsWith('http:')) {
+      const expected = `expected https://, or ${formatPath(at('allowInsecure'))} set to true`;
+      yield contradiction(at('origin'), `http:// sends the credential in the clear; ${expected}`);
+    }
+    if (credential.scheme === 'basic' && credential.name === undefined) {
+      yield { code: 'missing', path: at('name'), reason: 'missing; expected a user name, because the scheme is basic' };
+    }
+    if (!Credentials.of([credential]).ok) {
+      yield contradiction(at('secret'), 'this value is no token; expected letters, digits and . _ ~ + / - =');
+    }
+  }
+  yield* repeated(
+    retrieve.credentials,
+    ({ origin }) => origin,
+    (index) => ['retrieve', 'credentials', index, 'origin'],
   );
 }
 

@@ -3,7 +3,6 @@
  * Leaves to the composition root what each value is used for, and to `mo` what the overridden names mean.
  */
 export { accountSettings, readAuthorities, type AuthorityErrorCode, type ConfiguredAccount } from './accounts.js';
-export { prefixesOf } from './checks.js';
 export { type ConfigurationError, type ConfigurationErrorCode } from './errors.js';
 export { resolveDevId, type IdentityErrorCode } from './identity.js';
 export { referenceOf, type KeyReference } from './keys.js';

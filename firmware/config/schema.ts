@@ -6,10 +6,12 @@ import {
   deviceId,
   filledText,
   flag,
+  host,
   httpUrl,
   list,
   namesOf,
   nonce,
+  origin,
   path,
   pattern,
   prefix,
@@ -187,6 +189,26 @@ const lanSchema = section(
   'The network of the End Devices.',
 );
 
+const credentialSchema = section(
+  {
+    origin: origin('The server that is shown the credential; no other is, also behind a redirect.'),
+    scheme: v.optional(choice(['basic', 'bearer'], 'User name and password, or a token.'), 'basic'),
+    name: v.exactOptional(
+      pattern(
+        /^[^:\u0000-\u001f\u007f]{1,255}$/,
+        'text of 1 to 255 characters on one line, without colon',
+        'User name; needed for basic.',
+      ),
+    ),
+    secret: secret('Password or token.'),
+    allowInsecure: v.optional(
+      flag('Permits http:// in `origin`, where everybody on the way reads the credential.'),
+      false,
+    ),
+  },
+  'What a download server is shown.',
+);
+
 const retrieveSchema = section(
   {
     allowPrefixes: v.optional(
@@ -196,6 +218,28 @@ const retrieveSchema = section(
         'Where ImageURI may lead although the addresses are not global (loopback, private, the LAN).',
         'address prefixes',
       ),
+      [],
+    ),
+    denyPrefixes: v.optional(
+      list(
+        prefix(),
+        { to: 32 },
+        'Where ImageURI must not lead although the addresses are global; stronger than `allowPrefixes`.',
+        'address prefixes',
+      ),
+      [],
+    ),
+    allowHosts: v.optional(
+      list(
+        host(),
+        { to: 64 },
+        'The only hosts that ImageURI, a download descriptor and a redirect may name; empty: every host.',
+        'hosts',
+      ),
+      [],
+    ),
+    credentials: v.optional(
+      list(credentialSchema, { to: 16 }, 'What download servers are shown, each its own.', 'credentials'),
       [],
     ),
     allowHttpsToHttp: v.optional(flag('Follows a redirect from https:// to http://.'), false),
@@ -356,7 +400,7 @@ type DeepReadonly<T> = T extends readonly (infer I)[]
 
 /**
  * The whole configuration: checked, complete with defaults, frozen. Plain data: byte values are base64 text, prefixes
- * are text. `accountSettings`, `prefixesOf` and `resolveDevId` make of it what the gateway works with.
+ * are text. `accountSettings` and `resolveDevId` make of it what the gateway works with.
  */
 export type Configuration = DeepReadonly<v.InferOutput<typeof configurationSchema>>;
 

@@ -1,7 +1,7 @@
 import { isIP } from 'node:net';
 import { isAbsolute, normalize } from 'node:path';
 import * as v from 'valibot';
-import { Prefixes } from '../net/index.js';
+import { HostNames, Prefixes } from '../net/index.js';
 
 /** What a key's schema says beside its type: for error lines and for the reference. */
 export interface KeyNotes {
@@ -78,6 +78,23 @@ export const prefix = () =>
     v.string(),
     v.check((value) => Prefixes.parse([value]).ok),
     notes({ allowed: 'an address prefix such as 192.168.1.0/24 or fd00::/8' }),
+  );
+
+/** A host as `HostNames` takes it. */
+export const host = () =>
+  v.pipe(
+    v.string(),
+    v.check((value) => HostNames.parse([value]).ok),
+    notes({ allowed: 'a host such as images.example.com, *.example.com or 192.168.1.9' }),
+  );
+
+/** Scheme, host and port of a URL, and nothing else. */
+export const origin = (help: string) =>
+  v.pipe(
+    v.string(),
+    v.check((value) => isHttpUrl(value) && [value, `${value}/`].includes(`${new URL(value).origin}/`)),
+    v.description(help),
+    notes({ allowed: 'scheme, host and port such as https://images.example.com or https://images.example.com:8443' }),
   );
 
 export const address = () =>

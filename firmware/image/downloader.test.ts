@@ -219,7 +219,7 @@ describe('a server that', () => {
     const hidden = await startOrigin(file);
     try {
       origin.behave = status(302, { Location: hidden.url.replace('127.0.0.1', '127.0.0.2') });
-      await open({ downloader: { allowAddress: (address) => address === '127.0.0.1' } });
+      await open({ downloader: { access: { allowAddress: (address) => address === '127.0.0.1' } } });
       const image = await house.until(house.add('a', origin.url).id, 'failed');
       assert.equal(image.result, 'address-refused');
       assert.equal(hidden.seen.length, 0);

@@ -1,7 +1,6 @@
-import type { Agent } from 'node:http';
 import type { BackoffPolicy, Clock, Random, TimerHandle } from '../clock/index.js';
 import type { Logger } from '../log/index.js';
-import { redactUrl, type AddressFilter } from '../net/index.js';
+import { redactUrl, type HttpAccess } from '../net/index.js';
 import { describeThrown } from '../outcome/index.js';
 import type { Store } from '../store/index.js';
 import type { BlobStore } from './blobs.js';
@@ -22,13 +21,11 @@ export interface DownloaderOptions {
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Logger;
-  /** Which addresses of the WAN may be connected to. */
-  readonly allowAddress: AddressFilter;
+  /** Where the URL of an image, and each redirect, may lead, and what goes along. */
+  readonly access: HttpAccess;
   /** Which images eviction must spare. Default none. */
   readonly pins?: PinSource;
   readonly userAgent?: string;
-  readonly ca?: string;
-  readonly agent?: Agent;
   /** Follow redirects from https to http. Default false. */
   readonly allowDowngrade?: boolean;
   /** Retrievals at a time. Default 1; each takes two buffers of 256 KiB. */

@@ -33,8 +33,11 @@ const REQUEST_FAULTS: Readonly<Record<HttpErrorCode, readonly [Fault['code'], Co
   aborted: ['unreachable', 'again'],
 };
 
-/** There is no way to any server, or to no name server. */
-const NO_NETWORK = new Set(['ENETUNREACH', 'ENETDOWN', 'EHOSTUNREACH', 'EADDRNOTAVAIL', 'EAI_AGAIN']);
+/**
+ * There is no way to any server, or to no name server. EAI_FAIL is what musl makes of REFUSED: what a router's own
+ * resolver says while it has no upstream.
+ */
+const NO_NETWORK = new Set(['ENETUNREACH', 'ENETDOWN', 'EHOSTUNREACH', 'EADDRNOTAVAIL', 'EAI_AGAIN', 'EAI_FAIL']);
 
 /** A request that got no reply. */
 export function requestFault(error: HttpError): Fault {

@@ -146,7 +146,7 @@ export function openHouse(options: HouseOptions = {}): House {
     clock,
     random: () => 0.5,
     log: silentLog,
-    allowAddress: () => true,
+    access: { allowAddress: () => true },
     idleTimeoutMs: 2_000,
     backoff: { firstMs: 5, maxMs: 20 },
     maxAttempts: 4,

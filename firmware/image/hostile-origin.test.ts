@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { HttpAccess, Resolver } from '../net/index.js';
 import type { DownloaderOptions } from './downloader.js';
 import { openHouse, pattern, removeFolder, sha256 } from './fixture.js';
 import { startRawOrigin, type Answer, type Answering, type RawRequest } from './hostile.js';
@@ -36,6 +37,7 @@ interface Row {
   readonly says?: RegExp;
   readonly url?: (port: number) => string;
   readonly certificate?: 'localhost' | 'other.example';
+  readonly access?: Partial<HttpAccess>;
   readonly options?: Partial<DownloaderOptions>;
   readonly quotaBytes?: number;
 }
@@ -84,6 +86,11 @@ const dripping = (first: readonly string[], again: string) => (): Answer => ({
 function* endless(first: string): Generator<string | Buffer> {
   yield first;
   for (;;) yield chunk(V2);
+}
+/** A name server that changes its mind: the first answer once, then the other. */
+function rebinding(first: string, then: string): Resolver {
+  let asked = 0;
+  return (_, __, done) => done(null, [{ address: (asked += 1) === 1 ? first : then, family: 4 }]);
 }
 const local = (path: string) => (port: number) => `https://localhost:${port}/${path}`;
 
@@ -473,13 +480,13 @@ const ROWS: readonly Row[] = [
   {
     name: 'a redirect to a forbidden address',
     answers: [redirect('http://127.0.0.2:9/')],
-    options: { allowAddress: (address) => address === '127.0.0.1' },
+    access: { allowAddress: (address) => address === '127.0.0.1' },
     ...failed('address-refused', 'whole'),
   },
   {
     name: 'a redirect to a forbidden address in the middle',
     answers: [CUT_V1, redirect('http://[::1]:9/')],
-    options: { allowAddress: (address) => address === '127.0.0.1' },
+    access: { allowAddress: (address) => address === '127.0.0.1' },
     ...failed('address-refused', 'whole', CUT),
     kept: CUT,
   },
@@ -487,8 +494,52 @@ const ROWS: readonly Row[] = [
     name: 'a name that resolves to a forbidden address',
     answers: [FILE],
     url: (port) => `http://localhost:${port}/image.bin`,
-    options: { allowAddress: () => false },
+    access: { allowAddress: () => false },
     ...failed('address-refused'),
+  },
+  {
+    name: 'a name whose address changes to a forbidden one',
+    answers: [CUT_V1, FILE],
+    url: (port) => `http://images.example:${port}/image.bin`,
+    access: { allowAddress: (address) => address === '127.0.0.1', resolve: rebinding('127.0.0.1', '127.0.0.2') },
+    ...failed('address-refused', 'whole'),
+    kept: CUT,
+  },
+  {
+    name: 'a name with a forbidden address and an allowed one',
+    answers: [FILE],
+    url: (port) => `http://images.example:${port}/image.bin`,
+    access: {
+      allowAddress: (address) => address === '127.0.0.1',
+      resolve: (_, __, done) =>
+        done(null, [
+          { address: '127.0.0.2', family: 4 },
+          { address: '127.0.0.1', family: 4 },
+        ]),
+    },
+    ...available(V1, 'whole'),
+  },
+  {
+    name: 'a host that is not on the list',
+    answers: [FILE],
+    access: { allowHost: (hostname) => hostname === 'images.example' },
+    ...failed('address-refused'),
+    says: /host 127\.0\.0\.1 is not allowed/,
+  },
+  {
+    name: 'a redirect to a host that is not on the list',
+    answers: [redirect('http://other.example/image.bin?token=secret')],
+    access: { allowHost: (hostname) => hostname === '127.0.0.1' },
+    ...failed('address-refused', 'whole'),
+    says: /^no reply: host other\.example is not allowed$/,
+  },
+  {
+    name: 'a redirect from https to http, where that is allowed',
+    answers: [redirect('http://127.0.0.1:9/')],
+    url: local('image.bin'),
+    certificate: 'localhost',
+    options: { allowDowngrade: true },
+    ...failed('unreachable', ...thrice),
   },
   {
     name: 'a redirect from https to http',
@@ -509,7 +560,7 @@ const ROWS: readonly Row[] = [
     answers: [FILE],
     url: local('image.bin'),
     certificate: 'localhost',
-    options: { ca: '' },
+    access: { ca: '' },
     ...failed('tls'),
   },
   {
@@ -636,7 +687,7 @@ async function play(row: Row): Promise<void> {
       maxAttempts: 3,
       idleTimeoutMs: 400,
       minBytesPerSecond: 1000,
-      ...(tls && { ca: tls.cert.toString() }),
+      access: { allowAddress: () => true, ...(tls && { ca: tls.cert.toString() }), ...row.access },
       ...row.options,
     },
   });

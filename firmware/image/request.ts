@@ -1,21 +1,19 @@
-import { IncomingMessage, type Agent } from 'node:http';
+import { IncomingMessage } from 'node:http';
 import type { Clock } from '../clock/index.js';
-import { openHttp, redactUrl, type AddressFilter, type HttpError, type HttpReply } from '../net/index.js';
+import { openHttp, redactUrl, type HttpAccess, type HttpError, type HttpReply } from '../net/index.js';
 import type { Outcome } from '../outcome/index.js';
 import { fault, requestFault, statusFault, type Fault } from './fault.js';
 import type { Have } from './resume.js';
 
 export interface RequestOptions {
   readonly clock: Clock;
-  readonly allowAddress: AddressFilter;
+  /** Where the URL of an image, and each redirect, may lead, and what goes along. */
+  readonly access: HttpAccess;
   /** Silence on the connection longer than this, in ms, is a stall. */
   readonly idleTimeoutMs: number;
   /** Follow a redirect from https to http. */
   readonly allowDowngrade: boolean;
   readonly userAgent: string;
-  /** PEM of certificate authorities that replace the built-in ones. */
-  readonly ca?: string;
-  readonly agent?: Agent;
 }
 
 export type RequestEnd =
@@ -82,14 +80,12 @@ async function headOf(
   signal.addEventListener('abort', abort);
   if (signal.aborted) abort();
   const sent = await openHttp({
+    ...options.access,
     method: 'GET',
     url,
     headers: headersFor(have, options.userAgent),
     signal: giveUp.signal,
     idleTimeoutMs: options.idleTimeoutMs,
-    allowAddress: options.allowAddress,
-    ...(options.ca !== undefined && { ca: options.ca }),
-    ...(options.agent && { agent: options.agent }),
   });
   deadline.cancel();
   signal.removeEventListener('abort', abort);

@@ -1,13 +1,15 @@
-import { lookup as dnsLookup, type LookupAddress } from 'node:dns';
+import { lookup as dnsLookup, type LookupAddress, type LookupAllOptions } from 'node:dns';
 import { request as httpRequest, type Agent, type IncomingHttpHeaders, type IncomingMessage } from 'node:http';
 import { request as httpsRequest } from 'node:https';
 import { isIP, type LookupFunction } from 'node:net';
 import type { Readable } from 'node:stream';
 import { describeThrown, failure, success, systemErrorCode, type CodedError, type Outcome } from '../outcome/index.js';
+import type { Credentials } from './credentials.js';
+import type { AddressFilter, HostFilter } from './destinations.js';
 
 export type HttpErrorCode =
   | 'bad-url' // not http or https
-  | 'address-refused' // every address of the host is forbidden by the filter
+  | 'address-refused' // the host, or every address of it, is forbidden by a filter
   | 'unresolved' // the name has no address
   | 'unreachable' // no connection
   | 'tls' // the certificate or the handshake was refused
@@ -17,10 +19,27 @@ export type HttpErrorCode =
 
 export type HttpError = CodedError<HttpErrorCode>;
 
-/** Says whether an address may be connected to. It is asked about the very address that the socket then uses. */
-export type AddressFilter = (address: string) => boolean;
+/** Finds the addresses of a name; `dns.lookup` is one. */
+export type Resolver = (
+  hostname: string,
+  options: LookupAllOptions,
+  done: (error: NodeJS.ErrnoException | null, addresses: LookupAddress[]) => void,
+) => void;
 
-export interface HttpRequest {
+/** Where requests may lead, and what goes along: for all requests of one kind the same. */
+export interface HttpAccess {
+  readonly allowAddress: AddressFilter;
+  /** Which hosts a URL may name. Default every host. */
+  readonly allowHost?: HostFilter;
+  /** What single origins are shown. Default nothing. */
+  readonly credentials?: Credentials;
+  /** Finds the addresses of a name. Default as the system does. */
+  readonly resolve?: Resolver;
+  /** PEM of certificate authorities that replace the built-in ones. */
+  readonly ca?: string;
+}
+
+export interface HttpRequest extends HttpAccess {
   readonly method: 'GET' | 'HEAD' | 'POST';
   readonly url: URL;
   readonly headers: Readonly<Record<string, string>>;
@@ -28,9 +47,6 @@ export interface HttpRequest {
   readonly signal?: AbortSignal;
   /** Silence on the socket longer than this, in ms, is a time-out; also while the body is read (the body then errors). */
   readonly idleTimeoutMs: number;
-  readonly allowAddress: AddressFilter;
-  /** PEM of certificate authorities that replace the built-in ones. */
-  readonly ca?: string;
   /** Keep-alive pool of the caller; without it the connection is closed after the reply. */
   readonly agent?: Agent;
 }
@@ -49,7 +65,8 @@ const MAX_HEADER_BYTES = 16 * 1024;
 
 /**
  * Sends one request and resolves when the headers of the final reply are there. Redirects are not followed, content is
- * not decoded. The address filter is applied to literal addresses and to each resolved one, before a packet is sent.
+ * not decoded. The filters are applied to the host, to literal addresses and to each resolved one, before a packet is
+ * sent.
  */
 export function openHttp(request: HttpRequest): Promise<Outcome<HttpReply, HttpError>> {
   const { url } = request;
@@ -57,12 +74,16 @@ export function openHttp(request: HttpRequest): Promise<Outcome<HttpReply, HttpE
   if (!secure && url.protocol !== 'http:') {
     return Promise.resolve(failure('bad-url', `scheme '${url.protocol}' is not http or https`));
   }
+  if (request.allowHost?.(url.hostname) === false) {
+    return Promise.resolve(failure('address-refused', `host ${url.hostname} is not allowed`));
+  }
   const literal = url.hostname.replace(/^\[|\]$/g, '');
   if (isIP(literal) !== 0 && !request.allowAddress(literal)) {
     return Promise.resolve(failure('address-refused', `address ${literal} is not allowed`));
   }
   if (request.signal?.aborted) return Promise.resolve(failure('aborted', 'aborted by the caller'));
 
+  const authorization = request.credentials?.for(url);
   return new Promise((resolve) => {
     const send = secure ? httpsRequest : httpRequest;
     const outgoing = send({
@@ -72,10 +93,11 @@ export function openHttp(request: HttpRequest): Promise<Outcome<HttpReply, HttpE
       path: `${url.pathname}${url.search}`,
       headers: {
         Host: url.host,
+        ...(authorization !== undefined && { Authorization: authorization }),
         ...request.headers,
         ...(request.body && { 'Content-Length': String(request.body.byteLength) }),
       },
-      lookup: filteredLookup(request.allowAddress),
+      lookup: filteredLookup(request.allowAddress, request.resolve ?? dnsLookup),
       maxHeaderSize: MAX_HEADER_BYTES,
       agent: request.agent ?? false,
       ...(request.signal && { signal: request.signal }),
@@ -117,9 +139,9 @@ export function redactUrl(text: string): string {
 
 const ADDRESS_REFUSED = 'DMGW_ADDRESS_REFUSED';
 
-function filteredLookup(allow: AddressFilter): LookupFunction {
+function filteredLookup(allow: AddressFilter, resolve: Resolver): LookupFunction {
   return (hostname, options, callback) => {
-    dnsLookup(hostname, { ...options, all: true }, (error, found: LookupAddress[]) => {
+    resolve(hostname, { ...options, all: true }, (error, found) => {
       if (error) return callback(error, '', 0);
       const allowed = found.filter(({ address }) => allow(address));
       const [first] = allowed;
@@ -133,13 +155,14 @@ function filteredLookup(allow: AddressFilter): LookupFunction {
   };
 }
 
+const UNRESOLVED = new Set(['ENOTFOUND', 'ENODATA', 'EAI_AGAIN', 'EAI_FAIL', 'EAI_NODATA', 'EAI_NONAME']);
 const UNREACHABLE = new Set(['ECONNREFUSED', 'EHOSTUNREACH', 'ENETUNREACH', 'ENETDOWN', 'EADDRNOTAVAIL', 'ETIMEDOUT']);
 
 function classify(thrown: Error, signal: AbortSignal | undefined): HttpErrorCode {
   if (signal?.aborted) return 'aborted';
   const code = systemErrorCode(thrown) ?? '';
   if (code === ADDRESS_REFUSED) return 'address-refused';
-  if (code === 'ENOTFOUND' || code === 'EAI_AGAIN' || code === 'ENODATA') return 'unresolved';
+  if (UNRESOLVED.has(code)) return 'unresolved';
   if (UNREACHABLE.has(code) || thrown instanceof AggregateError) return 'unreachable';
   if (/^(ERR_TLS_|ERR_SSL_|CERT_|UNABLE_TO_|SELF_SIGNED_|DEPTH_ZERO_|EPROTO$)/.test(code)) return 'tls';
   return 'broken';

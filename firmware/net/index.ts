@@ -2,13 +2,17 @@
  * What the gateway may talk to, and one guarded HTTP request.
  * Leaves retries, ranges and the meaning of a reply to the caller.
  */
+export { Credentials, type Credential } from './credentials.js';
+export { wanAddresses, type AddressFilter, type HostFilter, type WanRanges } from './destinations.js';
+export { canonicalHost, HostNames } from './hosts.js';
 export { canonicalAddress, Prefixes, NOT_GLOBAL_PREFIXES } from './prefixes.js';
 export {
   openHttp,
   redactUrl,
-  type AddressFilter,
+  type HttpAccess,
   type HttpError,
   type HttpErrorCode,
   type HttpReply,
   type HttpRequest,
+  type Resolver,
 } from './http.js';

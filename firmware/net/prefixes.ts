@@ -20,7 +20,9 @@ export const NOT_GLOBAL_PREFIXES: readonly string[] = [
   '203.0.113.0/24',
   '224.0.0.0/4',
   '240.0.0.0/4',
-  '::/127',
+  // Unspecified, loopback, and IPv4 addresses in obsolete wrappings (RFC 4291 §2.5.5.1, RFC 7915).
+  '::/96',
+  '::ffff:0:0:0/96',
   // NAT64 of the IPv4 ranges above: a translator in the network would lead there (RFC 6052).
   '64:ff9b::/104',
   '64:ff9b::a00:0/104',
@@ -31,7 +33,11 @@ export const NOT_GLOBAL_PREFIXES: readonly string[] = [
   '64:ff9b::c0a8:0/112',
   '64:ff9b:1::/48',
   '100::/64',
+  // Tunnels of the host itself that lead to IPv4 (Teredo, 6to4: RFC 4380, RFC 7526).
+  '2001::/32',
+  '2002::/16',
   '2001:db8::/32',
+  '3fff::/20',
   'fc00::/7',
   'fe80::/10',
   'fec0::/10',
@@ -58,6 +64,13 @@ export class Prefixes {
       prefixes.#list.addSubnet(address, length, family === 4 ? 'ipv4' : 'ipv6');
     }
     return success(prefixes);
+  }
+
+  /** As `parse`, for texts that are known to be good. @throws Error for any other */
+  static of(texts: readonly string[]): Prefixes {
+    const parsed = Prefixes.parse(texts);
+    if (!parsed.ok) throw new Error(parsed.error.text);
+    return parsed.value;
   }
 
   /** @param address IP address as text; a zone (`%eth0`) is ignored; anything else is in no prefix */

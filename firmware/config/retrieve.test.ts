@@ -1,0 +1,79 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { minimal } from './example.fixture.js';
+import { parseConfiguration, showConfiguration } from './index.js';
+
+const retrieving = (retrieve: Record<string, unknown>): { file: string; value: unknown }[] => [
+  { file: 'F', value: { ...minimal(), retrieve } },
+];
+const lineOf = (retrieve: Record<string, unknown>): string => {
+  const parsed = parseConfiguration(retrieving(retrieve));
+  return parsed.ok ? 'right' : parsed.error.text;
+};
+
+const basic = { origin: 'https://images.example.com', name: 'gw', secret: 'hunter2' };
+const withCredential = (changes: Record<string, unknown>): Record<string, unknown> => ({
+  credentials: [{ ...basic, ...changes }],
+});
+
+/** name, section retrieve, the exact line */
+const WRONG: [string, Record<string, unknown>, string][] = [
+  [
+    'a URL for a host',
+    { allowHosts: ['https://images.example.com/'] },
+    'F: retrieve.allowHosts[0]: "https://images.example.com/" is not allowed; expected a host such as images.example.com, *.example.com or 192.168.1.9',
+  ],
+  [
+    'an address for a prefix',
+    { denyPrefixes: ['10.0.0.0/8', 'images.example.com'] },
+    'F: retrieve.denyPrefixes[1]: "images.example.com" is not allowed; expected an address prefix such as 192.168.1.0/24 or fd00::/8',
+  ],
+  [
+    'a credential for a path',
+    withCredential({ origin: 'https://images.example.com/x' }),
+    'F: retrieve.credentials[0].origin: "https://images.example.com/x" is not allowed; expected scheme, host and port such as https://images.example.com or https://images.example.com:8443',
+  ],
+  [
+    'a credential in the clear',
+    withCredential({ origin: 'http://images.example.com' }),
+    'F: retrieve.credentials[0].origin: http:// sends the credential in the clear; expected https://, or retrieve.credentials[0].allowInsecure set to true',
+  ],
+  [
+    'basic without a name',
+    { credentials: [{ origin: basic.origin, secret: 'hunter2' }] },
+    'F: retrieve.credentials[0].name: missing; expected a user name, because the scheme is basic',
+  ],
+  [
+    'a token that is none, which is not repeated',
+    withCredential({ scheme: 'bearer', secret: 'hunter 2' }),
+    'F: retrieve.credentials[0].secret: this value is no token; expected letters, digits and . _ ~ + / - =',
+  ],
+  [
+    'an origin twice',
+    { credentials: [basic, basic] },
+    'F: retrieve.credentials[1].origin: https://images.example.com stands already in retrieve.credentials[0].origin; expected another one',
+  ],
+];
+
+describe('a wrong section retrieve is refused with one line', () => {
+  for (const [name, retrieve, line] of WRONG) it(name, () => assert.equal(lineOf(retrieve), line));
+});
+
+describe('a right section retrieve', () => {
+  const RIGHT: [string, Record<string, unknown>][] = [
+    ['hosts', { allowHosts: ['images.example.com', '*.cdn.example', '192.168.1.9', '::1'] }],
+    ['a credential', withCredential({})],
+    ['a credential with a port', withCredential({ origin: 'https://images.example.com:8443' })],
+    ['a credential in the clear, with leave', withCredential({ origin: 'http://10.0.0.1', allowInsecure: true })],
+    ['a token', withCredential({ scheme: 'bearer', secret: 'abc.def-_~+/==' })],
+  ];
+  for (const [name, retrieve] of RIGHT) it(`is taken: ${name}`, () => assert.equal(lineOf(retrieve), 'right'));
+
+  it('hides its secrets', () => {
+    const parsed = parseConfiguration(retrieving(withCredential({})));
+    assert.ok(parsed.ok);
+    const shown = JSON.stringify(showConfiguration(parsed.value.configuration, parsed.value.layers));
+    assert.ok(!shown.includes('hunter2'));
+    assert.ok(shown.includes('(hidden)'));
+  });
+});

@@ -1,0 +1,54 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { parseConfiguration, type Configuration } from './config/index.js';
+import { retrieveOptions } from './retrieve.js';
+
+function configured(retrieve: Record<string, unknown>): Configuration {
+  const value = {
+    stateDir: '/var/lib/dmgw',
+    storeDir: '/srv/dmgw',
+    device: { devId: 'MAC:001122AABBCC', manufacturer: 'Example', model: 'R1' },
+    lan: { prefixes: ['192.168.1.0/24', '5.6.7.0/24'] },
+    serve: { listen: ['192.168.1.1'] },
+    retrieve,
+  };
+  const parsed = parseConfiguration([{ file: 'F', value }]);
+  assert.ok(parsed.ok, parsed.ok ? '' : parsed.error.text);
+  return parsed.value.configuration;
+}
+const accessOf = (retrieve: Record<string, unknown>) => retrieveOptions(configured(retrieve), new Map()).access;
+
+describe('the section retrieve', () => {
+  it('keeps images away from this host, private networks and the LAN, unless a prefix is allowed', () => {
+    const { allowAddress } = accessOf({});
+    assert.ok(allowAddress('1.1.1.1'));
+    for (const address of ['127.0.0.1', '10.0.0.1', '192.168.1.5', '5.6.7.8']) assert.ok(!allowAddress(address));
+    assert.ok(accessOf({ allowPrefixes: ['10.0.0.0/8'] }).allowAddress('10.0.0.1'));
+  });
+
+  it('denies a prefix also where it is allowed or global', () => {
+    const { allowAddress } = accessOf({ allowPrefixes: ['10.0.0.0/8'], denyPrefixes: ['10.1.0.0/16', '1.1.1.0/24'] });
+    assert.ok(allowAddress('10.0.0.1'));
+    assert.ok(!allowAddress('10.1.0.1'));
+    assert.ok(!allowAddress('1.1.1.1'));
+  });
+
+  it('lets every host through without a list, and only its hosts with one', () => {
+    assert.equal(accessOf({}).allowHost, undefined);
+    const { allowHost } = accessOf({ allowHosts: ['images.example.com'] });
+    assert.equal(allowHost?.('images.example.com'), true);
+    assert.equal(allowHost('other.example.com'), false);
+  });
+
+  it('hands each credential to its origin', () => {
+    const origin = 'https://images.example.com';
+    const { credentials } = accessOf({ credentials: [{ origin, scheme: 'bearer', secret: 'token' }] });
+    assert.equal(credentials?.for(new URL(`${origin}/x`)), 'Bearer token');
+    assert.equal(credentials.for(new URL('https://other.example.com/x')), undefined);
+  });
+
+  it('hands on the certificate authorities', () => {
+    const { access } = retrieveOptions(configured({ caFile: '/etc/ca.pem' }), new Map([['/etc/ca.pem', 'PEM']]));
+    assert.equal(access.ca, 'PEM');
+  });
+});

@@ -1,0 +1,74 @@
+import type { BackoffPolicy } from './clock/index.js';
+import type { Configuration } from './config/index.js';
+import type { DownloaderOptions } from './image/index.js';
+import { Credentials, HostNames, Prefixes, wanAddresses, type HttpAccess } from './net/index.js';
+import type { CodedError, Outcome } from './outcome/index.js';
+
+const MIB = 1024 * 1024;
+
+/** What the downloader takes of the configuration. */
+type RetrieveOptions = Pick<
+  DownloaderOptions,
+  | 'access'
+  | 'allowDowngrade'
+  | 'concurrency'
+  | 'fsyncVolumeBytes'
+  | 'idleTimeoutMs'
+  | 'minBytesPerSecond'
+  | 'maxBytesPerSecond'
+  | 'backoff'
+  | 'maxAttempts'
+>;
+
+/**
+ * The section `retrieve` of the configuration as the downloader wants it.
+ * @param authorities as `readAuthorities` gives them
+ */
+export function retrieveOptions(
+  configuration: Configuration,
+  authorities: ReadonlyMap<string, string>,
+): RetrieveOptions {
+  const { retrieve } = configuration;
+  return {
+    access: accessOf(configuration, authorities),
+    allowDowngrade: retrieve.allowHttpsToHttp,
+    concurrency: retrieve.concurrent,
+    fsyncVolumeBytes: retrieve.fsyncVolumeMiB * MIB,
+    idleTimeoutMs: retrieve.idleTimeoutSeconds * 1000,
+    minBytesPerSecond: retrieve.minBytesPerSecond,
+    maxBytesPerSecond: retrieve.maxBytesPerSecond,
+    backoff: backoff(retrieve),
+    maxAttempts: retrieve.maxTriesWithoutProgress,
+  };
+}
+
+function accessOf({ lan, retrieve }: Configuration, authorities: ReadonlyMap<string, string>): HttpAccess {
+  const hosts = good(HostNames.parse(retrieve.allowHosts));
+  return {
+    allowAddress: wanAddresses({
+      lan: Prefixes.of(lan.prefixes),
+      allow: Prefixes.of(retrieve.allowPrefixes),
+      deny: Prefixes.of(retrieve.denyPrefixes),
+    }),
+    ...(retrieve.allowHosts.length > 0 && { allowHost: (hostname: string) => hosts.contains(hostname) }),
+    credentials: good(Credentials.of(retrieve.credentials)),
+    ...caOf(retrieve.caFile, authorities),
+  };
+}
+
+/** The value of what the configuration's checks have let through. */
+function good<T>(checked: Outcome<T, CodedError>): T {
+  if (!checked.ok) throw new Error(checked.error.text);
+  return checked.value;
+}
+
+/** @param from a section of the configuration that retries */
+export function backoff(from: { readonly retryFirstSeconds: number; readonly retryMaxSeconds: number }): BackoffPolicy {
+  return { firstMs: from.retryFirstSeconds * 1000, maxMs: from.retryMaxSeconds * 1000 };
+}
+
+/** The certificate authorities of a `caFile`. */
+export function caOf(file: string | undefined, authorities: ReadonlyMap<string, string>): { ca?: string } {
+  const ca = file === undefined ? undefined : authorities.get(file);
+  return ca === undefined ? {} : { ca };
+}
