@@ -15,7 +15,17 @@ import {
   type Account,
   type NotificationListener,
 } from './dm/index.js';
-import { BlobStore, Catalog, Deliveries, Downloader, ImageServer, systemDisk, type Usage } from './image/index.js';
+import {
+  BlobStore,
+  Catalog,
+  Deliveries,
+  Downloader,
+  ImageServer,
+  systemDisk,
+  Uploads,
+  type PinSource,
+  type Usage,
+} from './image/index.js';
 import type { Logger } from './log/index.js';
 import {
   deviceInventory,
@@ -171,6 +181,7 @@ async function start(
     onFault: (thrown) => reportFault(thrown, options),
   });
   closings.push(() => fanouts.close());
+  const pins: PinSource = { needs: (imageId) => fanouts.activeImageRefs().includes(imageId) };
   const downloader = new Downloader({
     store,
     catalog,
@@ -178,13 +189,16 @@ async function start(
     clock,
     random: Math.random,
     log: log('image'),
-    pins: { needs: (imageId) => fanouts.activeImageRefs().includes(imageId) },
+    pins,
     userAgent: `dmgw/${options.version}`,
     ...retrieveOptions(configuration, authorities.value),
     collectGarbage: options.collectGarbage,
     onDefect: (thrown) => reportFault(thrown, options),
   });
   closings.push(() => downloader.close());
+  const fsyncVolumeBytes = configuration.retrieve.fsyncVolumeMiB * MIB;
+  const uploads = new Uploads({ store, catalog, blobs, clock, pins, fsyncVolumeBytes });
+  closings.push(() => uploads.close());
   closings.push(() => imageServer.close());
 
   // The management tree and the DM client.

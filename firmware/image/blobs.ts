@@ -28,6 +28,9 @@ export interface Sidecar {
   readonly size: number;
 }
 
+/** Names a partial file: that of an image's retrieval by the image's number, or that of an upload. */
+export type PartialId = number | `data-${number}`;
+
 /** An open blob. Reading goes on after the blob has been removed; whoever opened it closes it. */
 export interface BlobReader {
   readonly sha256: string;
@@ -68,11 +71,15 @@ export class BlobStore {
   readonly #quota: number | undefined;
   readonly #freeFloor: number;
   readonly #sizes = new Map<string, number>();
-  readonly #claims = new Map<number, number>();
+  readonly #claims = new Map<PartialId, number>();
+  /** Blobs that nobody may remove although no image has them yet, with how many ask for that. */
+  readonly #held = new Map<string, number>();
   /** Open readers are shared: many clients of one image cost one descriptor. */
   readonly #open = new Map<string, { fd: Promise<number>; readers: number; size: number }>();
   /** Adoption and removal happen one after the other, so that a name is never removed right after it was adopted. */
   #names: Promise<unknown> = Promise.resolve();
+  /** Promises of room are made one after the other, so that two never count on the same bytes. */
+  #promises: Promise<unknown> = Promise.resolve();
 
   constructor(options: BlobStoreOptions) {
     this.disk = options.disk;
@@ -130,7 +137,13 @@ export class BlobStore {
    * Promises room for a partial file that may grow to `bytes`. The promise lasts until `settle` or `dropPartial`.
    * Checked against the quota, and against the disk less what other partial files may still write.
    */
-  async reserve(id: number, bytes: number): Promise<Outcome<undefined, NoRoom>> {
+  reserve(id: PartialId, bytes: number): Promise<Outcome<undefined, NoRoom>> {
+    const turn = this.#promises.then(() => this.#reserve(id, bytes));
+    this.#promises = turn.catch(() => undefined);
+    return turn;
+  }
+
+  async #reserve(id: PartialId, bytes: number): Promise<Outcome<undefined, NoRoom>> {
     const claimed = this.#claims.get(id) ?? 0;
     if (bytes <= claimed) return success();
     const { stored, reserved, quota, free, freeFloor } = await this.usage();
@@ -151,14 +164,14 @@ export class BlobStore {
   }
 
   /** The retrieval has ended or pauses for good: its partial file keeps what it has and no more. */
-  async settle(id: number): Promise<void> {
+  async settle(id: PartialId): Promise<void> {
     const size = await this.partialSize(id);
     if (size === undefined) this.#claims.delete(id);
     else this.#claims.set(id, size);
   }
 
   /** The partial file of an image, made when missing. Whoever opened it closes it. */
-  async openPartial(id: number): Promise<number> {
+  async openPartial(id: PartialId): Promise<number> {
     const isNew = (await this.partialSize(id)) === undefined;
     const fd = await this.disk.open(this.#partialPath(id), 'update');
     if (!isNew) return fd;
@@ -173,31 +186,54 @@ export class BlobStore {
   }
 
   /** Bytes of the partial file; undefined when there is none. */
-  partialSize(id: number): Promise<number | undefined> {
+  partialSize(id: PartialId): Promise<number | undefined> {
     return this.disk.size(this.#partialPath(id));
   }
 
-  async dropPartial(id: number): Promise<void> {
+  async dropPartial(id: PartialId): Promise<void> {
     await this.disk.remove(this.#partialPath(id));
     this.#claims.delete(id);
   }
 
   /**
-   * Gives a partial file, complete, verified and flushed, its name among the blobs, durably; where that content is
-   * there already the partial file goes. Then `commit` runs, before any removal can come between.
+   * Gives a partial file, complete, verified and flushed, its name among the blobs, durably. Then `commit` runs, before
+   * any removal can come between. Where that content is there already, the partial file is left to the caller.
+   * @returns what `commit` returns
    */
-  adopt(id: number, sha256: string, sidecar: Sidecar, commit: () => void): Promise<void> {
+  adopt<T>(id: PartialId, sha256: string, sidecar: Sidecar, commit: () => T): Promise<T> {
     return this.#inTurn(async () => {
+      if (this.#sizes.has(sha256)) return commit();
       const path = join(this.#blobFolder, sha256);
       await this.#writeSidecar(sha256, sidecar);
-      if (this.#sizes.has(sha256)) await this.disk.remove(this.#partialPath(id));
-      else await this.disk.rename(this.#partialPath(id), path);
-      // Rename first, then the folder: a power cut leaves the partial file or the blob, never a name without content.
-      await this.disk.flushFolder(this.#blobFolder);
+      try {
+        await this.disk.rename(this.#partialPath(id), path);
+        // Rename first, then the folder: a power cut leaves the partial file or the blob, never a name without content.
+        await this.disk.flushFolder(this.#blobFolder);
+      } catch (thrown) {
+        // It may have the name now, without being counted.
+        await this.disk.remove(path).catch(() => undefined);
+        throw thrown;
+      }
       this.#sizes.set(sha256, sidecar.size);
       this.#claims.delete(id);
-      commit();
+      return commit();
     });
+  }
+
+  /**
+   * Keeps a blob, though no image has it, until the function that this returns is called. Must be called where the blob
+   * cannot go meanwhile: in the `commit` of `adopt`.
+   */
+  hold(sha256: string): () => void {
+    this.#held.set(sha256, (this.#held.get(sha256) ?? 0) + 1);
+    let over = false;
+    return () => {
+      if (over) return;
+      over = true;
+      const left = (this.#held.get(sha256) ?? 0) - 1;
+      if (left > 0) this.#held.set(sha256, left);
+      else this.#held.delete(sha256);
+    };
   }
 
   /** Rewrites the sidecar after the images that use a blob have changed. */
@@ -208,12 +244,12 @@ export class BlobStore {
   }
 
   /**
-   * Removes a blob unless it is used when its turn comes. Readers that have it open finish.
+   * Removes a blob unless it is used or held when its turn comes. Readers that have it open finish.
    * @param used asked right before the removal
    */
   forget(sha256: string, used: () => boolean): Promise<void> {
     return this.#inTurn(async () => {
-      if (!this.#sizes.has(sha256) || used()) return;
+      if (!this.#sizes.has(sha256) || this.#held.has(sha256) || used()) return;
       this.#sizes.delete(sha256);
       await this.disk.remove(join(this.#blobFolder, sha256));
       await this.disk.remove(join(this.#blobFolder, `${sha256}.json`));
@@ -259,18 +295,22 @@ export class BlobStore {
     return this.#open.has(sha256);
   }
 
+  isHeld(sha256: string): boolean {
+    return this.#held.has(sha256);
+  }
+
   /** Resolves when the adoptions and removals that were asked for have been done. */
   async settled(): Promise<void> {
     await this.#names;
   }
 
-  #inTurn(work: () => Promise<void>): Promise<void> {
+  #inTurn<T>(work: () => Promise<T>): Promise<T> {
     const turn = this.#names.then(work);
     this.#names = turn.catch(() => undefined);
     return turn;
   }
 
-  async #unwritten(except: number): Promise<number> {
+  async #unwritten(except: PartialId): Promise<number> {
     let bytes = 0;
     for (const [id, claim] of [...this.#claims]) {
       if (id !== except) bytes += claim - ((await this.partialSize(id)) ?? 0);
@@ -314,7 +354,7 @@ export class BlobStore {
     });
   }
 
-  #partialPath(id: number): string {
+  #partialPath(id: PartialId): string {
     return join(this.#partialFolder, String(id));
   }
 }

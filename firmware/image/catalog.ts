@@ -2,7 +2,7 @@ import type { KeyObject } from 'node:crypto';
 import type { Logger } from '../log/index.js';
 import { failure, success, type CodedError, type Outcome } from '../outcome/index.js';
 import type { Store } from '../store/index.js';
-import { acceptance, type Acceptance } from './acceptance.js';
+import { acceptance, type Acceptance, type AcceptanceError } from './acceptance.js';
 import { digestHex, type ImageChange, type ImageEvent, type ImageLeaf, type ImageRecord } from './image.js';
 import { forgetBytes, keepBytes } from './kept.js';
 import { checkLeaf, isImageId, type LeafValue } from './leaves.js';
@@ -25,6 +25,15 @@ export type RequestAnswer =
   | 'started' // an event will tell the end
   | 'running' // it ran already; the event of its end answers this request too
   | 'done'; // the image is available already; no event will follow
+
+/** Content that a server has sent instead of a URL. */
+export interface SentContent {
+  readonly sha256: string;
+  readonly size: number;
+  readonly contentType: string | null;
+  /** Wall time of its end; null when the clock was not set. */
+  readonly receivedMs: number | null;
+}
 
 export interface CatalogOptions {
   readonly store: Store;
@@ -202,6 +211,38 @@ export class Catalog {
         return failure('not-running', 'no retrieval is running');
       }
       return success(this.#cancel(record, 'cancelled on request'));
+    });
+  }
+
+  /**
+   * Makes content the image's own that a server has sent, and that is in the store, durable, and held there: see
+   * `Upload`. It supersedes a running retrieval and whatever content the image had; ImageURI stays as it is.
+   * @param requester who sent it
+   * @returns failure `not-found`, `digest-mismatch` or `signature-mismatch`, with nothing changed
+   */
+  take(id: number, content: SentContent, requester: string): Outcome<ImageRecord, CatalogError | AcceptanceError> {
+    return this.#store.tentative((): Outcome<ImageRecord, CatalogError | AcceptanceError> => {
+      const record = this.byId(id);
+      if (!record) return failure('not-found', 'no such image');
+      const accepted = this.accepts(record.leaves, content.sha256);
+      if (!accepted.ok) return accepted;
+      if (isRunning(record.state)) this.#settle(record, 'superseded by content that a server sent');
+      const { retrieval } = forgetBytes(record);
+      const taken = this.table.end(
+        { ...record, requester, correlator: null },
+        'link',
+        { kind: 'retrieved', code: 'ok', text: 'received and verified' },
+        {
+          retrieval: { ...retrieval, generation: retrieval.generation + 1, attempts: 0 },
+          blob: content.sha256,
+          size: content.size,
+          received: content.size,
+          contentType: content.contentType,
+          availableMs: content.receivedMs,
+        },
+      );
+      this.#released(record);
+      return success(taken);
     });
   }
 

@@ -1,13 +1,13 @@
 import type { BackoffPolicy, Clock, Random, TimerHandle } from '../clock/index.js';
 import type { Logger } from '../log/index.js';
-import { redactUrl, type HttpAccess } from '../net/index.js';
+import type { HttpAccess } from '../net/index.js';
 import { describeThrown } from '../outcome/index.js';
 import type { Store } from '../store/index.js';
 import type { BlobStore } from './blobs.js';
 import type { Catalog } from './catalog.js';
+import { describeBlob, releaseBlob } from './holders.js';
 import type { ImageChange, ImageRecord } from './image.js';
 import { intakeBuffers, type IntakeBuffers } from './intake.js';
-import { mirrorsOf } from './leaves.js';
 import { Progress } from './progress.js';
 import { Retrieval, type RetrievalOptions } from './retrieval.js';
 import type { PinSource } from './room.js';
@@ -99,7 +99,7 @@ export class Downloader {
       ...rest,
       throttle: new Throttle(options.clock, maxBytesPerSecond ?? 0),
       progress: new Progress(options.catalog.table, options.clock),
-      release: (sha256) => this.#release(sha256),
+      release: (sha256) => releaseBlob(options, sha256),
       recorded: () => {
         options.store.durable().catch(onDefect);
       },
@@ -174,7 +174,7 @@ export class Downloader {
 
   /** After a commit that concerns this image. */
   #look({ id, released }: ImageChange): void {
-    if (released !== undefined) this.#inBackground(this.#release(released));
+    if (released !== undefined) this.#inBackground(releaseBlob(this.#o, released));
     const retrieval = this.#retrievals.get(id);
     const running = this.#running.get(id);
     if (retrieval && !this.#o.progress.current(retrieval.key)) {
@@ -186,7 +186,7 @@ export class Downloader {
     if (running) this.#poked.add(id);
     else this.#inBackground(this.#tidy(id));
     const blob = this.#o.catalog.byId(id)?.blob;
-    if (blob != null) this.#inBackground(this.#describe(blob));
+    if (blob != null) this.#inBackground(describeBlob(this.#o, blob));
     this.#fillPlaces();
   }
 
@@ -271,27 +271,6 @@ export class Downloader {
       });
     this.#tidying.set(id, settled);
     return work;
-  }
-
-  /** The row that gave up the blob must be durable first: after a power cut it would name a blob that is gone. */
-  async #release(sha256: string): Promise<void> {
-    await this.#o.store.durable();
-    await this.#o.blobs.forget(sha256, () => this.#o.catalog.table.byBlob(sha256) !== undefined);
-    await this.#describe(sha256);
-  }
-
-  /** Keeps the sidecar true when several images share a blob. */
-  async #describe(sha256: string): Promise<void> {
-    const holders = this.#o.catalog.all().filter((image) => image.blob === sha256);
-    const [first] = holders;
-    if (first?.size == null) return;
-    const [source] = mirrorsOf(first.leaves.imageUri ?? '');
-    await this.#o.blobs.describe(sha256, {
-      imageIds: holders.map((image) => image.imageId),
-      contentType: first.contentType,
-      source: source === undefined ? null : redactUrl(source),
-      size: first.size,
-    });
   }
 
   #inBackground(work: Promise<void>): void {

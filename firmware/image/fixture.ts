@@ -17,6 +17,7 @@ import type { ImageEvent, ImageRecord } from './image.js';
 import { imageSchema } from './schema.js';
 import type { ServerOptions } from './server.js';
 import type { ImageState } from './states.js';
+import { Uploads, type UploadsOptions } from './upload.js';
 
 /** Content in which every offset shows: each 4-byte word is its own index, mixed with the version. */
 export function pattern(bytes: number, version = 0): Buffer {
@@ -107,6 +108,7 @@ export interface HouseOptions {
   readonly catalog?: Partial<CatalogOptions>;
   readonly blobs?: Partial<BlobStoreOptions>;
   readonly downloader?: Partial<DownloaderOptions>;
+  readonly uploads?: Partial<UploadsOptions>;
   /** A folder of an earlier house, to start again on. */
   readonly folder?: string;
 }
@@ -118,6 +120,7 @@ export interface House {
   readonly blobs: BlobStore;
   readonly deliveries: Deliveries;
   readonly downloader: Downloader;
+  readonly uploads: Uploads;
   readonly events: ImageEvent[];
   readonly defects: unknown[];
   /** Adds an image with an ImageURI, in one transaction as a DM message would. */
@@ -154,6 +157,8 @@ export function openHouse(options: HouseOptions = {}): House {
     onDefect: (thrown) => defects.push(thrown),
     ...options.downloader,
   });
+  const pins = options.downloader?.pins ?? { needs: () => false };
+  const uploads = new Uploads({ store, catalog, blobs, clock, pins, ...options.uploads });
   return {
     folder,
     store,
@@ -161,6 +166,7 @@ export function openHouse(options: HouseOptions = {}): House {
     blobs,
     deliveries,
     downloader,
+    uploads,
     events,
     defects,
     add: (node, imageUri, digest) =>
@@ -184,6 +190,7 @@ export function openHouse(options: HouseOptions = {}): House {
       throw new Error(`image ${id} is ${image?.state ?? 'gone'} (${image?.resultText ?? ''}), not ${state}`);
     },
     close: async () => {
+      await uploads.close();
       await downloader.close();
       await store.close();
     },

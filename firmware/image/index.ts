@@ -3,6 +3,7 @@
  * devices at LocalImageURI (server).
  * Leaves to others what a management object makes of it, who the devices are, and who needs to be told.
  */
+export type { AcceptanceError } from './acceptance.js';
 export { BlobStore, type BlobStoreOptions, type Usage } from './blobs.js';
 export {
   Catalog,
@@ -10,6 +11,7 @@ export {
   type CatalogErrorCode,
   type CatalogOptions,
   type RequestAnswer,
+  type SentContent,
 } from './catalog.js';
 export { Deliveries, type DeliveriesOptions, type Delivery } from './deliveries.js';
 export { systemDisk, type Disk } from './disk.js';
@@ -28,3 +30,4 @@ export type { PinSource } from './room.js';
 export { imageSchema } from './schema.js';
 export { ImageServer, type ListenError, type Reactions, type ServerLimits, type ServerOptions } from './server.js';
 export { isRunning, STATE_NUMBER, type ImageState } from './states.js';
+export { Uploads, type Upload, type UploadError, type UploadErrorCode, type UploadsOptions } from './upload.js';

@@ -372,9 +372,9 @@ export class Retrieval {
         source: source === null ? null : redactUrl(source),
         size,
       };
-      await blobs.adopt(this.key.id, sha256, sidecar, () => {
-        progress.complete(this.key, sha256, size);
-      });
+      const taken = await blobs.adopt(this.key.id, sha256, sidecar, () => progress.complete(this.key, sha256, size));
+      // Superseded at the last moment: nobody has asked for this content any more.
+      if (!taken) await this.o.release(sha256);
     } catch (thrown) {
       return this.#fail(diskFault(thrown));
     }

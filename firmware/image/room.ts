@@ -1,5 +1,5 @@
 import type { Outcome } from '../outcome/index.js';
-import type { BlobStore, NoRoom } from './blobs.js';
+import type { BlobStore, NoRoom, PartialId } from './blobs.js';
 import type { Catalog } from './catalog.js';
 import type { ImageRecord } from './image.js';
 
@@ -13,7 +13,7 @@ export interface PinSource {
  * pinned, being read, or needed. Nothing is evicted when that would not be enough.
  */
 export async function makeRoom(
-  id: number,
+  id: PartialId,
   bytes: number,
   parts: {
     readonly catalog: Catalog;
@@ -50,7 +50,7 @@ function evictable(catalog: Catalog, blobs: BlobStore, pins: PinSource): ImageRe
   return [...byBlob]
     .filter(([sha256, holders]) => {
       const needed = holders.some((image) => image.leaves.pinned === true || pins.needs(image.imageId));
-      return !needed && !blobs.isRead(sha256);
+      return !needed && !blobs.isRead(sha256) && !blobs.isHeld(sha256);
     })
     .map(([, holders]) => holders)
     .sort((a, b) => lastUse(a) - lastUse(b));

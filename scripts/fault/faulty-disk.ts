@@ -47,17 +47,17 @@ export function whyNoFaults(): string | undefined {
   }
 }
 
-/** Writes the program that stores rows, as one file: it starts three times as fast as from its sources. */
-export function buildWriter(): string {
-  const arguments_ = ['--no-config', join(HERE, 'writer.ts'), '--format', 'esm', '--platform', 'node'];
+/** Bundles a program of this folder into one file: it starts three times as fast as from its sources. @returns its path */
+export function buildProgram(name: string): string {
+  const arguments_ = ['--no-config', join(HERE, `${name}.ts`), '--format', 'esm', '--platform', 'node'];
   arguments_.push('--target', 'node20', '--external', 'better-sqlite3', '--out-dir', FAULT_FOLDER, '--silent');
   const built = spawnSync(join(PROJECT_ROOT, 'node_modules/.bin/tsup'), arguments_, {
     cwd: PROJECT_ROOT,
     encoding: 'utf8',
   });
-  if (built.status !== 0) throw new Error(`the writer cannot be built:\n${built.stdout}${built.stderr}`);
-  const bundle = ['writer.js', 'writer.mjs'].map((name) => join(FAULT_FOLDER, name)).find((file) => existsSync(file));
-  if (bundle === undefined) throw new Error('the writer has been built to nowhere');
+  if (built.status !== 0) throw new Error(`${name} cannot be built:\n${built.stdout}${built.stderr}`);
+  const bundle = [`${name}.js`, `${name}.mjs`].map((file) => join(FAULT_FOLDER, file)).find((file) => existsSync(file));
+  if (bundle === undefined) throw new Error(`${name} has been built to nowhere`);
   return bundle;
 }
 

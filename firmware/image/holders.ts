@@ -1,0 +1,36 @@
+import { redactUrl } from '../net/index.js';
+import type { Store } from '../store/index.js';
+import type { BlobStore } from './blobs.js';
+import type { Catalog } from './catalog.js';
+import { mirrorsOf } from './leaves.js';
+
+interface Parts {
+  readonly store: Store;
+  readonly catalog: Catalog;
+  readonly blobs: BlobStore;
+}
+
+/**
+ * Removes a blob that has been given up, if nobody else uses it. The row that gave it up is made durable first: after
+ * a power cut it would name a blob that is gone.
+ */
+export async function releaseBlob(parts: Parts, sha256: string): Promise<void> {
+  const { store, catalog, blobs } = parts;
+  await store.durable();
+  await blobs.forget(sha256, () => catalog.table.byBlob(sha256) !== undefined);
+  await describeBlob(parts, sha256);
+}
+
+/** Keeps the sidecar true after the images that use a blob have changed. */
+export async function describeBlob({ catalog, blobs }: Parts, sha256: string): Promise<void> {
+  const holders = catalog.all().filter((image) => image.blob === sha256);
+  const [first] = holders;
+  if (first?.size == null) return;
+  const [source] = mirrorsOf(first.leaves.imageUri ?? '');
+  await blobs.describe(sha256, {
+    imageIds: holders.map((image) => image.imageId),
+    contentType: first.contentType,
+    source: source === undefined ? null : redactUrl(source),
+    size: first.size,
+  });
+}

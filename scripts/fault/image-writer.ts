@@ -1,0 +1,73 @@
+/**
+ * Takes images in as a DM Server sends them, without end: each replaces what its node had, and evicts others for room.
+ * Prints `<node> <n>` as soon as it is promised that the node has content n. For the tests that cut the power while it
+ * runs. Argument: the folder of database and images.
+ */
+import { writeSync } from 'node:fs';
+import { join } from 'node:path';
+import { systemClock } from '../../firmware/clock/index.js';
+import { BlobStore, Catalog, Downloader, imageSchema, systemDisk, Uploads } from '../../firmware/image/index.js';
+import { silentLog } from '../../firmware/log/index.js';
+import { openStore } from '../../firmware/store/index.js';
+import { contentOf, NODES, QUOTA_BYTES } from './contents.js';
+
+/** Uploads at the same time. */
+const AT_ONCE = 3;
+const PIECE_BYTES = 48 * 1024;
+
+const log = silentLog;
+const clock = systemClock(0);
+const pins = { needs: () => false };
+const folder = process.argv[2] ?? '.';
+const store = openStore({ file: join(folder, 'dmgw.db'), schema: imageSchema, log });
+const catalog = new Catalog({ store, log });
+const blobs = new BlobStore({ folder, disk: systemDisk, log, quotaBytes: QUOTA_BYTES, freeFloorBytes: 0 });
+const uploads = new Uploads({ store, catalog, blobs, clock, pins, fsyncVolumeBytes: 64 * 1024 });
+const downloader = new Downloader({
+  store,
+  catalog,
+  blobs,
+  clock,
+  random: Math.random,
+  log,
+  pins,
+  access: { allowAddress: () => true },
+  onDefect: (thrown) => {
+    throw thrown;
+  },
+});
+await downloader.start();
+let next = 1 + Math.max(0, ...catalog.all().map(({ leaves }) => Number(leaves.version)));
+for (let worker = 0; worker < AT_ONCE; worker += 1) void takeOn(worker);
+
+async function takeOn(worker: number): Promise<never> {
+  for (let round = 0; ; round += 1) {
+    const n = next;
+    next += 1;
+    // Each worker has nodes of its own: an image has one upload at a time.
+    const node = NODES[(worker + AT_ONCE * round) % NODES.length] ?? 'a';
+    const id = (catalog.byNode(node) ?? must(catalog.create(node, 'server'))).id;
+    const content = contentOf(n);
+    const upload = must(uploads.begin(id, { bytes: content.length }));
+    let kept = true;
+    for (let at = 0; at < content.length && kept; at += PIECE_BYTES) {
+      kept = (await upload.write(content.subarray(at, at + PIECE_BYTES))).ok;
+    }
+    if (kept && (await upload.end()).ok) {
+      store.transaction(() => {
+        must(upload.commit('server'));
+        must(catalog.setLeaf(id, 'version', String(n), 'server'));
+      });
+      await store.durable();
+      writeSync(1, `${node} ${n}\n`);
+    }
+    await upload.discard();
+  }
+}
+
+function must<T>(
+  outcome: { readonly ok: true; readonly value: T } | { readonly ok: false; readonly error: unknown },
+): T {
+  if (!outcome.ok) throw new Error(JSON.stringify(outcome.error));
+  return outcome.value;
+}
