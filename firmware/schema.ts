@@ -1,5 +1,5 @@
 import { deviceSchema } from './device/index.js';
-import { accountSchema, outboxSchema } from './dm/index.js';
+import { accountChanges, accountSchema, outboxSchema } from './dm/index.js';
 import { imageSchema } from './image/index.js';
 import { notifySchema } from './notify/index.js';
 import type { SchemaStep } from './store/index.js';
@@ -16,4 +16,5 @@ export const databaseSchema: readonly SchemaStep[] = [
   ...imageSchema,
   ...deviceSchema,
   ...notifySchema,
+  ...accountChanges,
 ];

@@ -8,6 +8,7 @@ export interface ConfiguredAccount {
   readonly serverId: string;
   readonly name: string;
   readonly url: string;
+  readonly encoding: 'xml' | 'wbxml';
   readonly client: ConfiguredCredentials;
   readonly server: ConfiguredCredentials;
 }
@@ -21,10 +22,11 @@ export interface ConfiguredCredentials {
 
 /** @param devId the gateway's DevId: its user name where the account gives none */
 export function accountSettings(configuration: Configuration, devId: string): ConfiguredAccount[] {
-  return configuration.accounts.map(({ serverId, name, url, client, server }) => ({
+  return configuration.accounts.map(({ serverId, name, url, encoding, client, server }) => ({
     serverId,
     name,
     url,
+    encoding,
     client: credentials(client, devId),
     server: credentials(server, serverId),
   }));

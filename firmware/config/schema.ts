@@ -51,6 +51,13 @@ const accountSchema = v.pipe(
       caFile: v.exactOptional(
         path('PEM file of the certificate authorities for this server; they replace the built-in ones.'),
       ),
+      encoding: v.optional(
+        choice(
+          ['xml', 'wbxml'],
+          'Encoding of the first message; then that in which the server answers, which is kept.',
+        ),
+        'xml',
+      ),
       client: section(
         {
           scheme: scheme('How the gateway proves itself to the server.'),

@@ -3,15 +3,19 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { ManualClock } from '../clock/index.js';
-import { parseXml, writeXml } from '../codec/index.js';
+import { child, parseWbxml, parseXml, textOf, writeWbxml, writeXml, type Element } from '../codec/index.js';
 import { AddressBook, DeviceInventory } from '../device/index.js';
 import {
   Accounts,
   createSessionRunner,
+  MIME_XML,
   Outbox,
+  wireOf,
+  WIRES,
   type AccountSettings,
   type AuthScheme,
   type Carrier,
+  type Encoding,
   type SessionTrigger,
 } from '../dm/index.js';
 import { Catalog, Deliveries } from '../image/index.js';
@@ -52,6 +56,7 @@ import {
 export interface Sent {
   readonly url: string;
   readonly body: Uint8Array;
+  readonly encoding: Encoding;
 }
 
 /** Told of each message of the gateway; gives the answer. Throws where the message is not the expected one. */
@@ -68,13 +73,20 @@ export class Bench {
   readonly outbox: Outbox;
   readonly tree: Tree;
   readonly catalog: Catalog;
+  /** Told of each message as it goes over the wire. */
+  onMessage: (sender: 'client' | 'server', octets: Uint8Array, encoding: Encoding) => void = () => {};
   readonly #folder = mkdtempSync(join(tmpdir(), 'conversation-'));
   readonly #fanouts: Fanouts;
   #nonces = 0;
   #failure = '';
   #trigger: SessionTrigger = { kind: 'start' };
 
-  constructor(settings: Conversation['settings'], overrides: Readonly<Record<string, string>> = {}) {
+  /** @param encoding in which the gateway begins to speak */
+  constructor(
+    settings: Conversation['settings'],
+    overrides: Readonly<Record<string, string>> = {},
+    readonly encoding: Encoding = 'xml',
+  ) {
     const { clock } = this;
     const find = (key: string): string | undefined => settings.find(([name]) => name === key)?.[1];
     const store = openStore({ file: join(this.#folder, 'dmgw.db'), schema: databaseSchema, log: silentLog });
@@ -115,8 +127,8 @@ export class Bench {
       storage(names.value, () => ({ total: 1000, free: 600, reserved: 0, quota: 0 })),
     ]);
     this.accounts.configure([
-      account('dmserver', (find('client') ?? 'none') as AuthScheme, (find('server') ?? 'none') as AuthScheme),
-      account('other', 'none', 'none'),
+      account('dmserver', (find('client') ?? 'none') as AuthScheme, (find('server') ?? 'none') as AuthScheme, encoding),
+      account('other', 'none', 'none', encoding),
     ]);
     for (const [key, value] of settings) this.#prepare(key, value);
   }
@@ -125,13 +137,30 @@ export class Bench {
   async hold(peer: Peer): Promise<string> {
     let sent = 0;
     const carrier: Carrier = {
-      post: (url, body) => {
-        const reply = peer({ url, body }, sent);
+      post: (url, body, mediaType) => {
+        const { encoding } = wireOf(mediaType);
+        this.onMessage('client', body, encoding);
+        const reply = peer({ url, body, encoding }, sent);
         sent += 1;
         if (!reply) return Promise.resolve(failure('bad-url', 'the conversation has ended'));
-        if (reply.kind === 'broken') return Promise.resolve(failure('broken', 'the connection broke'));
-        const octets = reply.kind === 'raw' ? Buffer.from(reply.text) : messageOctets(reply.text);
-        return Promise.resolve(success({ status: 200, contentType: 'application/vnd.syncml.dm+xml', body: octets }));
+        switch (reply.kind) {
+          case 'broken':
+            return Promise.resolve(failure('broken', 'the connection broke'));
+          case 'http': {
+            const error = { code: 'http-status', text: reply.text, status: Number(reply.text) } as const;
+            return Promise.resolve({ ok: false, error });
+          }
+          case 'raw':
+            return Promise.resolve(
+              success({ status: 200, contentType: MIME_XML, body: Buffer.from(reply.text) } as const),
+            );
+          case 'message': {
+            const wire = WIRES[reply.encoding ?? encoding];
+            const octets = messageOctets(reply.text, wire.encoding);
+            this.onMessage('server', octets, wire.encoding);
+            return Promise.resolve(success({ status: 200, contentType: wire.mediaType, body: octets } as const));
+          }
+        }
       },
       close: () => {},
     };
@@ -158,9 +187,10 @@ export class Bench {
     const heard = { client: 0, server: 0 };
     let last = '';
     let maxMsgSize = Infinity;
-    const end = await this.hold(({ url, body }, index) => {
+    let spoken = this.encoding;
+    const end = await this.hold(({ url, body, encoding }, index) => {
       const turn = turns[index];
-      const actual = readable(body);
+      const actual = readable(body, encoding);
       assert.ok(body.byteLength <= maxMsgSize, `${body.byteLength} octets, ${maxMsgSize} are allowed`);
       assert.ok(turn, `message ${index + 1} was not expected:\n${actual}`);
       if (turn.client === 'again') {
@@ -170,6 +200,9 @@ export class Bench {
         assert.equal(actual, pretty(expandMessage(turn.client, 'client', heard.client, sessionId)));
       }
       last = actual;
+      assert.equal(encoding, spoken, 'the encoding');
+      if (turn.server.kind === 'http' && turn.server.text === '415') spoken = spoken === 'xml' ? 'wbxml' : 'xml';
+      spoken = turn.server.encoding ?? spoken;
       assert.equal(url, turn.url ?? SERVER_URL);
       maxMsgSize = Number(/<MaxMsgSize>(\d+)</.exec(turn.server.text)?.[1] ?? maxMsgSize);
       return this.reply(turn, sessionId, heard);
@@ -182,7 +215,7 @@ export class Bench {
   reply({ server }: Turn, sessionId: string, heard: { server: number }): Reply {
     if (server.kind !== 'message') return server;
     heard.server += 1;
-    return { kind: 'message', text: pretty(expandMessage(server.text, 'server', heard.server, sessionId)) };
+    return { ...server, text: pretty(expandMessage(server.text, 'server', heard.server, sessionId)) };
   }
 
   get sessionId(): string {
@@ -198,6 +231,8 @@ export class Bench {
         return assert.deepEqual(account.client.nonce, NONCES[value], fact);
       case 'server nonce':
         return assert.deepEqual(account.server.nonce, NONCES[value], fact);
+      case 'encoding':
+        return assert.equal(account.encoding === this.encoding ? 'same' : 'other', value, fact);
       case 'client secret':
         return assert.equal(account.client.secret, value, fact);
       case 'alerts':
@@ -263,21 +298,41 @@ export class Bench {
   }
 }
 
-/** A message as its octets say it, in the form of the files. */
-export function readable(body: Uint8Array): string {
-  const parsed = parseXml(body, { maxBytes: 10_000_000, maxDepth: 64, maxElements: 500_000 });
+/** A message as its octets say it, in the form of the files: octets as base64. */
+export function readable(body: Uint8Array, encoding: Encoding = 'xml'): string {
+  const parsed = (encoding === 'xml' ? parseXml : parseWbxml)(body, LIMITS);
   assert.ok(parsed.ok, 'the message is not well-formed');
-  return pretty(parsed.value);
+  return pretty(withoutOctets(parsed.value));
 }
 
-function messageOctets(text: string): Uint8Array {
-  const parsed = parseXml(Buffer.from(text), { maxBytes: 1_000_000, maxDepth: 64, maxElements: 50_000 });
+const LIMITS = { maxBytes: 10_000_000, maxDepth: 64, maxElements: 500_000 };
+
+function withoutOctets(node: Element): Element {
+  const text = typeof node.text === 'string' ? node.text : Buffer.from(node.text).toString('base64');
+  return { ...node, text, children: node.children.map(withoutOctets) };
+}
+
+/** A message of a file as octets; in WBXML, Data of Format `bin` is an opaque. */
+export function messageOctets(text: string, encoding: Encoding): Uint8Array {
+  const parsed = parseXml(Buffer.from(text), LIMITS);
   assert.ok(parsed.ok);
-  return writeXml(withNamespaces(withoutLayout(parsed.value)));
+  const message = withNamespaces(withoutLayout(parsed.value));
+  return encoding === 'xml' ? writeXml(message) : writeWbxml(withOpaques(message));
 }
 
-const withoutLayout = (node: ReturnType<typeof expandMessage>): ReturnType<typeof expandMessage> =>
-  node.children.length === 0 ? node : { ...node, text: '', children: node.children.map(withoutLayout) };
+function withoutLayout(node: Element): Element {
+  return node.children.length === 0 ? node : { ...node, text: '', children: node.children.map(withoutLayout) };
+}
+
+function withOpaques(node: Element): Element {
+  const meta = node.name === 'Item' ? child(node, 'Meta') : undefined;
+  const format = meta && child(meta, 'Format');
+  const isBinary = format !== undefined && textOf(format) === 'bin';
+  const children = node.children.map((inner) =>
+    isBinary && inner.name === 'Data' ? { ...inner, text: Buffer.from(textOf(inner), 'base64') } : withOpaques(inner),
+  );
+  return { ...node, children };
+}
 
 function unhurried(clock: ManualClock): Omit<ConstructorParameters<typeof Deliveries>[0]['clock'], 'sleep'> {
   return {
@@ -288,11 +343,12 @@ function unhurried(clock: ManualClock): Omit<ConstructorParameters<typeof Delive
   };
 }
 
-function account(serverId: string, client: AuthScheme, server: AuthScheme): AccountSettings {
+function account(serverId: string, client: AuthScheme, server: AuthScheme, encoding: Encoding): AccountSettings {
   return {
     serverId,
     name: serverId,
     url: SERVER_URL,
+    encoding,
     client: { scheme: client, ...CLIENT, nonce: NONCES['c0'] ?? new Uint8Array() },
     server: { scheme: server, ...SERVER, nonce: NONCES['s0'] ?? new Uint8Array() },
   };

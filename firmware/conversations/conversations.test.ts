@@ -1,21 +1,24 @@
 import assert from 'node:assert/strict';
-import { readdirSync, readFileSync } from 'node:fs';
 import { describe, it } from 'node:test';
+import type { Encoding } from '../dm/index.js';
 import { Bench, readable, type Sent } from './bench.js';
 import { expandMessage, parseConversation, pretty, type Reply } from './format.js';
+import { conversationNames, conversationText } from './messages.js';
 
-const folder = new URL('../dm/conversations/', import.meta.url);
+const ENCODINGS = ['xml', 'wbxml'] as const;
 
 describe('conversations', () => {
-  for (const file of readdirSync(folder).filter((name) => name.endsWith('.txt'))) {
-    const conversation = parseConversation(readFileSync(new URL(file, folder), 'utf8'));
-    it(`${file.replace('.txt', '')}: ${conversation.title}`, () =>
-      withBench(conversation.settings, (bench) => bench.follow(conversation)));
+  for (const name of conversationNames()) {
+    for (const encoding of ENCODINGS) {
+      const conversation = parseConversation(conversationText(name), encoding);
+      it(`${name} (${encoding}): ${conversation.title}`, () =>
+        withBench(conversation.settings, (bench) => bench.follow(conversation), {}, encoding));
+    }
   }
 });
 
 describe('a conversation that differs from its file fails', () => {
-  const text = readFileSync(new URL('client-initiated.txt', folder), 'utf8');
+  const text = conversationText('client-initiated');
   const changes: readonly (readonly [string, string, string])[] = [
     ['in a Status', '<Data>404</Data>', '<Data>405</Data>'],
     ['in the order', '<CmdRef>4</CmdRef><Cmd>Get</Cmd>', '<CmdRef>5</CmdRef><Cmd>Get</Cmd>'],
@@ -58,43 +61,50 @@ function limit(maxMsgSize: number): string {
 }
 
 /** What the gateway answers to a server that gets `gets` values at once and asks for the rest as often as needed. */
-async function answersTo(gets: number, maxMsgSize: number): Promise<Sent[]> {
+async function answersTo(gets: number, maxMsgSize: number, encoding: Encoding): Promise<Sent[]> {
   const sent: Sent[] = [];
-  await withBench([], async (bench) => {
-    const end = await bench.hold((answer, index) => {
-      if (index === 0) return message(0, `${repeated(GET, gets)}<Final/>`, limit(maxMsgSize));
-      sent.push(answer);
-      return message(index, readable(answer.body).includes('<Final/>') ? '<Final/>' : MORE);
-    });
-    assert.equal(end, 'completed');
-  });
+  await withBench(
+    [],
+    async (bench) => {
+      const end = await bench.hold((answer, index) => {
+        if (index === 0) return message(0, `${repeated(GET, gets)}<Final/>`, limit(maxMsgSize));
+        sent.push(answer);
+        return message(index, readable(answer.body, encoding).includes('<Final/>') ? '<Final/>' : MORE);
+      });
+      assert.equal(end, 'completed');
+    },
+    {},
+    encoding,
+  );
   return sent;
 }
 
-describe("the server's MaxMsgSize", () => {
-  it('is used up to the octet: a package of just that size is one message, with one octet less it is two', async () => {
-    const [whole, ...rest] = await answersTo(12, 1_000_000);
-    assert.ok(whole && rest.length === 0);
-    const size = whole.body.byteLength;
-    assert.equal((await answersTo(12, size)).length, 1);
-    assert.equal((await answersTo(12, size - 1)).length, 2);
+for (const encoding of ENCODINGS) {
+  describe(`the server's MaxMsgSize (${encoding})`, () => {
+    it('is used up to the octet: a package of just that size is one message, with one octet less it is two', async () => {
+      const [whole, ...rest] = await answersTo(12, 1_000_000, encoding);
+      assert.ok(whole && rest.length === 0);
+      const size = whole.body.byteLength;
+      assert.equal((await answersTo(12, size, encoding)).length, 1);
+      assert.equal((await answersTo(12, size - 1, encoding)).length, 2);
+    });
+    it('is never exceeded, and every answer arrives once, whatever the size', async () => {
+      for (let maxMsgSize = 1200; maxMsgSize < 2600; maxMsgSize += 197) {
+        const sent = await answersTo(12, maxMsgSize, encoding);
+        for (const { body } of sent) assert.ok(body.byteLength <= maxMsgSize, `${body.byteLength} > ${maxMsgSize}`);
+        const texts = sent.map(({ body }) => readable(body, encoding));
+        const all = texts.join('\n');
+        assert.equal(all.match(/<Cmd>Get<\/Cmd>/g)?.length, 12);
+        assert.equal(all.match(/<Results>/g)?.length, 12);
+        const finals = texts.map((text) => text.includes('<Final/>'));
+        assert.deepEqual(finals, [...finals.slice(1).fill(false), true]);
+      }
+    });
+    it('too small for anything is not believed, and the session ends all the same', async () => {
+      assert.ok((await answersTo(3, 1, encoding)).length < 10);
+    });
   });
-  it('is never exceeded, and every answer arrives once, whatever the size', async () => {
-    for (let maxMsgSize = 1200; maxMsgSize < 2600; maxMsgSize += 197) {
-      const sent = await answersTo(12, maxMsgSize);
-      for (const { body } of sent) assert.ok(body.byteLength <= maxMsgSize, `${body.byteLength} > ${maxMsgSize}`);
-      const texts = sent.map(({ body }) => readable(body));
-      const all = texts.join('\n');
-      assert.equal(all.match(/<Cmd>Get<\/Cmd>/g)?.length, 12);
-      assert.equal(all.match(/<Results>/g)?.length, 12);
-      const finals = texts.map((text) => text.includes('<Final/>'));
-      assert.deepEqual(finals, [...finals.slice(1).fill(false), true]);
-    }
-  });
-  it('too small for anything is not believed, and the session ends all the same', async () => {
-    assert.ok((await answersTo(3, 1)).length < 10);
-  });
-});
+}
 
 describe('a server that goes on and on', () => {
   const hold = async (
@@ -180,8 +190,9 @@ async function withBench(
   settings: ConstructorParameters<typeof Bench>[0],
   work: (bench: Bench) => Promise<void>,
   overrides: Readonly<Record<string, string>> = {},
+  encoding: Encoding = 'xml',
 ): Promise<void> {
-  const bench = new Bench(settings, overrides);
+  const bench = new Bench(settings, overrides, encoding);
   try {
     await work(bench);
   } finally {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { child, element, parseXml, textOf, type Element } from '../codec/index.js';
-import { challengeMeta, DEFAULT_NONCE, makeCred, type CredScheme } from '../dm/index.js';
+import { challengeMeta, DEFAULT_NONCE, makeCred, type CredScheme, type Encoding } from '../dm/index.js';
 
 /** A conversation as its file tells it; firmware/dm/conversations/README.md describes the form. */
 export interface Conversation {
@@ -22,10 +22,12 @@ export interface Turn {
   readonly server: Reply;
 }
 
-/** `broken`: the connection breaks. `raw`: the text goes out as it stands. */
+/** `broken`: the connection breaks. `raw`: the text goes out as it stands, as XML. `http`: a status, in `text`. */
 export interface Reply {
-  readonly kind: 'message' | 'raw' | 'broken';
+  readonly kind: 'message' | 'raw' | 'broken' | 'http';
   readonly text: string;
+  /** Of a message that does not come in the encoding of the request. */
+  readonly encoding?: Encoding;
 }
 
 export const DEVICE_ID = 'urn:uuid:6f1c-gw001';
@@ -60,8 +62,9 @@ export const DEVICE_INFO: Readonly<Record<string, string>> = {
   Lang: 'en',
 };
 
-export function parseConversation(text: string): Conversation {
-  const lines = text.split('\n');
+/** @param encoding in which it is replayed: the gateway begins so, and the server answers so */
+export function parseConversation(text: string, encoding: Encoding = 'xml'): Conversation {
+  const lines = forEncoding(text, encoding).split('\n');
   const title = lines.shift() ?? '';
   const settings: [string, string][] = [];
   const turns: Turn[] = [];
@@ -76,9 +79,12 @@ export function parseConversation(text: string): Conversation {
     if (mark === '>>>') client = { text: body, url: rest[0] };
     if (mark !== '<<<') return;
     assert.ok(client, `${section}: the client speaks first`);
-    const kind = who === 'server' ? 'message' : who === 'raw' || who === 'broken' ? who : undefined;
+    const kind = REPLY_KINDS.get(who);
     assert.ok(kind, `'${section}' is no section`);
-    turns.push({ client: client.text, url: client.url, server: { kind, text: body } });
+    const [more] = rest;
+    const turned = more === 'other' && { encoding: encoding === 'xml' ? ('wbxml' as const) : ('xml' as const) };
+    const server = { kind, text: kind === 'http' ? (more ?? '') : body, ...turned };
+    turns.push({ client: client.text, url: client.url, server });
     client = undefined;
   };
   for (const line of lines) {
@@ -98,6 +104,23 @@ export function parseConversation(text: string): Conversation {
   }
   assert.equal(client, undefined, 'the last message has no answer');
   return { title, settings, turns, end, facts: content.map((line) => line.trim()).filter((line) => line !== '') };
+}
+
+/** Words behind `<<<`. */
+const REPLY_KINDS: ReadonlyMap<string, Reply['kind']> = new Map([
+  ['server', 'message'],
+  ['raw', 'raw'],
+  ['broken', 'broken'],
+  ['http', 'http'],
+]);
+
+/** `{bytes 1600 1100}` and the like: what differs between XML and WBXML. */
+function forEncoding(text: string, encoding: Encoding): string {
+  const xml = encoding === 'xml';
+  return text
+    .replace(/\{bytes (\d+) (\d+)\}/g, (_, inXml: string, inWbxml: string) => (xml ? inXml : inWbxml))
+    .replaceAll('{bin}', xml ? 'b64' : 'bin')
+    .replaceAll('{unknown}', xml ? 'Frob' : 'Record');
 }
 
 /** The whole message that a section stands for. @param msgId of the sender */

@@ -5,14 +5,14 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 import { silentLog } from '../log/index.js';
 import { openStore, type Store } from '../store/index.js';
-import { Accounts, accountSchema, type AccountField, type AccountSettings } from './accounts.js';
+import { accountChanges, Accounts, accountSchema, type AccountField, type AccountSettings } from './accounts.js';
 
 let folder: string;
 let store: Store;
 let accounts: Accounts;
 beforeEach(() => {
   folder = mkdtempSync(join(tmpdir(), 'accounts-'));
-  store = openStore({ file: join(folder, 'db'), schema: accountSchema, log: silentLog });
+  store = openStore({ file: join(folder, 'db'), schema: [...accountSchema, ...accountChanges], log: silentLog });
   accounts = new Accounts(store);
 });
 afterEach(async () => {
@@ -25,11 +25,27 @@ function settings(serverId: string, changes: Partial<AccountSettings> = {}): Acc
     serverId,
     name: `Name of ${serverId}`,
     url: `https://${serverId}.example/dm`,
+    encoding: 'xml',
     client: { scheme: 'md5', name: 'gw', secret: 'c', nonce: Uint8Array.of(1) },
     server: { scheme: 'basic', name: serverId, secret: 's', nonce: Uint8Array.of(2) },
     ...changes,
   };
 }
+
+describe('a database that is older than the encodings', () => {
+  it('keeps its accounts with their nonces, and speaks XML', async () => {
+    accounts.configure([settings('A')]);
+    accounts.setClientNonce('A', Uint8Array.of(7));
+    store.sql('ALTER TABLE account DROP COLUMN encoding').run();
+    store.sql(`PRAGMA user_version = ${accountSchema.length}`).run();
+    await store.close();
+    store = openStore({ file: join(folder, 'db'), schema: [...accountSchema, ...accountChanges], log: silentLog });
+    accounts = new Accounts(store);
+    accounts.configure([settings('A')]);
+    assert.deepEqual(accounts.byServerId('A')?.client.nonce, Uint8Array.of(7));
+    assert.equal(accounts.byServerId('A')?.encoding, 'xml');
+  });
+});
 
 describe('Accounts.configure', () => {
   it('takes over what the file says', () => {

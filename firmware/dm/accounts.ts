@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { SchemaStep, Store } from '../store/index.js';
+import type { Encoding } from './wire.js';
 
 /** Authentication schemes of an account (DMAcc AAuthType); `none` leaves it to the transport. */
 export type AuthScheme = 'basic' | 'md5' | 'none';
@@ -17,6 +18,8 @@ export interface AccountSettings {
   readonly name: string;
   /** Where sessions are held: http(s) URL. */
   readonly url: string;
+  /** In what the gateway begins to speak; later, what the server was last heard to speak. */
+  readonly encoding: Encoding;
   /** How the gateway proves itself to the server (CLCRED), with the first nonce. */
   readonly client: AccountCredentials & { readonly nonce: Uint8Array };
   /** How the server proves itself to the gateway (SRVCRED), with the first nonce. */
@@ -48,6 +51,11 @@ export const accountSchema: readonly SchemaStep[] = [
   },
 ];
 
+/** What came to `accountSchema` later, for databases that have it already. */
+export const accountChanges: readonly SchemaStep[] = [
+  { owner: 'dm', sql: `ALTER TABLE account ADD COLUMN encoding TEXT NOT NULL DEFAULT 'xml'` },
+];
+
 interface AccountRow {
   id: number;
   server_id: string;
@@ -62,6 +70,7 @@ interface AccountRow {
   server_secret: string;
   server_nonce: Uint8Array;
   configured: string;
+  encoding: Encoding;
 }
 
 /** What a DM Server may change of its own account (DMAcc, Replace). */
@@ -119,8 +128,13 @@ export class Accounts {
     this.store.sql('UPDATE account SET server_nonce = ? WHERE server_id = ?').run(nonce, serverId);
   }
 
+  /** What the server was heard to speak: the next session begins so. */
+  setEncoding(serverId: string, encoding: Encoding): void {
+    this.store.sql('UPDATE account SET encoding = ? WHERE server_id = ?').run(encoding, serverId);
+  }
+
   #configureOne(account: AccountSettings): void {
-    const configured = createHash('sha256').update(JSON.stringify(account)).digest('hex');
+    const configured = digestOf(account);
     const known = this.store
       .sql<AccountRow>('SELECT * FROM account WHERE server_id = ?')
       .get(account.serverId)?.configured;
@@ -129,14 +143,14 @@ export class Accounts {
     this.store
       .sql(
         `INSERT INTO account (server_id, name, url, client_scheme, client_name, client_secret, client_nonce,
-           server_scheme, server_name, server_secret, server_nonce, configured)
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+           server_scheme, server_name, server_secret, server_nonce, configured, encoding)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
          ON CONFLICT (server_id) DO UPDATE SET name = excluded.name, url = excluded.url,
            client_scheme = excluded.client_scheme, client_name = excluded.client_name,
            client_secret = excluded.client_secret, client_nonce = excluded.client_nonce,
            server_scheme = excluded.server_scheme, server_name = excluded.server_name,
            server_secret = excluded.server_secret, server_nonce = excluded.server_nonce,
-           configured = excluded.configured`,
+           configured = excluded.configured, encoding = excluded.encoding`,
       )
       .run(
         account.serverId,
@@ -151,8 +165,15 @@ export class Accounts {
         server.secret,
         server.nonce,
         configured,
+        account.encoding,
       );
   }
+}
+
+/** An account that has no use for a newer setting keeps its digest, and with it what its server has changed. */
+function digestOf({ encoding, ...settings }: AccountSettings): string {
+  const told = encoding === 'xml' ? settings : { ...settings, encoding };
+  return createHash('sha256').update(JSON.stringify(told)).digest('hex');
 }
 
 function fromRow(row: AccountRow): Account {
@@ -161,6 +182,7 @@ function fromRow(row: AccountRow): Account {
     serverId: row.server_id,
     name: row.name,
     url: row.url,
+    encoding: row.encoding,
     client: {
       scheme: row.client_scheme,
       name: row.client_name,

@@ -8,7 +8,7 @@ import { silentLog } from '../log/index.js';
 import { failure, success } from '../outcome/index.js';
 import { openStore, StoreError, type Store } from '../store/index.js';
 import { Tree, treeSchema } from '../tree/index.js';
-import { Accounts, accountSchema } from './accounts.js';
+import { accountChanges, Accounts, accountSchema } from './accounts.js';
 import { createSessionRunner, type Carrier } from './dialogue.js';
 import { Outbox, outboxSchema } from './outbox.js';
 import type { SessionResult } from './scheduler.js';
@@ -24,7 +24,7 @@ const clock = new ManualClock();
 
 beforeEach(() => {
   folder = mkdtempSync(join(tmpdir(), 'dialogue-'));
-  const schema = [...treeSchema, ...accountSchema, ...outboxSchema];
+  const schema = [...treeSchema, ...accountSchema, ...accountChanges, ...outboxSchema];
   store = openStore({ file: join(folder, 'db'), schema, log: silentLog });
   outbox = new Outbox(store);
   story = [];
@@ -46,7 +46,9 @@ async function hold(
 ): Promise<SessionResult> {
   const accounts = new Accounts(store);
   const none = { scheme: 'none', name: '', secret: '', nonce: new Uint8Array() } as const;
-  accounts.configure([{ serverId: 'A', name: '', url: 'https://a.example/', client: none, server: none }]);
+  accounts.configure([
+    { serverId: 'A', name: '', url: 'https://a.example/', encoding: 'xml', client: none, server: none },
+  ]);
   let sends = 0;
   let msgId = 0;
   let last = '';

@@ -1,17 +1,16 @@
 import type { Clock } from '../clock/index.js';
-import { parseXml, type DocumentLimits } from '../codec/index.js';
+import type { DocumentLimits } from '../codec/index.js';
 import type { Logger } from '../log/index.js';
-import { failure, type CodedError, type Outcome } from '../outcome/index.js';
+import { failure, success, type CodedError, type Outcome } from '../outcome/index.js';
 import type { Store } from '../store/index.js';
 import type { Tree } from '../tree/index.js';
 import type { Account, Accounts } from './accounts.js';
-import { MIME_XML } from './codes.js';
 import type { Message } from './message.js';
 import type { Outbox } from './outbox.js';
 import type { SessionResult, SessionRunner, SessionTrigger } from './scheduler.js';
 import { ClientSession, type SessionStep } from './session.js';
-import { decodeMessage, encodeXml } from './syncml.js';
-import type { DmTransport } from './transport.js';
+import type { DmTransport, TransportError, TransportReply } from './transport.js';
+import { wireOf, WIRES, wbxmlWire, xmlWire, type Wire } from './wire.js';
 
 export interface DialogueOptions {
   readonly accounts: Accounts;
@@ -70,18 +69,23 @@ async function holdSession(
     sessionId,
     serverInitiated: notified,
     defaultNonce: notified && trigger.defaultNonce,
+    wire: WIRES[account.encoding],
   });
   const fields = { server_id: serverId, session_id: sessionId };
   let step: SessionStep = session.open();
+  let spoken = account.encoding;
   while (step.kind === 'send') {
     // What the message tells must survive a power cut before the server hears it.
     await options.store.durable();
-    const reply = await exchange(options, step.message, step.url, transport, signal);
+    const reply = await exchange(options, step, transport, signal);
     if (!reply.ok) {
       log.warn('session broken off', { ...fields, code: reply.error.code, reason: reply.error.text });
       return { end: 'failed', alertsUnsent: false };
     }
-    step = session.receive(reply.value);
+    const { message, wire } = reply.value;
+    if (wire.encoding !== spoken) options.accounts.setEncoding(serverId, wire.encoding);
+    spoken = wire.encoding;
+    step = session.receive(message, wire);
   }
   await options.store.durable();
   if (step.kind === 'failed') {
@@ -92,21 +96,47 @@ async function holdSession(
   return { end: 'completed', alertsUnsent: options.outbox.hasUnsent(serverId) };
 }
 
+type SendStep = Extract<SessionStep, { kind: 'send' }>;
+
+interface Received {
+  readonly message: Message;
+  /** In what it came. */
+  readonly wire: Wire;
+}
+
 /** Sends one message, the identical one again after a transport failure, and decodes the answer. */
 async function exchange(
   options: DialogueOptions,
-  message: Message,
-  url: string,
+  step: SendStep,
   transport: Carrier,
   signal: AbortSignal,
-): Promise<Outcome<Message, CodedError>> {
-  const body = encodeXml(message);
-  let outcome: Outcome<Message, CodedError> = failure('aborted', 'the gateway stops');
+): Promise<Outcome<Received, CodedError>> {
+  let reply = await deliver(options, step, step.wire, transport, signal);
+  // A server that does not read what we wrote is tried with the other encoding, once: later it has read one of them.
+  if (!reply.ok && reply.error.status === HTTP_UNSUPPORTED_TYPE && step.message.header.msgId === '1') {
+    reply = await deliver(options, step, step.wire === xmlWire ? wbxmlWire : xmlWire, transport, signal);
+  }
+  if (!reply.ok) return reply;
+  const wire = wireOf(reply.value.contentType);
+  const limits: DocumentLimits = { maxBytes: options.maxMsgSize, maxDepth: MAX_DEPTH, maxElements: MAX_ELEMENTS };
+  const message = wire.decode(reply.value.body, limits);
+  return message.ok ? success({ message: message.value, wire }) : message;
+}
+
+const HTTP_UNSUPPORTED_TYPE = 415;
+
+async function deliver(
+  options: DialogueOptions,
+  { message, url }: SendStep,
+  wire: Wire,
+  transport: Carrier,
+  signal: AbortSignal,
+): Promise<Outcome<TransportReply, TransportError>> {
+  const body = wire.encode(message);
+  let outcome: Outcome<TransportReply, TransportError> = failure('aborted', 'the gateway stops');
   for (let sends = 1; sends <= SENDS_PER_MESSAGE && !signal.aborted; sends += 1) {
-    const reply = await transport.post(url, body, MIME_XML, { maxReplyBytes: options.maxMsgSize, signal });
-    if (reply.ok) return decode(reply.value.body, options.maxMsgSize);
-    outcome = reply;
-    if (!RESENDABLE.has(reply.error.code)) break;
+    outcome = await transport.post(url, body, wire.mediaType, { maxReplyBytes: options.maxMsgSize, signal });
+    if (outcome.ok || !RESENDABLE.has(outcome.error.code)) break;
     if (sends < SENDS_PER_MESSAGE) await options.clock.sleep(RESEND_DELAY_MS * sends, signal);
   }
   return outcome;
@@ -114,12 +144,6 @@ async function exchange(
 
 /** Failures of the transport after which the same message may be sent again in the same session. */
 const RESENDABLE: ReadonlySet<string> = new Set(['broken', 'timeout', 'unreachable']);
-
-function decode(body: Uint8Array, maxBytes: number): Outcome<Message, CodedError> {
-  const limits: DocumentLimits = { maxBytes, maxDepth: MAX_DEPTH, maxElements: MAX_ELEMENTS };
-  const root = parseXml(body, limits);
-  return root.ok ? decodeMessage(root.value) : root;
-}
 
 /** Chosen by the client when it opens the session itself; unlikely to repeat. */
 function newSessionId(randomBytes: (count: number) => Uint8Array): string {

@@ -1,4 +1,3 @@
-import { isXmlText } from '../codec/index.js';
 import type { Logger } from '../log/index.js';
 import { StoreError, type Store } from '../store/index.js';
 import {
@@ -15,13 +14,13 @@ import type {
   AlertCommand,
   AtomicCommand,
   Item,
-  ItemData,
   Location,
   ResultsCommand,
   ServerCommand,
   StatusCommand,
 } from './message.js';
-import { effectiveMeta, encodedSize } from './syncml.js';
+import { effectiveMeta } from './syncml.js';
+import type { Wire } from './wire.js';
 
 /** A Status or Results without the numbers that the session gives when it puts it into a message. */
 export type Answer = Omit<StatusCommand, 'cmdId'> | Omit<ResultsCommand, 'cmdId'>;
@@ -33,6 +32,8 @@ export interface ExecutionContext {
   /** MsgID of the message that carried the commands. */
   readonly msgRef: string;
   readonly log: Logger;
+  /** In what the answers will go out: it says how many octets they take. */
+  readonly wire: Wire;
   /** Octets that one message of ours has for answers: those of an Atomic must fit into it (DMREP 517). */
   readonly room: number;
   /** Answers an Alert of the server with a Status code. */
@@ -179,26 +180,12 @@ function executeGet(command: ItemCommand, uri: string, outcome: TreeOutcome<Node
       {
         source: { uri },
         // DMTND: a property is plain text without Meta.
-        ...(!isProperty && { meta: { format: wireFormat(format, data), type } }),
-        data: wireData(data),
+        ...(!isProperty && { meta: { format, type } }),
+        data,
       },
     ],
   };
   return { code: Status.OK, results: [results] };
-}
-
-/** Octets, and text that XML cannot carry, travel base64-encoded, and Meta Format says so. */
-function wireData(data: ItemData): ItemData {
-  if (isPlain(data)) return data;
-  return (typeof data === 'string' ? Buffer.from(data, 'utf8') : Buffer.from(data)).toString('base64');
-}
-
-function wireFormat(format: string, data: ItemData): string {
-  return isPlain(data) ? format : 'b64';
-}
-
-function isPlain(data: ItemData): boolean {
-  return typeof data === 'string' && isXmlText(data);
 }
 
 function plain(outcome: TreeOutcome<unknown>): Executed {
@@ -233,7 +220,7 @@ function executeAtomic(atomic: AtomicCommand, context: Execution): Answer[] {
       if (answers.some(isFailure)) return { ok: false as const, failed: index, code: Status.ATOMIC_FAILED };
     }
     const bytes = [...statusOf(atomic, Status.OK, msgRef), ...executed.flat()].reduce(
-      (sum, one) => sum + sizeOf(one),
+      (sum, one) => sum + sizeOf(one, context.wire),
       0,
     );
     return bytes > context.room
@@ -293,8 +280,8 @@ export function reference(location: Location | undefined): string[] {
 }
 
 /** Octets of an answer in a message, at most: no message has more than 99999 commands. */
-export function sizeOf(answer: Answer): number {
-  return encodedSize({ ...answer, cmdId: LONG_CMD_ID });
+export function sizeOf(answer: Answer, wire: Wire): number {
+  return wire.sizeOf({ ...answer, cmdId: LONG_CMD_ID });
 }
 
 export const LONG_CMD_ID = '99999';

@@ -3,6 +3,7 @@
  * Leaves the nodes to `tree/` and their meaning to `mo/`; knows nothing of images, devices or addressees.
  */
 export {
+  accountChanges,
   Accounts,
   accountSchema,
   type Account,
@@ -19,7 +20,7 @@ export {
   verifyCred,
   type CredScheme,
 } from './auth.js';
-export { Alert, MIME_XML, Status, VER_DTD, VER_PROTO } from './codes.js';
+export { Alert, MIME_WBXML, MIME_XML, Status, VER_DTD, VER_PROTO } from './codes.js';
 export { createSessionRunner, type Carrier, type DialogueOptions } from './dialogue.js';
 export { openListener, PUSH_PORT, type ListenerOptions, type NotificationListener } from './listener.js';
 export type {
@@ -57,6 +58,7 @@ export {
   type SessionRunner,
   type SessionTrigger,
 } from './scheduler.js';
-export { decodeMessage, effectiveMeta, encodedSize, encodeXml, envelopeSize, type MessageRefusal } from './syncml.js';
+export { effectiveMeta, type MessageRefusal } from './syncml.js';
 export { DmTransport, type TransportError, type TransportOptions } from './transport.js';
 export { verifyTrigger, type VerifiedTrigger } from './trigger.js';
+export { wbxmlWire, wireOf, WIRES, xmlWire, type Encoding, type MediaType, type Wire } from './wire.js';

@@ -7,11 +7,12 @@ import { silentLog } from '../log/index.js';
 import { success } from '../outcome/index.js';
 import { openStore, type Store } from '../store/index.js';
 import { Tree, treeSchema, type NodeDefinition, type Provider } from '../tree/index.js';
-import { Accounts, accountSchema, type AuthScheme } from './accounts.js';
+import { accountChanges, Accounts, accountSchema, type AuthScheme } from './accounts.js';
 import { challengeMeta, makeCred } from './auth.js';
 import type { BodyCommand, Header, Message, StatusCommand } from './message.js';
 import { Outbox, outboxSchema } from './outbox.js';
 import { ClientSession, type SessionStep } from './session.js';
+import { xmlWire } from './wire.js';
 
 const DEVICE_INFO: NodeDefinition = {
   key: 'DevInfo',
@@ -52,7 +53,7 @@ let made: number;
 
 beforeEach(() => {
   folder = mkdtempSync(join(tmpdir(), 'session-'));
-  const schema = [...treeSchema, ...accountSchema, ...outboxSchema];
+  const schema = [...treeSchema, ...accountSchema, ...accountChanges, ...outboxSchema];
   store = openStore({ file: join(folder, 'db'), schema, log: silentLog });
   accounts = new Accounts(store);
   tree = new Tree(store, [{ place: ['DevInfo'], definition: DEVICE_INFO, provider }]);
@@ -70,6 +71,7 @@ function session(server: AuthScheme, client: AuthScheme = 'none'): ClientSession
       serverId: 'A',
       name: '',
       url: 'https://a.example/dm',
+      encoding: 'xml',
       client: { scheme: client, name: 'gw', secret: 'c', nonce: nonce(1) },
       server: { scheme: server, name: 'A', secret: 's', nonce: nonce(2) },
     },
@@ -88,6 +90,7 @@ function session(server: AuthScheme, client: AuthScheme = 'none'): ClientSession
     serverInitiated: false,
     defaultNonce: false,
     maxMsgSize: 10_000,
+    wire: xmlWire,
     randomBytes: () => {
       made += 1;
       return nonce(0xa0 + made);

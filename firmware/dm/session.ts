@@ -16,7 +16,7 @@ import {
 import type { BodyCommand, Header, Message, ServerCommand, StatusCommand } from './message.js';
 import { alertCommand, type Outbox, type WaitingAlert } from './outbox.js';
 import { ClientProof, ServerProof } from './proof.js';
-import { encodedSize, envelopeSize } from './syncml.js';
+import type { Wire } from './wire.js';
 
 export interface SessionOptions {
   readonly account: Account;
@@ -34,6 +34,8 @@ export interface SessionOptions {
   readonly defaultNonce: boolean;
   /** Largest message that we accept, in octets; announced to the server. */
   readonly maxMsgSize: number;
+  /** In what the first message goes out. */
+  readonly wire: Wire;
   readonly randomBytes: (count: number) => Uint8Array;
 }
 
@@ -49,7 +51,7 @@ export type SessionFailure =
 
 /** What to do after a message of the server. */
 export type SessionStep =
-  | { readonly kind: 'send'; readonly message: Message; readonly url: string }
+  | { readonly kind: 'send'; readonly message: Message; readonly url: string; readonly wire: Wire }
   | { readonly kind: 'completed' }
   | { readonly kind: 'failed'; readonly failure: SessionFailure; readonly text: string };
 
@@ -93,6 +95,7 @@ export class ClientSession {
   /** The server's Status for them, until it has proved who it is. */
   readonly #alertStatus = new Map<string, number>();
   #phase: Phase = 'opening';
+  #wire: Wire;
   #msgId = 0;
   #lastServerMsgId = '';
   #url: string;
@@ -114,6 +117,7 @@ export class ClientSession {
 
   constructor(private readonly options: SessionOptions) {
     this.#url = options.account.url;
+    this.#wire = options.wire;
     this.#clientProof = new ClientProof(options.account, options.defaultNonce);
     this.#serverProof = new ServerProof(options.account, options.defaultNonce, options.randomBytes);
   }
@@ -123,8 +127,12 @@ export class ClientSession {
     return this.#send(this.#packageOne());
   }
 
-  /** The server's answer to the message that was sent last. */
-  receive(message: Message): SessionStep {
+  /**
+   * The server's answer to the message that was sent last.
+   * @param wire in what it came: the next message goes out so
+   */
+  receive(message: Message, wire = this.#wire): SessionStep {
+    this.#speak(wire);
     const wrong = this.#ending ?? this.#checkHeader(message.header);
     if (wrong) return wrong;
     this.#lastServerMsgId = message.header.msgId;
@@ -156,6 +164,12 @@ export class ClientSession {
     }
     if (ours.kind === 'accepted') this.#move('accepted');
     return this.#next(commands.length > 0);
+  }
+
+  #speak(wire: Wire): void {
+    if (wire === this.#wire) return;
+    this.#wire = wire;
+    this.#owedBytes = this.#owed.reduce((sum, answer) => sum + sizeOf(answer, wire), 0);
   }
 
   #next(hadCommands: boolean): SessionStep {
@@ -203,7 +217,8 @@ export class ClientSession {
     const text = `the server speaks ${header.verProto} with DTD ${header.verDtd}, not DM/1.2`;
     const status = { ...newHeaderStatus(header, code), cmdId: '1', items: [{ data: supported }] };
     this.#ending = this.#fail('wrong-version', text);
-    return { kind: 'send', message: { header: this.#nextHeader(), body: [status], final: true }, url: this.#url };
+    const message = { header: this.#nextHeader(), body: [status], final: true };
+    return { kind: 'send', message, url: this.#url, wire: this.#wire };
   }
 
   /** The Status for the header of our last message: accepted, challenged, or the end. */
@@ -279,7 +294,8 @@ export class ClientSession {
     }
     const subject = { serverId: account.serverId };
     const room = this.#roomForAnswers();
-    const answers = executeCommands(commands, { tree, store, subject, msgRef, log, room, onAlert: answerAlert });
+    const wire = this.#wire;
+    const answers = executeCommands(commands, { tree, store, subject, msgRef, log, wire, room, onAlert: answerAlert });
     // Asked for the rest of our package, we say so first (facts 3.3).
     if (!this.#sentFinal && commands.every(isNextMessage)) this.#owe(answers, 0);
     else this.#owe(this.#fitting(answers));
@@ -287,14 +303,14 @@ export class ClientSession {
 
   #owe(answers: readonly Answer[], at = this.#owed.length): void {
     this.#owed.splice(at, 0, ...answers);
-    for (const answer of answers) this.#owedBytes += sizeOf(answer);
+    for (const answer of answers) this.#owedBytes += sizeOf(answer, this.#wire);
   }
 
   /** A value that fits into no message of the peer is refused: 413 instead of 200 and Results. */
   #fitting(answers: readonly Answer[]): Answer[] {
     const fitting: Answer[] = [];
     for (const answer of answers) {
-      if (answer.kind === 'Results' && sizeOf(answer) > this.#roomForAnswers()) {
+      if (answer.kind === 'Results' && sizeOf(answer, this.#wire) > this.#roomForAnswers()) {
         const status = fitting.findLastIndex((one) => one.kind === 'Status' && one.cmdRef === answer.cmdRef);
         const refused = fitting[status];
         if (refused?.kind === 'Status') fitting[status] = { ...refused, data: String(Status.TOO_LARGE) };
@@ -350,14 +366,14 @@ export class ClientSession {
   #addAnswers(body: BodyCommand[], room: number, onlyHere = false): number {
     for (let next = this.#owed[0]; next; next = this.#owed[0]) {
       let command = { ...next, cmdId: nextId(body) };
-      let size = encodedSize(command);
+      let size = this.#wire.sizeOf(command);
       if (size > room) {
         if (!onlyHere || !body.every(isAboutMessages)) break;
         command = command.kind === 'Status' ? { ...command, targetRefs: [], sourceRefs: [] } : command;
-        size = encodedSize(command);
+        size = this.#wire.sizeOf(command);
       }
       this.#owed.shift();
-      this.#owedBytes -= sizeOf(next);
+      this.#owedBytes -= sizeOf(next, this.#wire);
       if (size > room) {
         this.options.log.warn('an answer is too long for the server', { cmd_ref: next.cmdRef, bytes: size });
         continue;
@@ -372,7 +388,7 @@ export class ClientSession {
   #addAlerts(body: BodyCommand[], room: number, onlyHere = false): void {
     for (let next = this.#queued[0]; next; next = this.#queued[0]) {
       const command = alertCommand(next, Alert.GENERIC, nextId(body));
-      const size = encodedSize(command);
+      const size = this.#wire.sizeOf(command);
       if (size > room && !(onlyHere && body.every(isAboutMessages))) break;
       this.#queued.shift();
       if (size > room) {
@@ -409,7 +425,7 @@ export class ClientSession {
   /** Octets that the peer's MaxMsgSize leaves in a message with this header and body (DMREP: it must be respected). */
   #roomIn(header: Header, body: readonly BodyCommand[]): number {
     const limit = this.#peerMaxMsgSize ?? (this.#lastServerMsgId === '' ? FIRST_MESSAGE_BYTES : Infinity);
-    return limit - envelopeSize(header) - body.reduce((sum, command) => sum + encodedSize(command), 0);
+    return limit - this.#wire.envelopeSize(header) - body.reduce((sum, command) => sum + this.#wire.sizeOf(command), 0);
   }
 
   /** The same for a message of package 3 with nothing in it but what every one may have to say. */
@@ -422,7 +438,7 @@ export class ClientSession {
     if (this.#msgId > MAX_MESSAGES) return this.#fail('endless', `the session has more than ${MAX_MESSAGES} messages`);
     if (this.#headerStatus) this.#serverProof.persist(this.options.accounts, true);
     this.#sentFinal = message.final;
-    return { kind: 'send', message, url: this.#url };
+    return { kind: 'send', message, url: this.#url, wire: this.#wire };
   }
 
   #fail(failure: SessionFailure, text: string): SessionStep {

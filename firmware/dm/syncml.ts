@@ -1,4 +1,4 @@
-import { child, childrenNamed, element, textOf, writeXml, writeXmlFragment, type Element } from '../codec/index.js';
+import { child, childrenNamed, element, textOf, writeXmlFragment, type Element } from '../codec/index.js';
 import { failure, success, type CodedError, type Outcome } from '../outcome/index.js';
 import type {
   BodyCommand,
@@ -283,28 +283,6 @@ export function encodeMessage({ header, body, final }: Message): Element {
   return syncml('SyncML', [encodeHeader(header), syncml('SyncBody', commands)]);
 }
 
-/**
- * The octets of a message in XML.
- * @throws TypeError for octets in Data: the caller encodes them as base64 and says so in Meta
- */
-export function encodeXml(message: Message): Uint8Array {
-  return writeXml(encodeMessage(message));
-}
-
-/**
- * Octets that a command adds to a message in XML, so that a message can be filled up to the receiver's MaxMsgSize:
- * a message has exactly `envelopeSize(header)` plus the `encodedSize` of each of its commands.
- * @throws TypeError as `encodeXml`
- */
-export function encodedSize(command: BodyCommand): number {
-  return Buffer.byteLength(writeXmlFragment(encodeCommand(command), 'syncml'), 'utf8');
-}
-
-/** Octets in XML of a message with this header, `Final`, and no command yet. */
-export function envelopeSize(header: Header): number {
-  return encodeXml({ header, body: [], final: true }).byteLength;
-}
-
 function encodeHeader(header: Header): Element {
   return syncml('SyncHdr', [
     syncml('VerDTD', header.verDtd),
@@ -320,7 +298,8 @@ function encodeHeader(header: Header): Element {
   ]);
 }
 
-function encodeCommand(command: BodyCommand): Element {
+/** Writes one command as it stands in SyncBody. */
+export function encodeCommand(command: BodyCommand): Element {
   switch (command.kind) {
     case 'Status':
       return encodeStatus(command);

@@ -91,7 +91,7 @@ describe('DmTransport.post', () => {
     const expected = {
       'content-type': MIME_XML,
       'content-length': String(BODY.length),
-      accept: MIME_XML,
+      accept: `${MIME_XML}, ${MIME_WBXML}`,
       'accept-charset': 'utf-8',
       'cache-control': 'no-store',
       'user-agent': 'dmgw/test',

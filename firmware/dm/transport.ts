@@ -5,6 +5,7 @@ import { openHttp, redactUrl, type AddressFilter, type HttpErrorCode, type HttpR
 import { describeThrown, failure, success, type CodedError, type Outcome } from '../outcome/index.js';
 import { HMAC_HEADER } from './auth.js';
 import { MIME_WBXML, MIME_XML } from './codes.js';
+import type { MediaType } from './wire.js';
 
 export type TransportErrorCode =
   | HttpErrorCode // no reply, or it broke off
@@ -46,7 +47,7 @@ export interface PostOptions {
 export interface TransportReply {
   readonly status: 200;
   /** The types of Data Sync, which some peers use, are reported as those of DM (1.3). */
-  readonly contentType: typeof MIME_XML | typeof MIME_WBXML;
+  readonly contentType: MediaType;
   /** Exactly as received: `x-syncml-hmac` covers these octets. */
   readonly body: Uint8Array;
   readonly hmac?: string;
@@ -54,7 +55,7 @@ export interface TransportReply {
 
 const MAX_RETRY_AFTER_SECONDS = 24 * 60 * 60;
 
-const REPLY_TYPES: ReadonlyMap<string, TransportReply['contentType']> = new Map([
+const REPLY_TYPES: ReadonlyMap<string, MediaType> = new Map([
   [MIME_XML, MIME_XML],
   [MIME_WBXML, MIME_WBXML],
   ['application/vnd.syncml+xml', MIME_XML],
@@ -74,11 +75,11 @@ export class DmTransport {
 
   constructor(private readonly options: TransportOptions) {}
 
-  /** Posts a message. @param contentType its encoding, in which the server shall answer */
+  /** Posts a message. @param contentType its encoding, in which the server should answer; both are understood */
   async post(
     url: string,
     body: Uint8Array,
-    contentType: TransportReply['contentType'],
+    contentType: MediaType,
     options: PostOptions,
   ): Promise<Outcome<TransportReply, TransportError>> {
     const target = parseUrl(url);
@@ -91,7 +92,7 @@ export class DmTransport {
         url: target,
         headers: {
           'Content-Type': contentType,
-          Accept: contentType,
+          Accept: contentType === MIME_XML ? `${MIME_XML}, ${MIME_WBXML}` : `${MIME_WBXML}, ${MIME_XML}`,
           'Accept-Charset': 'utf-8',
           'Cache-Control': 'no-store',
           'User-Agent': this.options.userAgent,
@@ -141,7 +142,7 @@ function parseUrl(text: string): URL | undefined {
   return url && (url.protocol === 'http:' || url.protocol === 'https:') ? url : undefined;
 }
 
-function replyType(contentType: string | undefined): TransportReply['contentType'] | undefined {
+function replyType(contentType: string | undefined): MediaType | undefined {
   const [media = ''] = (contentType ?? '').split(';');
   return REPLY_TYPES.get(media.trim().toLowerCase());
 }

@@ -1,7 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { parseXml } from '../../../firmware/codec/index.js';
-import { decodeMessage, MIME_XML, type Message } from '../../../firmware/dm/index.js';
+import { MIME_XML, xmlWire, type Message } from '../../../firmware/dm/index.js';
 import type { Devices } from './devices.js';
 import type { Faults } from './faults.js';
 import { readBody } from './http-body.js';
@@ -81,8 +80,7 @@ function refusal(status: number, reason: string): Reply {
 }
 
 function decode(body: Uint8Array, maxBytes: number): Message | string {
-  const root = parseXml(body, { maxBytes, maxDepth: MAX_DEPTH, maxElements: MAX_ELEMENTS });
-  const message = root.ok ? decodeMessage(root.value) : root;
+  const message = xmlWire.decode(body, { maxBytes, maxDepth: MAX_DEPTH, maxElements: MAX_ELEMENTS });
   return message.ok ? message.value : message.error.text;
 }
 

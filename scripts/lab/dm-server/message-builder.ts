@@ -1,6 +1,5 @@
 import {
-  encodedSize,
-  envelopeSize,
+  xmlWire,
   type BodyCommand,
   type Header,
   type Message,
@@ -25,7 +24,7 @@ export class MessageBuilder {
     private readonly answered: Header,
     private readonly maxBytes: number,
   ) {
-    this.#size = envelopeSize(header);
+    this.#size = xmlWire.envelopeSize(header);
   }
 
   headerStatus(code: number, chal: Meta | undefined, items: StatusCommand['items'] = []): void {
@@ -55,7 +54,7 @@ export class MessageBuilder {
    */
   command(planned: PlannedCommand): ReadonlyMap<string, PlannedCommand> | undefined {
     const { command, ids } = numberCommand(planned, this.#nextCmdId);
-    if (this.#size + encodedSize(command) > this.maxBytes) return undefined;
+    if (this.#size + xmlWire.sizeOf(command) > this.maxBytes) return undefined;
     this.#add(command, ids.size);
     return ids;
   }
@@ -94,7 +93,7 @@ export class MessageBuilder {
 
   #add(command: ServerCommand | StatusCommand, cmdIds: number): void {
     this.#body.push(command);
-    this.#size += encodedSize(command);
+    this.#size += xmlWire.sizeOf(command);
     this.#nextCmdId += cmdIds;
   }
 }

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { encodeXml, sessionIdNumber, type Message } from '../../../firmware/dm/index.js';
+import { sessionIdNumber, xmlWire, type Message } from '../../../firmware/dm/index.js';
 import type { Devices } from './devices.js';
 import { ServerSession, type SessionEndReason, type SessionSettings } from './session.js';
 
@@ -49,7 +49,7 @@ export class Sessions {
     } else if (Number(msgId) <= Number(entry.msgId)) {
       return { kind: 'out-of-order' };
     }
-    const bytes = encodeXml(entry.session.receive(message));
+    const bytes = xmlWire.encode(entry.session.receive(message));
     Object.assign(entry, { msgId, bodyDigest, answer: bytes, lastMs: performance.now() });
     return { kind: 'answer', bytes };
   }

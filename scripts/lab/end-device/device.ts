@@ -3,6 +3,7 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { systemClock } from '../../../firmware/clock/index.js';
 import {
+  accountChanges,
   Accounts,
   accountSchema,
   createSessionRunner,
@@ -54,7 +55,7 @@ export async function startEndDevice(config: EndDeviceConfig): Promise<RunningEn
   const random = Math.random;
   const store = openStore({
     file: join(config.stateDir, 'device.db'),
-    schema: [...treeSchema, ...accountSchema, ...outboxSchema, ...packageSchema],
+    schema: [...treeSchema, ...accountSchema, ...outboxSchema, ...packageSchema, ...accountChanges],
     log: logger,
     cacheKib: DATABASE_CACHE_KIB,
   });
@@ -167,6 +168,7 @@ function accountSettings({ deviceId, server }: EndDeviceConfig): AccountSettings
     serverId: server.serverId,
     name: server.serverId,
     url: server.url,
+    encoding: 'xml',
     client: side(server.client, deviceId),
     server: side(server.server, server.serverId),
   };

@@ -1,0 +1,104 @@
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { describe, it } from 'node:test';
+import type { DocumentLimits } from '../codec/index.js';
+import type { BodyCommand, Header, Item, Message } from './message.js';
+import { wbxmlWire, wireOf, xmlWire, type Wire } from './wire.js';
+
+const LIMITS: DocumentLimits = { maxBytes: 100_000, maxDepth: 64, maxElements: 10_000 };
+const HEADER: Header = {
+  verDtd: '1.2',
+  verProto: 'DM/1.2',
+  sessionId: '1',
+  msgId: '1',
+  target: { uri: 'd' },
+  source: { uri: 's' },
+};
+
+function messageOf(...body: BodyCommand[]): Message {
+  return { header: HEADER, body, final: true };
+}
+
+function decoded(wire: Wire, octets: Uint8Array): Message {
+  const message = wire.decode(octets, LIMITS);
+  assert.ok(message.ok, message.ok ? '' : message.error.text);
+  return message.value;
+}
+
+/** The Item of a Replace after its way over the wire. */
+function sent(wire: Wire, item: Item): Item | undefined {
+  const [command] = decoded(wire, wire.encode(messageOf({ kind: 'Replace', cmdId: '1', items: [item] }))).body;
+  return command?.kind === 'Replace' ? command.items[0] : undefined;
+}
+
+const OCTETS = Uint8Array.of(0xde, 0xad, 0xbe, 0xef);
+
+describe('a value on the wire', () => {
+  it('octets: base64 with Meta Format b64 in XML, as they are in WBXML', () => {
+    const item = { meta: { format: 'bin', type: 'a/b' }, data: OCTETS };
+    assert.deepEqual(sent(xmlWire, item), { meta: { format: 'b64', type: 'a/b' }, data: '3q2+7w==' });
+    assert.deepEqual(sent(wbxmlWire, item), item);
+    assert.ok(
+      Buffer.from(wbxmlWire.encode(messageOf({ kind: 'Replace', cmdId: '1', items: [item] }))).includes(
+        Buffer.from(OCTETS),
+      ),
+    );
+  });
+  it('text that XML cannot hold: base64 in XML, text in WBXML', () => {
+    const item = { meta: { format: 'chr' }, data: 'bell \u0007' };
+    assert.deepEqual(sent(xmlWire, item), { meta: { format: 'b64' }, data: 'YmVsbCAH' });
+    assert.deepEqual(sent(wbxmlWire, item), item);
+  });
+  it('a property, which has no Meta, gets the one that tells base64', () =>
+    assert.deepEqual(sent(xmlWire, { data: OCTETS }), { meta: { format: 'b64' }, data: '3q2+7w==' }));
+  it('inside a Sequence too', () => {
+    const commands = [{ kind: 'Replace' as const, cmdId: '2', items: [{ data: OCTETS }] }];
+    const [sequence] = decoded(xmlWire, xmlWire.encode(messageOf({ kind: 'Sequence', cmdId: '1', commands }))).body;
+    assert.ok(sequence?.kind === 'Sequence');
+    const [inner] = sequence.commands;
+    assert.ok(inner?.kind === 'Replace');
+    assert.equal(inner.items[0]?.data, '3q2+7w==');
+  });
+  it('is told with its Format before it is cut into chunks', () => {
+    assert.deepEqual(xmlWire.transported('bin', OCTETS), { format: 'b64', data: '3q2+7w==' });
+    assert.deepEqual(xmlWire.transported('chr', 'x'), { format: 'chr', data: 'x' });
+    assert.deepEqual(wbxmlWire.transported('bin', OCTETS), { format: 'bin', data: OCTETS });
+  });
+});
+
+describe('base64 that comes as an opaque of WBXML', () => {
+  const opaque = Buffer.from('3q2+7w==');
+  it('is text where Meta Format says b64, on the Item or on its command', () => {
+    assert.equal(sent(wbxmlWire, { meta: { format: 'b64' }, data: opaque })?.data, '3q2+7w==');
+    const command = { kind: 'Replace' as const, cmdId: '1', meta: { format: 'B64' }, items: [{ data: opaque }] };
+    const [read] = decoded(wbxmlWire, wbxmlWire.encode(messageOf(command))).body;
+    assert.ok(read?.kind === 'Replace');
+    assert.equal(read.items[0]?.data, '3q2+7w==');
+  });
+  it('stays octets under any other Format', () =>
+    assert.deepEqual(sent(wbxmlWire, { meta: { format: 'bin' }, data: opaque })?.data, Uint8Array.from(opaque)));
+});
+
+describe('sizes', () => {
+  for (const wire of [xmlWire, wbxmlWire]) {
+    for (const name of ['package1.xml', 'package2.xml', 'all-commands.xml', 'foreign-habits.xml']) {
+      it(`of the commands and the envelope of ${name} add up to its octets in ${wire.encoding}`, () => {
+        const file = readFileSync(new URL(`testdata/${name}`, import.meta.url));
+        const read = decoded(xmlWire, file);
+        const body = read.body.filter((command) => command.kind !== 'Unusable');
+        const message = { ...read, body, final: true };
+        const commands = body.reduce((sum, command) => sum + wire.sizeOf(command), 0);
+        assert.equal(wire.envelopeSize(message.header) + commands, wire.encode(message).byteLength);
+      });
+    }
+  }
+  it('count octets, not characters', () => {
+    const alert = (data: string): BodyCommand => ({ kind: 'Alert', cmdId: '1', data, items: [] });
+    assert.equal(xmlWire.sizeOf(alert('é<\u{1F600}')) - xmlWire.sizeOf(alert('x')), 2 + 4 + 4 - 1);
+    assert.equal(wbxmlWire.sizeOf(alert('é<\u{1F600}')) - wbxmlWire.sizeOf(alert('x')), 2 + 1 + 4 - 1);
+  });
+});
+
+it('a wire is found by its media type', () => {
+  for (const wire of [xmlWire, wbxmlWire]) assert.equal(wireOf(wire.mediaType), wire);
+});
