@@ -182,6 +182,12 @@ async function start(
   });
   closings.push(() => fanouts.close());
   const pins: PinSource = { needs: (imageId) => fanouts.activeImageRefs().includes(imageId) };
+  const retrieve = retrieveOptions(configuration, authorities.value);
+  if (retrieve.access.proxy) {
+    log('image').info('images come through a proxy, which alone can check where names lead', {
+      proxy: retrieve.access.proxy.url.origin,
+    });
+  }
   const downloader = new Downloader({
     store,
     catalog,
@@ -191,7 +197,7 @@ async function start(
     log: log('image'),
     pins,
     userAgent: `dmgw/${options.version}`,
-    ...retrieveOptions(configuration, authorities.value),
+    ...retrieve,
     collectGarbage: options.collectGarbage,
     onDefect: (thrown) => reportFault(thrown, options),
   });

@@ -65,6 +65,7 @@ export async function gatherStatus(parts: Parts): Promise<StatusReport> {
     clockPlausible: clock.plausible(),
     accounts: parts.scheduler.report().map((schedule) => accountReport(parts, schedule)),
     notification: { listening: parts.notified },
+    retrieve: { proxy: configuration.retrieve.proxy.url ?? null },
     images: parts.catalog.all().map((image) => imageReport(parts, image)),
     serve: { listening: parts.serving, connections: parts.imageServer.load.connections },
     fanouts: fanoutReports(parts),

@@ -47,6 +47,17 @@ describe('the section retrieve', () => {
     assert.equal(credentials.for(new URL('https://other.example.com/x')), undefined);
   });
 
+  it('goes through the proxy, but for the hosts that are excepted', () => {
+    assert.equal(accessOf({}).proxy, undefined);
+    const url = 'http://10.0.0.2:3128';
+    const { proxy } = accessOf({ proxy: { url, name: 'gw', secret: 'hunter2', exceptHosts: ['*.lan'] } });
+    assert.equal(proxy?.url.origin, url);
+    assert.equal(proxy.authorization, `Basic ${btoa('gw:hunter2')}`);
+    assert.equal(proxy.except('images.lan'), true);
+    assert.equal(proxy.except('images.example'), false);
+    assert.equal(accessOf({ proxy: { url } }).proxy?.authorization, undefined);
+  });
+
   it('hands on the certificate authorities', () => {
     const { access } = retrieveOptions(configured({ caFile: '/etc/ca.pem' }), new Map([['/etc/ca.pem', 'PEM']]));
     assert.equal(access.ca, 'PEM');

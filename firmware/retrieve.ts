@@ -1,7 +1,15 @@
 import type { BackoffPolicy } from './clock/index.js';
 import type { Configuration } from './config/index.js';
 import type { DownloaderOptions } from './image/index.js';
-import { Credentials, HostNames, Prefixes, wanAddresses, type HttpAccess } from './net/index.js';
+import {
+  Credentials,
+  HostNames,
+  Prefixes,
+  proxyAuthorization,
+  wanAddresses,
+  type HttpAccess,
+  type Proxy,
+} from './net/index.js';
 import type { CodedError, Outcome } from './outcome/index.js';
 
 const MIB = 1024 * 1024;
@@ -42,7 +50,21 @@ export function retrieveOptions(
   };
 }
 
+/** @returns a Proxy; undefined where none is configured */
+function proxyOf({ proxy }: Configuration['retrieve']): Proxy | undefined {
+  const { url, name, secret } = proxy;
+  if (url === undefined) return undefined;
+  const authorization = name !== undefined && secret !== undefined ? proxyAuthorization(name, secret) : undefined;
+  const except = good(HostNames.parse(proxy.exceptHosts));
+  return {
+    url: new URL(url),
+    except: (hostname) => except.contains(hostname),
+    ...(authorization !== undefined && { authorization }),
+  };
+}
+
 function accessOf({ lan, retrieve }: Configuration, authorities: ReadonlyMap<string, string>): HttpAccess {
+  const proxy = proxyOf(retrieve);
   const hosts = good(HostNames.parse(retrieve.allowHosts));
   return {
     allowAddress: wanAddresses({
@@ -52,6 +74,7 @@ function accessOf({ lan, retrieve }: Configuration, authorities: ReadonlyMap<str
     }),
     ...(retrieve.allowHosts.length > 0 && { allowHost: (hostname: string) => hosts.contains(hostname) }),
     credentials: good(Credentials.of(retrieve.credentials)),
+    ...(proxy && { proxy }),
     ...caOf(retrieve.caFile, authorities),
   };
 }

@@ -73,7 +73,8 @@ function row({ path, allowed, help, required, default: fallback }: KeyReference)
       : isJson(fallback)
         ? `\`${fallback}\``
         : fallback;
-  const cells = [`\`${path}\``, standard, `${help} *${allowed[0]?.toUpperCase() ?? ''}${allowed.slice(1)}.*`];
+  const shown = `${allowed[0]?.toUpperCase() ?? ''}${allowed.slice(1)}`.replaceAll('*', '\\*');
+  const cells = [`\`${path}\``, standard, `${help} *${shown}.*`];
   return `| ${cells.map((cell) => cell.replaceAll('|', '\\|').replaceAll('\n', ' ')).join(' | ')} |\n`;
 }
 

@@ -16,6 +16,7 @@ export const RULES: readonly ((configuration: Configuration) => Iterable<Finding
   devicesInLan,
   distinctDeviceIds,
   usableCredentials,
+  usableProxy,
   retryBounds,
   mountAboveFolders,
   shortControlSocket,
@@ -146,6 +147,25 @@ function* usableCredentials({ retrieve }: Configuration): Iterable<Finding> {
     ({ origin }) => origin,
     (index) => ['retrieve', 'credentials', index, 'origin'],
   );
+}
+
+function* usableProxy({ retrieve: { proxy } }: Configuration): Iterable<Finding> {
+  const at = (key: string): KeyPath => ['retrieve', 'proxy', key];
+  if (proxy.url !== undefined && !proxy.url.startsWith('http:')) {
+    yield contradiction(
+      at('url'),
+      `${proxy.url} is not spoken to over TLS; expected http://, https URLs are tunnelled`,
+    );
+  }
+  for (const [one, other] of [
+    ['name', 'url'],
+    ['name', 'secret'],
+    ['secret', 'name'],
+  ] as const) {
+    if (proxy[one] !== undefined && proxy[other] === undefined) {
+      yield { code: 'missing', path: at(other), reason: `missing; expected it beside ${formatPath(at(one))}` };
+    }
+  }
 }
 
 function* retryBounds(configuration: Configuration): Iterable<Finding> {

@@ -12,6 +12,7 @@ const lineOf = (retrieve: Record<string, unknown>): string => {
 };
 
 const basic = { origin: 'https://images.example.com', name: 'gw', secret: 'hunter2' };
+const proxy = { url: 'http://10.0.0.2:3128', name: 'gw', secret: 'hunter2' };
 const withCredential = (changes: Record<string, unknown>): Record<string, unknown> => ({
   credentials: [{ ...basic, ...changes }],
 });
@@ -53,6 +54,26 @@ const WRONG: [string, Record<string, unknown>, string][] = [
     { credentials: [basic, basic] },
     'F: retrieve.credentials[1].origin: https://images.example.com stands already in retrieve.credentials[0].origin; expected another one',
   ],
+  [
+    'a proxy over TLS',
+    { proxy: { url: 'https://10.0.0.2:3128' } },
+    'F: retrieve.proxy.url: https://10.0.0.2:3128 is not spoken to over TLS; expected http://, https URLs are tunnelled',
+  ],
+  [
+    'a proxy with a path',
+    { proxy: { url: 'http://10.0.0.2:3128/x' } },
+    'F: retrieve.proxy.url: "http://10.0.0.2:3128/x" is not allowed; expected scheme, host and port such as https://images.example.com or https://images.example.com:8443',
+  ],
+  [
+    'a credential for no proxy',
+    { proxy: { name: 'gw', secret: 'hunter2' } },
+    'F: retrieve.proxy.url: missing; expected it beside retrieve.proxy.name',
+  ],
+  [
+    'a proxy with half a credential',
+    { proxy: { url: 'http://10.0.0.2:3128', name: 'gw' } },
+    'F: retrieve.proxy.secret: missing; expected it beside retrieve.proxy.name',
+  ],
 ];
 
 describe('a wrong section retrieve is refused with one line', () => {
@@ -65,15 +86,17 @@ describe('a right section retrieve', () => {
     ['a credential', withCredential({})],
     ['a credential with a port', withCredential({ origin: 'https://images.example.com:8443' })],
     ['a credential in the clear, with leave', withCredential({ origin: 'http://10.0.0.1', allowInsecure: true })],
+    ['a proxy', { proxy: { url: proxy.url, exceptHosts: ['*.lan', '10.0.0.9'] } }],
+    ['a proxy with a credential', { proxy }],
     ['a token', withCredential({ scheme: 'bearer', secret: 'abc.def-_~+/==' })],
   ];
   for (const [name, retrieve] of RIGHT) it(`is taken: ${name}`, () => assert.equal(lineOf(retrieve), 'right'));
 
   it('hides its secrets', () => {
-    const parsed = parseConfiguration(retrieving(withCredential({})));
+    const parsed = parseConfiguration(retrieving({ ...withCredential({}), proxy: { ...proxy, secret: 'hunter3' } }));
     assert.ok(parsed.ok);
     const shown = JSON.stringify(showConfiguration(parsed.value.configuration, parsed.value.layers));
-    assert.ok(!shown.includes('hunter2'));
-    assert.ok(shown.includes('(hidden)'));
+    assert.ok(!/hunter[23]/.test(shown));
+    assert.equal(shown.split('(hidden)').length, 3);
   });
 });

@@ -216,6 +216,22 @@ const credentialSchema = section(
   'What a download server is shown.',
 );
 
+const proxySchema = section(
+  {
+    url: v.exactOptional(origin('An HTTP proxy that images come through, such as http://10.0.0.2:3128.')),
+    name: v.exactOptional(
+      pattern(
+        /^[^:\u0000-\u001f\u007f]{1,255}$/,
+        'text of 1 to 255 characters on one line, without colon',
+        'User name for the proxy (basic).',
+      ),
+    ),
+    secret: v.exactOptional(secret('Password for the proxy.')),
+    exceptHosts: v.optional(list(host(), { to: 64 }, 'Hosts that are reached without the proxy.', 'hosts'), []),
+  },
+  'What images come through. It finds the addresses of names in the place of the gateway, which cannot check them then.',
+);
+
 const retrieveSchema = section(
   {
     allowPrefixes: v.optional(
@@ -249,6 +265,7 @@ const retrieveSchema = section(
       list(credentialSchema, { to: 16 }, 'What download servers are shown, each its own.', 'credentials'),
       [],
     ),
+    proxy: v.optional(proxySchema, {}),
     allowHttpsToHttp: v.optional(flag('Follows a redirect from https:// to http://.'), false),
     caFile: v.exactOptional(
       path('PEM file of the certificate authorities for download servers; they replace the built-in ones.'),

@@ -28,6 +28,8 @@ const REQUEST_FAULTS: Readonly<Record<HttpErrorCode, readonly [Fault['code'], Co
   unreachable: ['unreachable', 'again'],
   tls: ['tls', 'again'],
   timeout: ['unreachable', 'again'],
+  proxy: ['unreachable', 'again'],
+  'proxy-auth': ['unauthorized', 'again'],
   broken: ['broken', 'again'],
   // By our own deadline for the headers of a reply.
   aborted: ['unreachable', 'again'],

@@ -1,11 +1,10 @@
 import assert from 'node:assert/strict';
-import { execFileSync, spawnSync } from 'node:child_process';
-import { existsSync, mkdtempSync, readdirSync, readFileSync, statSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { after, before, describe, it } from 'node:test';
+import { before, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { HttpAccess, Resolver } from '../net/index.js';
+import { makeCertificate, NO_CERTIFICATES, type Certificate } from './certificates.fixture.js';
 import type { DownloaderOptions } from './downloader.js';
 import { openHouse, pattern, removeFolder, sha256 } from './fixture.js';
 import { startRawOrigin, type Answer, type Answering, type RawRequest } from './hostile.js';
@@ -653,31 +652,22 @@ const ROWS: readonly Row[] = [
   },
 ];
 
-const hasOpenssl = spawnSync('openssl', ['version']).status === 0;
-const certificates = mkdtempSync(join(tmpdir(), 'dmgw-cert-'));
-const pem = (name: string, part: 'key' | 'cert'): Buffer => readFileSync(join(certificates, `${name}.${part}`));
-
+const certificates = new Map<string, Certificate>();
 before(() => {
-  if (!hasOpenssl) return;
-  for (const name of ['localhost', 'other.example']) {
-    const files = ['-keyout', join(certificates, `${name}.key`), '-out', join(certificates, `${name}.cert`)];
-    const subject = ['-subj', `/CN=${name}`, '-addext', `subjectAltName=DNS:${name}`, '-days', '2'];
-    const key = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes'];
-    execFileSync('openssl', ['req', '-x509', ...key, ...subject, ...files], { stdio: 'ignore' });
-  }
+  if (NO_CERTIFICATES !== false) return;
+  for (const name of ['localhost', 'other.example']) certificates.set(name, makeCertificate(name));
 });
-after(() => removeFolder(certificates));
 
 describe('an origin with', { concurrency: 4 }, () => {
   for (const row of ROWS) {
-    const skip = row.certificate && !hasOpenssl ? 'openssl, which makes the certificates, is not installed' : false;
+    const skip = row.certificate ? NO_CERTIFICATES : false;
     it(`${row.name}: ${row.ends}, ${row.result}`, { skip }, () => play(row));
   }
 });
 
 async function play(row: Row): Promise<void> {
   const { certificate, quotaBytes, digest, ends, kept = 0 } = row;
-  const tls = certificate && { key: pem(certificate, 'key'), cert: pem(certificate, 'cert') };
+  const tls = certificate && certificates.get(certificate);
   const origin = await startRawOrigin(row.answers, tls);
   const house = openHouse({
     ...(quotaBytes !== undefined && { blobs: { quotaBytes } }),

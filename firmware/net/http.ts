@@ -1,11 +1,23 @@
 import { lookup as dnsLookup, type LookupAddress, type LookupAllOptions } from 'node:dns';
 import { request as httpRequest, type Agent, type IncomingHttpHeaders, type IncomingMessage } from 'node:http';
-import { request as httpsRequest } from 'node:https';
+import { request as httpsRequest, type RequestOptions as HttpsOptions } from 'node:https';
 import { isIP, type LookupFunction } from 'node:net';
-import type { Readable } from 'node:stream';
+import type { Duplex, Readable } from 'node:stream';
+import type { SecureContextOptions } from 'node:tls';
 import { describeThrown, failure, success, systemErrorCode, type CodedError, type Outcome } from '../outcome/index.js';
 import type { Credentials } from './credentials.js';
 import type { AddressFilter, HostFilter } from './destinations.js';
+import {
+  absoluteForm,
+  isLoopbackName,
+  openTunnel,
+  PROXY_AUTHENTICATION_REQUIRED,
+  proxyAddress,
+  proxyFor,
+  refusalOf,
+  secureTunnel,
+  type Proxy,
+} from './proxy.js';
 
 export type HttpErrorCode =
   | 'bad-url' // not http or https
@@ -14,6 +26,8 @@ export type HttpErrorCode =
   | 'unreachable' // no connection
   | 'tls' // the certificate or the handshake was refused
   | 'timeout' // silence for longer than idleTimeoutMs
+  | 'proxy' // the proxy will not lead there
+  | 'proxy-auth' // the proxy wants other credentials
   | 'broken' // the connection ended before the reply's headers were complete
   | 'aborted'; // by the caller's signal
 
@@ -33,6 +47,8 @@ export interface HttpAccess {
   readonly allowHost?: HostFilter;
   /** What single origins are shown. Default nothing. */
   readonly credentials?: Credentials;
+  /** What requests go through. It resolves names in our place: `allowAddress` then sees literal addresses only. */
+  readonly proxy?: Proxy;
   /** Finds the addresses of a name. Default as the system does. */
   readonly resolve?: Resolver;
   /** PEM of certificate authorities that replace the built-in ones. */
@@ -65,47 +81,111 @@ const MAX_HEADER_BYTES = 16 * 1024;
 
 /**
  * Sends one request and resolves when the headers of the final reply are there. Redirects are not followed, content is
- * not decoded. The filters are applied to the host, to literal addresses and to each resolved one, before a packet is
- * sent.
+ * not decoded. The filters are applied to the host, to literal addresses and, unless a proxy does the resolving, to each
+ * address of a name, before a packet is sent.
  */
-export function openHttp(request: HttpRequest): Promise<Outcome<HttpReply, HttpError>> {
+export async function openHttp(request: HttpRequest): Promise<Outcome<HttpReply, HttpError>> {
   const { url } = request;
-  const secure = url.protocol === 'https:';
-  if (!secure && url.protocol !== 'http:') {
-    return Promise.resolve(failure('bad-url', `scheme '${url.protocol}' is not http or https`));
+  const proxy = proxyFor(url, request.proxy);
+  const refusal = refusalToAsk(request, proxy);
+  if (refusal !== undefined) return failure(refusal.code, refusal.text);
+  if (request.signal?.aborted) return failure('aborted', 'aborted by the caller');
+  if (!proxy) return send(request, directly(request));
+  if (url.protocol === 'http:') {
+    const sent = await send(request, throughProxy(request, proxy));
+    if (!sent.ok || sent.value.status !== PROXY_AUTHENTICATION_REQUIRED) return sent;
+    sent.value.body.destroy();
+    return refusalOf(PROXY_AUTHENTICATION_REQUIRED, url.host);
   }
-  if (request.allowHost?.(url.hostname) === false) {
-    return Promise.resolve(failure('address-refused', `host ${url.hostname} is not allowed`));
+  try {
+    const tunnel = await openTunnel(url, {
+      proxy,
+      lookup: filteredLookup(EVERY_ADDRESS, request.resolve ?? dnsLookup),
+      idleTimeoutMs: request.idleTimeoutMs,
+      userAgent: request.headers['User-Agent'],
+      ...(request.signal && { signal: request.signal }),
+    });
+    return tunnel.ok ? await send(request, throughTunnel(request, tunnel.value)) : tunnel;
+  } catch (thrown) {
+    return failure(classify(thrown, request.signal), `proxy: ${describeThrown(thrown)}`, thrown);
   }
-  const literal = url.hostname.replace(/^\[|\]$/g, '');
-  if (isIP(literal) !== 0 && !request.allowAddress(literal)) {
-    return Promise.resolve(failure('address-refused', `address ${literal} is not allowed`));
-  }
-  if (request.signal?.aborted) return Promise.resolve(failure('aborted', 'aborted by the caller'));
+}
 
+/** What in the URL itself speaks against it. */
+function refusalToAsk({ url, ...access }: HttpRequest, proxy: Proxy | undefined): HttpError | undefined {
+  const refused = (text: string): HttpError => ({ code: 'address-refused', text });
+  if (url.protocol !== 'https:' && url.protocol !== 'http:') {
+    return { code: 'bad-url', text: `scheme '${url.protocol}' is not http or https` };
+  }
+  if (access.allowHost?.(url.hostname) === false) return refused(`host ${url.hostname} is not allowed`);
+  const literal = bareHost(url);
+  if (isIP(literal) !== 0 && !access.allowAddress(literal)) return refused(`address ${literal} is not allowed`);
+  if (proxy && isLoopbackName(literal) && !access.allowAddress(LOOPBACK)) {
+    return refused(`host ${literal} is not allowed: to a proxy it is the proxy itself`);
+  }
+  return undefined;
+}
+
+/** The options of a request that say whom to connect to and what to ask for there. */
+interface Way extends Pick<HttpsOptions, 'host' | 'port' | 'path' | 'lookup' | 'agent' | 'createConnection'> {
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
+function directly(request: HttpRequest): Way & SecureContextOptions {
+  const { url } = request;
+  const literal = bareHost(url);
+  return {
+    host: literal,
+    ...(url.port && { port: Number(url.port) }),
+    path: `${url.pathname}${url.search}`,
+    lookup: filteredLookup(request.allowAddress, request.resolve ?? dnsLookup),
+    agent: request.agent ?? false,
+    ...(url.protocol === 'https:' && {
+      ...tlsContext(request),
+      ...(isIP(literal) === 0 && { servername: literal }),
+    }),
+  };
+}
+
+function throughProxy(request: HttpRequest, proxy: Proxy): Way {
+  return {
+    ...proxyAddress(proxy),
+    path: absoluteForm(request.url),
+    lookup: filteredLookup(EVERY_ADDRESS, request.resolve ?? dnsLookup),
+    agent: false,
+    headers: proxy.authorization === undefined ? {} : { 'Proxy-Authorization': proxy.authorization },
+  };
+}
+
+function throughTunnel(request: HttpRequest, tunnel: Duplex): Way {
+  const { url } = request;
+  return {
+    path: `${url.pathname}${url.search}`,
+    createConnection: () => secureTunnel(tunnel, url, tlsContext(request)),
+  };
+}
+
+function tlsContext({ ca }: HttpRequest): SecureContextOptions {
+  return { minVersion: 'TLSv1.2', ...(ca !== undefined && { ca }) };
+}
+
+function send(request: HttpRequest, way: Way): Promise<Outcome<HttpReply, HttpError>> {
+  const { url } = request;
   const authorization = request.credentials?.for(url);
   return new Promise((resolve) => {
-    const send = secure ? httpsRequest : httpRequest;
-    const outgoing = send({
+    const ask = url.protocol === 'https:' ? httpsRequest : httpRequest;
+    const outgoing = ask({
+      ...way,
       method: request.method,
-      host: literal,
-      ...(url.port && { port: Number(url.port) }),
-      path: `${url.pathname}${url.search}`,
       headers: {
         Host: url.host,
+        ...way.headers,
         ...(authorization !== undefined && { Authorization: authorization }),
         ...request.headers,
         ...(request.body && { 'Content-Length': String(request.body.byteLength) }),
       },
-      lookup: filteredLookup(request.allowAddress, request.resolve ?? dnsLookup),
       maxHeaderSize: MAX_HEADER_BYTES,
-      agent: request.agent ?? false,
       ...(request.signal && { signal: request.signal }),
-      ...(secure && {
-        minVersion: 'TLSv1.2' as const,
-        ...(isIP(literal) === 0 && { servername: literal }),
-        ...(request.ca !== undefined && { ca: request.ca }),
-      }),
     });
     let timedOut = false;
     outgoing.setTimeout(request.idleTimeoutMs, () => {
@@ -130,12 +210,19 @@ export function openHttp(request: HttpRequest): Promise<Outcome<HttpReply, HttpE
   });
 }
 
+function bareHost({ hostname }: URL): string {
+  return hostname.replace(/^\[|\]$/g, '');
+}
+
 /** A URL as it may stand in logs and texts: user information, query and fragment cut, because they carry secrets. */
 export function redactUrl(text: string): string {
   const [withoutQuery = ''] = text.split(/[?#]/);
   const bare = withoutQuery.replace(/[/\\]{2}[^/\\]*@/, '//');
   return bare.length < text.length && /[?]/.test(text) ? `${bare}?...` : bare;
 }
+
+const EVERY_ADDRESS: AddressFilter = () => true;
+const LOOPBACK = '127.0.0.1';
 
 const ADDRESS_REFUSED = 'DMGW_ADDRESS_REFUSED';
 
@@ -158,7 +245,7 @@ function filteredLookup(allow: AddressFilter, resolve: Resolver): LookupFunction
 const UNRESOLVED = new Set(['ENOTFOUND', 'ENODATA', 'EAI_AGAIN', 'EAI_FAIL', 'EAI_NODATA', 'EAI_NONAME']);
 const UNREACHABLE = new Set(['ECONNREFUSED', 'EHOSTUNREACH', 'ENETUNREACH', 'ENETDOWN', 'EADDRNOTAVAIL', 'ETIMEDOUT']);
 
-function classify(thrown: Error, signal: AbortSignal | undefined): HttpErrorCode {
+function classify(thrown: unknown, signal: AbortSignal | undefined): HttpErrorCode {
   if (signal?.aborted) return 'aborted';
   const code = systemErrorCode(thrown) ?? '';
   if (code === ADDRESS_REFUSED) return 'address-refused';

@@ -161,6 +161,8 @@ const FROM_HTTP: Readonly<Record<HttpErrorCode, ForwardErrorCode>> = {
   unresolved: 'unresolved',
   unreachable: 'unreachable',
   tls: 'failed',
+  proxy: 'failed',
+  'proxy-auth': 'failed',
   timeout: 'unreachable',
   broken: 'failed',
   aborted: 'unreachable',

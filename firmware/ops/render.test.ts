@@ -49,6 +49,11 @@ Fanouts
     assert.doesNotMatch(text, /DM Servers|Images|Fanouts/);
   });
 
+  it('says when a proxy checks addresses in the place of the gateway', () => {
+    const text = renderStatus(exampleStatus({ retrieve: { proxy: 'http://10.0.0.2:3128' } }), NO_PAINT);
+    assert.match(text, /^proxy {8}http:\/\/10\.0\.0\.2:3128 \(.*cannot be checked here\)$/m);
+  });
+
   it('lets no text of a server steer the terminal', () => {
     const [image] = exampleStatus().images;
     const images = [{ ...image!, state: 'failed', resultText: '\u001b[2Jowned\r\n' }];

@@ -1,5 +1,13 @@
 import { formatBytes, formatDuration, formatTable, printable } from './format.js';
-import type { AccountReport, FanoutReport, HealthReport, ImageReport, Problem, StatusReport } from './reports.js';
+import type {
+  AccountReport,
+  FanoutReport,
+  HealthReport,
+  ImageReport,
+  Problem,
+  RetrieveReport,
+  StatusReport,
+} from './reports.js';
 
 /** How the terminal shows a line that someone should see. */
 export interface Paint {
@@ -65,6 +73,7 @@ function summaryLines(report: StatusReport): string[] {
       serve.listening.length === 0 ? '-' : `${serve.listening.join(', ')} (${serve.connections} connected)`,
     ],
     ['notified on', notification.listening.join(', ') || '-'],
+    ...retrieveRows(report.retrieve),
     ['devices', `${devices.known} known, ${devices.reachable} reachable`],
     ['images', `${formatBytes(store.imageBytes)}${quota}${free}`],
     ['traffic', `WAN ${formatBytes(traffic.wanReceivedBytes)} in, LAN ${formatBytes(traffic.lanSentBytes)} out`],
@@ -72,6 +81,10 @@ function summaryLines(report: StatusReport): string[] {
     ['database', store.journal],
   ];
   return rows.map(([name, value]) => `${name.padEnd(12)} ${printable(value)}`);
+}
+
+function retrieveRows({ proxy }: RetrieveReport): [string, string][] {
+  return proxy === null ? [] : [['proxy', `${proxy} (it says where names lead: that cannot be checked here)`]];
 }
 
 function accountLines(accounts: readonly AccountReport[]): string[] {

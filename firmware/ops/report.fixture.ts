@@ -25,6 +25,7 @@ export function exampleStatus(changes: Partial<StatusReport> = {}): StatusReport
       },
     ],
     notification: { listening: ['0.0.0.0:2948'] },
+    retrieve: { proxy: null },
     images: [
       {
         imageId: 'package1',

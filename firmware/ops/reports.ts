@@ -1,5 +1,5 @@
 /** Raised when a report's fields change, so that a command does not misread a daemon of another version. */
-export const REPORT_FORMAT = 1;
+export const REPORT_FORMAT = 2;
 
 /** What `dmgw status` shows. Times are ISO 8601 in UTC, null where there is none. */
 export interface StatusReport {
@@ -15,6 +15,7 @@ export interface StatusReport {
   readonly clockPlausible: boolean;
   readonly accounts: readonly AccountReport[];
   readonly notification: ListenerReport;
+  readonly retrieve: RetrieveReport;
   readonly images: readonly ImageReport[];
   readonly serve: ServeReport;
   readonly fanouts: readonly FanoutReport[];
@@ -44,6 +45,12 @@ export interface AccountReport {
 export interface ListenerReport {
   /** `address:port` of each listener. */
   readonly listening: readonly string[];
+}
+
+/** How images come in. */
+export interface RetrieveReport {
+  /** URL of the proxy that they come through, which then finds and checks the addresses of names; null: none. */
+  readonly proxy: string | null;
 }
 
 export interface ImageReport {
