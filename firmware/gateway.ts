@@ -211,19 +211,23 @@ async function start(
   const accounts = new Accounts(store);
   const outbox = new Outbox(store);
   let usage: Usage;
-  const tree = new Tree(store, [
-    ...deviceMounts(configuration, options, names.value, deviceId.value),
-    dmAccounts(names.value, accounts, (serverId, url) => acceptsUrl(configuration, serverId, url)),
-    imageInventory(names.value, {
-      catalog,
-      deliveries,
-      outbox,
-      localUri: (image) => imageServer.localUri(image),
-    }),
-    deviceInventory(names.value, inventory),
-    fanout(names.value, fanouts, outbox),
-    storage(names.value, () => storageFigures(usage)),
-  ]);
+  const tree = new Tree(
+    store,
+    [
+      ...deviceMounts(configuration, options, names.value, deviceId.value),
+      dmAccounts(names.value, accounts, (serverId, url) => acceptsUrl(configuration, serverId, url)),
+      imageInventory(names.value, {
+        catalog,
+        deliveries,
+        outbox,
+        localUri: (image) => imageServer.localUri(image),
+      }),
+      deviceInventory(names.value, inventory),
+      fanout(names.value, fanouts, outbox),
+      storage(names.value, () => storageFigures(usage)),
+    ],
+    clock,
+  );
   store.transaction(() => {
     for (const serverId of accounts.configure(accountSettings(configuration, deviceId.value))) {
       tree.forgetServer(serverId);

@@ -3,7 +3,7 @@ import { accountChanges, accountSchema, outboxSchema } from './dm/index.js';
 import { imageSchema } from './image/index.js';
 import { notifySchema } from './notify/index.js';
 import type { SchemaStep } from './store/index.js';
-import { treeSchema } from './tree/index.js';
+import { treeChanges, treeSchema } from './tree/index.js';
 
 /**
  * The schema of the database, as the steps that lead to it. The database's version is the number of steps taken, so
@@ -17,4 +17,5 @@ export const databaseSchema: readonly SchemaStep[] = [
   ...deviceSchema,
   ...notifySchema,
   ...accountChanges,
+  ...treeChanges,
 ];

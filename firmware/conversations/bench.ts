@@ -112,20 +112,24 @@ export class Bench {
     });
     const deliveries = new Deliveries({ store, catalog: this.catalog, clock, log: silentLog });
     const inventory = new DeviceInventory({ store, clock, log: silentLog, lan: lan.value });
-    this.tree = new Tree(store, [
-      devInfo(names.value, DEVICE_FACTS),
-      devDetail(names.value, DEVICE_FACTS),
-      dmAccounts(names.value, this.accounts, (_, url) => url.startsWith('http://dm.lab.example/')),
-      imageInventory(names.value, {
-        catalog: this.catalog,
-        deliveries,
-        outbox: this.outbox,
-        localUri: (image) => (image.blob === null ? '' : `http://192.168.1.1:8180/scomo/${image.imageId}`),
-      }),
-      deviceInventory(names.value, inventory),
-      fanout(names.value, this.#fanouts, this.outbox),
-      storage(names.value, () => ({ total: 1000, free: 600, reserved: 0, quota: 0 })),
-    ]);
+    this.tree = new Tree(
+      store,
+      [
+        devInfo(names.value, DEVICE_FACTS),
+        devDetail(names.value, DEVICE_FACTS),
+        dmAccounts(names.value, this.accounts, (_, url) => url.startsWith('http://dm.lab.example/')),
+        imageInventory(names.value, {
+          catalog: this.catalog,
+          deliveries,
+          outbox: this.outbox,
+          localUri: (image) => (image.blob === null ? '' : `http://192.168.1.1:8180/scomo/${image.imageId}`),
+        }),
+        deviceInventory(names.value, inventory),
+        fanout(names.value, this.#fanouts, this.outbox),
+        storage(names.value, () => ({ total: 1000, free: 600, reserved: 0, quota: 0 })),
+      ],
+      clock,
+    );
     this.accounts.configure([
       account('dmserver', (find('client') ?? 'none') as AuthScheme, (find('server') ?? 'none') as AuthScheme, encoding),
       account('other', 'none', 'none', encoding),

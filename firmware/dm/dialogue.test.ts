@@ -7,7 +7,7 @@ import { ManualClock } from '../clock/index.js';
 import { silentLog } from '../log/index.js';
 import { failure, success } from '../outcome/index.js';
 import { openStore, StoreError, type Store } from '../store/index.js';
-import { Tree, treeSchema } from '../tree/index.js';
+import { Tree, treeChanges, treeSchema } from '../tree/index.js';
 import { accountChanges, Accounts, accountSchema } from './accounts.js';
 import { createSessionRunner, type Carrier } from './dialogue.js';
 import { Outbox, outboxSchema } from './outbox.js';
@@ -24,7 +24,7 @@ const clock = new ManualClock();
 
 beforeEach(() => {
   folder = mkdtempSync(join(tmpdir(), 'dialogue-'));
-  const schema = [...treeSchema, ...accountSchema, ...accountChanges, ...outboxSchema];
+  const schema = [...treeSchema, ...treeChanges, ...accountSchema, ...accountChanges, ...outboxSchema];
   store = openStore({ file: join(folder, 'db'), schema, log: silentLog });
   outbox = new Outbox(store);
   story = [];
@@ -86,19 +86,23 @@ async function hold(
     close: () => store.close(),
     ...options.store,
   };
-  const tree = new Tree(observed, [
-    {
-      place: ['DevInfo'],
-      definition: { ...INFO, key: 'DevInfo', name: undefined, children: [] },
-      provider: {
-        locate: () => '',
-        children: () => [],
-        read: () => success(''),
-        stage: () => success(),
-        exec: () => success('done'),
+  const tree = new Tree(
+    observed,
+    [
+      {
+        place: ['DevInfo'],
+        definition: { ...INFO, key: 'DevInfo', name: undefined, children: [] },
+        provider: {
+          locate: () => '',
+          children: () => [],
+          read: () => success(''),
+          stage: () => success(),
+          exec: () => success('done'),
+        },
       },
-    },
-  ]);
+    ],
+    clock,
+  );
   const run = createSessionRunner({
     accounts,
     tree,

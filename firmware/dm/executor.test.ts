@@ -3,12 +3,14 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'node:test';
+import { ManualClock } from '../clock/index.js';
 import { silentLog } from '../log/index.js';
 import { success } from '../outcome/index.js';
 import { openStore, StoreError, type Store, type StoreErrorCode } from '../store/index.js';
 import {
   Tree,
   treeFailure,
+  treeChanges,
   treeSchema,
   type NodeDefinition,
   type Provider,
@@ -21,6 +23,7 @@ import { xmlWire } from './wire.js';
 /** Leaves `./Table/<name>` kept in the database, so that a rollback can be seen. */
 const SCHEMA = [
   ...treeSchema,
+  ...treeChanges,
   { owner: 'test', sql: 'CREATE TABLE leaf (name TEXT PRIMARY KEY, value TEXT NOT NULL)' },
 ];
 
@@ -97,7 +100,7 @@ const ERRORS: Readonly<Record<TreeErrorCode, number>> = {
 beforeEach(() => {
   folder = mkdtempSync(join(tmpdir(), 'executor-'));
   store = openStore({ file: join(folder, 'db'), schema: SCHEMA, log: silentLog });
-  tree = new Tree(store, [{ place: ['Table'], definition: TABLE, provider }]);
+  tree = new Tree(store, [{ place: ['Table'], definition: TABLE, provider }], new ManualClock());
   effects = [];
   trouble = {};
 });

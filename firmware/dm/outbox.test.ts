@@ -62,6 +62,15 @@ describe('Outbox', () => {
     assert.deepEqual(waiting(), []);
     assert.equal(outbox.hasUnsent('A'), false);
   });
+  it('tells of a renamed node under its new name', () => {
+    outbox.put({ ...alert('1'), source: './a' });
+    outbox.put({ ...alert('2'), source: './ab' });
+    outbox.moved('./a', './c');
+    assert.deepEqual(
+      outbox.waiting('A', 9).map(({ source }) => source),
+      ['./c', './ab'],
+    );
+  });
   it('puts refused alerts behind, does not call them unsent, and gives them up after ten refusals', () => {
     outbox.put(alert('refused'));
     outbox.put(alert('new'));

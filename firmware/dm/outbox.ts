@@ -99,6 +99,11 @@ export class Outbox {
     });
   }
 
+  /** A node got another name: what waits for delivery tells of it under the new one. Part of the caller's transaction. */
+  moved(source: string, newSource: string): void {
+    this.store.sql('UPDATE outbox SET source = ? WHERE source = ?').run(newSource, source);
+  }
+
   /** The oldest `limit` alerts for a server; those that it has refused stand behind. */
   waiting(serverId: string, limit: number): WaitingAlert[] {
     return this.store

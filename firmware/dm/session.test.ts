@@ -3,10 +3,11 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'node:test';
+import { ManualClock } from '../clock/index.js';
 import { silentLog } from '../log/index.js';
 import { success } from '../outcome/index.js';
 import { openStore, type Store } from '../store/index.js';
-import { Tree, treeSchema, type NodeDefinition, type Provider } from '../tree/index.js';
+import { Tree, treeChanges, treeSchema, type NodeDefinition, type Provider } from '../tree/index.js';
 import { accountChanges, Accounts, accountSchema, type AuthScheme } from './accounts.js';
 import { challengeMeta, makeCred } from './auth.js';
 import type { BodyCommand, Header, Message, StatusCommand } from './message.js';
@@ -53,10 +54,10 @@ let made: number;
 
 beforeEach(() => {
   folder = mkdtempSync(join(tmpdir(), 'session-'));
-  const schema = [...treeSchema, ...accountSchema, ...accountChanges, ...outboxSchema];
+  const schema = [...treeSchema, ...treeChanges, ...accountSchema, ...accountChanges, ...outboxSchema];
   store = openStore({ file: join(folder, 'db'), schema, log: silentLog });
   accounts = new Accounts(store);
-  tree = new Tree(store, [{ place: ['DevInfo'], definition: DEVICE_INFO, provider }]);
+  tree = new Tree(store, [{ place: ['DevInfo'], definition: DEVICE_INFO, provider }], new ManualClock());
   made = 0;
 });
 afterEach(async () => {

@@ -10,7 +10,7 @@ import { silentLog } from '../log/index.js';
 import { Fanouts, notifySchema } from '../notify/index.js';
 import { failure, success } from '../outcome/index.js';
 import { openStore, type Store } from '../store/index.js';
-import { Tree, treeSchema, type IncomingValue } from '../tree/index.js';
+import { Tree, treeChanges, treeSchema, type IncomingValue } from '../tree/index.js';
 import { fanout, imageInventory, Names } from './index.js';
 
 const by = { serverId: 'A' };
@@ -25,7 +25,7 @@ let tree: Tree;
 
 beforeEach(() => {
   folder = mkdtempSync(join(tmpdir(), 'alerts-'));
-  const schema = [...treeSchema, ...outboxSchema, ...imageSchema, ...notifySchema];
+  const schema = [...treeSchema, ...treeChanges, ...outboxSchema, ...imageSchema, ...notifySchema];
   store = openStore({ file: join(folder, 'db'), schema, log: silentLog });
   outbox = new Outbox(store);
   catalog = new Catalog({ store, log: silentLog });
@@ -50,10 +50,14 @@ beforeEach(() => {
   const names = Names.parse({});
   assert.ok(names.ok);
   const deliveries = new Deliveries({ store, catalog, clock, log: silentLog });
-  tree = new Tree(store, [
-    imageInventory(names.value, { catalog, deliveries, outbox, localUri: () => '' }),
-    fanout(names.value, fanouts, outbox),
-  ]);
+  tree = new Tree(
+    store,
+    [
+      imageInventory(names.value, { catalog, deliveries, outbox, localUri: () => '' }),
+      fanout(names.value, fanouts, outbox),
+    ],
+    clock,
+  );
 });
 afterEach(async () => {
   await fanouts.close();
@@ -105,6 +109,15 @@ describe('the end of a retrieval', () => {
     assert.deepEqual(
       alerts().map(({ correlator }) => correlator),
       [undefined, 'c8'],
+    );
+  });
+  it('is told of the image under the name that it has got meanwhile', () => {
+    add('./GwMO/ImageInventory/fw/ImageURI', 'http://a.example/fw');
+    exec(by, './GwMO/ImageInventory/fw/Operations/Cancel');
+    assert.ok(store.transaction(() => tree.replace(by, './GwMO/ImageInventory/fw?prop=Name', value('new'))).ok);
+    assert.deepEqual(
+      alerts().map(({ source }) => source),
+      ['./GwMO/ImageInventory/new'],
     );
   });
   it('is not told when the message that brought it about is rolled back', () => {

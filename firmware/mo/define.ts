@@ -28,6 +28,7 @@ export class Definer {
       occurrence: extras.occurrence ?? (addable ? 'ZeroOrOne' : 'One'),
       scope: 'Dynamic',
       description,
+      versioned: addable || access.includes('R'),
       ...(extras.type !== undefined && { type: extras.type }),
       ...(extras.maxBytes !== undefined && { maxBytes: extras.maxBytes }),
     };
@@ -56,6 +57,7 @@ export class Definer {
       occurrence: 'ZeroOrMore',
       scope: 'Dynamic',
       description,
+      versioned: access.includes('A'),
       children,
     };
   }
@@ -83,6 +85,15 @@ export function permanent(definition: NodeDefinition): NodeDefinition {
     ...definition,
     scope: 'Permanent',
     ...(definition.children && { children: definition.children.map(permanent) }),
+  };
+}
+
+/** Changes of the node and of everything below it are not counted: see `NodeDefinition.versioned`. */
+export function unversioned(definition: NodeDefinition): NodeDefinition {
+  return {
+    ...definition,
+    versioned: false,
+    ...(definition.children && { children: definition.children.map(unversioned) }),
   };
 }
 

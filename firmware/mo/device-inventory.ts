@@ -16,6 +16,7 @@ export function deviceInventory(names: Names, inventory: DeviceInventory): Mount
     names: (after, limit) => inventory.nodes(after, limit).map((device) => device.node),
     create: (name, by) => outcome(inventory.create(name, by.serverId)),
     remove: (device) => outcome(inventory.remove(device.id)),
+    rename: (device, name) => outcome(inventory.rename(device.id, name)),
     leaves: leaves(inventory),
     operations: {},
     collections: {},
@@ -48,6 +49,7 @@ export function deviceInventory(names: Names, inventory: DeviceInventory): Mount
       children: (path, after, limit) => provider.children(path, after, limit),
       read: (path) => provider.read(path),
       stage: (operation) => provider.stage(operation),
+      rename: (path, name, by) => provider.rename(path, name, by),
       exec: (request) => provider.exec(request),
       // Configured and discovered devices may be read by every server, and changed by none.
       initialAcl: ([name, ...rest]) => {

@@ -10,7 +10,7 @@ import {
   type Provider,
   type TreeOutcome,
 } from '../tree/index.js';
-import { Definer } from './define.js';
+import { Definer, unversioned } from './define.js';
 import type { Names } from './names.js';
 
 /** AAuthType of each scheme (DMSTDOBJ). */
@@ -52,28 +52,31 @@ export function dmAccounts(
   const define = new Definer('DMAcc', names);
   return {
     place: names.place('DMAcc'),
-    definition: define.root('Accounts of DM Servers', [
-      define.many('G', 'One DM Server', [
-        define.leaf('AppID', 'chr', 'G', 'Application: w7 for OMA DM'),
-        define.leaf('ServerID', 'chr', 'G', 'Identifier of the server'),
-        define.leaf('Name', 'chr', 'GR', 'Name for people', { maxBytes: 255 }),
-        define.leaf('AAuthPref', 'chr', 'G', 'Preferred authentication'),
-        define.interior('AppAddr', 'G', 'Addresses of the server', [
-          define.many('G', 'One address', [
-            define.leaf('Addr', 'chr', 'GR', 'URL of the server', { maxBytes: 255 }),
-            define.leaf('AddrType', 'chr', 'G', 'Kind of address'),
+    // The configuration may change what a server has set.
+    definition: unversioned(
+      define.root('Accounts of DM Servers', [
+        define.many('G', 'One DM Server', [
+          define.leaf('AppID', 'chr', 'G', 'Application: w7 for OMA DM'),
+          define.leaf('ServerID', 'chr', 'G', 'Identifier of the server'),
+          define.leaf('Name', 'chr', 'GR', 'Name for people', { maxBytes: 255 }),
+          define.leaf('AAuthPref', 'chr', 'G', 'Preferred authentication'),
+          define.interior('AppAddr', 'G', 'Addresses of the server', [
+            define.many('G', 'One address', [
+              define.leaf('Addr', 'chr', 'GR', 'URL of the server', { maxBytes: 255 }),
+              define.leaf('AddrType', 'chr', 'G', 'Kind of address'),
+            ]),
           ]),
-        ]),
-        define.interior('AppAuth', 'G', 'Credentials', [
-          define.many('G', 'Credentials of one direction', [
-            define.leaf('AAuthLevel', 'chr', 'G', 'CLCRED: client to server, SRVCRED: server to client'),
-            define.leaf('AAuthType', 'chr', 'G', 'Kind of authentication'),
-            define.leaf('AAuthName', 'chr', 'GR', 'User name', { maxBytes: 255 }),
-            define.leaf('AAuthSecret', 'chr', 'R', 'Secret; used from the next session on', { maxBytes: 255 }),
+          define.interior('AppAuth', 'G', 'Credentials', [
+            define.many('G', 'Credentials of one direction', [
+              define.leaf('AAuthLevel', 'chr', 'G', 'CLCRED: client to server, SRVCRED: server to client'),
+              define.leaf('AAuthType', 'chr', 'G', 'Kind of authentication'),
+              define.leaf('AAuthName', 'chr', 'GR', 'User name', { maxBytes: 255 }),
+              define.leaf('AAuthSecret', 'chr', 'R', 'Secret; used from the next session on', { maxBytes: 255 }),
+            ]),
           ]),
         ]),
       ]),
-    ]),
+    ),
     provider: new AccountProvider(accounts, acceptsUrl),
   };
 }

@@ -22,7 +22,7 @@ import {
   type TreeErrorCode,
   type TreeOutcome,
 } from '../tree/index.js';
-import { Definer } from './define.js';
+import { Definer, unversioned } from './define.js';
 import { ALERT_TYPE, type Names } from './names.js';
 import { RecordProvider, type RecordLeaf } from './records.js';
 import { Scomo } from './scomo.js';
@@ -35,17 +35,20 @@ const MAX_TARGETS = { maxBytes: 512 * 1024 };
 export function fanout(names: Names, fanouts: Fanouts, outbox: Outbox): Mount {
   fanouts.onEvent((event) => tellServer(names, outbox, event));
   const define = new Definer('Fanout', names);
-  const target = define.many('GAD', 'One device and its notification', [
-    define.leaf('DeviceID', 'chr', 'GRA', 'DevId of the device', MAX_TEXT),
-    define.leaf('Notification', 'bin', 'RA', 'Package#0 for this device', MAX_PACKAGE0),
-    define.leaf(
-      'Status',
-      'int',
-      'G',
-      '0 waiting, 1 sent, 2 reacted, 3 unknown device, 4 unreachable, 5 gave up, 6 stopped',
-    ),
-    define.leaf('Reacted', 'bool', 'RA', 'The server tells that the device opened its session'),
-  ]);
+  // There may be thousands: their changes are not counted.
+  const target = unversioned(
+    define.many('GAD', 'One device and its notification', [
+      define.leaf('DeviceID', 'chr', 'GRA', 'DevId of the device', MAX_TEXT),
+      define.leaf('Notification', 'bin', 'RA', 'Package#0 for this device', MAX_PACKAGE0),
+      define.leaf(
+        'Status',
+        'int',
+        'G',
+        '0 waiting, 1 sent, 2 reacted, 3 unknown device, 4 unreachable, 5 gave up, 6 stopped',
+      ),
+      define.leaf('Reacted', 'bool', 'RA', 'The server tells that the device opened its session'),
+    ]),
+  );
   return {
     place: names.place('Fanout'),
     definition: define.root(
@@ -87,6 +90,11 @@ export function fanout(names: Names, fanouts: Fanouts, outbox: Outbox): Mount {
       names: (after, limit) => fanouts.nodes(after, limit).map((record) => record.node),
       create: (name, by) => outcome(fanouts.create(name, by.serverId)),
       remove: (record) => outcome(fanouts.remove(record.id)),
+      rename: (record, name) => {
+        const renamed = outcome(fanouts.rename(record.id, name));
+        if (renamed.ok) outbox.moved(nodeUri(names, record.node), nodeUri(names, name));
+        return renamed;
+      },
       leaves: leaves(fanouts),
       operations: {
         'Operations/Start': (record, { by, correlator }) => {
@@ -144,6 +152,7 @@ function targets(fanouts: Fanouts, fanoutId: number): Provider {
     names: (after, limit) => fanouts.targets(fanoutId, after, limit).map((target) => target.name),
     create: (name) => outcome(fanouts.addTarget(fanoutId, name)),
     remove: (target) => outcome(fanouts.removeTarget(fanoutId, target.name)),
+    rename: (target, name) => outcome(fanouts.renameTarget(fanoutId, target.name, name)),
     leaves: {
       DeviceID: write('deviceId', String),
       Notification: write('notification', asOctets),
@@ -165,7 +174,7 @@ function tellServer(names: Names, outbox: Outbox, event: FanoutEvent): void {
   for (const { requester, correlator } of event.stop ? [event, event.stop] : [event]) {
     outbox.put({
       serverId: requester,
-      source: formatNodeUri([...names.place('Fanout'), event.fanout.node]),
+      source: nodeUri(names, event.fanout.node),
       type: ALERT_TYPE.fanoutFinished,
       format: 'chr',
       mark: whole ? 'informational' : 'warning',
@@ -173,6 +182,10 @@ function tellServer(names: Names, outbox: Outbox, event: FanoutEvent): void {
       ...(correlator !== undefined && { correlator }),
     });
   }
+}
+
+function nodeUri(names: Names, node: string): string {
+  return formatNodeUri([...names.place('Fanout'), node]);
 }
 
 const TREE_ERROR: Readonly<Record<FanoutErrorCode, TreeErrorCode>> = {

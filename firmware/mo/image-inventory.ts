@@ -105,6 +105,11 @@ export function imageInventory(names: Names, options: ImageInventoryOptions): Mo
       names: (after, limit) => catalog.nodes(after, limit),
       create: (name, by) => outcome(catalog.create(name, by.serverId)),
       remove: (image) => removed(catalog.remove(image.id)),
+      rename: (image, name) => {
+        const renamed = outcome(catalog.rename(image.id, name));
+        if (renamed.ok) options.outbox.moved(nodeUri(names, image.node), nodeUri(names, name));
+        return renamed;
+      },
       leaves: leaves(options),
       operations: {
         'Operations/Download': (image, request) => download(catalog, image, request),
@@ -190,13 +195,17 @@ function tellServer(names: Names, outbox: Outbox, event: ImageEvent): void {
   if (type === undefined || image.requester === '') return;
   outbox.put({
     serverId: image.requester,
-    source: formatNodeUri([...names.place('ImageInventory'), image.node]),
+    source: nodeUri(names, image.node),
     type,
     format: 'int',
     mark: event.kind === 'retrieved' ? 'informational' : 'warning',
     data: String(image.result === null ? 0 : SCOMO_RESULT[image.result]),
     ...(correlator !== null && { correlator }),
   });
+}
+
+function nodeUri(names: Names, node: string): string {
+  return formatNodeUri([...names.place('ImageInventory'), node]);
 }
 
 const TREE_ERROR: Readonly<Record<CatalogErrorCode, TreeErrorCode>> = {

@@ -49,6 +49,7 @@ beforeEach(() => {
         .slice(0, limit),
     create: (name) => success(void boxes.push({ id: 9, name, color: null, things: new Map() })),
     remove: (box) => success(void boxes.splice(boxes.indexOf(box), 1)),
+    rename: (box, name) => success(void (box.name = name)),
     leaves: {
       Color: { read: (box) => box.color, write: (box, value) => success(void (box.color = String(value))) },
       'Result/Count': { read: (box) => String(box.things.size) },
@@ -89,12 +90,23 @@ describe('locate', () => {
       assert.equal(provider.locate(split(path)), identity));
   }
   it('keeps the identity of everything below a record that is renamed', () => {
-    const [box] = boxes;
-    assert.ok(box);
-    box.name = 'renamed';
+    assert.ok(provider.rename?.(['one'], 'renamed', by).ok);
     assert.equal(provider.locate(['renamed', 'Things', 't', 'Value']), '7/Things/#t/Value');
     assert.equal(provider.locate(['one']), undefined);
   });
+});
+
+describe('rename', () => {
+  for (const [what, path, code] of [
+    ['a record that is not there', 'none', 'not-found'],
+    ['a leaf', 'one/Color', 'not-found'],
+    ['the record of a collection whose owner names them', 'one/Things/t', 'not-allowed'],
+  ] as const) {
+    it(`refuses ${what}`, () => {
+      const renamed = provider.rename?.(split(path), 'x', by);
+      assert.equal(renamed?.ok ? 'ok' : renamed?.error.code, code);
+    });
+  }
 });
 
 describe('children', () => {

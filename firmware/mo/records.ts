@@ -24,6 +24,8 @@ export interface Records<R> {
   readonly names: (after: string | undefined, limit: number) => readonly string[];
   readonly create: (name: string, by: Subject) => TreeOutcome;
   readonly remove: (record: R) => TreeOutcome;
+  /** Absent: the gateway names its records itself. */
+  readonly rename?: (record: R, name: string) => TreeOutcome;
   /** Leaves by path below the record (`ImageURI`, `Result/Total`). */
   readonly leaves: Readonly<Record<string, RecordLeaf<R>>>;
   /** Operations by path below the record (`Operations/Start`). */
@@ -95,6 +97,14 @@ export class RecordProvider<R> implements Provider {
     return write(record, operation.value, operation.by);
   }
 
+  rename(path: NodePath, name: string, by: Subject): TreeOutcome {
+    const [own = '', ...rest] = path;
+    const inner = this.#innerOf(own, rest);
+    if (inner) return inner.provider.rename?.(inner.path, name, by) ?? notRenamable();
+    const record = this.records.find(own);
+    return record && rest.length === 0 ? (this.records.rename?.(record, name) ?? notRenamable()) : noSuchNode();
+  }
+
   exec(request: ExecRequest): TreeOutcome<'done' | 'accepted'> {
     const [name = '', ...rest] = request.path;
     const inner = this.#innerOf(name, rest);
@@ -115,6 +125,10 @@ export class RecordProvider<R> implements Provider {
     const collection = head !== undefined && Object.hasOwn(collections, head) ? collections[head] : undefined;
     return collection && { provider: collection(record), path };
   }
+}
+
+function notRenamable(): TreeOutcome<never> {
+  return treeFailure('not-allowed', 'the node keeps its name');
 }
 
 function noSuchNode(): TreeOutcome<never> {

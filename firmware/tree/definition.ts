@@ -28,6 +28,11 @@ export interface NodeDefinition {
   readonly acl?: string;
   /** The server that adds the node gets every right on it, and no other server any (management-objects: initial ACL). */
   readonly ownedByCreator?: boolean;
+  /**
+   * Nobody but servers changes the node, and it is not one of thousands: its changes are counted (VerNo, TStamp). For
+   * others these two properties are not supported, because they would lie, or wear the flash.
+   */
+  readonly versioned?: boolean;
   /** Longest value in octets; default MAX_VALUE_BYTES. */
   readonly maxBytes?: number;
 }

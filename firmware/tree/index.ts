@@ -5,7 +5,7 @@
 export { aclFor } from './acl.js';
 export { MAX_VALUE_BYTES, type Access, type Format, type NodeDefinition, type Occurrence } from './definition.js';
 export { treeFailure, type TreeError, type TreeErrorCode, type TreeOutcome } from './errors.js';
-export { treeSchema } from './properties.js';
+export { treeChanges, treeSchema } from './properties.js';
 export type {
   AnnouncedValue,
   ByteSink,
@@ -20,6 +20,8 @@ export type {
   StoredValue,
   Subject,
 } from './provider.js';
-export { Tree, type Actor, type Mount } from './tree.js';
+export type { Actor } from './rights.js';
+export type { Mount } from './route.js';
+export { Tree } from './tree.js';
 export { formatNodeUri, URI_LIMITS } from './uri.js';
 export type { ValueSink } from './value-sink.js';

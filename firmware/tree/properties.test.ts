@@ -3,17 +3,21 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
+import { ManualClock } from '../clock/index.js';
 import { silentLog } from '../log/index.js';
 import { openStore, type Store } from '../store/index.js';
-import { Properties, treeSchema } from './properties.js';
+import { Properties, treeChanges, treeSchema } from './properties.js';
+
+const SCHEMA = [...treeSchema, ...treeChanges];
 
 describe('Properties', () => {
   const folder = mkdtempSync(join(tmpdir(), 'properties-'));
   let store: Store;
   let properties: Properties;
+  const clock = new ManualClock();
   before(() => {
-    store = openStore({ file: join(folder, 'db'), schema: treeSchema, log: silentLog });
-    properties = new Properties(store);
+    store = openStore({ file: join(folder, 'db'), schema: SCHEMA, log: silentLog });
+    properties = new Properties(store, clock);
   });
   after(async () => {
     await store.close();
@@ -33,6 +37,23 @@ describe('Properties', () => {
     properties.forget('Image/1');
     for (const identity of below) assert.equal(properties.acl(identity), undefined, identity);
     for (const identity of beside) assert.equal(properties.acl(identity), 'Get=A', identity);
+  });
+  it('an ACL of a database from before versions were counted is kept', async () => {
+    const file = join(folder, 'old');
+    const old = openStore({ file, schema: treeSchema, log: silentLog });
+    old.sql("INSERT INTO node_property (identity, acl) VALUES ('a', 'Get=A'), ('b', '')").run();
+    await old.close();
+    const migrated = openStore({ file, schema: SCHEMA, log: silentLog });
+    const kept = new Properties(migrated, clock);
+    assert.deepEqual([kept.acl('a'), kept.acl('b'), kept.acl('c')], ['Get=A', '', undefined]);
+    await migrated.close();
+  });
+  it('a title or a version is no ACL', () => {
+    properties.setTitle('t', 'title');
+    properties.countChange('v');
+    assert.deepEqual([properties.acl('t'), properties.acl('v')], [undefined, undefined]);
+    assert.deepEqual([properties.change('t'), properties.title('v')], [undefined, '']);
+    assert.deepEqual([...properties.aclsBelow('t')], []);
   });
   it('reads the ACLs of all descendants at once, also those that were emptied', () => {
     properties.setAcl('Fanout/1', 'Get=A');

@@ -72,6 +72,12 @@ export interface Provider {
    */
   stage(operation: Operation): TreeOutcome;
 
+  /**
+   * Gives an existing node with a run-time name another one, which no sibling has; its identity stays. Absent: its
+   * names are not the servers' to change.
+   */
+  rename?(path: NodePath, name: string, by: Subject): TreeOutcome;
+
   /** Starts the node's operation: `done` when it has ended already, `accepted` when an alert will tell its end. */
   exec(request: ExecRequest): TreeOutcome<'done' | 'accepted'>;
 

@@ -3,14 +3,16 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
+import { ManualClock } from '../clock/index.js';
 import { silentLog } from '../log/index.js';
 import { success } from '../outcome/index.js';
 import { openStore, type Store } from '../store/index.js';
 import type { Access, NodeDefinition } from './definition.js';
 import { treeFailure } from './errors.js';
-import { treeSchema } from './properties.js';
+import { treeChanges, treeSchema } from './properties.js';
 import type { IncomingValue, NodePath, Provider } from './provider.js';
-import { Tree, type Mount } from './tree.js';
+import type { Mount } from './route.js';
+import { Tree } from './tree.js';
 
 const LETTERS: Readonly<Record<string, Access>> = { G: 'Get', R: 'Replace', A: 'Add', D: 'Delete', X: 'Exec' };
 const access = (letters: string): Access[] => letters.split('').map((letter) => LETTERS[letter] ?? 'Copy');
@@ -25,6 +27,7 @@ function node(key: string, letters: string, more: Partial<NodeDefinition> = {}):
     access: access(letters),
     occurrence: runTime ? 'ZeroOrMore' : 'One',
     scope: 'Dynamic',
+    versioned: /[RA]/.test(letters),
     description: '',
     ...more,
   };
@@ -38,8 +41,26 @@ class MemoryProvider implements Provider {
   executed: string[] = [];
   brings: readonly string[] = [];
 
+  /** The name that a record was made with is its identity. */
+  readonly #madeAs = new Map<string, string>();
+  renames = true;
+
   locate(path: NodePath): string | undefined {
-    return this.nodes.has(path.join('/')) ? path.map((name) => `#${name}`).join('/') : undefined;
+    if (!this.nodes.has(path.join('/'))) return undefined;
+    const [head = '', ...rest] = path;
+    return [...(path.length === 0 ? [] : [this.#madeAs.get(head) ?? head]), ...rest]
+      .map((name) => `#${name}`)
+      .join('/');
+  }
+  rename([from = '']: NodePath, to: string): ReturnType<Provider['stage']> {
+    if (!this.renames) return treeFailure('not-allowed', 'as the test wants');
+    for (const [key, value] of [...this.nodes]) {
+      if (key !== from && !key.startsWith(`${from}/`)) continue;
+      this.nodes.delete(key);
+      this.nodes.set(`${to}${key.slice(from.length)}`, value);
+    }
+    this.#madeAs.set(to, this.#madeAs.get(from) ?? from);
+    return success();
   }
   children(path: NodePath, after: string | undefined, limit: number): readonly string[] {
     const prefix = path.length === 0 ? '' : `${path.join('/')}/`;
@@ -97,9 +118,18 @@ after(async () => {
 });
 
 function open(mounts: readonly Mount[]): Tree {
-  const store = openStore({ file: join(folder, `db${stores.length}`), schema: treeSchema, log: silentLog });
+  return bench(mounts).tree;
+}
+
+function bench(mounts: readonly Mount[]): { tree: Tree; store: Store; clock: ManualClock } {
+  const clock = new ManualClock();
+  const store = openStore({
+    file: join(folder, `db${stores.length}`),
+    schema: [...treeSchema, ...treeChanges],
+    log: silentLog,
+  });
   stores.push(store);
-  return new Tree(store, mounts);
+  return { tree: new Tree(store, mounts, clock), store, clock };
 }
 
 const code = (outcome: { readonly ok: boolean; readonly error?: { readonly code: string } }): string =>
@@ -172,7 +202,7 @@ describe('the worked example of the standard', () => {
 });
 
 /** One management object as the gateway's are: a list of records that their creator owns. */
-function records(): { tree: Tree; provider: MemoryProvider } {
+function records(): ReturnType<typeof bench> & { provider: MemoryProvider } {
   const provider = new MemoryProvider();
   provider.brings = ['Sub', 'Do', 'Do/Drop', 'State'];
   const record = node('x', 'GAD', {
@@ -191,8 +221,7 @@ function records(): { tree: Tree; provider: MemoryProvider } {
     acl: 'Add=*&Get=*',
     children: [record],
   });
-  const tree = open([{ place: ['Top', 'Records'], definition: root, provider }]);
-  return { tree, provider };
+  return { ...bench([{ place: ['Top', 'Records'], definition: root, provider }]), provider };
 }
 
 describe('Tree.add', () => {
@@ -332,7 +361,13 @@ describe('properties', () => {
     ['./Top/Records/r/Name?prop=Name', 'Name'],
     ['./Top/Records/r/Name?prop=Type', 'text/plain'],
     ['./Top/Records/r/Secret?prop=Format', 'chr'],
-    ['./Top/Records/r?prop=Title', 'not-supported'],
+    ['./Top/Records/r?prop=Title', ''],
+    ['./Top/Records/r/Name?prop=Size', '2'],
+    ['./Top/Records/r?prop=Size', 'not-supported'],
+    ['./Top/Records/r/Secret?prop=Size', 'not-supported'],
+    ['./Top/Records/r/State?prop=VerNo', 'not-supported'],
+    ['./Top/Records/r/State?prop=TStamp', 'not-supported'],
+    ['./Top/Records/r?prop=', 'not-supported'],
     ['./Top/Records/r?prop=Nonsense', 'not-supported'],
     ['./Top/Records/r?list=Struct', 'not-supported'],
     ['./Top/Records/r?prop', 'not-supported'],
@@ -341,16 +376,27 @@ describe('properties', () => {
     ['./Top/Records/x?prop=ACL', 'not-found'],
   ];
   const { tree } = records();
-  tree.add(A, './Top/Records/r/Name', value('n'));
+  tree.add(A, './Top/Records/r/Name', value('é'));
   tree.add(A, './Top/Records/r/Secret', value('s'));
   for (const [uri, expected] of rows) it(`${uri}: '${expected}'`, () => assert.equal(read(tree, A, uri), expected));
 
   const changes: readonly (readonly [uri: string, data: string | undefined, expected: string])[] = [
-    ['./Top/Records/r?prop=Name', 'renamed', 'not-allowed'],
+    ['./Top/Records/r/Name?prop=Name', 'renamed', 'not-allowed'],
+    ['./Top?prop=Name', 'renamed', 'not-allowed'],
+    ['.?prop=Name', 'renamed', 'not-allowed'],
     ['./Top/Records?prop=Name', 'renamed', 'not-allowed'],
     ['./Top/Records/r?prop=Format', 'int', 'not-allowed'],
     ['./Top/Records/r?prop=Type', 'x', 'not-allowed'],
-    ['./Top/Records/r?prop=Title', 'x', 'not-supported'],
+    ['./Top/Records/r?prop=Size', '1', 'not-allowed'],
+    ['./Top/Records/r?prop=TStamp', '20010711T163817Z', 'not-allowed'],
+    ['./Top/Records/r?prop=VerNo', '1', 'not-allowed'],
+    ['./Top/Records/r?prop=Nonsense', '1', 'not-supported'],
+    ['./Top/Records/r?list=Struct', '1', 'not-supported'],
+    ['./Top/Records/r?prop=Title', 'x', 'ok'],
+    ['./Top/Records/r/State?prop=Title', 'x', 'ok'],
+    ['./Top/Records/r?prop=Title', 'x'.repeat(256), 'too-large'],
+    ['./Top/Records/r?prop=Title', undefined, 'incomplete'],
+    ['./Top/Records?prop=Title', 'x', 'permission-denied'],
     ['./Top/Records/r?prop=ACL', 'Get=A B', 'bad-value'],
     ['./Top/Records/r?prop=ACL', undefined, 'incomplete'],
     ['./Top/Records?prop=ACL', 'Get=*', 'permission-denied'],
@@ -365,6 +411,127 @@ describe('properties', () => {
   }
   it('an ACL that was emptied inherits again', () => {
     assert.equal(read(tree, B, './Top/Records/r'), 'Name/State/Secret/Sub/Do');
+  });
+});
+
+describe('what changes count', () => {
+  const NAME = './Top/Records/r/Name';
+  const version = (tree: Tree, uri: string): unknown => read(tree, A, `${uri}?prop=VerNo`);
+
+  it('each change of a node is one, with its time, and its neighbours keep theirs', () => {
+    const { tree, clock } = records();
+    tree.add(A, NAME, value('n'));
+    assert.deepEqual([version(tree, NAME), version(tree, './Top/Records/r')], ['0', '0']);
+    assert.equal(read(tree, A, `${NAME}?prop=TStamp`), '20231114T221320Z');
+    clock.advance(60_000);
+    tree.replace(A, NAME, value('m'));
+    tree.replace(A, `${NAME}?prop=Title`, value('t'));
+    tree.replace(A, `${NAME}?prop=ACL`, value('Get=A&Replace=A'));
+    assert.deepEqual([version(tree, NAME), version(tree, './Top/Records/r')], ['3', '0']);
+    assert.equal(read(tree, A, `${NAME}?prop=TStamp`), '20231114T221420Z');
+    assert.equal(read(tree, A, './Top/Records/r?prop=TStamp'), '20231114T221320Z');
+  });
+  it('what is refused is none', () => {
+    const { tree, provider } = records();
+    tree.add(A, NAME, value('n'));
+    provider.failOn = 'r/Name';
+    assert.equal(code(tree.replace(A, NAME, value('m'))), 'failed');
+    assert.equal(code(tree.replace(A, `${NAME}?prop=ACL`, value('nonsense'))), 'bad-value');
+    assert.equal(version(tree, NAME), '0');
+  });
+  it('the number has 16 bits and wraps', () => {
+    const { tree, store } = records();
+    tree.add(A, NAME, value('n'));
+    store.sql("UPDATE node SET version = 65535 WHERE identity LIKE '%Name'").run();
+    tree.replace(A, NAME, value('m'));
+    assert.equal(version(tree, NAME), '0');
+  });
+  it('without a plausible clock there is a number, and no time', () => {
+    const { tree, clock } = records();
+    tree.add(A, NAME, value('n'));
+    clock.isPlausible = false;
+    tree.replace(A, NAME, value('m'));
+    assert.equal(version(tree, NAME), '1');
+    assert.equal(read(tree, A, `${NAME}?prop=TStamp`), 'not-supported');
+  });
+  it('nodes that the gateway makes itself have neither', () => {
+    const { tree, provider } = records();
+    for (const name of ['own', 'own/Name']) provider.nodes.set(name, 'x');
+    assert.equal(read(tree, 'local', './Top/Records/own/Name?prop=VerNo'), 'not-supported');
+  });
+  it('a node that is made again begins anew, with neither title nor number of the old one', () => {
+    const { tree } = records();
+    tree.add(A, NAME, value('n'));
+    tree.replace(A, NAME, value('m'));
+    tree.replace(A, `${NAME}?prop=Title`, value('t'));
+    tree.delete(A, './Top/Records/r');
+    tree.add(A, NAME, value('n'));
+    assert.deepEqual([version(tree, NAME), read(tree, A, `${NAME}?prop=Title`)], ['0', '']);
+  });
+});
+
+describe('renaming', () => {
+  const withTwo = (): ReturnType<typeof records> => {
+    const made = records();
+    made.tree.add(A, './Top/Records/r/Name', value('n'));
+    made.tree.replace(A, './Top/Records/r?prop=Title', value('title'));
+    made.tree.replace(A, './Top/Records/r/Name?prop=ACL', value('Get=A+B'));
+    made.tree.add(A, './Top/Records/s', value(undefined));
+    made.tree.add(B, './Top/Records/theirs', value(undefined));
+    return made;
+  };
+  const rows: readonly (readonly [what: string, by: typeof A, uri: string, name: string, expected: string])[] = [
+    ['to a new name', A, './Top/Records/r', 'q', 'ok'],
+    ['to a name that a URI has to encode', A, './Top/Records/r', 'a b?é', 'ok'],
+    ['to its own name', A, './Top/Records/r', 'r', 'ok'],
+    ['to the name of a sibling', A, './Top/Records/r', 's', 'already-exists'],
+    ['to the name of a sibling that it cannot see', A, './Top/Records/r', 'theirs', 'already-exists'],
+    ['to nothing', A, './Top/Records/r', '', 'bad-value'],
+    ['to a path', A, './Top/Records/r', 'a/b', 'bad-value'],
+    ['to dots', A, './Top/Records/r', '..', 'bad-value'],
+    ['to a long name', A, './Top/Records/r', 'x'.repeat(129), 'uri-too-long'],
+    ['to a name that is long when it is encoded', A, './Top/Records/r', 'é'.repeat(22), 'uri-too-long'],
+    ["of another server's node", B, './Top/Records/r', 'q', 'permission-denied'],
+    ['of what is not there', A, './Top/Records/x', 'q', 'not-found'],
+    ['of a node with a fixed name', A, './Top/Records/r/Name', 'q', 'not-allowed'],
+    ['of a permanent node', A, './Top/Records', 'q', 'not-allowed'],
+  ];
+  for (const [what, by, uri, name, expected] of rows) {
+    it(`${what}: ${expected}`, () =>
+      assert.equal(code(withTwo().tree.replace(by, `${uri}?prop=Name`, value(name))), expected));
+  }
+  it('moves everything along: values, rights, titles, numbers', () => {
+    const { tree } = withTwo();
+    assert.equal(code(tree.replace(A, './Top/Records/r?prop=Name', value('a b'))), 'ok');
+    assert.equal(read(tree, A, './Top/Records'), 'a%20b/s');
+    assert.equal(read(tree, A, './Top/Records/r'), 'not-found');
+    assert.equal(read(tree, A, './Top/Records/a%20b?prop=Name'), 'a b');
+    assert.equal(read(tree, A, './Top/Records/a%20b?prop=Title'), 'title');
+    assert.equal(read(tree, A, './Top/Records/a%20b?prop=VerNo'), '2');
+    assert.equal(read(tree, B, './Top/Records/a%20b/Name'), 'n');
+    assert.equal(read(tree, B, './Top/Records/a%20b'), 'permission-denied');
+  });
+  it('is refused where the owner of the nodes names them', () => {
+    const { tree, provider } = withTwo();
+    provider.renames = false;
+    assert.equal(code(tree.replace(A, './Top/Records/r?prop=Name', value('q'))), 'not-allowed');
+  });
+  it('a property may come in pieces too', async () => {
+    const { tree } = withTwo();
+    const sink = tree.receive(A, 'Replace', './Top/Records/r?prop=Title', { format: 'chr', type: 'x/y', size: 4 });
+    assert.ok(sink.ok);
+    assert.ok((await sink.value.write('pie')).ok && (await sink.value.write('ce')).ok);
+    const whole = await sink.value.end();
+    assert.ok(whole.ok);
+    const incoming = { format: 'chr', type: 'x/y', data: whole.value };
+    assert.equal(code(tree.replace(A, './Top/Records/r?prop=Title', incoming)), 'ok');
+    assert.equal(read(tree, A, './Top/Records/r?prop=Title'), 'piece');
+    for (const [uri, size, expected] of [
+      ['./Top/Records/r?prop=Title', 256, 'too-large'],
+      ['./Top/Records/r?prop=VerNo', 1, 'not-allowed'],
+    ] as const) {
+      assert.equal(code(tree.receive(A, 'Replace', uri, { format: undefined, type: undefined, size })), expected);
+    }
   });
 });
 

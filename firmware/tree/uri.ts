@@ -37,6 +37,30 @@ export function parseNodeUri(text: string): TreeOutcome<NodeUri> {
   return success({ segments, ...query });
 }
 
+/** What stands behind `?`: a property of the node, or a form in which its sub-tree is listed. */
+export interface NodeQuery {
+  readonly kind: 'prop' | 'list';
+  /** Text behind the `=`. */
+  readonly name: string;
+}
+
+/** Parses `prop=NAME` or `list=NAME`. Fails with `bad-uri`. */
+export function parseQuery(query: string): TreeOutcome<NodeQuery> {
+  const [kind, name = '', ...rest] = query.split('=');
+  if ((kind !== 'prop' && kind !== 'list') || rest.length > 0) {
+    return treeFailure('bad-uri', 'the query is not ?prop=NAME or ?list=NAME');
+  }
+  return success({ kind, name });
+}
+
+/** Whether a node may have this (decoded) name. Fails with `bad-value` or `uri-too-long`. */
+export function checkName(name: string): TreeOutcome {
+  if (!isName(name))
+    return treeFailure('bad-value', 'a name is not empty, not dots only, without / and control characters');
+  const fits = encodeName(name).length <= URI_LIMITS.maxSegmentLength;
+  return fits ? success() : treeFailure('uri-too-long', 'the name is too long');
+}
+
 /** The URI of a node from its names: `./A/B`, names percent-encoded where they must be. */
 export function formatNodeUri(segments: readonly string[]): string {
   return ['.', ...segments.map(encodeName)].join('/');
@@ -52,9 +76,12 @@ export function encodeName(name: string): string {
 function decodeName(name: string): string | undefined {
   try {
     const decoded = decodeURIComponent(name);
-    const unusable = decoded === '' || decoded === '.' || decoded === '..' || /[/\u0000-\u001f\u007f]/.test(decoded);
-    return unusable ? undefined : decoded;
+    return isName(decoded) ? decoded : undefined;
   } catch {
     return undefined; // a stray % or octets that are not UTF-8
   }
+}
+
+function isName(decoded: string): boolean {
+  return decoded !== '' && decoded !== '.' && decoded !== '..' && !/[/\u0000-\u001f\u007f]/.test(decoded);
 }

@@ -3,12 +3,13 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, describe, it } from 'node:test';
+import { ManualClock } from '../clock/index.js';
 import { silentLog } from '../log/index.js';
 import { success } from '../outcome/index.js';
 import { openStore } from '../store/index.js';
 import type { NodeDefinition } from './definition.js';
 import { treeFailure, type TreeOutcome } from './errors.js';
-import { treeSchema } from './properties.js';
+import { treeChanges, treeSchema } from './properties.js';
 import type { AnnouncedValue, ByteSink, LeafValue, NodePath, Provider } from './provider.js';
 import { Tree } from './tree.js';
 import type { ValueSink } from './value-sink.js';
@@ -99,16 +100,16 @@ const root: NodeDefinition = {
 };
 
 const folder = mkdtempSync(join(tmpdir(), 'sink-'));
-const store = openStore({ file: join(folder, 'db'), schema: treeSchema, log: silentLog });
+const store = openStore({ file: join(folder, 'db'), schema: [...treeSchema, ...treeChanges], log: silentLog });
 after(async () => {
   await store.close();
   rmSync(folder, { recursive: true });
 });
 
 function bench(): { tree: Tree; files: Files } {
-  store.sql('DELETE FROM node_property').run();
+  store.sql('DELETE FROM node').run();
   const files = new Files();
-  return { files, tree: new Tree(store, [{ place: ['Files'], definition: root, provider: files }]) };
+  return { files, tree: new Tree(store, [{ place: ['Files'], definition: root, provider: files }], new ManualClock()) };
 }
 
 const announced = (size?: number, format?: string): AnnouncedValue => ({ size, format, type: undefined });

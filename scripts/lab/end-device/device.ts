@@ -15,7 +15,7 @@ import {
   type AccountSettings,
 } from '../../../firmware/dm/index.js';
 import { openStore } from '../../../firmware/store/index.js';
-import { Tree, treeSchema } from '../../../firmware/tree/index.js';
+import { Tree, treeChanges, treeSchema } from '../../../firmware/tree/index.js';
 import { JsonLog } from '../dm-server/json-log.js';
 import type { EndDeviceConfig } from './config.js';
 import { deviceInfo } from './device-info.js';
@@ -55,7 +55,7 @@ export async function startEndDevice(config: EndDeviceConfig): Promise<RunningEn
   const random = Math.random;
   const store = openStore({
     file: join(config.stateDir, 'device.db'),
-    schema: [...treeSchema, ...accountSchema, ...outboxSchema, ...packageSchema, ...accountChanges],
+    schema: [...treeSchema, ...treeChanges, ...accountSchema, ...outboxSchema, ...packageSchema, ...accountChanges],
     log: logger,
     cacheKib: DATABASE_CACHE_KIB,
   });
@@ -75,13 +75,17 @@ export async function startEndDevice(config: EndDeviceConfig): Promise<RunningEn
     random,
     fetch: { localAddress: bindAddress, idleTimeoutMs, fruitlessTries, maxRetryDelayMs },
   });
-  const tree = new Tree(store, [
-    deviceInfo(deviceId),
-    scomo(packages, (effect) => store.afterCommit(effect), {
-      download: (name) => downloads.start(name),
-      remove: (name) => downloads.remove(name),
-    }),
-  ]);
+  const tree = new Tree(
+    store,
+    [
+      deviceInfo(deviceId),
+      scomo(packages, (effect) => store.afterCommit(effect), {
+        download: (name) => downloads.start(name),
+        remove: (name) => downloads.remove(name),
+      }),
+    ],
+    clock,
+  );
   const run = createSessionRunner({
     accounts,
     tree,
