@@ -28,6 +28,7 @@ export {
 export { isImageId, type LeafValue } from './leaves.js';
 export type { PinSource } from './room.js';
 export { imageSchema } from './schema.js';
-export { ImageServer, type ListenError, type Reactions, type ServerLimits, type ServerOptions } from './server.js';
+export type { Reactions } from './accounting.js';
+export { ImageServer, type ListenError, type ServerLimits, type ServerOptions } from './server.js';
 export { isRunning, STATE_NUMBER, type ImageState } from './states.js';
 export { Uploads, type Upload, type UploadError, type UploadErrorCode, type UploadsOptions } from './upload.js';

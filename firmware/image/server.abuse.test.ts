@@ -58,6 +58,11 @@ function open(port: number): Promise<Socket> {
   });
 }
 
+/** Resolves when the socket is closed, also when it has been for long. */
+function closed(socket: Socket): Promise<unknown> {
+  return socket.closed ? Promise.resolve() : new Promise((resolve) => socket.once('close', resolve));
+}
+
 function descriptors(): number {
   return readdirSync('/proc/self/fd').length;
 }
@@ -80,9 +85,10 @@ describe('clients that want to hold the server', { timeout: 60_000 }, () => {
     const sockets = await Promise.all(Array.from({ length: 100 }, () => open(port)));
     const drip = setInterval(() => sockets.forEach((socket) => socket.write('G')), 50);
     sockets.forEach((socket) => socket.write('GET /scomo/fw.bin HTTP/1.1\r\nHost: x\r\nX: '));
+    const dropped = Promise.all(sockets.map((socket) => closed(socket)));
     sockets.forEach((socket) => socket.resume());
     await isServed(port);
-    await Promise.all(sockets.map((socket) => new Promise((resolve) => socket.once('close', resolve))));
+    await dropped;
     clearInterval(drip);
     await allIsFree(server, before);
   });
@@ -130,11 +136,7 @@ describe('clients that want to hold the server', { timeout: 60_000 }, () => {
     for (let round = 0; round < 6; round += 1) {
       const sockets = await Promise.all(Array.from({ length: 64 }, () => open(port)));
       sockets.forEach((socket, i) => phases[i % phases.length]!(socket));
-      await Promise.all(
-        sockets.map((socket) =>
-          socket.closed ? Promise.resolve() : new Promise((resolve) => socket.once('close', resolve)),
-        ),
-      );
+      await Promise.all(sockets.map((socket) => closed(socket)));
     }
     await allIsFree(server, before);
     await isServed(port);

@@ -1,31 +1,19 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import { isIPv6, type AddressInfo, type Socket } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { Clock } from '../clock/index.js';
 import type { Logger } from '../log/index.js';
 import { canonicalAddress } from '../net/index.js';
 import { describeThrown, failure, success, systemErrorCode, type CodedError, type Outcome } from '../outcome/index.js';
-import type { BlobReader, BlobStore } from './blobs.js';
+import { Accounting, type Reactions } from './accounting.js';
+import { Answering } from './answering.js';
+import type { BlobStore } from './blobs.js';
 import type { Catalog } from './catalog.js';
 import { Connections, type Peer } from './connections.js';
 import type { Deliveries } from './deliveries.js';
 import type { ImageRecord } from './image.js';
-import type { Piece } from './multipart.js';
-import { OutflowBuffers, PacedReads, sendBody } from './outflow.js';
-import type { Span } from './ranges.js';
-import { replyTo, validatorsOf } from './reply.js';
-import { select } from './selection.js';
-
-/** Who wants to know which device fetches what. */
-export interface Reactions {
-  /** The device that has this address now, if exactly one is known; opaque here. */
-  deviceAt(address: string): string | undefined;
-  /**
-   * An address has begun to fetch an image, or has got every byte of it.
-   * @param imageId its ImageID
-   */
-  fetched(imageId: string, address: string, complete: boolean): void;
-}
+import { localUriOf } from './local-uri.js';
+import { OutflowBuffers, PacedReads } from './outflow.js';
 
 export interface ServerLimits {
   /** Connections in all. Default 512. */
@@ -71,11 +59,8 @@ const LISTEN_ERRORS: Readonly<Record<string, ListenError['code']>> = {
   EACCES: 'not-permitted',
 };
 
-const PATH_PREFIX = '/scomo/';
-const ALLOW = 'GET, HEAD, OPTIONS';
 /** Beyond the limit so many connections are still told so; more are dropped. */
 const CONNECTIONS_TOLD = 64;
-const RETRY_AFTER_S = 5;
 
 /** Requests that may wait for their answers on one connection; the answer to the last of them closes it. */
 const MAX_PIPELINED = 32;
@@ -91,13 +76,12 @@ const MISREAD: Readonly<Record<string, string>> = {
 export class ImageServer {
   readonly #o: ServerOptions;
   readonly #limits: Required<ServerLimits>;
-  readonly #reactions: Reactions;
   readonly #buffers: OutflowBuffers;
-  readonly #reads: PacedReads;
   readonly #servers: Server[] = [];
   readonly #connections: Connections;
+  readonly #accounting: Accounting;
+  readonly #answering: Answering;
   readonly #answers = new Set<Promise<void>>();
-  #lanBytes = 0;
   #port: number;
   #closing: Promise<void> | undefined;
 
@@ -117,10 +101,21 @@ export class ImageServer {
       ...options.limits,
     };
     this.#connections = new Connections(this.#limits);
-    this.#reactions = options.reactions ?? { deviceAt: () => undefined, fetched: () => {} };
-    const monotonicMs = (): number => options.clock.monotonicMs();
+    const { catalog, blobs, deliveries, clock, log } = options;
+    const reactions = options.reactions ?? { deviceAt: () => undefined, fetched: () => {} };
+    this.#accounting = new Accounting({ deliveries, reactions, log });
+    const monotonicMs = (): number => clock.monotonicMs();
     this.#buffers = new OutflowBuffers(monotonicMs);
-    this.#reads = new PacedReads(monotonicMs);
+    this.#answering = new Answering({
+      catalog,
+      blobs,
+      connections: this.#connections,
+      accounting: this.#accounting,
+      buffers: this.#buffers,
+      reads: new PacedReads(monotonicMs),
+      clock,
+      log,
+    });
   }
 
   /** Listens on every address, or on none. @returns the addresses with their ports */
@@ -142,15 +137,12 @@ export class ImageServer {
 
   /** LocalImageURI of an image; empty unless it is available. */
   localUri(image: ImageRecord): string {
-    if (image.state !== 'available') return '';
-    const { publicHost } = this.#o;
-    const host = isIPv6(publicHost) ? `[${publicHost}]` : publicHost;
-    return `http://${host}:${this.#port}${PATH_PREFIX}${image.imageId}`;
+    return localUriOf(image, { host: this.#o.publicHost, port: this.#port });
   }
 
   /** Bytes of image content sent into the LAN since the start. */
   get lanBytes(): number {
-    return this.#lanBytes;
+    return this.#accounting.lanBytes;
   }
 
   /** Connections that are open, how many more would be served, and the buffers that they hold. */
@@ -175,7 +167,7 @@ export class ImageServer {
       ),
     );
     await Promise.all(this.#answers);
-    this.#o.deliveries.flush();
+    this.#accounting.flush();
   }
 
   #createServer(): Server {
@@ -186,7 +178,7 @@ export class ImageServer {
       requestTimeout: headerMs,
       keepAliveTimeout: keepAliveMs,
       connectionsCheckingInterval: Math.min(headerMs, 5_000),
-      // #answer looks at Host, so that its answer is like all others.
+      // Answering looks at Host, so that its answer is like all others.
       requireHostHeader: false,
     });
     server.maxConnections = connections + CONNECTIONS_TOLD;
@@ -208,7 +200,7 @@ export class ImageServer {
     let broken = false;
     socket.on('error', () => (broken = true));
     socket.on('close', () => {
-      this.#confirm(peer, !broken && !this.#closing);
+      this.#accounting.confirm(peer, !broken && !this.#closing);
       this.#connections.closed(peer);
     });
   }
@@ -222,7 +214,7 @@ export class ImageServer {
       return;
     }
     // A client that asks on has taken the last answer.
-    this.#confirm(peer, true);
+    this.#accounting.confirm(peer, true);
     peer.requests += 1;
     peer.waiting += 1;
     // Where content ends is what request smuggling is about (RFC 9112 §11.2): after content nothing is heard.
@@ -232,7 +224,7 @@ export class ImageServer {
     response.sendDate = this.#o.clock.plausible();
     // Pipelined requests are answered one after the other: a connection never has more than one write pending.
     const answer = peer.answer
-      .then(() => this.#answer(peer, request, response))
+      .then(() => this.#answering.answer(peer, request, response))
       .then(() => flushed(response, peer.socket))
       .then(() => void (peer.waiting -= 1));
     peer.answer = answer;
@@ -262,162 +254,11 @@ export class ImageServer {
       socket.destroySoon();
     });
   }
-
-  /** Never rejects. */
-  async #answer(peer: Peer, request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const { address } = peer;
-    let reader: BlobReader | undefined;
-    if (peer.socket.destroyed) return;
-    try {
-      if (!this.#connections.admit(peer)) {
-        refuse(response, 503, { 'Retry-After': RETRY_AFTER_S });
-        return;
-      }
-      const hosts = countOf(request, 'host');
-      const { httpVersion } = request;
-      if (hosts > 1 || (hosts === 0 && httpVersion === '1.1') || httpVersion === '0.9') {
-        // RFC 9112 §3.2 (Host), §2.3: the parser takes a request line without version for 0.9.
-        refuse(response, 400);
-        return;
-      }
-      const { method } = request;
-      const target = request.url ?? '';
-      // RFC 9110 §9.3.7: `*` is the server as a whole.
-      if (method === 'OPTIONS' && target === '*') {
-        response.writeHead(204, { Allow: ALLOW }).end();
-        return;
-      }
-      const image = this.#lookUp(target);
-      if (image?.blob == null) {
-        refuse(response, 404);
-        return;
-      }
-      if (method === 'OPTIONS') {
-        response.writeHead(204, { Allow: ALLOW }).end();
-        return;
-      }
-      if (method !== 'GET' && method !== 'HEAD') {
-        refuse(response, 405, { Allow: ALLOW });
-        return;
-      }
-      reader = await this.#o.blobs.openBlob(image.blob);
-      if (!reader) {
-        refuse(response, 404);
-        return;
-      }
-      await this.#send(method, peer, request, response, image, reader);
-    } catch (thrown) {
-      this.#o.log.error('cannot serve an image', { address, reason: describeThrown(thrown) });
-      if (response.headersSent) response.destroy();
-      else refuse(response, 500);
-    } finally {
-      await reader?.close().catch((thrown: unknown) => {
-        this.#o.log.error('cannot close a blob', { reason: describeThrown(thrown) });
-      });
-    }
-  }
-
-  /** The path is looked up, never joined to a folder. A query is not part of it. */
-  #lookUp(target: string): ImageRecord | undefined {
-    // RFC 9112 §3.2.2: a server accepts the absolute form too.
-    const path = target.replace(/^https?:\/\/[^/?#]*/i, '').replace(/\?.*$/, '');
-    if (!path.startsWith(PATH_PREFIX)) return undefined;
-    const image = this.#o.catalog.byImageId(path.slice(PATH_PREFIX.length));
-    return image?.state === 'available' ? image : undefined;
-  }
-
-  async #send(
-    method: 'GET' | 'HEAD',
-    peer: Peer,
-    request: IncomingMessage,
-    response: ServerResponse,
-    image: ImageRecord,
-    reader: BlobReader,
-  ): Promise<void> {
-    const { sha256, size } = reader;
-    const selection = select(method, request.headers, { ...validatorsOf(image, sha256), size });
-    const { status, headers, body } = replyTo(selection, image, reader);
-    response.writeHead(status, headers);
-    if (method === 'HEAD' || !('spans' in selection)) response.end();
-    else await this.#sendBody(peer, response, image, reader, body);
-  }
-
-  async #sendBody(
-    peer: Peer,
-    response: ServerResponse,
-    image: ImageRecord,
-    blob: BlobReader,
-    body: Iterable<Piece>,
-  ): Promise<void> {
-    const { socket, pace } = peer;
-    const { clock, log } = this.#o;
-    this.#reactions.fetched(image.imageId, peer.address, false);
-    const spans: Span[] = [];
-    const end = await sendBody({
-      blob,
-      response,
-      socket,
-      body,
-      buffers: this.#buffers,
-      reads: this.#reads,
-      pace,
-      clock,
-      sent: (content) => {
-        for (const span of content) {
-          this.#lanBytes += span.length;
-          append(spans, span);
-        }
-      },
-    });
-    peer.unconfirmed.push({ image, sha256: blob.sha256, spans });
-    if (end.kind === 'complete') {
-      if (socket.destroyed) this.#confirm(peer, false);
-      response.end();
-      return;
-    }
-    // Never ended as if it were complete: the client sees fewer bytes than Content-Length says.
-    response.destroy();
-    this.#confirm(peer, false);
-    const { imageId } = image;
-    if (end.kind === 'too-slow') log.info('a client that reads too slowly is dropped', { address: peer.address });
-    if (end.kind === 'disk') log.error('cannot read an image', { image: imageId, reason: describeThrown(end.cause) });
-  }
-
-  /** Accounts for what was sent on a connection. A failing database must not end the connections. */
-  #confirm(peer: Peer, confirmed: boolean): void {
-    const { address } = peer;
-    for (const { image, sha256, spans } of peer.unconfirmed.splice(0)) {
-      const sent = { image: image.id, sha256, size: image.size ?? 0, address, spans, confirmed };
-      try {
-        const whole = this.#o.deliveries.sent({ ...sent, device: this.#reactions.deviceAt(address) });
-        if (whole) this.#reactions.fetched(image.imageId, address, true);
-      } catch (thrown) {
-        this.#o.log.error('cannot account for a delivery', { address, reason: describeThrown(thrown) });
-      }
-    }
-  }
-}
-
-/** An answer without content that says no more than its status. */
-function refuse(response: ServerResponse, status: number, headers: Record<string, string | number> = {}): void {
-  response.writeHead(status, { ...headers, 'Content-Length': 0 }).end();
 }
 
 /** RFC 9112 §6.3: content is announced by one of these two. */
 function hasContent({ headers }: IncomingMessage): boolean {
   return headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) !== 0;
-}
-
-/** How often a header field stands in a request. */
-function countOf({ rawHeaders }: IncomingMessage, name: string): number {
-  return rawHeaders.filter((text, index) => index % 2 === 0 && text.toLowerCase() === name).length;
-}
-
-/** Adds a span to what was sent, so that an answer has no more of them than it has parts. */
-function append(spans: Span[], { start, length }: Span): void {
-  const last = spans.at(-1);
-  if (last && last.start + last.length === start) spans[spans.length - 1] = { ...last, length: last.length + length };
-  else spans.push({ start, length });
 }
 
 /** Resolves when an answer is out or cannot go out any more. */

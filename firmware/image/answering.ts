@@ -1,0 +1,147 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Clock } from '../clock/index.js';
+import type { Logger } from '../log/index.js';
+import { describeThrown } from '../outcome/index.js';
+import type { Accounting } from './accounting.js';
+import type { BlobReader, BlobStore } from './blobs.js';
+import type { Catalog } from './catalog.js';
+import type { Connections, Peer } from './connections.js';
+import type { ImageRecord } from './image.js';
+import { PATH_PREFIX } from './local-uri.js';
+import type { Piece } from './multipart.js';
+import { sendBody, type OutflowBuffers, type PacedReads } from './outflow.js';
+import { replyTo, validatorsOf } from './reply.js';
+import { select } from './selection.js';
+
+export interface AnsweringOptions {
+  readonly catalog: Catalog;
+  readonly blobs: BlobStore;
+  readonly connections: Connections;
+  readonly accounting: Accounting;
+  readonly buffers: OutflowBuffers;
+  readonly reads: PacedReads;
+  readonly clock: Clock;
+  readonly log: Logger;
+}
+
+const ALLOW = 'GET, HEAD, OPTIONS';
+const RETRY_AFTER_S = 5;
+
+/** What one request is answered with, from its target to the last byte. Leaves connections and their order to the server. */
+export class Answering {
+  constructor(private readonly o: AnsweringOptions) {}
+
+  /** Never rejects. */
+  async answer(peer: Peer, request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const { address } = peer;
+    let reader: BlobReader | undefined;
+    if (peer.socket.destroyed) return;
+    try {
+      if (!this.o.connections.admit(peer)) {
+        refuse(response, 503, { 'Retry-After': RETRY_AFTER_S });
+        return;
+      }
+      const hosts = countOf(request, 'host');
+      const { httpVersion } = request;
+      if (hosts > 1 || (hosts === 0 && httpVersion === '1.1') || httpVersion === '0.9') {
+        // RFC 9112 §3.2 (Host), §2.3: the parser takes a request line without version for 0.9.
+        refuse(response, 400);
+        return;
+      }
+      const { method } = request;
+      const target = request.url ?? '';
+      // RFC 9110 §9.3.7: `*` is the server as a whole.
+      if (method === 'OPTIONS' && target === '*') {
+        response.writeHead(204, { Allow: ALLOW }).end();
+        return;
+      }
+      const image = this.#lookUp(target);
+      if (image?.blob == null) {
+        refuse(response, 404);
+        return;
+      }
+      if (method === 'OPTIONS') {
+        response.writeHead(204, { Allow: ALLOW }).end();
+        return;
+      }
+      if (method !== 'GET' && method !== 'HEAD') {
+        refuse(response, 405, { Allow: ALLOW });
+        return;
+      }
+      reader = await this.o.blobs.openBlob(image.blob);
+      if (!reader) {
+        refuse(response, 404);
+        return;
+      }
+      await this.#send(method, peer, request, response, image, reader);
+    } catch (thrown) {
+      this.o.log.error('cannot serve an image', { address, reason: describeThrown(thrown) });
+      if (response.headersSent) response.destroy();
+      else refuse(response, 500);
+    } finally {
+      await reader?.close().catch((thrown: unknown) => {
+        this.o.log.error('cannot close a blob', { reason: describeThrown(thrown) });
+      });
+    }
+  }
+
+  /** The path is looked up, never joined to a folder. A query is not part of it. */
+  #lookUp(target: string): ImageRecord | undefined {
+    // RFC 9112 §3.2.2: a server accepts the absolute form too.
+    const path = target.replace(/^https?:\/\/[^/?#]*/i, '').replace(/\?.*$/, '');
+    if (!path.startsWith(PATH_PREFIX)) return undefined;
+    const image = this.o.catalog.byImageId(path.slice(PATH_PREFIX.length));
+    return image?.state === 'available' ? image : undefined;
+  }
+
+  async #send(
+    method: 'GET' | 'HEAD',
+    peer: Peer,
+    request: IncomingMessage,
+    response: ServerResponse,
+    image: ImageRecord,
+    reader: BlobReader,
+  ): Promise<void> {
+    const { sha256, size } = reader;
+    const selection = select(method, request.headers, { ...validatorsOf(image, sha256), size });
+    const { status, headers, body } = replyTo(selection, image, reader);
+    response.writeHead(status, headers);
+    if (method === 'HEAD' || !('spans' in selection)) response.end();
+    else await this.#sendBody(peer, response, image, reader, body);
+  }
+
+  async #sendBody(
+    peer: Peer,
+    response: ServerResponse,
+    image: ImageRecord,
+    blob: BlobReader,
+    body: Iterable<Piece>,
+  ): Promise<void> {
+    const { socket, pace } = peer;
+    const { accounting, buffers, reads, clock, log } = this.o;
+    const account = accounting.begin(peer, image, blob.sha256);
+    const end = await sendBody({ blob, response, socket, body, buffers, reads, pace, clock, sent: account.sent });
+    account.end();
+    if (end.kind === 'complete') {
+      if (socket.destroyed) accounting.confirm(peer, false);
+      response.end();
+      return;
+    }
+    // Never ended as if it were complete: the client sees fewer bytes than Content-Length says.
+    response.destroy();
+    accounting.confirm(peer, false);
+    const { imageId } = image;
+    if (end.kind === 'too-slow') log.info('a client that reads too slowly is dropped', { address: peer.address });
+    if (end.kind === 'disk') log.error('cannot read an image', { image: imageId, reason: describeThrown(end.cause) });
+  }
+}
+
+/** An answer without content that says no more than its status. */
+function refuse(response: ServerResponse, status: number, headers: Record<string, string | number> = {}): void {
+  response.writeHead(status, { ...headers, 'Content-Length': 0 }).end();
+}
+
+/** How often a header field stands in a request. */
+function countOf({ rawHeaders }: IncomingMessage, name: string): number {
+  return rawHeaders.filter((text, index) => index % 2 === 0 && text.toLowerCase() === name).length;
+}
