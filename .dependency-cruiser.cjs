@@ -34,9 +34,9 @@ const direction = Object.entries(allowed).map(([room, rooms]) => ({
 const faces = Object.keys(allowed).map((room) => ({
   name: `${room}-by-its-face`,
   severity: 'error',
-  comment: `from outside, import firmware/${room}/index.ts and nothing deeper`,
+  comment: `from outside, import firmware/${room}/index.ts and nothing deeper; tests may use its fixtures too`,
   from: { pathNot: `^firmware/${room}/` },
-  to: { path: `^firmware/${room}/`, pathNot: `^firmware/${room}/index\\.ts$` },
+  to: { path: `^firmware/${room}/`, pathNot: `^firmware/${room}/(index|[\\w-]+\\.fixture)\\.ts$` },
 }));
 
 const addon = (name, file) => ({
@@ -53,6 +53,12 @@ module.exports = {
       severity: 'error',
       from: {},
       to: { circular: true, viaOnly: { dependencyTypesNot: ['type-only'] } },
+    },
+    {
+      name: 'fixtures-for-tests',
+      severity: 'error',
+      from: { pathNot: '\\.(test|fixture)\\.ts$' },
+      to: { path: '^firmware/.*\\.fixture\\.ts$' },
     },
     { name: 'firmware-knows-no-lab', severity: 'error', from: { path: '^firmware/' }, to: { path: '^scripts/' } },
     ...direction,

@@ -1,7 +1,14 @@
 import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import { systemClock, type Clock } from './clock/index.js';
-import { accountSettings, preparePlaces, readAuthorities, resolveDevId, type Configuration } from './config/index.js';
+import {
+  accountSettings,
+  preparePlaces,
+  readTlsFiles,
+  resolveDevId,
+  type Configuration,
+  type TlsFiles,
+} from './config/index.js';
 import { AddressBook, DeviceInventory, type ConfiguredDevice } from './device/index.js';
 import {
   Accounts,
@@ -102,8 +109,8 @@ async function start(
   const clock = systemClock(options.buildTimeMs);
   const names = Names.parse(configuration.names);
   if (!names.ok) return names;
-  const authorities = readAuthorities(configuration);
-  if (!authorities.ok) return authorities;
+  const tls = readTlsFiles(configuration, process.getuid?.() ?? 0);
+  if (!tls.ok) return tls;
   const places = preparePlaces(configuration);
   if (!places.ok) return places;
   const deviceId = resolveDevId(configuration.device);
@@ -182,7 +189,7 @@ async function start(
   });
   closings.push(() => fanouts.close());
   const pins: PinSource = { needs: (imageId) => fanouts.activeImageRefs().includes(imageId) };
-  const retrieve = retrieveOptions(configuration, authorities.value);
+  const retrieve = retrieveOptions(configuration, tls.value.authorities);
   if (retrieve.access.proxy) {
     log('image').info('images come through a proxy, which alone can check where names lead', {
       proxy: retrieve.access.proxy.url.origin,
@@ -244,7 +251,7 @@ async function start(
     deviceId: deviceId.value,
     maxMsgSize: configuration.session.maxMessageBytes,
     randomBytes,
-    connect: (account) => connect(account, configuration, options, authorities.value, clock),
+    connect: (account) => connect(account, configuration, options, tls.value, clock),
   });
   const scheduler = new Scheduler({
     clock,
@@ -259,8 +266,8 @@ async function start(
         return { end: 'failed', alertsUnsent: false };
       }
     },
+    needsClock: (serverId) => /^https:/i.test(accounts.byServerId(serverId)?.url ?? ''),
     startDelayMs: configuration.session.startDelaySeconds * 1000,
-    intervalMs: configuration.session.intervalSeconds * 1000,
     jitterMs: configuration.session.jitterSeconds * 1000,
     alertDelayMs: configuration.session.alertDelaySeconds * 1000,
     retry: backoff(configuration.session),
@@ -277,7 +284,12 @@ async function start(
   const listener = await listen(configuration, options, clock, accounts, scheduler);
   if (!listener.ok) return listener;
   closings.push(() => listener.value?.close());
-  scheduler.start(accounts.list().map((account) => account.serverId));
+  scheduler.start(
+    configuration.accounts.map(({ serverId, intervalSeconds = configuration.session.intervalSeconds }) => ({
+      serverId,
+      intervalMs: intervalSeconds * 1000,
+    })),
+  );
 
   const parts: Parts = {
     configuration,
@@ -338,11 +350,12 @@ function connect(
   account: Account,
   configuration: Configuration,
   options: GatewayOptions,
-  authorities: ReadonlyMap<string, string>,
+  tls: TlsFiles,
   clock: Clock,
 ): DmTransport {
   const idleTimeoutMs = configuration.session.idleTimeoutSeconds * 1000;
   const settings = configuration.accounts.find(({ serverId }) => serverId === account.serverId);
+  const identity = tls.identities.get(settings?.certFile ?? '');
   return new DmTransport({
     // A DM Server may stand in a private network: its address is the owner's choice, not a peer's.
     allowAddress: () => true,
@@ -350,7 +363,8 @@ function connect(
     idleTimeoutMs,
     exchangeTimeoutMs: idleTimeoutMs * EXCHANGE_FACTOR,
     clock,
-    ...caOf(settings?.caFile, authorities),
+    ...caOf(settings?.caFile, tls.authorities),
+    ...(identity && { identity }),
   });
 }
 

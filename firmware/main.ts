@@ -6,7 +6,7 @@ import { parseArgs, type ParseArgsConfig } from 'node:util';
 import {
   configurationSchema,
   loadConfiguration,
-  readAuthorities,
+  readTlsFiles,
   referenceOf,
   showConfiguration,
   type ConfigurationFiles,
@@ -210,9 +210,9 @@ function ask<Report>(
 }
 
 function checkConfiguration({ configuration }: LoadedConfiguration, file: string): number {
-  const authorities = readAuthorities(configuration);
-  if (authorities.ok) return print(`${file}: ok\n`);
-  complain(`${file}: ${authorities.error.text}`);
+  const tls = readTlsFiles(configuration, process.getuid?.() ?? 0);
+  if (tls.ok) return print(`${file}: ok\n`);
+  complain(`${file}: ${tls.error.text}`);
   return ExitCode.usage;
 }
 

@@ -138,6 +138,7 @@ function accountReport(parts: Parts, schedule: AccountSchedule): AccountReport {
     name: account?.name ?? '',
     url: redactUrl(account?.url ?? ''),
     sessionRunning: schedule.running,
+    sessionWaitsFor: schedule.waitsFor ?? null,
     lastSessionAt: lastEndAtMs === undefined ? null : new Date(lastEndAtMs).toISOString(),
     lastSession: schedule.lastEnd ?? null,
     nextSessionInSeconds: nextInMs === undefined ? null : Math.ceil(nextInMs / 1000),

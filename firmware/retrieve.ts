@@ -30,7 +30,7 @@ type RetrieveOptions = Pick<
 
 /**
  * The section `retrieve` of the configuration as the downloader wants it.
- * @param authorities as `readAuthorities` gives them
+ * @param authorities as `readTlsFiles` gives them
  */
 export function retrieveOptions(
   configuration: Configuration,

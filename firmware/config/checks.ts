@@ -10,6 +10,7 @@ export const RULES: readonly ((configuration: Configuration) => Iterable<Finding
   distinctServerIds,
   encryptedAccounts,
   secretsOfSchemes,
+  certificatesWithKeys,
   narrowLan,
   serveInLanOnly,
   notificationHasListeners,
@@ -70,6 +71,19 @@ function* secretsOfSchemes({ accounts }: Configuration): Iterable<Finding> {
         path,
         reason: `missing; expected text of 1 to 255 characters, because the scheme is ${scheme}`,
       };
+    }
+  }
+}
+
+function* certificatesWithKeys({ accounts }: Configuration): Iterable<Finding> {
+  for (const [index, account] of accounts.entries()) {
+    for (const [there, missing] of [
+      ['certFile', 'keyFile'],
+      ['keyFile', 'certFile'],
+    ] as const) {
+      if (account[there] === undefined || account[missing] !== undefined) continue;
+      const reason = `missing; expected a path, because ${formatPath(['accounts', index, there])} is set`;
+      yield { code: 'missing', path: ['accounts', index, missing], reason };
     }
   }
 }

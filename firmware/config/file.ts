@@ -4,11 +4,15 @@ import { describeThrown, success, type Outcome } from '../outcome/index.js';
 import { refuse, type ConfigurationError } from './errors.js';
 import { readJson } from './json.js';
 
-/** A file with the rights it was read under. */
-export interface ReadFile {
-  readonly value: unknown;
+/** Who may read a file, and whose it is. */
+export interface FileRights {
   readonly mode: number;
   readonly ownerUid: number;
+}
+
+/** A file with the rights it was read under. */
+export interface ReadFile extends FileRights {
+  readonly value: unknown;
 }
 
 /** Larger files are refused: room for 10,000 devices. */
@@ -47,13 +51,13 @@ function readOpen(file: string, fd: number, stats: Stats): Outcome<ReadFile, Con
 }
 
 /** Refuses a file with secrets that others than its owner can reach, or that belongs to somebody else. */
-export function checkSecrecy(file: string, read: ReadFile, uid: number): Outcome<undefined, ConfigurationError> {
-  if ((read.mode & 0o077) !== 0) {
-    const mode = read.mode.toString(8).padStart(4, '0');
+export function checkSecrecy(file: string, rights: FileRights, uid: number): Outcome<undefined, ConfigurationError> {
+  if ((rights.mode & 0o077) !== 0) {
+    const mode = rights.mode.toString(8).padStart(4, '0');
     return refuse('exposed', file, [], `holds secrets and has mode ${mode}; expected 0600 (chmod 600 ${file})`);
   }
-  if (read.ownerUid !== uid && read.ownerUid !== 0) {
-    const reason = `holds secrets and belongs to user ${read.ownerUid}; expected user ${uid} or root (chown ${uid} ${file})`;
+  if (rights.ownerUid !== uid && rights.ownerUid !== 0) {
+    const reason = `holds secrets and belongs to user ${rights.ownerUid}; expected user ${uid} or root (chown ${uid} ${file})`;
     return refuse('exposed', file, [], reason);
   }
   return success();

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, describe, it } from 'node:test';
 import { account, minimal } from './example.fixture.js';
-import { accountSettings, parseConfiguration, readAuthorities, resolveDevId } from './index.js';
+import { accountSettings, parseConfiguration, resolveDevId } from './index.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'dmgw-identity-'));
 after(() => rmSync(folder, { recursive: true }));
@@ -73,20 +73,5 @@ describe('the accounts', () => {
       secret: 'server-secret',
       nonce: new Uint8Array(0),
     });
-  });
-
-  it('are refused with certificate authorities that cannot be read', () => {
-    const read = readAuthorities(configured({ accounts: [account({ caFile: '/nonexistent/ca.pem' })] }));
-    assert.ok(!read.ok);
-    assert.equal(read.error.code, 'unreadable');
-    assert.match(read.error.text, /^accounts\[0\]\.caFile: \/nonexistent\/ca\.pem cannot be read/);
-  });
-
-  it('are refused with certificate authorities that are none', () => {
-    const caFile = join(folder, 'ca.pem');
-    writeFileSync(caFile, 'hello');
-    const read = readAuthorities(configured({ retrieve: { caFile } }));
-    assert.ok(!read.ok);
-    assert.equal(read.error.text, `retrieve.caFile: ${caFile} holds no certificate; expected PEM`);
   });
 });

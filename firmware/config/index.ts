@@ -2,7 +2,7 @@
  * The configuration: one schema, read once into a frozen object; its checks, the places on disk, the device's identity.
  * Leaves to the composition root what each value is used for, and to `mo` what the overridden names mean.
  */
-export { accountSettings, readAuthorities, type AuthorityErrorCode, type ConfiguredAccount } from './accounts.js';
+export { accountSettings, type ConfiguredAccount } from './accounts.js';
 export { type ConfigurationError, type ConfigurationErrorCode } from './errors.js';
 export { resolveDevId, type IdentityErrorCode } from './identity.js';
 export { referenceOf, type KeyReference } from './keys.js';
@@ -17,3 +17,4 @@ export {
   type EndDeviceConfiguration,
 } from './schema.js';
 export { showConfiguration, type ShownValue } from './show.js';
+export { readTlsFiles, type TlsFileError, type TlsFileErrorCode, type TlsFiles } from './tls.js';

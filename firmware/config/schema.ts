@@ -51,6 +51,18 @@ const accountSchema = v.pipe(
       caFile: v.exactOptional(
         path('PEM file of the certificate authorities for this server; they replace the built-in ones.'),
       ),
+      certFile: v.exactOptional(
+        path('PEM file of the certificate, with its chain, that the gateway shows to this server.'),
+      ),
+      keyFile: v.exactOptional(path('PEM file of the private key of `certFile`; mode 0600.')),
+      intervalSeconds: v.exactOptional(
+        whole(
+          0,
+          MAX_INTERVAL_SECONDS,
+          'From the end of a session with this server to the next one; 0: none by the clock.',
+          '`session.intervalSeconds`',
+        ),
+      ),
       encoding: v.optional(
         choice(
           ['xml', 'wbxml'],

@@ -16,14 +16,14 @@ export interface KeyNotes {
 const notes = <T>(values: KeyNotes) => v.metadata<T, Record<string, unknown>>({ ...values });
 
 /** A whole number with both bounds inclusive. */
-export const whole = (from: number, to: number, help: string) =>
+export const whole = (from: number, to: number, help: string, derived?: string) =>
   v.pipe(
     v.number(),
     v.integer(),
     v.minValue(from),
     v.maxValue(to),
     v.description(help),
-    notes({ allowed: `a whole number from ${from} to ${to}` }),
+    notes({ allowed: `a whole number from ${from} to ${to}`, ...said(derived) }),
   );
 
 export const flag = (help: string) =>

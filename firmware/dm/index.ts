@@ -52,11 +52,13 @@ export { Outbox, outboxSchema, type GenericAlert, type WaitingAlert } from './ou
 export {
   Scheduler,
   type AccountSchedule,
+  type ScheduledServer,
   type SchedulerOptions,
   type SessionEnd,
   type SessionResult,
   type SessionRunner,
   type SessionTrigger,
+  type SessionWait,
 } from './scheduler.js';
 export { effectiveMeta, type MessageRefusal } from './syncml.js';
 export { DmTransport, type TransportError, type TransportOptions } from './transport.js';

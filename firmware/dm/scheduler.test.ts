@@ -22,13 +22,16 @@ class Bench {
   readonly chance: number[] = [];
   readonly #startMs = this.clock.monotonicMs();
 
-  constructor(options: Partial<SchedulerOptions> = {}) {
+  constructor(
+    options: Partial<SchedulerOptions> = {},
+    private readonly intervalMs = 100_000,
+  ) {
     this.scheduler = new Scheduler({
       clock: this.clock,
       random: () => this.chance.shift() ?? 0.5,
       log: silentLog,
+      needsClock: () => false,
       startDelayMs: 1000,
-      intervalMs: 100_000,
       jitterMs: 10_000,
       alertDelayMs: 2000,
       retry: { firstMs: 4000, maxMs: 60_000 },
@@ -42,6 +45,10 @@ class Bench {
         }),
       ...options,
     });
+  }
+
+  start(...serverIds: readonly string[]): void {
+    this.scheduler.start(serverIds.map((serverId) => ({ serverId, intervalMs: this.intervalMs })));
   }
 
   get nowMs(): number {
@@ -68,9 +75,9 @@ function settle(): Promise<void> {
 }
 
 /** A server whose first session is over: the next one is far away. */
-async function quiet(options: Partial<SchedulerOptions> = {}): Promise<Bench> {
-  const bench = new Bench(options);
-  bench.scheduler.start(['A']);
+async function quiet(intervalMs?: number): Promise<Bench> {
+  const bench = new Bench({}, intervalMs);
+  bench.start('A');
   bench.clock.advance(6000);
   await bench.last.end();
   bench.held.length = 0;
@@ -81,7 +88,7 @@ describe('sessions by the clock', () => {
   it('the first after the start delay and its jitter, the next an interval and its jitter after its end', async () => {
     const bench = new Bench();
     bench.chance.push(0.25, 0.75);
-    bench.scheduler.start(['A']);
+    bench.start('A');
     bench.clock.advance(3499);
     assert.deepEqual(bench.story, []);
     bench.clock.advance(1);
@@ -94,19 +101,51 @@ describe('sessions by the clock', () => {
     assert.deepEqual(bench.story, ['start at 3500', `interval at ${3500 + 50_000 + 107_500}`]);
   });
   it('none by the clock where the interval is 0', async () => {
-    const bench = await quiet({ intervalMs: 0 });
+    const bench = await quiet(0);
     bench.clock.advance(10 ** 9);
     assert.deepEqual(bench.story, []);
     assert.equal(bench.clock.nextInMs(), undefined);
   });
-  it('each server has its own, and several may run at once', () => {
+  it('each server has its own, and two may run at once; the third waits for its turn', async () => {
     const bench = new Bench();
-    bench.chance.push(0, 0);
-    bench.scheduler.start(['A', 'B']);
+    bench.chance.push(0, 0, 0);
+    bench.start('A', 'B', 'C');
     bench.clock.advance(1000);
+    const held = (): string[] => bench.held.map(({ serverId }) => serverId);
+    assert.deepEqual(held(), ['A', 'B']);
+    assert.deepEqual(
+      bench.scheduler.report().map(({ waitsFor }) => waitsFor),
+      [undefined, undefined, 'turn'],
+    );
+    await bench.last.end();
+    assert.deepEqual(held(), ['A', 'B', 'C']);
+    assert.equal(bench.scheduler.report()[2]?.waitsFor, undefined);
+    bench.clock.advance(0);
+    assert.equal(bench.held.length, 3);
+  });
+  it('those that wait for their turn take it in the order in which they became due', async () => {
+    const bench = new Bench();
+    bench.chance.push(0, 0, 0.3, 0.2);
+    bench.start('A', 'B', 'C', 'D');
+    bench.clock.advance(10_000);
+    await bench.last.end();
     assert.deepEqual(
       bench.held.map(({ serverId }) => serverId),
-      ['A', 'B'],
+      ['A', 'B', 'D'],
+    );
+  });
+  it('each server has an interval of its own', async () => {
+    const bench = new Bench();
+    bench.chance.push(0, 0, 0, 0);
+    bench.scheduler.start([
+      { serverId: 'A', intervalMs: 50_000 },
+      { serverId: 'B', intervalMs: 0 },
+    ]);
+    bench.clock.advance(1000);
+    for (const session of [...bench.held]) await session.end();
+    assert.deepEqual(
+      bench.scheduler.report().map(({ nextInMs }) => nextInMs),
+      [50_000, undefined],
     );
   });
   it('a wall clock that jumps moves nothing', async () => {
@@ -266,14 +305,58 @@ describe('alerts', () => {
   });
 });
 
+describe('sessions that check a certificate', () => {
+  const bench = (): Bench => {
+    const waiting = new Bench({ needsClock: (serverId) => serverId === 'A' });
+    waiting.clock.isPlausible = false;
+    waiting.chance.push(0, 0);
+    waiting.start('A', 'B');
+    waiting.clock.advance(1000);
+    return waiting;
+  };
+  it('wait until the clock is set, and say so; others do not', () => {
+    const { scheduler, held, clock } = bench();
+    assert.deepEqual(
+      held.map(({ serverId }) => serverId),
+      ['B'],
+    );
+    assert.equal(scheduler.report()[0]?.waitsFor, 'clock');
+    clock.advance(10 * 60_000);
+    assert.equal(held.length, 1);
+    clock.isPlausible = true;
+    clock.advance(5000);
+    assert.equal(held.at(-1)?.serverId, 'A');
+    assert.equal(scheduler.report()[0]?.waitsFor, undefined);
+  });
+  it('go with the SessionID of a notification that came meanwhile', () => {
+    const { scheduler, held, clock, last } = bench();
+    assert.ok(last.serverId === 'B' && scheduler.notified('A', 'BEEF', false));
+    clock.advance(60_000);
+    assert.equal(held.length, 1);
+    clock.isPlausible = true;
+    clock.advance(5000);
+    assert.deepEqual(held.at(-1)?.trigger, { kind: 'notification', sessionId: 'BEEF', defaultNonce: false });
+  });
+  it('do not begin once the gateway has stopped', async () => {
+    const { scheduler, held, clock, last } = bench();
+    const stopping = scheduler.stop();
+    await last.end();
+    await stopping;
+    clock.isPlausible = true;
+    clock.advance(60_000);
+    assert.equal(held.length, 1);
+  });
+});
+
 describe('report', () => {
   it('tells what runs, what comes next and how the last one ended', async () => {
     const bench = new Bench();
-    bench.scheduler.start(['A']);
+    bench.start('A');
     const [planned] = bench.scheduler.report();
     assert.deepEqual(planned, {
       serverId: 'A',
       running: false,
+      waitsFor: undefined,
       nextInMs: 6000,
       failuresInARow: 0,
       lastEnd: undefined,
@@ -311,7 +394,7 @@ describe('stop', () => {
   });
   it('before the first session: nothing begins', async () => {
     const bench = new Bench();
-    bench.scheduler.start(['A']);
+    bench.start('A');
     await bench.scheduler.stop();
     bench.clock.advance(10 ** 9);
     assert.deepEqual(bench.story, []);

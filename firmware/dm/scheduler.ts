@@ -22,9 +22,12 @@ export interface SchedulerOptions {
   readonly random: Random;
   readonly log: Logger;
   readonly run: SessionRunner;
+  /**
+   * True for a server whose certificate must be checked: while the clock is not plausible its sessions wait, because
+   * every certificate would look as if it were not valid yet.
+   */
+  readonly needsClock: (serverId: string) => boolean;
   readonly startDelayMs: number;
-  /** Between the end of a session and the next one by the clock; 0: none. */
-  readonly intervalMs: number;
   /** Spread added to start and interval, so that a street of gateways does not call at once. */
   readonly jitterMs: number;
   /** Longest wait before a session that only delivers alerts: several alerts share one. */
@@ -32,9 +35,20 @@ export interface SchedulerOptions {
   readonly retry: BackoffPolicy;
 }
 
+/** One server and its own rhythm. */
+export interface ScheduledServer {
+  readonly serverId: string;
+  /** Between the end of a session and the next one by the clock; 0: none. */
+  readonly intervalMs: number;
+}
+
+/** What a session that is due waits for: the time of day, or the end of another server's session. */
+export type SessionWait = 'clock' | 'turn';
+
 export interface AccountSchedule {
   readonly serverId: string;
   readonly running: boolean;
+  readonly waitsFor: SessionWait | undefined;
   /** Milliseconds until the next planned session, undefined when none is planned. */
   readonly nextInMs: number | undefined;
   readonly failuresInARow: number;
@@ -53,15 +67,21 @@ const MAX_QUEUED_NOTIFICATIONS = 4;
 /** Failed sessions after which the SessionID of a notification is given up. */
 const NOTIFIED_TRIES = 3;
 
+/** Sessions of all servers together: each holds a message each way in memory, and the link is thin. */
+const MAX_SESSIONS_AT_ONCE = 2;
+
+/** How often a session that waits for the clock looks at it. */
+const CLOCK_LOOK_MS = 5000;
+
 interface Remembered {
   readonly sessionId: string;
   readonly atMs: number;
 }
 
-interface Slot {
-  readonly serverId: string;
+interface Slot extends ScheduledServer {
   readonly backoff: Backoff;
   running: Promise<void> | undefined;
+  waitsFor: SessionWait | undefined;
   timer: TimerHandle | undefined;
   /** When the timer fires (monotonic), and what it will start. */
   planned: { readonly atMs: number; readonly trigger: SessionTrigger } | undefined;
@@ -73,7 +93,8 @@ interface Slot {
 
 /**
  * Decides when a session is opened: at start, at an interval, for a notification, for alerts that wait, and again after
- * a failure, with backoff. One session at a time per server; of several reasons the earliest wins and serves them all.
+ * a failure, with backoff. One session at a time per server and a few at a time in all; of several reasons the earliest
+ * wins and serves them all.
  */
 export class Scheduler {
   readonly #slots = new Map<string, Slot>();
@@ -82,12 +103,14 @@ export class Scheduler {
   constructor(private readonly options: SchedulerOptions) {}
 
   /** Plans the first session with each server. */
-  start(serverIds: readonly string[]): void {
-    for (const serverId of serverIds) {
+  start(servers: readonly ScheduledServer[]): void {
+    for (const { serverId, intervalMs } of servers) {
       const slot: Slot = {
         serverId,
+        intervalMs,
         backoff: new Backoff(this.options.retry, this.options.random),
         running: undefined,
+        waitsFor: undefined,
         timer: undefined,
         planned: undefined,
         notifications: [],
@@ -144,6 +167,7 @@ export class Scheduler {
     return [...this.#slots.values()].map((slot) => ({
       serverId: slot.serverId,
       running: slot.running !== undefined,
+      waitsFor: slot.waitsFor,
       nextInMs: slot.planned && Math.max(0, slot.planned.atMs - now),
       failuresInARow: slot.backoff.tries,
       lastEnd: slot.lastEnd,
@@ -168,11 +192,39 @@ export class Scheduler {
     }
     slot.timer?.cancel();
     slot.planned = { atMs, trigger };
-    slot.timer = this.options.clock.after(delayMs, () => {
-      slot.planned = undefined;
-      slot.timer = undefined;
-      slot.running = this.#hold(slot, trigger);
-    });
+    slot.timer = this.options.clock.after(delayMs, () => this.#begin(slot, trigger));
+  }
+
+  /** The session is due. It stays planned while it has to wait. */
+  #begin(slot: Slot, trigger: SessionTrigger): void {
+    slot.timer?.cancel();
+    const waitsFor = this.#waitOf(slot);
+    if (waitsFor !== undefined && slot.waitsFor !== waitsFor) {
+      this.options.log.info('session waits', { server_id: slot.serverId, trigger: trigger.kind, for: waitsFor });
+    }
+    slot.waitsFor = waitsFor;
+    if (waitsFor === 'turn') return;
+    if (waitsFor === 'clock') {
+      slot.timer = this.options.clock.after(CLOCK_LOOK_MS, () => this.#begin(slot, trigger));
+      return;
+    }
+    slot.planned = undefined;
+    slot.timer = undefined;
+    slot.running = this.#hold(slot, trigger);
+  }
+
+  #waitOf({ serverId }: Slot): SessionWait | undefined {
+    if (!this.options.clock.plausible() && this.options.needsClock(serverId)) return 'clock';
+    const running = [...this.#slots.values()].filter((slot) => slot.running !== undefined).length;
+    return running < MAX_SESSIONS_AT_ONCE ? undefined : 'turn';
+  }
+
+  /** A session has ended: the one that has waited longest for its turn may begin. */
+  #nextTurn(): void {
+    const [next] = [...this.#slots.values()]
+      .flatMap((slot) => (slot.waitsFor === 'turn' && slot.planned ? { slot, planned: slot.planned } : []))
+      .sort((a, b) => a.planned.atMs - b.planned.atMs);
+    if (next && !this.#stopping.signal.aborted) this.#begin(next.slot, next.planned.trigger);
   }
 
   async #hold(slot: Slot, trigger: SessionTrigger): Promise<void> {
@@ -184,6 +236,7 @@ export class Scheduler {
     slot.lastEndAtMs = options.clock.wallMs();
     if (result.end === 'completed') slot.backoff.reset();
     this.#planNext(slot, trigger, result);
+    this.#nextTurn();
   }
 
   #planNext(slot: Slot, trigger: SessionTrigger, result: SessionResult): void {
@@ -199,8 +252,8 @@ export class Scheduler {
     }
     if (result.alertsUnsent) {
       this.#plan(slot, { kind: 'alert' }, jitterMs(options.alertDelayMs, options.random));
-    } else if (options.intervalMs > 0) {
-      this.#plan(slot, { kind: 'interval' }, options.intervalMs + this.#jitter());
+    } else if (slot.intervalMs > 0) {
+      this.#plan(slot, { kind: 'interval' }, slot.intervalMs + this.#jitter());
     }
   }
 

@@ -1,7 +1,14 @@
 import { Agent as HttpAgent } from 'node:http';
 import { Agent as HttpsAgent } from 'node:https';
 import type { Clock, TimerHandle } from '../clock/index.js';
-import { openHttp, redactUrl, type AddressFilter, type HttpErrorCode, type HttpReply } from '../net/index.js';
+import {
+  openHttp,
+  redactUrl,
+  type AddressFilter,
+  type HttpErrorCode,
+  type HttpReply,
+  type TlsIdentity,
+} from '../net/index.js';
 import { describeThrown, failure, success, type CodedError, type Outcome } from '../outcome/index.js';
 import { HMAC_HEADER } from './auth.js';
 import { MIME_WBXML, MIME_XML } from './codes.js';
@@ -34,6 +41,8 @@ export interface TransportOptions {
   readonly clock: Clock;
   /** PEM of certificate authorities that replace the built-in ones. */
   readonly ca?: string;
+  /** Shown to a server that asks for a client certificate. */
+  readonly identity?: TlsIdentity;
 }
 
 export interface PostOptions {
@@ -105,6 +114,7 @@ export class DmTransport {
         allowAddress: this.options.allowAddress,
         agent: target.protocol === 'https:' ? this.#agents['https:'] : this.#agents['http:'],
         ...(this.options.ca !== undefined && { ca: this.options.ca }),
+        ...(this.options.identity && { identity: this.options.identity }),
       });
       if (!reply.ok) return deadline.passed ? deadline.failure() : reply;
       this.#cookies.take(target.origin, reply.value.headers['set-cookie'] ?? []);

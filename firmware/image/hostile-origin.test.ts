@@ -3,8 +3,8 @@ import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { before, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { HttpAccess, Resolver } from '../net/index.js';
-import { makeCertificate, NO_CERTIFICATES, type Certificate } from './certificates.fixture.js';
+import { makeCertificate, NO_CERTIFICATES } from '../net/certificate.fixture.js';
+import type { HttpAccess, Resolver, TlsIdentity } from '../net/index.js';
 import type { DownloaderOptions } from './downloader.js';
 import { openHouse, pattern, removeFolder, sha256 } from './fixture.js';
 import { startRawOrigin, type Answer, type Answering, type RawRequest } from './hostile.js';
@@ -652,7 +652,7 @@ const ROWS: readonly Row[] = [
   },
 ];
 
-const certificates = new Map<string, Certificate>();
+const certificates = new Map<string, TlsIdentity>();
 before(() => {
   if (NO_CERTIFICATES !== false) return;
   for (const name of ['localhost', 'other.example']) certificates.set(name, makeCertificate(name));
@@ -677,7 +677,7 @@ async function play(row: Row): Promise<void> {
       maxAttempts: 3,
       idleTimeoutMs: 400,
       minBytesPerSecond: 1000,
-      access: { allowAddress: () => true, ...(tls && { ca: tls.cert.toString() }), ...row.access },
+      access: { allowAddress: () => true, ...(tls && { ca: tls.cert }), ...row.access },
       ...row.options,
     },
   });

@@ -2,6 +2,7 @@
 import { createServer as createTcpServer, type AddressInfo, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { createServer as createTlsServer } from 'node:tls';
+import type { TlsIdentity } from '../net/index.js';
 
 export interface RawRequest {
   readonly path: string;
@@ -31,10 +32,7 @@ export interface RawOrigin {
 const ARRIVAL_MS = 25;
 
 /** Answers the n-th request with the n-th answer, and all later ones with the last. One request per connection. */
-export async function startRawOrigin(
-  answers: readonly Answering[],
-  tls?: { readonly key: Buffer; readonly cert: Buffer },
-): Promise<RawOrigin> {
+export async function startRawOrigin(answers: readonly Answering[], tls?: TlsIdentity): Promise<RawOrigin> {
   const seen: RawRequest[] = [];
   const sockets = new Set<Socket>();
   const onSocket = (socket: Socket): void => {

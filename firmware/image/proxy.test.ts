@@ -4,8 +4,8 @@ import { createServer as createTlsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { after, afterEach, before, beforeEach, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Credentials, proxyAuthorization, type HttpAccess, type Proxy } from '../net/index.js';
-import { makeCertificate, NO_CERTIFICATES, type Certificate } from './certificates.fixture.js';
+import { makeCertificate, NO_CERTIFICATES } from '../net/certificate.fixture.js';
+import { Credentials, proxyAuthorization, type HttpAccess, type Proxy, type TlsIdentity } from '../net/index.js';
 import type { DownloaderOptions } from './downloader.js';
 import {
   openHouse,
@@ -186,7 +186,7 @@ describe('a proxy that', () => {
 });
 
 describe('through a proxy, an image by https', { skip: NO_CERTIFICATES }, () => {
-  let good: Certificate;
+  let good: TlsIdentity;
   let server: ReturnType<typeof createTlsServer>;
   const seen: { url: string; headers: Record<string, unknown> }[] = [];
   let cutAfter: number | undefined;
@@ -213,7 +213,7 @@ describe('through a proxy, an image by https', { skip: NO_CERTIFICATES }, () => 
     cutAfter = 400_000;
     await open({
       proxy: { authorization: 'Basic proxy' },
-      access: { ca: good.cert.toString(), credentials: bearer('https://images.example:8443') },
+      access: { ca: good.cert, credentials: bearer('https://images.example:8443') },
     });
     const { id } = house.add('a', 'https://images.example:8443/x?y=1');
     assert.equal((await house.until(id, 'available')).blob, SHA);
@@ -237,7 +237,7 @@ describe('through a proxy, an image by https', { skip: NO_CERTIFICATES }, () => 
   });
 
   it('is refused when the certificate is for another name: a proxy cannot stand in for the server', async () => {
-    await open({ access: { ca: good.cert.toString() } });
+    await open({ access: { ca: good.cert } });
     const image = await house.until(house.add('a', 'https://other.example/x').id, 'failed');
     assert.equal(image.result, 'tls');
     assert.equal(seen.length, 0);

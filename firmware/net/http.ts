@@ -53,6 +53,14 @@ export interface HttpAccess {
   readonly resolve?: Resolver;
   /** PEM of certificate authorities that replace the built-in ones. */
   readonly ca?: string;
+  /** Who we are to a TLS server that asks. Default nobody. */
+  readonly identity?: TlsIdentity;
+}
+
+/** A certificate, with the chain below its authority, and its private key. PEM. */
+export interface TlsIdentity {
+  readonly cert: string;
+  readonly key: string;
 }
 
 export interface HttpRequest extends HttpAccess {
@@ -165,8 +173,8 @@ function throughTunnel(request: HttpRequest, tunnel: Duplex): Way {
   };
 }
 
-function tlsContext({ ca }: HttpRequest): SecureContextOptions {
-  return { minVersion: 'TLSv1.2', ...(ca !== undefined && { ca }) };
+function tlsContext({ ca, identity }: HttpRequest): SecureContextOptions {
+  return { minVersion: 'TLSv1.2', ...(ca !== undefined && { ca }), ...identity };
 }
 
 function send(request: HttpRequest, way: Way): Promise<Outcome<HttpReply, HttpError>> {

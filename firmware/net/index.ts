@@ -16,4 +16,5 @@ export {
   type HttpReply,
   type HttpRequest,
   type Resolver,
+  type TlsIdentity,
 } from './http.js';

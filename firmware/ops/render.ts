@@ -107,8 +107,9 @@ function lastSession({ lastSession, lastSessionAt, failuresInARow }: AccountRepo
   return failuresInARow > 1 ? `${lastSession}${when} (${failuresInARow} times)` : `${lastSession}${when}`;
 }
 
-function nextSession({ sessionRunning, nextSessionInSeconds }: AccountReport): string {
+function nextSession({ sessionRunning, sessionWaitsFor, nextSessionInSeconds }: AccountReport): string {
   if (sessionRunning) return 'now';
+  if (sessionWaitsFor !== null) return sessionWaitsFor === 'clock' ? 'when the clock is set' : 'after another server';
   return nextSessionInSeconds === null ? '-' : `in ${formatDuration(nextSessionInSeconds)}`;
 }
 

@@ -17,6 +17,7 @@ export function exampleStatus(changes: Partial<StatusReport> = {}): StatusReport
         name: 'Example',
         url: 'https://dm.example.com/dm',
         sessionRunning: false,
+        sessionWaitsFor: null,
         lastSessionAt: '2026-03-01T13:00:00.000Z',
         lastSession: 'completed',
         nextSessionInSeconds: 5400,

@@ -33,6 +33,8 @@ export interface AccountReport {
   /** Without user, query and fragment. */
   readonly url: string;
   readonly sessionRunning: boolean;
+  /** What a session that is due waits for: that the clock is set, or its turn after another server. */
+  readonly sessionWaitsFor: 'clock' | 'turn' | null;
   readonly lastSessionAt: string | null;
   readonly lastSession: 'completed' | 'failed' | null;
   /** Null where none is planned. */

@@ -110,8 +110,8 @@ export async function startEndDevice(config: EndDeviceConfig): Promise<RunningEn
     random,
     log: logger,
     run: loggedRunner(run, outbox, log),
+    needsClock: () => false,
     startDelayMs: NEVER_MS,
-    intervalMs: 0,
     jitterMs: 0,
     alertDelayMs: options.reportDelayMs,
     retry: RETRY,
@@ -137,7 +137,7 @@ export async function startEndDevice(config: EndDeviceConfig): Promise<RunningEn
     log.close();
     throw new Error(listener.error.text);
   }
-  scheduler.start([serverId]);
+  scheduler.start([{ serverId, intervalMs: 0 }]);
   outbox.onWaiting((server) => scheduler.alertWaits(server));
   if (outbox.count(serverId) > 0) scheduler.alertWaits(serverId);
   downloads.resume();
