@@ -11,7 +11,7 @@ const ALLOWED: Readonly<Record<string, readonly number[]>> = {
   Delete: [200, 215, 216, 400, 404, 405, 414, 417, 425, 500],
   Get: [200, 215, 400, 404, 405, 406, 413, 414, 425, 500],
   Exec: [200, 202, 215, 400, 404, 405, 414, 417, 420, 425, 500],
-  Copy: [406, 215],
+  Copy: [200, 215, 216, 400, 403, 404, 405, 412, 413, 414, 415, 417, 418, 420, 425, 500],
   Atomic: [200, 215, 500, 507, 517],
   Sequence: [200, 215, 500],
 };
@@ -163,6 +163,7 @@ class Server {
       'Delete',
       'Exec',
       'Copy',
+      'Copy',
       'Atomic',
       'Sequence',
     ]);
@@ -172,16 +173,19 @@ class Server {
       return `<${kind}>${id}${content}</${kind}>`;
     }
     const correlator = kind === 'Exec' && this.#below(2) === 0 ? '<Correlator>c</Correlator>' : '';
-    return `<${kind}>${id}${correlator}${this.#item()}${this.#below(8) === 0 ? this.#item() : ''}</${kind}>`;
+    const items = [this.#item(kind), ...(this.#below(8) === 0 ? [this.#item(kind)] : [])];
+    return `<${kind}>${id}${correlator}${items.join('')}</${kind}>`;
   }
 
-  #item(): string {
+  #item(kind: string): string {
     const place = this.#one(PLACES).replaceAll('#', () => this.#one(NAMES));
     const uri = this.#below(8) === 0 ? `${place}${this.#one(QUERIES)}` : place;
     const format = this.#one(METAS);
     const meta = format === '' ? '' : `<Meta><Format>${format}</Format></Meta>`;
     const data = this.#below(10) === 0 ? '' : `<Data>${this.#one(VALUES)}</Data>`;
-    return `<Item><Target><LocURI>${uri}</LocURI></Target>${meta}${data}</Item>`;
+    const from = this.#one(PLACES).replaceAll('#', () => this.#one(NAMES));
+    const source = kind === 'Copy' ? `<Source><LocURI>${from}</LocURI></Source>` : '';
+    return `<Item><Target><LocURI>${uri}</LocURI></Target>${source}${meta}${data}</Item>`;
   }
 
   #one<T>(list: readonly T[]): T {
@@ -233,8 +237,8 @@ describe('any command on any node', () => {
       'Delete 200 404 405',
       'Get 200 404 405 406 425',
     ];
-    for (const [command = '', ...codes] of [...usual, 'Exec 404 405', 'Atomic 507 200'].map((line) =>
-      line.split(' '),
+    for (const [command = '', ...codes] of [...usual, 'Exec 404 405', 'Copy 403 404 405', 'Atomic 507 200'].map(
+      (line) => line.split(' '),
     )) {
       for (const code of codes) assert.ok(seen.has(`${command} ${code}`), `${command} ${code} never came`);
     }

@@ -113,26 +113,29 @@ function execute(command: ServerCommand, context: Execution): Answer[] {
         command.reason === 'unused' ? Status.NOT_IMPLEMENTED : Status.BAD_REQUEST,
         context.msgRef,
       );
-    case 'Copy':
-      return statusOf(command, Status.NOT_SUPPORTED, context.msgRef);
     case 'Exec':
       if (command.items.length > 1) return statusOf(command, Status.BAD_REQUEST, context.msgRef);
       return executeItems(command, context);
     case 'Get':
     case 'Add':
     case 'Replace':
+    case 'Copy':
     case 'Delete':
       return executeItems(command, context);
   }
 }
 
-type ItemCommand = Extract<ServerCommand, { kind: 'Add' | 'Delete' | 'Exec' | 'Get' | 'Replace' }>;
+type ItemCommand = Extract<ServerCommand, { kind: 'Add' | 'Copy' | 'Delete' | 'Exec' | 'Get' | 'Replace' }>;
 
 function executeItems(command: ItemCommand, context: Execution): Answer[] {
   if (command.items.length === 0) return statusOf(command, Status.INCOMPLETE, context.msgRef);
   return command.items.flatMap((item) => {
     const { code, results } = executeItem(command, item, context);
-    const status = { ...newStatus(command, code, context.msgRef), targetRefs: reference(item.target) };
+    const status = {
+      ...newStatus(command, code, context.msgRef),
+      targetRefs: reference(item.target),
+      sourceRefs: reference(item.source),
+    };
     return [...(command.noResp ? [] : [status]), ...results];
   });
 }
@@ -156,6 +159,10 @@ function executeItem(command: ItemCommand, item: Item, context: Execution): Exec
       return plain(tree.add(subject, uri, incoming(command, item)));
     case 'Replace':
       return plain(tree.replace(subject, uri, incoming(command, item)));
+    case 'Copy': {
+      const source = item.source?.uri ?? '';
+      return source === '' ? { code: Status.INCOMPLETE, results: [] } : plain(tree.copy(subject, source, uri));
+    }
     case 'Delete':
       return plain(tree.delete(subject, uri));
     case 'Exec': {

@@ -24,7 +24,8 @@ export class Definer {
       key,
       name: this.names.node(this.mo, key),
       format,
-      access: toAccess(access),
+      // What can be read can be copied.
+      access: access.includes('G') ? [...toAccess(access), 'Copy'] : toAccess(access),
       occurrence: extras.occurrence ?? (addable ? 'ZeroOrOne' : 'One'),
       scope: 'Dynamic',
       description,

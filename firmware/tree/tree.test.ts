@@ -10,12 +10,18 @@ import { openStore, type Store } from '../store/index.js';
 import type { Access, NodeDefinition } from './definition.js';
 import { treeFailure } from './errors.js';
 import { treeChanges, treeSchema } from './properties.js';
-import type { IncomingValue, NodePath, Provider } from './provider.js';
+import type { IncomingValue, LeafValue, NodePath, Provider } from './provider.js';
 import type { Mount } from './route.js';
 import { Tree } from './tree.js';
 
-const LETTERS: Readonly<Record<string, Access>> = { G: 'Get', R: 'Replace', A: 'Add', D: 'Delete', X: 'Exec' };
-const access = (letters: string): Access[] => letters.split('').map((letter) => LETTERS[letter] ?? 'Copy');
+const LETTERS: Readonly<Record<string, readonly Access[]>> = {
+  G: ['Get', 'Copy'],
+  R: ['Replace'],
+  A: ['Add'],
+  D: ['Delete'],
+  X: ['Exec'],
+};
+const access = (letters: string): Access[] => letters.split('').flatMap((letter) => LETTERS[letter] ?? []);
 
 /** A definition in short: named leaf or interior node, `x` for one with a run-time name. */
 function node(key: string, letters: string, more: Partial<NodeDefinition> = {}): NodeDefinition {
@@ -35,7 +41,7 @@ function node(key: string, letters: string, more: Partial<NodeDefinition> = {}):
 
 /** Nodes in memory by their path; an interior node brings what its definition says exists with it. */
 class MemoryProvider implements Provider {
-  readonly nodes = new Map<string, string>([['', '']]);
+  readonly nodes = new Map<string, LeafValue>([['', '']]);
   readonly initial = new Map<string, string>();
   failOn = '';
   executed: string[] = [];
@@ -85,7 +91,7 @@ class MemoryProvider implements Provider {
       for (const name of [...this.nodes.keys()])
         if (name === key || name.startsWith(`${key}/`)) this.nodes.delete(name);
     } else {
-      this.nodes.set(key, String(operation.value ?? ''));
+      this.nodes.set(key, operation.value ?? '');
       if (operation.path.length === 1 && operation.kind === 'add') {
         for (const name of this.brings) this.nodes.set(`${key}/${name}`, 'default');
       }
@@ -211,6 +217,8 @@ function records(): ReturnType<typeof bench> & { provider: MemoryProvider } {
       node('Name', 'GRA', { occurrence: 'ZeroOrOne' }),
       node('State', 'G'),
       node('Secret', 'RA', { occurrence: 'ZeroOrOne' }),
+      node('Count', 'GRA', { occurrence: 'ZeroOrOne', format: 'int' }),
+      node('Octets', 'GRA', { occurrence: 'ZeroOrOne', format: 'bin' }),
       node('Sub', 'G', { children: [node('x', 'GAD', { children: [node('Leaf', 'GRA')] })] }),
       node('Do', 'G', { children: [node('Drop', 'X', { format: 'null' })] }),
     ],
@@ -532,6 +540,65 @@ describe('renaming', () => {
     ] as const) {
       assert.equal(code(tree.receive(A, 'Replace', uri, { format: undefined, type: undefined, size })), expected);
     }
+  });
+});
+
+describe('Tree.copy', () => {
+  const R = './Top/Records/r';
+  const withTwo = (): ReturnType<typeof records> => {
+    const made = records();
+    made.tree.add(A, `${R}/Name`, value('n'));
+    made.tree.add(A, `${R}/Secret`, value('s'));
+    made.tree.add(A, `${R}/Count`, value('7'));
+    made.tree.add(A, `${R}/Octets`, value('AAEC'));
+    made.tree.add(A, './Top/Records/s/Name', value('other'));
+    made.tree.add(B, './Top/Records/theirs/Name', value('t'));
+    return made;
+  };
+  const rows: readonly (readonly [what: string, source: string, target: string, expected: string])[] = [
+    ['to a leaf that exists', `${R}/Name`, './Top/Records/s/Name', 'ok'],
+    ['to a leaf that does not, in a record that does not', `${R}/Name`, './Top/Records/t/Name', 'ok'],
+    ['of a number', `${R}/Count`, './Top/Records/s/Count', 'ok'],
+    ['of octets', `${R}/Octets`, './Top/Records/s/Octets', 'ok'],
+    ['to itself', `${R}/Name`, `${R}/Name`, 'ok'],
+    ['of a read-only leaf', `${R}/State`, './Top/Records/s/Name', 'ok'],
+    ['to a read-only leaf', `${R}/Name`, './Top/Records/s/State', 'not-allowed'],
+    ['of a leaf that cannot be read', `${R}/Secret`, './Top/Records/s/Name', 'not-allowed'],
+    ['to a leaf that cannot be read', `${R}/Name`, './Top/Records/s/Secret', 'ok'],
+    ['of a leaf that is not there', './Top/Records/s/Count', `${R}/Count`, 'not-found'],
+    ['to a place that is not defined', `${R}/Name`, `${R}/Nonsense`, 'not-allowed'],
+    ['of an interior node', R, './Top/Records/t', 'forbidden'],
+    ['of an interior node to a leaf', R, './Top/Records/s/Name', 'forbidden'],
+    ['to an interior node', `${R}/Name`, './Top/Records/s', 'forbidden'],
+    ['to an interior node that is not there', `${R}/Name`, './Top/Records/t', 'forbidden'],
+    ['to another format', `${R}/Count`, './Top/Records/s/Name', 'bad-format'],
+    ['of octets to text', `${R}/Octets`, './Top/Records/s/Name', 'bad-format'],
+    ['of text to octets', `${R}/Name`, './Top/Records/s/Octets', 'bad-format'],
+    ["of another server's leaf", './Top/Records/theirs/Name', './Top/Records/s/Name', 'permission-denied'],
+    ["to another server's leaf", `${R}/Name`, './Top/Records/theirs/Name', 'permission-denied'],
+    ["to a new leaf of another server's record", `${R}/Count`, './Top/Records/theirs/Count', 'permission-denied'],
+    ['of a property', `${R}/Name?prop=Name`, './Top/Records/s/Name', 'not-allowed'],
+    ['to a property', `${R}/Name`, './Top/Records/s?prop=Title', 'not-allowed'],
+    ['of no URI', './Top//r', './Top/Records/s/Name', 'bad-uri'],
+    ['to no URI', `${R}/Name`, './Top/Records/s/', 'not-found'],
+  ];
+  for (const [what, source, target, expected] of rows) {
+    it(`${what}: ${expected}`, () => {
+      const { tree, provider } = withTwo();
+      const before = new Map(provider.nodes);
+      assert.equal(code(tree.copy(A, source, target)), expected);
+      if (expected !== 'ok') assert.deepEqual(provider.nodes, before);
+    });
+  }
+  it('gives the target the value, counts as a change of it, and leaves the source alone', () => {
+    const { tree, provider } = withTwo();
+    tree.copy(A, `${R}/Name`, './Top/Records/s/Name');
+    tree.copy(A, `${R}/Octets`, './Top/Records/t/Octets');
+    assert.equal(read(tree, A, './Top/Records/s/Name'), 'n');
+    assert.equal(read(tree, A, './Top/Records/s/Name?prop=VerNo'), '1');
+    assert.equal(read(tree, A, `${R}/Name?prop=VerNo`), '0');
+    assert.deepEqual(provider.nodes.get('t/Octets'), Buffer.from([0, 1, 2]));
+    assert.equal(read(tree, A, './Top/Records/t?prop=ACL'), 'Add=A&Delete=A&Exec=A&Get=A&Replace=A');
   });
 });
 

@@ -70,29 +70,20 @@ export class Tree {
 
   /** Creates a leaf or an interior node, and missing interior nodes on the way to it. */
   add(subject: Subject, uri: string, incoming: IncomingValue): TreeOutcome {
-    const place = this.#addable(subject, uri);
-    if (!place.ok) return place;
-    const { route, from } = place.value;
-    const value = incomingFor(last(route).definition, incoming);
-    if (!value.ok) return value;
-    return this.store.tentative(() => this.#create(subject, route, from, value.value));
+    const target = this.#addable(subject, uri);
+    if (!target.ok) return target;
+    const value = incomingFor(target.value.definition, incoming);
+    return value.ok ? this.#write(subject, target.value, value.value) : value;
   }
 
   /** A new value for an existing leaf, or for a property. */
   replace(subject: Subject, uri: string, incoming: IncomingValue): TreeOutcome {
-    const found = this.#replaceable(subject, uri);
-    if (!found.ok) return found;
-    const { route, property, definition } = found.value;
+    const target = this.#replaceable(subject, uri);
+    if (!target.ok) return target;
+    const { definition, property } = target.value;
     // DMTND: a property is plain text, whatever Meta says.
     const value = acceptValue(definition, property ? { ...incoming, format: undefined, type: undefined } : incoming);
-    if (!value.ok) return value;
-    return this.store.tentative(() => {
-      const replaced = property
-        ? this.#setProperty(subject, property, route, asText(value.value))
-        : stage('replace', last(route), value.value, subject);
-      if (replaced.ok) this.#countChange(last(route));
-      return replaced;
-    });
+    return value.ok ? this.#write(subject, target.value, value.value) : value;
   }
 
   /**
@@ -117,6 +108,29 @@ export class Tree {
     const own = property ? undefined : owner(node).writeSink?.(node.path, { bytes: bytes.value, by: subject });
     const sink = own ?? success(new MemorySink());
     return sink.ok ? success(new LeafSink(definition, said.format, sink.value)) : sink;
+  }
+
+  /**
+   * Gives a leaf the value of another one; it is made if it is not there. Asks for Get on the source, and what an Add or
+   * Replace of the target would ask for; the formats must be the same. An interior node is `forbidden`.
+   */
+  copy(subject: Subject, source: string, target: string): TreeOutcome {
+    const from = this.#routes.existing(source);
+    if (!from.ok) return from;
+    const original = last(from.value.route);
+    if (from.value.query !== undefined) return treeFailure('not-allowed', 'a property cannot be copied');
+    if (original.definition.children) return treeFailure('forbidden', 'only leaves can be copied');
+    if (!original.definition.access.includes('Copy')) return notAllowed('Copy', original);
+    const denied = this.#rights.denied(subject, 'Get', from.value.route);
+    if (denied) return denied;
+    const to = this.#copyTarget(subject, target);
+    if (!to.ok) return to;
+    const data = owner(original).read(original.path);
+    if (!data.ok) return data;
+    const { format } = original.definition;
+    const value = acceptValue(to.value.definition, { format, type: undefined, data: data.value });
+    if (!value.ok) return value;
+    return this.#write(subject, to.value, value.value);
   }
 
   /** Removes a node and everything below it; rights and AccessType of the descendants are not asked. */
@@ -170,8 +184,8 @@ export class Tree {
     if (vanished?.identity !== undefined) this.#properties.forget(vanished.identity);
   }
 
-  /** What can be said of an Add without its value. `from`: the place of the first node of the route that is missing. */
-  #addable(subject: Subject, uri: string): TreeOutcome<Target & { from: number }> {
+  /** What can be said of an Add without its value. */
+  #addable(subject: Subject, uri: string): TreeOutcome<Target> {
     const parsed = parseNodeUri(uri);
     if (!parsed.ok) return parsed;
     if (parsed.value.query !== undefined) return treeFailure('not-allowed', 'a property cannot be added');
@@ -188,7 +202,7 @@ export class Tree {
     );
     if (fixed) return notAllowed('Add', fixed);
     const denied = this.#rights.denied(subject, 'Add', existing);
-    return denied ?? success({ route, definition: node.definition, property: undefined, from: existing.length });
+    return denied ?? success({ route, from: existing.length, definition: node.definition, property: undefined });
   }
 
   /** What can be said of a Replace without its value. */
@@ -199,12 +213,42 @@ export class Tree {
     const { definition } = last(route);
     if (query === undefined) {
       if (definition.children || !definition.access.includes('Replace')) return notAllowed('Replace', last(route));
-      return this.#rights.denied(subject, 'Replace', route) ?? success({ route, definition, property: undefined });
+      return (
+        this.#rights.denied(subject, 'Replace', route) ??
+        success({ route, from: route.length, definition, property: undefined })
+      );
     }
     const property = propertyOf(query);
     if (!property.ok) return property;
     const settable = this.#access.settable(subject, property.value, route);
-    return settable.ok ? success({ route, definition: settable.value, property: property.value }) : settable;
+    return settable.ok
+      ? success({ route, from: route.length, definition: settable.value, property: property.value })
+      : settable;
+  }
+
+  #copyTarget(subject: Subject, uri: string): TreeOutcome<Target> {
+    const parsed = parseNodeUri(uri);
+    if (!parsed.ok) return parsed;
+    if (parsed.value.query !== undefined) return treeFailure('not-allowed', 'a property cannot be copied to');
+    const route = this.#routes.to(parsed.value.segments);
+    if (route && last(route).definition.children) return treeFailure('forbidden', 'only leaves can be copied');
+    const exists = route !== undefined && last(route).identity !== undefined;
+    return exists ? this.#replaceable(subject, uri) : this.#addable(subject, uri);
+  }
+
+  /** Makes the node, or gives it, or its property, another value. */
+  #write(subject: Subject, target: Target, value: LeafValue | StoredValue | undefined): TreeOutcome {
+    const { route, from, property } = target;
+    const node = last(route);
+    return this.store.tentative(() => {
+      if (from < route.length) return this.#create(subject, route, from, value);
+      if (value === undefined) throw new Error('a replacement without a value');
+      const replaced = property
+        ? this.#setProperty(subject, property, route, asText(value))
+        : stage('replace', node, value, subject);
+      if (replaced.ok) this.#countChange(node);
+      return replaced;
+    });
   }
 
   #setProperty(subject: Subject, name: PropertyName, route: Route, text: string): TreeOutcome {
@@ -267,6 +311,8 @@ export class Tree {
 /** What an Add or Replace is about: a node, or a property of one. */
 interface Target {
   readonly route: Route;
+  /** Place in the route of the first node that is missing. */
+  readonly from: number;
   /** What the value must fit. */
   readonly definition: NodeDefinition;
   readonly property: PropertyName | undefined;
