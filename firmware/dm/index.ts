@@ -14,10 +14,15 @@ export {
 export {
   challengeMeta,
   DEFAULT_NONCE,
+  formatHmac,
+  HMAC_HEADER,
+  macOf,
   makeCred,
   newNonce,
+  parseHmac,
   readChallenge,
   verifyCred,
+  verifyMac,
   type CredScheme,
 } from './auth.js';
 export { Alert, MIME_WBXML, MIME_XML, Status, VER_DTD, VER_PROTO } from './codes.js';

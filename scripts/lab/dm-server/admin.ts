@@ -1,11 +1,12 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import * as v from 'valibot';
-import { commandsSchema, planCommand } from './commands.js';
+import { commandsSchema, planCommand, type PlannedCommand } from './commands.js';
 import type { Device, Devices } from './devices.js';
 import { faultsSchema, type Faults } from './faults.js';
 import { readBody } from './http-body.js';
 import { notificationSchema, notify } from './notification.js';
 import type { Sessions } from './sessions.js';
+import { Unsendable } from './values.js';
 
 export interface AdminOptions {
   readonly serverId: string;
@@ -30,6 +31,12 @@ class Refusal extends Error {
   }
 }
 
+/** Body of `POST /devices/<deviceId>/nonces`: what the server takes for the last ones, base64. */
+const noncesSchema = v.strictObject({
+  client: v.optional(v.pipe(v.string(), v.base64())),
+  server: v.optional(v.pipe(v.string(), v.base64())),
+});
+
 /** The JSON API by which a test or a person drives the server. */
 export function createAdmin(
   options: AdminOptions,
@@ -41,7 +48,7 @@ export function createAdmin(
     switch (`${call.method} ${action}`) {
       case 'POST commands': {
         const { commands } = await call.body(commandsSchema);
-        const planned = commands.map((command) => planCommand(command, newId));
+        const planned = commands.map((command) => plan(command, newId));
         device.queue.add(planned);
         return { ids: planned.map(({ id }) => id) };
       }
@@ -49,6 +56,13 @@ export function createAdmin(
         const after = numberParameter(call.url, 'after');
         const waitMs = Math.min(numberParameter(call.url, 'wait'), MAX_WAIT_MS);
         return { events: await device.events.wait(after, waitMs) };
+      }
+      case 'POST nonces': {
+        const { client, server } = await call.body(noncesSchema);
+        if (client !== undefined) device.clientNonce = Buffer.from(client, 'base64');
+        if (server !== undefined) device.serverNonce = Buffer.from(server, 'base64');
+        await options.devices.save();
+        return {};
       }
       case 'POST notification':
         return notify(options.serverId, device, await call.body(notificationSchema));
@@ -137,6 +151,15 @@ function decodeSegment(segment: string): string {
     return decodeURIComponent(segment);
   } catch {
     return segment;
+  }
+}
+
+function plan(...command: Parameters<typeof planCommand>): PlannedCommand {
+  try {
+    return planCommand(...command);
+  } catch (thrown) {
+    if (thrown instanceof Unsendable) throw new Refusal(400, thrown.message);
+    throw thrown;
   }
 }
 

@@ -1,26 +1,25 @@
 import { readFileSync } from 'node:fs';
 import * as v from 'valibot';
 
-const credentials = (schemes: readonly ['basic', 'md5', 'none']) =>
-  v.strictObject({
-    scheme: v.picklist(schemes),
-    /** AAuthName. Default: the DevId for the client, the serverId for the server. */
-    name: v.optional(v.string()),
-    secret: v.optional(v.string(), ''),
-    /** First nonce, base64; the state file keeps the later ones. */
-    nonce: v.optional(v.pipe(v.string(), v.regex(/^[A-Za-z0-9+/]*={0,2}$/)), ''),
-  });
+const credentialsSchema = v.strictObject({
+  /** `mac`: every message is sealed by an `x-syncml-hmac` header. */
+  scheme: v.picklist(['basic', 'md5', 'mac', 'none']),
+  /** AAuthName. Default: the DevId for the client, the serverId for the server. */
+  name: v.optional(v.string()),
+  secret: v.optional(v.string(), ''),
+  /** First nonce, base64; the state file keeps the later ones. */
+  nonce: v.optional(v.pipe(v.string(), v.regex(/^[A-Za-z0-9+/]*={0,2}$/)), ''),
+});
 
-const SCHEMES = ['basic', 'md5', 'none'] as const;
 const port = v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(65_535));
 
 const accountSchema = v.strictObject({
   /** DevId: Source/LocURI of the device's messages. */
   deviceId: v.pipe(v.string(), v.minLength(1)),
   /** How the device proves itself to the server (CLCRED). */
-  client: credentials(SCHEMES),
+  client: credentialsSchema,
   /** How the server proves itself to the device (SRVCRED); its secret signs the notifications. */
-  server: credentials(SCHEMES),
+  server: credentialsSchema,
   /** SyncHdr is answered 200 instead of 212: the device proves itself in every message, with a new nonce each time. */
   proofPerMessage: v.optional(v.boolean(), false),
 });
@@ -41,6 +40,8 @@ const configSchema = v.strictObject({
   stateFile: v.optional(v.string()),
   /** Largest message taken from a device, in octets; announced in every message. */
   maxMsgSize: v.optional(v.pipe(v.number(), v.integer(), v.minValue(1024), v.maxValue(16 * 1024 * 1024)), 65_536),
+  /** Longest value taken in chunks, in octets as they stand in the messages; announced in every message. */
+  maxObjSize: v.optional(v.pipe(v.number(), v.integer(), v.minValue(1024), v.maxValue(64 * 1024 * 1024)), 1024 * 1024),
   /** URL under which devices reach this server; absent: made of host and port. */
   publicUrl: v.optional(v.pipe(v.string(), v.url())),
   /** Every answer names a RespURI of its session. */
@@ -64,5 +65,15 @@ export function parseConfig(value: unknown, where: string): DmServerConfig {
 
 /** Reads the configuration file. @throws with one line that says what is wrong */
 export function readConfig(file: string): DmServerConfig {
-  return parseConfig(JSON.parse(readFileSync(file, 'utf8')), file);
+  return parseConfig(readJson(file), file);
+}
+
+function readJson(file: string): unknown {
+  try {
+    return JSON.parse(readFileSync(file, 'utf8'));
+  } catch (thrown) {
+    const text = thrown instanceof Error ? thrown.message : String(thrown);
+    // A parser quotes what it has found, over several lines.
+    throw new Error(`${file}: ${text.replace(/\s+/g, ' ')}`);
+  }
 }

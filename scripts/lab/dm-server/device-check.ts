@@ -3,13 +3,14 @@ import {
   challengeMeta,
   DEFAULT_NONCE,
   newNonce,
+  parseHmac,
   Status,
   verifyCred,
-  type CredScheme,
+  verifyMac,
   type Header,
   type Meta,
 } from '../../../firmware/dm/index.js';
-import type { Device } from './devices.js';
+import type { Device, Scheme } from './devices.js';
 
 /** Challenges in one session: the first nonce may be stale, so one more is given (facts 5.3). */
 const MAX_CHALLENGES = 2;
@@ -23,6 +24,15 @@ export interface Verdict {
   readonly last: boolean;
   /** Credentials were looked at, not only remembered. */
   readonly checked: boolean;
+}
+
+/** A message as far as it proves who sent it. */
+export interface Sealed {
+  readonly header: Header;
+  /** The octets of the HTTP entity. */
+  readonly body: Uint8Array;
+  /** Content of `x-syncml-hmac`. */
+  readonly hmac: string | undefined;
 }
 
 /** Whether the device is who it says, in one session. An unknown device is treated like one with a wrong secret. */
@@ -40,39 +50,50 @@ export class DeviceCheck {
   }
 
   /**
-   * Looks at the header of a message. When it accepts a digest it puts the nonce for the next one into the device.
+   * Looks at what a message proves. When it accepts a digest it puts the nonce for the next one into the device.
    * @param refuse refuses right credentials too
    */
-  check({ cred }: Header, refuse: boolean): Verdict {
+  check(sealed: Sealed, refuse: boolean): Verdict {
     const { device } = this;
     if (device && !refuse) {
-      if (device.client.scheme === 'none') return { accepted: true, code: Status.OK, last: false, checked: false };
+      const { scheme } = device.client;
+      if (scheme === 'none') return { accepted: true, code: Status.OK, last: false, checked: false };
       if (this.#acceptedForSession) return { accepted: true, code: Status.AUTHENTICATED, last: false, checked: false };
-      const { scheme, user, password } = device.client;
-      if (cred && verifyCred(cred, scheme, user, password, this.#nonce)) return this.#accept(device, scheme);
+      if (this.#proves(device, scheme, sealed)) return this.#accept(device, scheme);
     }
-    return this.#challenge(cred !== undefined);
+    return this.#challenge(sealed.header.cred !== undefined || sealed.hmac !== undefined);
   }
 
-  #accept(device: Device, scheme: CredScheme): Verdict {
-    this.#acceptedForSession = !device.proofPerMessage;
-    const code = device.proofPerMessage ? Status.OK : Status.AUTHENTICATED;
+  /** By the scheme of the account, and no other. */
+  #proves({ client }: Device, scheme: Exclude<Scheme, 'none'>, { header, body, hmac }: Sealed): boolean {
+    const { user, password } = client;
+    if (scheme !== 'mac')
+      return header.cred !== undefined && verifyCred(header.cred, scheme, user, password, this.#nonce);
+    const mac = parseHmac(hmac ?? '');
+    return mac !== undefined && verifyMac(mac, user, password, this.#nonce, body);
+  }
+
+  #accept(device: Device, scheme: Exclude<Scheme, 'none'>): Verdict {
+    // DMSEC: a MAC is asked for in every message, so its Status is 200 and never 212 (facts 5.4).
+    const eachTime = device.proofPerMessage || scheme === 'mac';
+    this.#acceptedForSession = !eachTime;
+    const code = eachTime ? Status.OK : Status.AUTHENTICATED;
     if (scheme === 'basic') return { accepted: true, code, last: false, checked: true };
     this.#nonce = newNonce(randomBytes);
     device.clientNonce = this.#nonce;
     return { accepted: true, code, chal: challengeMeta(scheme, this.#nonce), last: false, checked: true };
   }
 
-  #challenge(hadCred: boolean): Verdict {
+  #challenge(hadProof: boolean): Verdict {
     this.#challenges += 1;
     this.#nonce = newNonce(randomBytes);
     this.#acceptedForSession = false;
-    const scheme = this.device?.client.scheme === 'basic' ? 'basic' : 'md5';
+    const known = this.device?.client.scheme ?? 'none';
     return {
       accepted: false,
-      code: hadCred ? Status.INVALID_CREDENTIALS : Status.AUTHENTICATION_REQUIRED,
+      code: hadProof ? Status.INVALID_CREDENTIALS : Status.AUTHENTICATION_REQUIRED,
       // 401 and 407 must carry Chal, also the last one.
-      chal: challengeMeta(scheme, this.#nonce),
+      chal: challengeMeta(known === 'none' ? 'md5' : known, this.#nonce),
       last: this.#challenges > MAX_CHALLENGES,
       checked: true,
     };

@@ -4,9 +4,11 @@ import type { Credentials, DeviceAccount } from './config.js';
 import { CommandQueue } from './queue.js';
 import { EventLog, type DeviceEvent } from './events.js';
 
+export type Scheme = Credentials['scheme'];
+
 /** The credentials of one direction as they are used: nothing left to default. */
 export interface Side {
-  readonly scheme: Credentials['scheme'];
+  readonly scheme: Scheme;
   readonly user: string;
   readonly password: string;
 }

@@ -36,13 +36,8 @@ describe('the DM server, held against a foreign client', () => {
     const url = new URL(path, server.url).href;
     return new ForeignClient({ url, deviceId, sessionId, ...(more.contentType && { contentType: more.contentType }) });
   };
-  const queue = async (deviceId: string, ...commands: object[]): Promise<string[]> => {
-    const reply = await server.admin('POST', `/devices/${uri(deviceId)}/commands`, { commands });
-    assert.equal(reply.httpStatus, 200, JSON.stringify(reply));
-    return reply.ids as string[];
-  };
-  const statusEvents = async (deviceId: string, after = 0) =>
-    (await server.events(deviceId, after)).filter(({ kind }) => kind === 'status').map(({ id, code }) => [id, code]);
+  const queue = (deviceId: string, ...commands: object[]): Promise<string[]> => server.queue(deviceId, ...commands);
+  const statusEvents = (deviceId: string, after = 0) => server.statuses(deviceId, after);
   const lastEvent = async (deviceId: string): Promise<number> => (await server.events(deviceId)).at(-1)?.n ?? 0;
 
   before(async () => {
@@ -350,7 +345,7 @@ describe('the DM server, held against a foreign client', () => {
       deviceId,
       ...[1, 2, 3, 4, 5].map((n) => ({ cmd: 'Replace', target: `./V${n}`, data: value })),
     );
-    const [tooLong] = await queue(deviceId, { cmd: 'Replace', target: './L', data: 'l'.repeat(3000) });
+    const [tooLong] = await queue(deviceId, { cmd: 'Exec', target: './L', data: 'l'.repeat(3000) });
     const device = client(deviceId);
     let answer = await device.send(packageOne(deviceId), { maxMsgSize: 2500 });
     let packages = 0;
@@ -409,7 +404,7 @@ describe('the DM server, held against a foreign client', () => {
     ['another document', '<a/>', {}, 400],
     ['an internal DTD subset', '<!DOCTYPE a [<!ENTITY b "c">]><a>&b;</a>', {}, 400],
     ['another type', '<a/>', { 'Content-Type': 'text/xml' }, 415],
-    ['WBXML', '\u0003', { 'Content-Type': 'application/vnd.syncml.dm+wbxml' }, 415],
+    ['no WBXML', '<a/>', { 'Content-Type': 'application/vnd.syncml.dm+wbxml' }, 400],
     ['more than it reads', ' '.repeat(70_000), {}, 413],
   ] as const) {
     it(`refuses ${what} with HTTP ${expected}`, async () => {

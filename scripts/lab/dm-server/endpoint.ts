@@ -1,11 +1,23 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { MIME_XML, xmlWire, type Message } from '../../../firmware/dm/index.js';
+import {
+  effectiveMeta,
+  HMAC_HEADER,
+  MIME_WBXML,
+  MIME_XML,
+  wbxmlWire,
+  xmlWire,
+  type BodyCommand,
+  type Message,
+  type Wire,
+} from '../../../firmware/dm/index.js';
 import type { Devices } from './devices.js';
 import type { Faults } from './faults.js';
 import { readBody } from './http-body.js';
 import type { JsonLog } from './json-log.js';
-import type { Sessions } from './sessions.js';
+import type { Received } from './session.js';
+import type { Answer, Sessions } from './sessions.js';
+import { textOrOctets } from './values.js';
 
 export interface EndpointOptions {
   readonly sessions: Sessions;
@@ -16,8 +28,13 @@ export interface EndpointOptions {
   readonly logMessages: boolean;
 }
 
-/** The type of DM messages, and that of Data Sync, which some DM clients use (facts 1.3). */
-const MESSAGE_TYPES: ReadonlySet<string> = new Set([MIME_XML, 'application/vnd.syncml+xml']);
+/** By the types of DM messages, and by those of Data Sync, which some DM clients use (facts 1.3). */
+const WIRE_OF_TYPE: ReadonlyMap<string, Wire> = new Map([
+  [MIME_XML, xmlWire],
+  [MIME_WBXML, wbxmlWire],
+  ['application/vnd.syncml+xml', xmlWire],
+  ['application/vnd.syncml+wbxml', wbxmlWire],
+]);
 
 /** A message nests less than this; TNDS inside may add a few levels. */
 const MAX_DEPTH = 64;
@@ -27,7 +44,7 @@ const MAX_ELEMENTS = 50_000;
 
 /** What goes back to the device: an HTTP reply, or the end of the connection. */
 type Reply =
-  | { readonly kind: 'answer'; readonly bytes: Uint8Array }
+  | { readonly kind: 'answer'; readonly answer: Answer }
   | { readonly kind: 'refusal'; readonly status: number; readonly reason: string; readonly retryAfter?: number }
   | { readonly kind: 'nothing' };
 
@@ -38,14 +55,17 @@ export function createEndpoint(
   return async (request, response) => {
     const reply = await replyTo(options, request);
     switch (reply.kind) {
-      case 'answer':
+      case 'answer': {
+        const { bytes, wire, hmac } = reply.answer;
         response.writeHead(200, {
-          'Content-Type': `${MIME_XML}; charset=UTF-8`,
-          'Content-Length': reply.bytes.byteLength,
+          'Content-Type': wire.encoding === 'xml' ? `${MIME_XML}; charset=UTF-8` : MIME_WBXML,
+          'Content-Length': bytes.byteLength,
           'Cache-Control': 'private',
+          ...(hmac !== undefined && { [HMAC_HEADER]: hmac }),
         });
-        response.end(reply.bytes);
+        response.end(bytes);
         break;
+      }
       case 'refusal':
         options.log.write({ kind: 'http-refused', status: reply.status, reason: reply.reason });
         if (reply.retryAfter !== undefined) response.setHeader('Retry-After', reply.retryAfter);
@@ -62,33 +82,32 @@ export function createEndpoint(
 async function replyTo(options: EndpointOptions, request: IncomingMessage): Promise<Reply> {
   if (request.method !== 'POST') return refusal(405, 'DM messages come by POST');
   const [media = ''] = (request.headers['content-type'] ?? '').split(';');
-  if (!MESSAGE_TYPES.has(media.trim().toLowerCase())) return refusal(415, `only ${MIME_XML} is understood`);
+  const wire = WIRE_OF_TYPE.get(media.trim().toLowerCase());
+  if (!wire) return refusal(415, `only ${MIME_XML} and ${MIME_WBXML} are understood`);
   const maxBytes = Math.max(options.maxMsgSize, MIN_TAKEN_BYTES);
   const body = await readBody(request, maxBytes);
   if (body === 'broken') return { kind: 'nothing' };
   if (body === 'too-large') return refusal(413, `at most ${maxBytes} octets`);
-  const message = decode(body, maxBytes);
-  if (typeof message === 'string') return refusal(400, message);
+  const decoded = wire.decode(body, { maxBytes, maxDepth: MAX_DEPTH, maxElements: MAX_ELEMENTS });
+  if (!decoded.ok) return refusal(400, decoded.error.text);
+  const message = decoded.value;
   if (message.header.msgId !== '1' && body.byteLength > options.maxMsgSize) {
     return refusal(413, `${body.byteLength} octets are more than our MaxMsgSize`);
   }
-  return replyToMessage(options, message, body);
+  const hmac = request.headers[HMAC_HEADER];
+  return replyToMessage(options, { message, body, hmac: typeof hmac === 'string' ? hmac : undefined }, wire);
 }
 
 function refusal(status: number, reason: string): Reply {
   return { kind: 'refusal', status, reason };
 }
 
-function decode(body: Uint8Array, maxBytes: number): Message | string {
-  const message = xmlWire.decode(body, { maxBytes, maxDepth: MAX_DEPTH, maxElements: MAX_ELEMENTS });
-  return message.ok ? message.value : message.error.text;
-}
-
-async function replyToMessage(options: EndpointOptions, message: Message, body: Uint8Array): Promise<Reply> {
+async function replyToMessage(options: EndpointOptions, received: Received, wire: Wire): Promise<Reply> {
   const { faults, log } = options;
+  const { message, body } = received;
   const deviceId = message.header.source.uri;
   const known = options.devices.get(deviceId) !== undefined;
-  logMessage(options, 'in', message, body, { known });
+  logMessage(options, 'in', { message, bytes: body, wire }, { known });
 
   const status = faults.take('http-status', deviceId);
   if (status) {
@@ -98,7 +117,7 @@ async function replyToMessage(options: EndpointOptions, message: Message, body: 
   }
   if (faults.take('close', deviceId)) return { kind: 'nothing' };
 
-  const answered = options.sessions.receive(message, body);
+  const answered = options.sessions.receive(received, wire);
   if (answered.kind === 'out-of-order') return refusal(400, 'an older message than the last one of its session');
   // A nonce that is told must be known after a restart.
   await options.devices.save();
@@ -108,34 +127,46 @@ async function replyToMessage(options: EndpointOptions, message: Message, body: 
     log.write({ kind: 'answer-lost', deviceId });
     return { kind: 'nothing' };
   }
-  const bytes = faulty(faults, deviceId, answered.bytes);
-  logMessage(options, 'out', message, bytes, { resent: answered.kind === 'resent' });
-  return { kind: 'answer', bytes };
+  const { answer, kind } = answered;
+  logMessage(options, 'out', answer, { resent: kind === 'resent' });
+  return { kind: 'answer', answer };
 }
 
-function faulty(faults: Faults, deviceId: string, bytes: Uint8Array): Uint8Array {
-  if (faults.take('garbage', deviceId)) return Buffer.from('<SyncML xmlns="SYNCML:SYNCML1.2"><SyncHdr>');
-  if (!faults.take('wrong-session', deviceId)) return bytes;
-  return Buffer.from(
-    Buffer.from(bytes)
-      .toString('utf8')
-      .replace(/<SessionID>/, '<SessionID>9'),
-  );
-}
-
+/** A line for each message, under the SessionID and MsgID that it has. */
 function logMessage(
   { log, logMessages }: EndpointOptions,
   direction: 'in' | 'out',
-  { header }: Message,
-  bytes: Uint8Array,
+  { message, bytes, wire }: Pick<Answer, 'message' | 'bytes' | 'wire'>,
   fields: Readonly<Record<string, unknown>>,
 ): void {
-  const { sessionId, msgId, source } = header;
-  const raw = logMessages && { message: withoutCredentials(Buffer.from(bytes).toString('utf8')) };
-  const deviceId = source.uri;
-  log.write({ kind: 'message', direction, deviceId, sessionId, msgId, bytes: bytes.byteLength, ...fields, ...raw });
+  const { sessionId, msgId, source, target } = message.header;
+  log.write({
+    kind: 'message',
+    direction,
+    deviceId: direction === 'in' ? source.uri : target.uri,
+    sessionId,
+    msgId,
+    encoding: wire.encoding,
+    bytes: bytes.byteLength,
+    ...fields,
+    ...(logMessages && { message: readable(message, bytes, wire) }),
+  });
 }
 
-function withoutCredentials(text: string): string {
-  return text.replace(/<Cred>[^]*?<\/Cred>/g, '<Cred/>');
+/** XML as it stands, WBXML as the XML that says the same; without credentials. */
+function readable(message: Message, bytes: Uint8Array, wire: Wire): string {
+  const octets = wire.encoding === 'xml' ? bytes : xmlWire.encode({ ...message, body: message.body.map(withText) });
+  return Buffer.from(octets)
+    .toString('utf8')
+    .replace(/<Cred>[^]*?<\/Cred>/g, '<Cred/>');
+}
+
+/** Text that came as octets, as text. */
+function withText(command: BodyCommand): BodyCommand {
+  if (!('items' in command)) return command;
+  const items = command.items.map((item) => {
+    const { format } = effectiveMeta(command, item);
+    return item.data === undefined ? item : { ...item, data: textOrOctets(item.data, format) };
+  });
+  return { ...command, items };
 }

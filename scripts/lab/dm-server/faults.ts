@@ -31,6 +31,27 @@ const faultSchema = v.variant('kind', [
     times,
     deviceId,
   }),
+  /** Leaves its proof out: no Cred, no x-syncml-hmac. */
+  v.strictObject({ kind: v.literal('no-credentials'), times, deviceId }),
+  /** Answers in the other encoding than that of the request. */
+  v.strictObject({ kind: v.literal('other-encoding'), times, deviceId }),
+  /** Announces a Size of so many octets beside the truth with the next large object. */
+  v.strictObject({
+    kind: v.literal('wrong-size'),
+    by: v.optional(v.pipe(v.number(), v.integer()), 1),
+    times,
+    deviceId,
+  }),
+  /** Announces no Size with the next large object. */
+  v.strictObject({ kind: v.literal('no-size'), times, deviceId }),
+  /** Sends a Get between two chunks of a large object. */
+  v.strictObject({ kind: v.literal('command-between-chunks'), times, deviceId }),
+  /** Ends the package with a chunk that is not the last one. */
+  v.strictObject({ kind: v.literal('early-final'), times, deviceId }),
+  /** Sends one chunk of a large object, then the next command and the end of the package, as if it were complete. */
+  v.strictObject({ kind: v.literal('cut-object'), times, deviceId }),
+  /** Sends a large object although it is longer than the MaxObjSize of the device. */
+  v.strictObject({ kind: v.literal('ignore-max-obj-size'), times, deviceId }),
   /** Answers with octets that are no message. */
   v.strictObject({ kind: v.literal('garbage'), times, deviceId }),
   /** Answers under another SessionID. */

@@ -1,6 +1,8 @@
 import { effectiveMeta, type Item, type ResultsCommand, type StatusCommand } from '../../../firmware/dm/index.js';
-import type { PlannedCommand } from './commands.js';
+import type { CommandIds, PlannedCommand } from './commands.js';
 import type { Device } from './devices.js';
+import { uriOf } from './incoming-object.js';
+import { asText, textOrOctets } from './values.js';
 
 /** Commands of the package that the device is answering. */
 export class Flight {
@@ -10,11 +12,19 @@ export class Flight {
 
   constructor(private readonly device: Device) {}
 
-  /** @param ids what each CmdID in message `msgId` stands for; the first is the command itself */
-  launch(msgId: string, ids: ReadonlyMap<string, PlannedCommand>): void {
+  /** Whether a command of the queue is under way. */
+  has(planned: PlannedCommand): boolean {
+    return this.#commands.includes(planned);
+  }
+
+  /**
+   * @param ids what each CmdID in message `msgId` stands for; the first is the command itself, which may have been
+   * launched before, with an earlier chunk
+   */
+  launch(msgId: string, ids: CommandIds): void {
     for (const [cmdId, planned] of ids) this.#byRef.set(`${msgId}:${cmdId}`, planned);
     const [command] = ids.values();
-    if (!command) return;
+    if (!command || this.#commands.includes(command)) return;
     this.#commands.push(command);
     this.device.queue.sent(command);
   }
@@ -24,7 +34,7 @@ export class Flight {
     const planned = this.#byRef.get(`${msgRef}:${cmdRef}`);
     if (!planned) return;
     this.#answered.add(planned);
-    const texts = items.flatMap((item) => (item.data === undefined ? [] : [String(item.data)]));
+    const texts = items.flatMap((item) => (item.data === undefined ? [] : [asText(item.data)]));
     this.device.events.add('status', {
       id: planned.id,
       cmd,
@@ -34,18 +44,25 @@ export class Flight {
     });
   }
 
-  results(results: ResultsCommand): void {
+  /** A whole value among Results. Octets are told as base64, whatever the encoding of the message. */
+  result(results: ResultsCommand, item: Item): void {
     const planned = this.#byRef.get(`${results.msgRef ?? ''}:${results.cmdRef}`);
-    for (const item of results.items) {
-      const { format, type } = effectiveMeta(results, item);
-      this.device.events.add('results', {
-        id: planned?.id ?? null,
-        ...optionalTarget(resultsUri(results, item)),
-        value: item.data === undefined ? '' : String(item.data),
-        format: format ?? 'chr',
-        type: type ?? 'text/plain',
-      });
-    }
+    const { format, type } = effectiveMeta(results, item);
+    const data = textOrOctets(item.data ?? '', format);
+    const octets = typeof data !== 'string';
+    this.device.events.add('results', {
+      id: planned?.id ?? null,
+      ...optionalTarget(uriOf(results, item) || undefined),
+      value: octets ? Buffer.from(data).toString('base64') : data,
+      format: octets ? 'b64' : (format ?? 'chr'),
+      type: type ?? 'text/plain',
+    });
+  }
+
+  /** A command that is given up: nothing more is expected of it. */
+  forget(planned: PlannedCommand): void {
+    const index = this.#commands.indexOf(planned);
+    if (index >= 0) this.#commands.splice(index, 1);
   }
 
   /** The device has ended its package: what has its Status is done, and so is what it passed over in silence. */
@@ -57,9 +74,12 @@ export class Flight {
     this.#clear();
   }
 
-  /** The device did not look at them: they wait for the next message. */
+  /** The device did not look at them, unless it has answered before: they wait for the next message. */
   recall(): void {
-    for (const command of this.#commands) this.device.queue.unsent(command);
+    for (const command of this.#commands) {
+      if (this.#answered.has(command)) this.device.queue.done(command);
+      else this.device.queue.unsent(command);
+    }
     this.#clear();
   }
 
@@ -89,10 +109,6 @@ export function reportUnanswered(device: Device, planned: PlannedCommand, reason
 
 function onlyTarget({ command }: PlannedCommand): string | undefined {
   return 'items' in command && command.items.length === 1 ? command.items[0]?.target?.uri : undefined;
-}
-
-function resultsUri({ sourceRef, targetRef }: ResultsCommand, { source, target }: Item): string | undefined {
-  return source?.uri ?? target?.uri ?? sourceRef ?? targetRef;
 }
 
 function optionalTarget(target: string | undefined): { readonly target?: string } {

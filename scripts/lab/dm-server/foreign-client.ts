@@ -1,22 +1,39 @@
+import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { request } from 'node:http';
+import { request, type IncomingMessage } from 'node:http';
 
 /**
- * A DM 1.2 client for tests that shares nothing with `firmware/dm`: literal XML, node:http, its own digests. What it
- * understands of an answer it finds by regular expressions.
+ * A DM 1.2 client for tests that shares nothing with `firmware/`: literal XML, node:http, its own digests, WBXML by the
+ * tools of libwbxml. What it understands of an answer it finds by regular expressions.
  */
 export interface ForeignClientOptions {
   readonly url: string;
   readonly deviceId: string;
   readonly sessionId: string;
   readonly contentType?: string;
+  /** Speaks WBXML of this version. */
+  readonly wbxml?: '1.1' | '1.2' | '1.3';
 }
 
 /** An HTTP reply as it came. */
 export interface RawReply {
   readonly status: number;
   readonly contentType: string;
+  readonly octets: Buffer;
   readonly text: string;
+  /** Content of `x-syncml-hmac`. */
+  readonly hmac: string | undefined;
+}
+
+/** Why the foreign client cannot speak WBXML here; false where it can. */
+export const noWbxml: string | false =
+  spawnSync('wbxml2xml', ['-h']).error !== undefined && 'wbxml2xml is not installed (Debian: libwbxml2-utils)';
+
+/** Runs a tool of libwbxml that converts standard input. @throws with what it says */
+function convert(tool: 'wbxml2xml' | 'xml2wbxml', args: readonly string[], input: string | Buffer): Buffer {
+  const done = spawnSync(tool, [...args, '-o', '-', '-'], { input });
+  if (done.status !== 0) throw new Error(`${tool}: ${done.error?.message ?? done.stderr.toString()}`);
+  return done.stdout;
 }
 
 const md5 = (...parts: readonly (string | Uint8Array)[]): Buffer => {
@@ -29,6 +46,12 @@ const md5 = (...parts: readonly (string | Uint8Array)[]): Buffer => {
 export function md5Digest(user: string, password: string, nonce: Uint8Array): string {
   const inner = md5(`${user}:${password}`).toString('base64');
   return md5(`${inner}:`, nonce).toString('base64');
+}
+
+/** The mac over a body, written down from the standard: `B64(H(B64(H(user:password)):nonce:B64(H(body))))`. */
+export function macDigest(user: string, password: string, nonce: Uint8Array, body: Uint8Array): string {
+  const inner = md5(`${user}:${password}`).toString('base64');
+  return md5(`${inner}:`, nonce, `:${md5(body).toString('base64')}`).toString('base64');
 }
 
 /** Cred of md5 as XML. */
@@ -68,7 +91,11 @@ export function chal(nonce: Uint8Array, type = 'syncml:auth-md5'): string {
 
 /** An answer of the server, to be looked at piece by piece. */
 export class Answer {
-  constructor(readonly text: string) {}
+  constructor(
+    readonly text: string,
+    readonly octets: Buffer = Buffer.from(text),
+    readonly hmac?: string,
+  ) {}
 
   get final(): boolean {
     return this.text.includes('<Final/>');
@@ -119,20 +146,40 @@ export class ForeignClient {
   constructor(readonly options: ForeignClientOptions) {}
 
   /** Sends the next message and reads the answer. */
-  async send(body: string, header: { cred?: string; final?: boolean; maxMsgSize?: number } = {}): Promise<Answer> {
+  async send(
+    body: string,
+    header: {
+      cred?: string;
+      final?: boolean;
+      maxMsgSize?: number;
+      maxObjSize?: number;
+      /** What `x-syncml-hmac` shall say of the octets that leave. */
+      hmac?: (octets: Buffer) => string;
+    } = {},
+  ): Promise<Answer> {
     this.msgId += 1;
-    const reply = await this.post(this.message(body, header));
+    const { wbxml } = this.options;
+    const xml = this.message(body, header);
+    // Line feeds between elements are of no account to it: they are not kept.
+    const octets = wbxml === undefined ? Buffer.from(xml) : convert('xml2wbxml', ['-v', wbxml], xml);
+    const reply = await this.post(octets, header.hmac && { 'x-syncml-hmac': header.hmac(octets) });
     if (reply.status !== 200) throw new Error(`HTTP ${reply.status}: ${reply.text}`);
-    return new Answer(reply.text);
+    return new Answer(reply.text, reply.octets, reply.hmac);
   }
 
   message(
     body: string,
-    { cred: proof = '', final = true, maxMsgSize = 0, verProto = 'DM/1.2', verDtd = '1.2' } = {},
+    { cred: proof = '', final = true, maxMsgSize = 0, maxObjSize = 0, verProto = 'DM/1.2', verDtd = '1.2' } = {},
   ): string {
     const { deviceId, sessionId, url } = this.options;
-    const meta = maxMsgSize > 0 ? `<Meta><MaxMsgSize xmlns="syncml:metinf">${maxMsgSize}</MaxMsgSize></Meta>` : '';
-    return `<?xml version="1.0"?>
+    const limit = (name: string, value: number): string =>
+      value > 0 ? `<${name} xmlns="syncml:metinf">${value}</${name}>` : '';
+    const limits = limit('MaxMsgSize', maxMsgSize) + limit('MaxObjSize', maxObjSize);
+    const meta = limits && `<Meta>${limits}</Meta>`;
+    // libwbxml asks for the document type; with an external identifier alone it is legal.
+    const doctype =
+      this.options.wbxml === undefined ? '' : '<!DOCTYPE SyncML PUBLIC "-//SYNCML//DTD SyncML 1.2//EN" "none">';
+    return `<?xml version="1.0"?>${doctype}
 <SyncML xmlns='SYNCML:SYNCML1.2'>
   <SyncHdr><VerDTD>${verDtd}</VerDTD><VerProto>${verProto}</VerProto><SessionID>${sessionId}</SessionID><MsgID>${this.msgId}</MsgID>
     <Target><LocURI>${url}</LocURI></Target><Source><LocURI>${deviceId}</LocURI><LocName>user</LocName></Source>${proof}${meta}
@@ -142,28 +189,44 @@ export class ForeignClient {
   }
 
   /** Posts octets on a connection of their own. */
-  post(text: string, headers: Readonly<Record<string, string>> = {}): Promise<RawReply> {
+  post(body: string | Buffer, headers: Readonly<Record<string, string>> = {}): Promise<RawReply> {
+    const { contentType = `application/vnd.syncml.dm+${this.options.wbxml === undefined ? '' : 'wb'}xml` } =
+      this.options;
     return new Promise((resolve, reject) => {
       const outgoing = request(
         this.options.url,
         {
           method: 'POST',
           agent: false,
-          headers: { 'Content-Type': this.options.contentType ?? 'application/vnd.syncml.dm+xml', ...headers },
+          headers: { 'Content-Type': contentType, ...headers },
         },
         (incoming) => {
-          let received = '';
-          incoming.setEncoding('utf8');
-          incoming.on('data', (chunk: string) => (received += chunk));
+          const chunks: Buffer[] = [];
+          incoming.on('data', (chunk: Buffer) => chunks.push(chunk));
           incoming.on('error', reject);
           incoming.on('end', () => {
-            const contentType = incoming.headers['content-type'] ?? '';
-            resolve({ status: incoming.statusCode ?? 0, contentType, text: received });
+            try {
+              resolve(readReply(incoming, Buffer.concat(chunks)));
+            } catch (thrown) {
+              reject(thrown instanceof Error ? thrown : new Error(String(thrown)));
+            }
           });
         },
       );
       outgoing.on('error', reject);
-      outgoing.end(text);
+      outgoing.end(body);
     });
   }
+}
+
+/** @throws where the octets are no WBXML although their type says so */
+function readReply({ statusCode = 0, headers }: IncomingMessage, octets: Buffer): RawReply {
+  const { 'content-type': contentType = '', 'x-syncml-hmac': hmac } = headers;
+  const xml = contentType.endsWith('+wbxml') ? convert('wbxml2xml', ['-k', '-m', '0'], octets) : octets;
+  const text = xml.toString('utf8').replace(/<!\[CDATA\[(.*?)\]\]>/gs, (_, plain: string) => escapeXml(plain));
+  return { status: statusCode, contentType, octets, text, hmac: typeof hmac === 'string' ? hmac : undefined };
+}
+
+function escapeXml(text: string): string {
+  return text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;');
 }

@@ -10,7 +10,11 @@ export interface LabServer extends RunningDmServer {
   readonly folder: string;
   /** Calls the admin API. */
   admin(method: 'GET' | 'POST', path: string, body?: unknown): Promise<Record<string, unknown>>;
+  /** Queues commands for a device. @returns their ids. @throws when they are refused */
+  queue(deviceId: string, ...commands: readonly object[]): Promise<string[]>;
   events(deviceId: string, after?: number, waitMs?: number): Promise<DeviceEvent[]>;
+  /** The id and the code of every Status, in their order. */
+  statuses(deviceId: string, after?: number): Promise<[id: unknown, code: unknown][]>;
   /** Waits for an event that fits. */
   event(deviceId: string, fits: (event: DeviceEvent) => boolean): Promise<DeviceEvent>;
   /** Stops the server; with `keep` its folder stays for another one. */
@@ -42,6 +46,13 @@ export async function startLabServer(
     folder,
     admin,
     events,
+    queue: async (deviceId, ...commands) => {
+      const reply = await admin('POST', `/devices/${encodeURIComponent(deviceId)}/commands`, { commands });
+      if (reply.httpStatus !== 200) throw new Error(JSON.stringify(reply));
+      return reply.ids as string[];
+    },
+    statuses: async (deviceId, after) =>
+      (await events(deviceId, after)).filter(({ kind }) => kind === 'status').map(({ id, code }) => [id, code]),
     event: async (deviceId, fits) => {
       const deadline = performance.now() + MAX_WAIT_MS;
       let after = 0;

@@ -31,7 +31,11 @@ export async function notify(
   request: NotificationRequest,
 ): Promise<{ readonly package0: string; readonly sessionId: number }> {
   const sessionId = request.sessionId ?? randomInt(1, 0x10000);
-  if (request.defaultNonce) device.resynchronising.add(sessionId);
+  if (request.defaultNonce) {
+    device.resynchronising.add(sessionId);
+    // Some clients answer with the octets of the SessionID in the order of their processor (facts 16).
+    device.resynchronising.add(((sessionId & 0xff) << 8) | (sessionId >> 8));
+  }
   const bytes = buildNotification(
     {
       version: NOTIFICATION_VERSION,

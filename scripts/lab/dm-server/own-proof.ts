@@ -1,16 +1,21 @@
 import {
   DEFAULT_NONCE,
+  formatHmac,
+  macOf,
   makeCred,
   readChallenge,
   Status,
   type Cred,
-  type CredScheme,
   type StatusCommand,
 } from '../../../firmware/dm/index.js';
-import type { Device } from './devices.js';
+import type { Device, Scheme } from './devices.js';
+import type { Faults } from './faults.js';
 
 /** Challenges of the device that are answered in one session (facts 5.3). */
 const MAX_CHALLENGES = 2;
+
+/** A stronger scheme than the account's may be asked for, a weaker one not. */
+const STRENGTH: Readonly<Record<Scheme, number>> = { none: 0, basic: 1, md5: 2, mac: 3 };
 
 /** What the device said of the server's credentials. */
 export type ProofAnswer =
@@ -21,14 +26,16 @@ export type ProofAnswer =
 
 /** How the server proves itself to one device in one session (SRVCRED). */
 export class OwnProof {
-  #scheme: CredScheme | 'none';
+  #scheme: Scheme;
   #nonce: Uint8Array;
   #acceptedForSession = false;
   #challenges = 0;
 
+  /** @param faults asked for each message: whether its proof is made with another secret, or left out */
   constructor(
     private readonly device: Device,
     defaultNonce: boolean,
+    private readonly faults: Faults,
   ) {
     this.#scheme = device.server.scheme;
     this.#nonce = defaultNonce ? DEFAULT_NONCE : device.serverNonce;
@@ -40,15 +47,21 @@ export class OwnProof {
   }
 
   /**
-   * Credentials for the next message; undefined where none are needed.
+   * Credentials for the next message; undefined where none are needed, or where they do not stand in the message.
    * @param peerProven false: the message may go to anyone, so it shows no password
-   * @param wrong makes them with another secret
    */
-  cred(peerProven: boolean, wrong: () => boolean): Cred | undefined {
-    if (this.#scheme === 'none' || this.#acceptedForSession) return undefined;
+  cred(peerProven: boolean): Cred | undefined {
+    if (this.#scheme === 'none' || this.#scheme === 'mac' || this.#acceptedForSession) return undefined;
     if (this.#scheme === 'basic' && !peerProven) return undefined;
-    const { user, password } = this.device.server;
-    return makeCred(this.#scheme, user, wrong() ? `${password}-wrong` : password, this.#nonce);
+    if (this.faults.take('no-credentials', this.device.id)) return undefined;
+    return makeCred(this.#scheme, this.device.server.user, this.#password(), this.#nonce);
+  }
+
+  /** `x-syncml-hmac` for the octets of the message that leaves; undefined under another scheme. */
+  hmac(body: Uint8Array): string | undefined {
+    if (this.#scheme !== 'mac' || this.faults.take('no-credentials', this.device.id)) return undefined;
+    const { user } = this.device.server;
+    return formatHmac({ name: user, mac: macOf(user, this.#password(), this.#nonce, body) });
   }
 
   /**
@@ -75,10 +88,14 @@ export class OwnProof {
     return 'accepted';
   }
 
-  /** A digest may be asked for instead of a password, never the other way round. */
-  #complies(scheme: 'basic' | 'md5' | 'mac'): boolean {
-    if (this.device.server.scheme === 'none' || scheme === 'mac') return false;
-    if (scheme === 'basic' && this.device.server.scheme !== 'basic') return false;
+  #password(): string {
+    const { id, server } = this.device;
+    return this.faults.take('wrong-credentials', id) ? `${server.password}-wrong` : server.password;
+  }
+
+  #complies(scheme: Exclude<Scheme, 'none'>): boolean {
+    const own = this.device.server.scheme;
+    if (own === 'none' || STRENGTH[scheme] < STRENGTH[own]) return false;
     this.#scheme = scheme;
     return true;
   }

@@ -21,9 +21,9 @@ export class CommandQueue {
     this.#commands.push(...commands.map((planned) => ({ planned, sends: 0 })));
   }
 
-  /** The command at `index`, to be sent now or left. */
-  peek(index: number): PlannedCommand | undefined {
-    return this.#commands[index]?.planned;
+  /** The first command that is not under way. */
+  next(isUnderWay: (planned: PlannedCommand) => boolean): PlannedCommand | undefined {
+    return this.#commands.find(({ planned }) => !isUnderWay(planned))?.planned;
   }
 
   sent(planned: PlannedCommand): void {

@@ -35,10 +35,10 @@ export async function startDmServer(config: DmServerConfig): Promise<RunningDmSe
     url.searchParams.set('s', sessionId);
     return url.href;
   };
-  const { maxMsgSize, logMessages } = config;
+  const { maxMsgSize, maxObjSize, logMessages } = config;
   const sessions = new Sessions(
     devices,
-    { maxMsgSize, faults },
+    { maxMsgSize, maxObjSize, faults },
     config.respUri ? respUri : undefined,
     config.sessionTimeoutMs,
   );

@@ -1,19 +1,28 @@
 import { createHash } from 'node:crypto';
-import { sessionIdNumber, xmlWire, type Message } from '../../../firmware/dm/index.js';
+import { sessionIdNumber, WIRES, type Message, type Wire } from '../../../firmware/dm/index.js';
 import type { Devices } from './devices.js';
-import { ServerSession, type SessionEndReason, type SessionSettings } from './session.js';
+import { ServerSession, type Received, type SessionEndReason, type SessionSettings } from './session.js';
+
+/** An answer as it leaves. */
+export interface Answer {
+  readonly message: Message;
+  readonly bytes: Uint8Array;
+  readonly wire: Wire;
+  /** `x-syncml-hmac` for these octets. */
+  readonly hmac: string | undefined;
+}
 
 interface Entry {
   readonly session: ServerSession;
   msgId: string;
   bodyDigest: string;
   /** The answer to the message that came last. */
-  answer: Uint8Array;
+  answer: Answer | undefined;
   lastMs: number;
 }
 
 export type Answered =
-  | { readonly kind: 'answer' | 'resent'; readonly bytes: Uint8Array }
+  | { readonly kind: 'answer' | 'resent'; readonly answer: Answer }
   /** An older message than the last one: its answer is gone. */
   | { readonly kind: 'out-of-order' };
 
@@ -34,14 +43,18 @@ export class Sessions {
     private readonly timeoutMs: number,
   ) {}
 
-  /** Answers a message: the next one of its session, a repeated one, or the first of a new session. */
-  receive(message: Message, body: Uint8Array): Answered {
+  /**
+   * Answers a message: the next one of its session, a repeated one, or the first of a new session.
+   * @param wire in which it came, and is answered
+   */
+  receive(received: Received, wire: Wire): Answered {
+    const { message, body } = received;
     const { sessionId, msgId, source } = message.header;
     const bodyDigest = createHash('sha256').update(body).digest('base64');
     let entry = this.#entries.get(source.uri);
-    if (entry && this.#isRepetition(entry, source.uri, { sessionId, msgId, bodyDigest })) {
+    if (entry?.answer && this.#isRepetition(entry, source.uri, { sessionId, msgId, bodyDigest })) {
       entry.lastMs = performance.now();
-      return { kind: 'resent', bytes: entry.answer };
+      return { kind: 'resent', answer: this.#faulty(entry.session, source.uri, entry.answer) };
     }
     if (!entry || entry.session.sessionId !== sessionId || msgId === '1') {
       entry?.session.end('superseded');
@@ -49,16 +62,17 @@ export class Sessions {
     } else if (Number(msgId) <= Number(entry.msgId)) {
       return { kind: 'out-of-order' };
     }
-    const bytes = xmlWire.encode(entry.session.receive(message));
-    Object.assign(entry, { msgId, bodyDigest, answer: bytes, lastMs: performance.now() });
-    return { kind: 'answer', bytes };
+    const spoken = this.settings.faults.take('other-encoding', source.uri) ? otherThan(wire) : wire;
+    const answer = encode(entry.session, entry.session.receive(received, spoken), spoken);
+    Object.assign(entry, { msgId, bodyDigest, answer, lastMs: performance.now() });
+    return { kind: 'answer', answer: this.#faulty(entry.session, source.uri, answer) };
   }
 
-  /** SessionIDs that run, by device. */
-  running(): { readonly deviceId: string; readonly sessionId: string }[] {
+  /** The sessions that run, by device, and the large object that each of them sends. */
+  running(): { readonly deviceId: string; readonly sessionId: string; readonly sending: ServerSession['sending'] }[] {
     return [...this.#entries]
       .filter(([, { session }]) => session.ended === undefined)
-      .map(([deviceId, { session }]) => ({ deviceId, sessionId: session.sessionId }));
+      .map(([deviceId, { session }]) => ({ deviceId, sessionId: session.sessionId, sending: session.sending }));
   }
 
   /** Ends sessions that fell silent and forgets what is no longer needed; to be called now and then. */
@@ -92,6 +106,19 @@ export class Sessions {
     return message.bodyDigest === entry.bodyDigest && (entry.session.ended === undefined || !waits);
   }
 
+  /** The answer, or what a fault makes of it for this time. */
+  #faulty(session: ServerSession, deviceId: string, answer: Answer): Answer {
+    const { faults } = this.settings;
+    const { message, wire } = answer;
+    if (faults.take('garbage', deviceId)) {
+      const bytes = answer.bytes.subarray(0, Math.floor(answer.bytes.byteLength / 2));
+      return { ...answer, bytes, hmac: session.hmac(bytes) };
+    }
+    if (!faults.take('wrong-session', deviceId)) return answer;
+    const { header } = message;
+    return encode(session, { ...message, header: { ...header, sessionId: `9${header.sessionId}` } }, wire);
+  }
+
   #open(deviceId: string, sessionId: string): Entry {
     const device = this.devices.get(deviceId);
     const defaultNonce = device?.resynchronising.has(sessionIdNumber(sessionId) ?? 0) ?? false;
@@ -100,7 +127,7 @@ export class Sessions {
       session: new ServerSession(sessionId, device, defaultNonce, settings),
       msgId: '',
       bodyDigest: '',
-      answer: new Uint8Array(),
+      answer: undefined,
       lastMs: performance.now(),
     };
     this.#entries.delete(deviceId);
@@ -115,4 +142,13 @@ export class Sessions {
     oldest[1].session.end('timeout');
     this.#entries.delete(oldest[0]);
   }
+}
+
+function encode(session: ServerSession, message: Message, wire: Wire): Answer {
+  const bytes = wire.encode(message);
+  return { message, bytes, wire, hmac: session.hmac(bytes) };
+}
+
+function otherThan(wire: Wire): Wire {
+  return WIRES[wire.encoding === 'xml' ? 'wbxml' : 'xml'];
 }
