@@ -16,7 +16,8 @@ const allowed = {
   tree: ['codec', 'store'],
   dm: ['tree', 'codec', 'store'],
   image: ['codec', 'store'],
-  device: ['store'],
+  discovery: [],
+  device: ['store', 'discovery'],
   notify: ['store'],
   ops: [],
   config: [],
@@ -65,7 +66,7 @@ module.exports = {
     ...faces,
     addon('better-sqlite3', 'firmware/store/sqlite\\.ts'),
     addon('libxmljs2', 'firmware/codec/xml\\.ts'),
-    addon('mdns', 'firmware/device/.*daemon\\.ts'),
+    addon('mdns', 'firmware/discovery/daemon\\.ts'),
   ],
   options: {
     doNotFollow: { path: 'node_modules' },

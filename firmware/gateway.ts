@@ -33,6 +33,7 @@ import {
   type PinSource,
   type Usage,
 } from './image/index.js';
+import { Finder } from './discover.js';
 import type { Logger } from './log/index.js';
 import {
   deviceInventory,
@@ -163,6 +164,18 @@ async function start(
   closings.push(() => inventory.flush());
   const configured = inventory.syncConfigured(configuration.devices.map(configuredDevice));
   if (!configured.ok) return configured;
+  const finder = new Finder({
+    configuration,
+    version: options.version,
+    deviceId: deviceId.value,
+    store,
+    clock,
+    log,
+    lan,
+    inventory,
+    onFault: (thrown) => reportFault(thrown, options),
+  });
+  closings.push(() => finder.close());
   const forwarder = new Forwarder({
     clock,
     log: log('notify'),
@@ -281,6 +294,7 @@ async function start(
   const serving = await imageServer.start();
   if (!serving.ok) return serving;
   fanouts.resume();
+  finder.start(serving.value[0]?.port ?? configuration.serve.port);
   const listener = await listen(configuration, options, clock, accounts, scheduler);
   if (!listener.ok) return listener;
   closings.push(() => listener.value?.close());
@@ -305,6 +319,7 @@ async function start(
     downloader,
     imageServer,
     inventory,
+    finder,
     fanouts,
     accounts,
     outbox,

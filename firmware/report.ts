@@ -1,6 +1,7 @@
 import type { Clock } from './clock/index.js';
 import type { Configuration } from './config/index.js';
 import type { DeviceInventory } from './device/index.js';
+import type { Finder } from './discover.js';
 import type { Accounts, AccountSchedule, Outbox, Scheduler } from './dm/index.js';
 import type { BlobStore, Catalog, Deliveries, Downloader, ImageRecord, ImageServer } from './image/index.js';
 import { SCOMO_RESULT } from './mo/index.js';
@@ -11,6 +12,7 @@ import {
   memoryReport,
   REPORT_FORMAT,
   type AccountReport,
+  type DevicesReport,
   type FanoutReport,
   type HealthCheck,
   type HealthReport,
@@ -35,6 +37,7 @@ export interface Parts {
   readonly downloader: Downloader;
   readonly imageServer: ImageServer;
   readonly inventory: DeviceInventory;
+  readonly finder: Finder;
   readonly fanouts: Fanouts;
   readonly accounts: Accounts;
   readonly outbox: Outbox;
@@ -69,7 +72,7 @@ export async function gatherStatus(parts: Parts): Promise<StatusReport> {
     images: parts.catalog.all().map((image) => imageReport(parts, image)),
     serve: { listening: parts.serving, connections: parts.imageServer.load.connections },
     fanouts: fanoutReports(parts),
-    devices: parts.inventory.summary(),
+    devices: devicesReport(parts),
     traffic: { wanReceivedBytes: parts.downloader.wanBytes, lanSentBytes: parts.imageServer.lanBytes },
     memory: memoryReport(),
     store: {
@@ -158,6 +161,12 @@ function imageReport(parts: Parts, image: ImageRecord): ImageReport {
     resultText: image.resultText,
     delivered: parts.deliveries.delivered(image.id),
   };
+}
+
+function devicesReport({ inventory, finder }: Parts): DevicesReport {
+  const { backend, links = [], dropped = 0 } = finder.discovery?.status() ?? { backend: 'off' as const };
+  const discovery = { backend, interfaces: links, present: finder.recognition.presentCount, dropped };
+  return { ...inventory.summary(), discovery };
 }
 
 function fanoutReports({ fanouts }: Parts): FanoutReport[] {

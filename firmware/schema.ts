@@ -1,4 +1,4 @@
-import { deviceSchema } from './device/index.js';
+import { deviceSchema, discoveredSchema } from './device/index.js';
 import { accountChanges, accountSchema, outboxSchema } from './dm/index.js';
 import { imageSchema } from './image/index.js';
 import { notifySchema } from './notify/index.js';
@@ -18,4 +18,5 @@ export const databaseSchema: readonly SchemaStep[] = [
   ...notifySchema,
   ...accountChanges,
   ...treeChanges,
+  ...discoveredSchema,
 ];

@@ -359,6 +359,35 @@ const fanoutSchema = section(
   'Notification Fanout, where the DM Server says nothing else.',
 );
 
+const discoverySchema = section(
+  {
+    backend: v.optional(
+      choice(['builtin', 'off'], 'How End Devices are found by mDNS: in the process (builtin), or not at all (off).'),
+      'off',
+    ),
+    interfaces: v.optional(
+      list(
+        pattern(/^[^/\s]{1,15}$/, 'the name of a network interface such as br-lan', 'A network interface.'),
+        { to: 8 },
+        'Where devices are looked for; empty: on every interface with an address in `lan.prefixes`.',
+        'names of interfaces',
+      ),
+      [],
+    ),
+    announce: v.optional(flag('Announces the gateway in the LAN as `_dmgw._tcp`.'), true),
+    maxDevices: v.optional(whole(0, 15_000, 'Devices found that are remembered.'), 10_000),
+    takeoverGraceSeconds: v.optional(
+      whole(0, 3600, 'How long a device must be silent at its address before another one may have its DeviceID.'),
+      60,
+    ),
+    forgetAfterDays: v.optional(whole(1, 3650, 'A device found that was not seen for so long is removed.'), 30),
+    leaseFile: v.exactOptional(
+      path('Lease file of dnsmasq (OpenWrt: /tmp/dhcp.leases): devices are followed to their new addresses.'),
+    ),
+  },
+  'Discovery of End Devices.',
+);
+
 /** Every key of the configuration file and of a board profile. */
 export const configurationSchema = v.pipe(
   section(
@@ -394,13 +423,7 @@ export const configurationSchema = v.pipe(
         [],
       ),
       fanout: v.optional(fanoutSchema, {}),
-      discovery: v.optional(
-        section(
-          { backend: v.optional(choice(['off'], 'How End Devices are found.'), 'off') },
-          'Discovery of End Devices.',
-        ),
-        {},
-      ),
+      discovery: v.optional(discoverySchema, {}),
       log: v.optional(
         section(
           {

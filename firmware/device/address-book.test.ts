@@ -7,7 +7,7 @@ import { systemClock } from '../clock/index.js';
 import { silentLog } from '../log/index.js';
 import { Prefixes } from '../net/index.js';
 import { openStore, type Store } from '../store/index.js';
-import { AddressBook, DeviceInventory, deviceSchema } from './index.js';
+import { AddressBook, DeviceInventory, deviceSchema, discoveredSchema } from './index.js';
 
 describe('address book', () => {
   const folder = mkdtempSync(join(tmpdir(), 'dmgw-book-'));
@@ -15,7 +15,11 @@ describe('address book', () => {
   let book: AddressBook;
 
   before(() => {
-    store = openStore({ file: join(folder, 'dmgw.db'), schema: deviceSchema, log: silentLog });
+    store = openStore({
+      file: join(folder, 'dmgw.db'),
+      schema: [...deviceSchema, ...discoveredSchema],
+      log: silentLog,
+    });
     const lan = Prefixes.parse(['192.168.1.0/24', 'fd00::/8']);
     assert.ok(lan.ok);
     const inventory = new DeviceInventory({ store, clock: systemClock(0), log: silentLog, lan: lan.value });
@@ -40,9 +44,16 @@ describe('address book', () => {
   it('resolves with defaults for port and encapsulation', () => {
     const found = ['v4', 'v6', 'web'].map((id) => book.resolve(id)).map((outcome) => outcome.ok && outcome.value);
     assert.deepEqual(found, [
-      { transport: 'udp', host: '192.168.1.4', port: 2948, encapsulation: 'wsp' },
-      { transport: 'udp', host: 'FD00:0::6', port: 77, encapsulation: 'raw' },
-      { transport: 'http', host: '192.168.1.7', port: 81, url: 'http://192.168.1.7:81/n', encapsulation: 'wsp' },
+      { transport: 'udp', host: '192.168.1.4', port: 2948, encapsulation: 'wsp', showsSession: false },
+      { transport: 'udp', host: 'FD00:0::6', port: 77, encapsulation: 'raw', showsSession: false },
+      {
+        transport: 'http',
+        host: '192.168.1.7',
+        port: 81,
+        url: 'http://192.168.1.7:81/n',
+        encapsulation: 'wsp',
+        showsSession: false,
+      },
     ]);
   });
 

@@ -3,7 +3,11 @@ import type { Store } from '../store/index.js';
 import { canonicalHost, readEndpoint, type Endpoint } from './address.js';
 
 /** Where and how a device takes its Package#0. */
-export type DeviceAddress = Endpoint & { readonly encapsulation: 'wsp' | 'raw' };
+export type DeviceAddress = Endpoint & {
+  readonly encapsulation: 'wsp' | 'raw';
+  /** It announces the SessionID that it acted on last: a reaction can be seen. */
+  readonly showsSession: boolean;
+};
 
 export type ResolveErrorCode =
   | 'unknown-device' // no record has this DeviceID
@@ -21,15 +25,27 @@ export class AddressBook {
   /** The address as the record has it; whether it may be sent to is checked by the sender, at the moment of sending. */
   resolve(deviceId: string): Outcome<DeviceAddress, CodedError<ResolveErrorCode>> {
     const row = this.store
-      .sql<{
-        address: string | null;
-        encapsulation: string | null;
-      }>('SELECT address, encapsulation FROM device WHERE device_id = ?')
+      .sql<{ address: string | null; encapsulation: string | null; shows: number }>(
+        `SELECT coalesce(address, found_address) AS address, encapsulation, shows_session AS shows
+         FROM device WHERE device_id = ?`,
+      )
       .get(deviceId);
     if (!row) return failure('unknown-device', `no device has the DeviceID ${deviceId}`);
     const endpoint = row.address === null ? undefined : readEndpoint(row.address);
     if (!endpoint) return failure('no-address', `device ${deviceId} has no Address`);
-    return success({ ...endpoint, encapsulation: row.encapsulation === 'raw' ? 'raw' : 'wsp' });
+    return success({
+      ...endpoint,
+      encapsulation: row.encapsulation === 'raw' ? 'raw' : 'wsp',
+      showsSession: row.shows === 1,
+    });
+  }
+
+  /** Whether discovery has ever seen the device: it would tell when the device appears again. */
+  wasDiscovered(deviceId: string): boolean {
+    const row = this.store
+      .sql<{ found: number }>('SELECT found_address IS NOT NULL AS found FROM device WHERE device_id = ?')
+      .get(deviceId);
+    return row?.found === 1;
   }
 
   /**

@@ -44,6 +44,22 @@ export function hostOf(address: string | null): string | null {
   return endpoint ? canonicalHost(endpoint.host) : null;
 }
 
+/** The MAC address in a DevId `MAC:001122AABBCC`, as twelve capital digits; null for any other DevId. */
+export function macOf(deviceId: string): string | null {
+  return /^MAC:([0-9A-Fa-f]{12})$/.exec(deviceId)?.[1]?.toUpperCase() ?? null;
+}
+
+/** The value of an Address leaf with another IP address in it; undefined when it has none of the forms. */
+export function withHost(text: string, host: string): string | undefined {
+  const endpoint = readEndpoint(text);
+  if (!endpoint) return undefined;
+  const bracketed = host.includes(':') ? `[${host}]` : host;
+  if (endpoint.transport === 'udp') return `udp://${bracketed}:${endpoint.port}`;
+  const url = new URL(endpoint.url);
+  url.hostname = bracketed;
+  return url.href;
+}
+
 function readUdp(text: string): Endpoint | undefined {
   const [, v6, v4, digits] = /^udp:\/\/(?:\[([^\]]+)\]|([\d.]+))(?::(\d{1,5}))?$/i.exec(text) ?? [];
   const host = v6 ?? v4 ?? '';

@@ -20,4 +20,9 @@ export {
   type DeviceErrorCode,
   type DeviceLeaf,
 } from './leaves.js';
-export { deviceSchema } from './schema.js';
+export { END_DEVICE_TYPE } from './announcement.js';
+export { Departed, type DepartedOptions } from './departed.js';
+export { DiscoveredDevices, type DiscoveredOptions } from './discovered.js';
+export { LeaseWatch, type LeaseWatchOptions } from './leases.js';
+export { Recognition, type RecognitionOptions } from './recognition.js';
+export { deviceSchema, discoveredSchema } from './schema.js';

@@ -7,7 +7,7 @@ import { systemClock, type Clock } from '../clock/index.js';
 import { silentLog } from '../log/index.js';
 import { Prefixes } from '../net/index.js';
 import { openStore, type Store } from '../store/index.js';
-import { DeviceInventory, deviceSchema, type DeviceLeaf } from './index.js';
+import { DeviceInventory, deviceSchema, discoveredSchema, type DeviceLeaf } from './index.js';
 
 const parsed = Prefixes.parse(['192.168.1.0/24', 'fd00::/8', 'fe80::/10']);
 assert.ok(parsed.ok);
@@ -19,7 +19,11 @@ describe('device inventory', () => {
   let inventory: DeviceInventory;
 
   const open = (clock: Clock = systemClock(0), maxDevices?: number): void => {
-    store = openStore({ file: join(folder, 'dmgw.db'), schema: deviceSchema, log: silentLog });
+    store = openStore({
+      file: join(folder, 'dmgw.db'),
+      schema: [...deviceSchema, ...discoveredSchema],
+      log: silentLog,
+    });
     inventory = new DeviceInventory({ store, clock, log: silentLog, lan, ...(maxDevices && { maxDevices }) });
   };
   const add = (node: string, deviceId: string): number => {
@@ -57,6 +61,7 @@ describe('device inventory', () => {
       name: null,
       lastSeenMs: null,
       reachable: false,
+      foundAddress: null,
     });
     assert.ok(inventory.setLeaf(id, 'address', null).ok);
     assert.equal(inventory.byDeviceId('IMEI:1')?.address, null);
@@ -242,8 +247,8 @@ describe('device inventory', () => {
   describe('sightings', () => {
     it('are seen at once and written when flushed', () => {
       const id = add('a', 'IMEI:1');
-      inventory.seen('IMEI:1', undefined, true);
-      inventory.seen('IMEI:9', undefined, true);
+      inventory.seen('IMEI:1', true);
+      inventory.seen('IMEI:9', true);
       assert.equal(inventory.byId(id)?.reachable, true);
       const column = (): unknown => store.sql<{ last_seen_ms: number | null }>('SELECT last_seen_ms FROM device').get();
       assert.deepEqual({ ...(column() as object) }, { last_seen_ms: null });
@@ -251,7 +256,7 @@ describe('device inventory', () => {
       assert.ok(lastSeenMs);
       inventory.flush();
       assert.deepEqual({ ...(column() as object) }, { last_seen_ms: lastSeenMs });
-      inventory.seen('IMEI:1', undefined, false);
+      inventory.seen('IMEI:1', false);
       inventory.flush();
       assert.deepEqual([inventory.byId(id)?.reachable, inventory.byId(id)?.lastSeenMs], [false, lastSeenMs]);
     });
@@ -260,17 +265,8 @@ describe('device inventory', () => {
       await store.close();
       open(systemClock(Date.now() + 1e9));
       const id = add('a', 'IMEI:1');
-      inventory.seen('IMEI:1', undefined, true);
+      inventory.seen('IMEI:1', true);
       assert.deepEqual([inventory.byId(id)?.reachable, inventory.byId(id)?.lastSeenMs], [true, null]);
-    });
-
-    it('move a discovered device within the LAN, and no other', () => {
-      const given = add('a', 'IMEI:1');
-      const found = add('b', 'IMEI:2');
-      store.sql("UPDATE device SET source = 'mdns' WHERE id = ?").run(found);
-      for (const deviceId of ['IMEI:1', 'IMEI:2']) inventory.seen(deviceId, 'udp://192.168.1.5', true);
-      inventory.seen('IMEI:2', 'udp://8.8.8.8', true);
-      assert.deepEqual([inventory.byId(given)?.address, inventory.byId(found)?.address], [null, 'udp://192.168.1.5']);
     });
   });
 });

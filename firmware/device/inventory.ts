@@ -3,7 +3,7 @@ import type { Logger } from '../log/index.js';
 import type { Prefixes } from '../net/index.js';
 import { failure, success, type Outcome } from '../outcome/index.js';
 import type { Store } from '../store/index.js';
-import { hostOf } from './address.js';
+import { hostOf, macOf } from './address.js';
 import { checkLeaf, DEVICE_LEAVES, type DeviceError, type DeviceLeaf } from './leaves.js';
 import { nodeNameFor } from './node-name.js';
 import { Sightings } from './sightings.js';
@@ -23,6 +23,8 @@ export interface Device extends Readonly<Record<DeviceLeaf, string | null>> {
   /** Wall time in ms; null while the device was not seen, or the clock was not set. */
   readonly lastSeenMs: number | null;
   readonly reachable: boolean;
+  /** Where discovery saw it last: used where nobody gave an Address. */
+  readonly foundAddress: string | null;
 }
 
 /** A device of the configuration file: the same leaves, under the same rules, as a server may set. */
@@ -61,7 +63,7 @@ const COLUMNS: Readonly<Record<DeviceLeaf, string>> = {
   name: 'name',
 };
 
-const FIELDS = `id, node, requester, source, last_seen_ms AS lastSeenMs, reachable,
+const FIELDS = `id, node, requester, source, last_seen_ms AS lastSeenMs, reachable, found_address AS foundAddress,
   ${DEVICE_LEAVES.map((leaf) => `${COLUMNS[leaf]} AS ${leaf}`).join(', ')}`;
 
 type Row = Omit<Device, 'reachable'> & { readonly reachable: number };
@@ -175,23 +177,26 @@ export class DeviceInventory {
   }
 
   /**
-   * Notes that a device was heard of or failed to answer. Written in batches; readers see it at once.
-   * @param address Address leaf where it was seen. A discovered device moves there, at once, if it lies in the LAN; the
-   *   address that a server or the configuration gave stays
+   * Notes that a device was heard of, or failed to answer. Written in batches; readers see it at once.
    * @param reachable false when it did not answer; LastSeen then stays
    */
-  seen(deviceId: string, address: string | undefined, reachable: boolean): void {
+  seen(deviceId: string, reachable: boolean): void {
     const { clock } = this.options;
-    const device = this.byDeviceId(deviceId);
-    if (!device) return;
+    if (!this.byDeviceId(deviceId)) return;
     this.#sightings.note(deviceId, {
       reachable,
       ...(reachable && clock.plausible() && { lastSeenMs: Math.trunc(clock.wallMs()) }),
     });
-    if (device.source !== 'mdns' || address === undefined || address === device.address) return;
-    const moved = this.setLeaf(device.id, 'address', address);
-    if (!moved.ok)
-      this.options.log.debug('address of a device ignored', { device: deviceId, reason: moved.error.code });
+  }
+
+  /** Adds a record of source `mdns`, under a node name of the gateway's own. Fails with `too-many` or `invalid-value`. */
+  addDiscovered(deviceId: string): Outcome<Device, DeviceError> {
+    return this.#store.tentative(() => {
+      const inserted = this.#insert(this.#freeNode(deviceId), '', 'mdns');
+      if (!inserted.ok) return inserted;
+      const set = this.#setLeaf(inserted.value.id, 'deviceId', deviceId);
+      return set.ok ? success({ ...inserted.value, deviceId }) : set;
+    });
   }
 
   /** Writes what is still in memory. Call before the store closes. @throws StoreError */
@@ -219,11 +224,21 @@ export class DeviceInventory {
       const holder = this.byDeviceId(value ?? '');
       if (holder && holder.id !== id) return failure('device-id-taken', `node ${holder.node} has this DeviceID`);
     }
-    const { changes } =
-      leaf === 'address'
-        ? this.#store.sql('UPDATE device SET address = ?, host = ? WHERE id = ?').run(value, hostOf(value), id)
-        : this.#store.sql(`UPDATE device SET ${COLUMNS[leaf]} = ? WHERE id = ?`).run(value, id);
-    return changes > 0 ? success() : noSuchDevice(id);
+    return this.#write(id, leaf, value) > 0 ? success() : noSuchDevice(id);
+  }
+
+  /** @returns rows written. What follows from a leaf is written with it: the host of an address, the MAC of a DevId. */
+  #write(id: number, leaf: DeviceLeaf, value: string | null): number {
+    if (leaf === 'address') {
+      const host = hostOf(value ?? this.byId(id)?.foundAddress ?? null);
+      return this.#store.sql('UPDATE device SET address = ?, host = ? WHERE id = ?').run(value, host, id).changes;
+    }
+    if (leaf === 'deviceId') {
+      return this.#store
+        .sql('UPDATE device SET device_id = ?, mac = coalesce(?, mac) WHERE id = ?')
+        .run(value, macOf(value ?? ''), id).changes;
+    }
+    return this.#store.sql(`UPDATE device SET ${COLUMNS[leaf]} = ? WHERE id = ?`).run(value, id).changes;
   }
 
   /** @returns whether anything was written */

@@ -28,3 +28,28 @@ export const deviceSchema: readonly SchemaStep[] = [
     `,
   },
 ];
+
+/**
+ * What discovery adds. `found_address` is where it saw the device last: the Address leaf of a device that was only
+ * discovered, a stand-in where a server or the configuration gave none. `confirmed`: it was seen for longer than a moment,
+ * so that it does not give way to others. `shows_session`: it announces the SessionID that it acted on last.
+ */
+export const discoveredSchema: readonly SchemaStep[] = [
+  {
+    owner: 'device',
+    sql: `
+      ALTER TABLE device ADD COLUMN found_address TEXT;
+      ALTER TABLE device ADD COLUMN mac TEXT;
+      ALTER TABLE device ADD COLUMN confirmed INTEGER NOT NULL DEFAULT 0;
+      ALTER TABLE device ADD COLUMN shows_session INTEGER NOT NULL DEFAULT 0;
+      CREATE INDEX device_mac ON device (mac) WHERE mac IS NOT NULL;
+      CREATE INDEX device_fleeting ON device (last_seen_ms) WHERE source = 'mdns' AND reachable = 0;
+      CREATE TABLE device_address (
+        device INTEGER NOT NULL REFERENCES device (id) ON DELETE CASCADE,
+        address TEXT NOT NULL,
+        last_ms INTEGER,
+        PRIMARY KEY (device, address)
+      ) WITHOUT ROWID;
+    `,
+  },
+];

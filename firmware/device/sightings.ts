@@ -16,6 +16,9 @@ const FLUSH_AFTER_MS = 60_000;
 /** Sightings in memory; when so many devices were seen they are written at once. */
 const MAX_PENDING = 1024;
 
+/** A device that was seen twice, so long apart, is taken for real. */
+const CONFIRMED_AFTER_MS = 60_000;
+
 /** Sightings that wait to be written. Readers overlay them on the rows. */
 export class Sightings {
   readonly #pending = new Map<string, Sighting>();
@@ -45,8 +48,11 @@ export class Sightings {
     this.store.transaction(() => {
       for (const [deviceId, { reachable, lastSeenMs }] of this.#pending) {
         this.store
-          .sql('UPDATE device SET reachable = ?, last_seen_ms = coalesce(?, last_seen_ms) WHERE device_id = ?')
-          .run(reachable ? 1 : 0, lastSeenMs ?? null, deviceId);
+          .sql(
+            `UPDATE device SET confirmed = confirmed OR coalesce(? - last_seen_ms >= ${CONFIRMED_AFTER_MS}, 0),
+               reachable = ?, last_seen_ms = coalesce(?, last_seen_ms) WHERE device_id = ?`,
+          )
+          .run(lastSeenMs ?? null, reachable ? 1 : 0, lastSeenMs ?? null, deviceId);
       }
     });
     this.#pending.clear();

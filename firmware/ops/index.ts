@@ -12,6 +12,7 @@ export {
   REPORT_FORMAT,
   type AccountReport,
   type DevicesReport,
+  type DiscoveryReport,
   type FanoutReport,
   type HealthCheck,
   type HealthReport,

@@ -21,6 +21,7 @@ running      3 h 20 min, process 4711
 serves on    192.168.1.1:8180 (1 connected)
 notified on  0.0.0.0:2948
 devices      5 known, 4 reachable
+discovery    builtin on br-lan, 3 present
 images       1.0 MiB, 1.9 GiB free
 traffic      WAN 1.0 MiB in, LAN 3.0 MiB out
 memory       52.5 MiB (8.6 MiB its own)

@@ -1,6 +1,7 @@
 import { formatBytes, formatDuration, formatTable, printable } from './format.js';
 import type {
   AccountReport,
+  DiscoveryReport,
   FanoutReport,
   HealthReport,
   ImageReport,
@@ -75,6 +76,7 @@ function summaryLines(report: StatusReport): string[] {
     ['notified on', notification.listening.join(', ') || '-'],
     ...retrieveRows(report.retrieve),
     ['devices', `${devices.known} known, ${devices.reachable} reachable`],
+    ['discovery', discoveryText(devices.discovery)],
     ['images', `${formatBytes(store.imageBytes)}${quota}${free}`],
     ['traffic', `WAN ${formatBytes(traffic.wanReceivedBytes)} in, LAN ${formatBytes(traffic.lanSentBytes)} out`],
     ['memory', `${formatBytes(memory.residentBytes)}${own}`],
@@ -147,4 +149,11 @@ function fanoutLines(fanouts: readonly FanoutReport[]): string[] {
 
 function titled(title: string, lines: readonly string[], paint: Paint): string[] {
   return lines.length === 0 ? [] : [paint.bold(title), ...lines.map((line) => `  ${line}`)];
+}
+
+function discoveryText({ backend, interfaces, present, dropped }: DiscoveryReport): string {
+  if (backend === 'off') return 'off';
+  const where = interfaces.length === 0 ? 'no interface' : interfaces.join(', ');
+  const lost = dropped === 0 ? '' : `, ${dropped} datagrams over the limit not looked at`;
+  return `${backend} on ${where}, ${present} present${lost}`;
 }

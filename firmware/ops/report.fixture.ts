@@ -51,7 +51,11 @@ export function exampleStatus(changes: Partial<StatusReport> = {}): StatusReport
     ],
     serve: { listening: ['192.168.1.1:8180'], connections: 1 },
     fanouts: [{ id: 'f1', state: 'running', total: 5, sent: 3, reacted: 2, failed: 0 }],
-    devices: { known: 5, reachable: 4 },
+    devices: {
+      known: 5,
+      reachable: 4,
+      discovery: { backend: 'builtin', interfaces: ['br-lan'], present: 3, dropped: 0 },
+    },
     traffic: { wanReceivedBytes: 1_049_076, lanSentBytes: 3_145_728 },
     memory: { residentBytes: 55_000_000, anonymousBytes: 9_000_000, heapUsedBytes: 5_000_000, bufferBytes: 100_000 },
     store: { journal: 'wal', imageBytes: 1_049_076, quotaBytes: null, freeBytes: 2_000_000_000 },

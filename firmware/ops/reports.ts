@@ -91,6 +91,18 @@ export interface FanoutReport {
 export interface DevicesReport {
   readonly known: number;
   readonly reachable: number;
+  readonly discovery: DiscoveryReport;
+}
+
+export interface DiscoveryReport {
+  /** `off`, or who works. */
+  readonly backend: string;
+  /** Interfaces on which it works. */
+  readonly interfaces: readonly string[];
+  /** Devices that announce themselves now. */
+  readonly present: number;
+  /** Datagrams that were not looked at, because more came than is good for a router. */
+  readonly dropped: number;
 }
 
 /** Bytes of images since the start of the daemon. */

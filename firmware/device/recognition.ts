@@ -1,0 +1,231 @@
+import type { Clock, TimerHandle } from '../clock/index.js';
+import type { FoundService, ServiceListener } from '../discovery/index.js';
+import type { Logger } from '../log/index.js';
+import type { Prefixes } from '../net/index.js';
+import { describeThrown } from '../outcome/index.js';
+import type { Store } from '../store/index.js';
+import { hostOf } from './address.js';
+import { readAnnouncement, type Announcement } from './announcement.js';
+import type { DiscoveredDevices } from './discovered.js';
+import type { Device, DeviceInventory } from './inventory.js';
+
+/** What was found is written together, so long after the first of it. */
+const WRITE_AFTER_MS = 500;
+
+/** Announcements that wait to be written; those over it are found again by the next query. */
+const MAX_WAITING = 1_024;
+
+/** Devices whose address is in doubt. Claims over it are not heard. */
+const MAX_CLAIMS = 256;
+
+/** A claim is said once in this time, in all. */
+const CLAIM_WARNING_MS = 60_000;
+
+export interface RecognitionOptions {
+  readonly store: Store;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly lan: Prefixes;
+  readonly inventory: DeviceInventory;
+  readonly discovered: DiscoveredDevices;
+  /** How long a device must be silent at its old address before a new one counts. */
+  readonly takeoverGraceMs: number;
+  /** Asks the network about an instance: the true owner contradicts. */
+  readonly verify: (instance: string) => void;
+  /** Told when the database failed. */
+  readonly onFault: (thrown: unknown) => void;
+}
+
+/** A device is said to be at another address, while nothing says that it has left the one before. */
+interface Claim {
+  readonly announcement: Announcement;
+  readonly sinceMs: number;
+}
+
+/**
+ * Makes End Devices of what discovery finds. A device that is there keeps its DeviceID: whoever announces it from another
+ * address is believed when the device has said goodbye or expired, when the address is one that it had before, or when it
+ * has kept silent at the old one for the time of grace although it was asked.
+ */
+export class Recognition implements ServiceListener {
+  /** How many instances stand for a device: it is gone with the last of them. */
+  readonly #present = new Map<string, number>();
+  readonly #waiting = new Map<string, Announcement>();
+  readonly #claims = new Map<string, Claim>();
+  readonly #appearances = new Set<(deviceId: string) => void>();
+  readonly #sessions = new Set<(deviceId: string, sessionId: string) => void>();
+  #timer: TimerHandle | undefined;
+  #warnedMs = -Infinity;
+
+  constructor(private readonly options: RecognitionOptions) {}
+
+  /** Tells of each device that is new, is back, has moved, or announces itself unasked. @returns ends the subscription */
+  onAppeared(listener: (deviceId: string) => void): () => void {
+    this.#appearances.add(listener);
+    return () => this.#appearances.delete(listener);
+  }
+
+  /** Tells which SessionID a device announces. Told several times of one does no harm. @returns ends the subscription */
+  onSession(listener: (deviceId: string, sessionId: string) => void): () => void {
+    this.#sessions.add(listener);
+    return () => this.#sessions.delete(listener);
+  }
+
+  found(service: FoundService): string | undefined {
+    return this.#guarded(() => this.#found(service));
+  }
+
+  heard(deviceId: string, instance: string, unasked: boolean): void {
+    this.#guarded(() => {
+      // Another instance than the one that claims the device to be elsewhere: it is still where it was.
+      const claim = this.#claims.get(deviceId);
+      if (claim && claim.announcement.instance !== instance) this.#claims.delete(deviceId);
+      this.options.inventory.seen(deviceId, true);
+      if (unasked) this.#tellAppearance(deviceId);
+      return undefined;
+    });
+  }
+
+  gone(deviceId: string, instance: string): void {
+    this.#guarded(() => {
+      const left = (this.#present.get(deviceId) ?? 1) - 1;
+      if (left > 0) this.#present.set(deviceId, left);
+      else this.#present.delete(deviceId);
+      const claim = this.#claims.get(deviceId);
+      if (claim?.announcement.instance === instance) this.#claims.delete(deviceId);
+      if (left > 0) return;
+      this.options.inventory.seen(deviceId, false);
+    });
+  }
+
+  /** Devices that are there now. */
+  get presentCount(): number {
+    return this.#present.size;
+  }
+
+  /** Writes what waits. Call before the store closes. @throws StoreError */
+  flush(): void {
+    this.#timer?.cancel();
+    this.#timer = undefined;
+    this.#write();
+  }
+
+  #found(service: FoundService): string | undefined {
+    const { lan, inventory, discovered, log } = this.options;
+    let known: Device | undefined;
+    const read = readAnnouncement(service, lan, (deviceId) => {
+      known = inventory.byDeviceId(deviceId);
+      return known?.foundAddress;
+    });
+    if (!read.ok) {
+      log.debug('a service is no End Device', { instance: service.instance, code: read.error.code });
+      return undefined;
+    }
+    const announcement = read.value;
+    const { deviceId } = announcement;
+    if (!this.#waiting.has(deviceId)) {
+      if (this.#waiting.size >= MAX_WAITING) return undefined;
+      if (
+        !known &&
+        !discovered.admits(announcement.address, this.#waiting.size, this.#waitingAt(announcement.address))
+      ) {
+        log.debug('an End Device is not taken: there are too many', { device: deviceId });
+        return undefined;
+      }
+    }
+    this.#waiting.set(deviceId, announcement);
+    if (service.knownAs !== deviceId) this.#present.set(deviceId, (this.#present.get(deviceId) ?? 0) + 1);
+    this.#timer ??= this.options.clock.after(WRITE_AFTER_MS, () => this.#writeAndGoOn());
+    return deviceId;
+  }
+
+  #waitingAt(address: string): number {
+    const host = hostOf(address);
+    let count = 0;
+    for (const one of this.#waiting.values()) if (hostOf(one.address) === host) count += 1;
+    return count;
+  }
+
+  #writeAndGoOn(): void {
+    this.#timer = undefined;
+    this.#guarded(() => {
+      this.#write();
+    });
+    if (this.#claims.size > 0 || this.#waiting.size > 0) {
+      this.#timer ??= this.options.clock.after(WRITE_AFTER_MS, () => this.#writeAndGoOn());
+    }
+  }
+
+  #write(): void {
+    const { store, inventory } = this.options;
+    if (this.#waiting.size === 0 && this.#claims.size === 0) return;
+    const settled: Announcement[] = [];
+    store.transaction(() => {
+      for (const announcement of this.#waiting.values()) if (this.#apply(announcement)) settled.push(announcement);
+      for (const claim of this.#claims.values()) if (this.#grant(claim)) settled.push(claim.announcement);
+    });
+    this.#waiting.clear();
+    for (const { deviceId } of settled) this.#claims.delete(deviceId);
+    for (const { deviceId, sessionId } of settled) {
+      inventory.seen(deviceId, true);
+      this.#tellAppearance(deviceId);
+      if (sessionId !== undefined) for (const listener of this.#sessions) listener(deviceId, sessionId);
+    }
+  }
+
+  /** @returns whether the announcement is believed */
+  #apply(announcement: Announcement): boolean {
+    const { inventory, discovered } = this.options;
+    const device = inventory.byDeviceId(announcement.deviceId);
+    if (!device) return discovered.add(announcement);
+    if (device.foundAddress !== announcement.address && !this.#mayMove(device, announcement)) return false;
+    if (device.foundAddress !== announcement.address) discovered.move(device, announcement.address);
+    discovered.describe(device, announcement);
+    return true;
+  }
+
+  #mayMove(device: Device, announcement: Announcement): boolean {
+    const { clock, discovered, log, takeoverGraceMs, verify } = this.options;
+    const { deviceId, address, instance } = announcement;
+    const isAlone = (this.#present.get(deviceId) ?? 0) <= 1;
+    if (device.foundAddress === null || takeoverGraceMs === 0) return true;
+    if ((isAlone && !device.reachable) || discovered.wasAt(device.id, address)) return true;
+    const claim = this.#claims.get(deviceId);
+    if (claim?.announcement.address === address) return false;
+    if (!claim && this.#claims.size >= MAX_CLAIMS) return false;
+    this.#claims.set(deviceId, { announcement, sinceMs: clock.monotonicMs() });
+    verify(instance);
+    if (clock.monotonicMs() - this.#warnedMs >= CLAIM_WARNING_MS) {
+      this.#warnedMs = clock.monotonicMs();
+      log.warn('a device is announced from another address', { device: deviceId, known: device.foundAddress, address });
+    }
+    return false;
+  }
+
+  /** @returns whether the time of grace is over, and the device has moved */
+  #grant({ announcement, sinceMs }: Claim): boolean {
+    const { clock, inventory, discovered, log, takeoverGraceMs } = this.options;
+    if (clock.monotonicMs() - sinceMs < takeoverGraceMs) return false;
+    const device = inventory.byDeviceId(announcement.deviceId);
+    if (!device) return true;
+    discovered.move(device, announcement.address);
+    discovered.describe(device, announcement);
+    log.info('a device has moved', { device: announcement.deviceId, address: announcement.address });
+    return true;
+  }
+
+  #tellAppearance(deviceId: string): void {
+    for (const listener of this.#appearances) listener(deviceId);
+  }
+
+  /** Discovery must not be thrown at: a failure of the database stays here. */
+  #guarded<T>(work: () => T): T | undefined {
+    try {
+      return work();
+    } catch (thrown) {
+      this.options.log.error('discovered devices could not be written', { reason: describeThrown(thrown) });
+      this.options.onFault(thrown);
+      return undefined;
+    }
+  }
+}

@@ -1,0 +1,83 @@
+import type { Clock } from '../clock/index.js';
+
+/** A share that refills: so many at once, so many per second afterwards. */
+export class Bucket {
+  #level: number;
+  #filledMs: number;
+
+  constructor(
+    private readonly perSecond: number,
+    private readonly burst: number,
+    nowMs: number,
+  ) {
+    this.#level = burst;
+    this.#filledMs = nowMs;
+  }
+
+  /** @returns whether there was so much left */
+  take(amount: number, nowMs: number): boolean {
+    this.#level = Math.min(this.burst, this.#level + ((nowMs - this.#filledMs) * this.perSecond) / 1000);
+    this.#filledMs = nowMs;
+    if (this.#level < amount) return false;
+    this.#level -= amount;
+    return true;
+  }
+}
+
+/** Datagrams of one source, per second: a host that plays some hundred devices answers with one each. */
+const SOURCE_PER_SECOND = 500;
+const SOURCE_BURST = 2_000;
+
+/** Of all sources. A switch-on of 10,000 devices is taken over some seconds; what was missed comes with the next query. */
+const LINK_PER_SECOND = 2_000;
+const LINK_BURST = 4_000;
+
+/** Bytes of all sources: decoding takes time by the byte. */
+const LINK_BYTES_PER_SECOND = 1024 * 1024;
+const LINK_BYTES_BURST = 4 * 1024 * 1024;
+
+/** Sources with a share of their own; when a flood forges more, they share that of the link. */
+const MAX_SOURCES = 1_024;
+
+/** How much one link may make the gateway look at. What is over is dropped before it is decoded. */
+export class LinkBudget {
+  readonly #sources = new Map<string, Bucket>();
+  readonly #packets: Bucket;
+  readonly #bytes: Bucket;
+  #dropped = 0;
+
+  constructor(private readonly clock: Clock) {
+    const nowMs = clock.monotonicMs();
+    this.#packets = new Bucket(LINK_PER_SECOND, LINK_BURST, nowMs);
+    this.#bytes = new Bucket(LINK_BYTES_PER_SECOND, LINK_BYTES_BURST, nowMs);
+  }
+
+  get dropped(): number {
+    return this.#dropped;
+  }
+
+  /** @returns whether a datagram of this size may be looked at */
+  admits(source: string, bytes: number): boolean {
+    const nowMs = this.clock.monotonicMs();
+    const fits =
+      this.#ofSource(source, nowMs).take(1, nowMs) && this.#packets.take(1, nowMs) && this.#bytes.take(bytes, nowMs);
+    if (!fits) this.#dropped += 1;
+    return fits;
+  }
+
+  #ofSource(source: string, nowMs: number): Bucket {
+    let bucket = this.#sources.get(source);
+    if (!bucket) {
+      // The one that was first heard goes: a forger drives out other forged ones as much as real ones, who start afresh.
+      if (this.#sources.size >= MAX_SOURCES) {
+        for (const oldest of this.#sources.keys()) {
+          this.#sources.delete(oldest);
+          break;
+        }
+      }
+      bucket = new Bucket(SOURCE_PER_SECOND, SOURCE_BURST, nowMs);
+      this.#sources.set(source, bucket);
+    }
+    return bucket;
+  }
+}

@@ -1,0 +1,150 @@
+import { networkInterfaces } from 'node:os';
+import type { Clock, Random } from '../clock/index.js';
+import type { Logger } from '../log/index.js';
+import { Browser } from './browser.js';
+import { LinkBudget } from './budget.js';
+import { LinkSocket } from './link-socket.js';
+import { LinkWatch, type Link, type LinkChoice, type NetworkInterfaces } from './links.js';
+import { Responder } from './responder.js';
+import type { AnnouncedService, Discovery, DiscoveryStatus, ServiceListener } from './service.js';
+
+export interface BuiltinOptions {
+  readonly links: LinkChoice;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Logger;
+  /** What is browsed, and who wants to know; absent for one that only announces. */
+  readonly browse?: { readonly type: string; readonly listener: ServiceListener };
+  /** Default: the system's. */
+  readonly interfaces?: NetworkInterfaces;
+}
+
+/** The parts that work on one link. */
+interface LinkParts {
+  readonly sockets: readonly LinkSocket[];
+  readonly budget: LinkBudget;
+  readonly responder: Responder;
+  readonly browser: Browser | undefined;
+}
+
+/** mDNS in this process (RFC 6762, 6763): no daemon is needed, one that runs beside it does no harm. */
+export class BuiltinDiscovery implements Discovery {
+  readonly #links = new Map<string, LinkParts>();
+  readonly #services = new Map<string, AnnouncedService>();
+  readonly #watch: LinkWatch;
+  #closing: Promise<void> | undefined;
+  /** Sockets of links that went. */
+  readonly #ending = new Set<Promise<void>>();
+
+  constructor(private readonly options: BuiltinOptions) {
+    const { clock, links, interfaces = networkInterfaces } = options;
+    this.#watch = new LinkWatch(interfaces, links, clock, (fresh, gone) => {
+      for (const name of gone) this.#end(name, 'gone');
+      for (const link of fresh) this.#begin(link);
+    });
+  }
+
+  start(): void {
+    this.#watch.start();
+    if (this.#links.size === 0) this.options.log.warn('no interface is in the LAN yet: nothing is discovered');
+  }
+
+  /** Announces a service on every link, or tells of its change. @param key by which it is changed and withdrawn */
+  announce(key: string, service: AnnouncedService): void {
+    this.#services.set(key, service);
+    for (const { responder } of this.#links.values()) responder.set(key, service);
+  }
+
+  withdraw(key: string): void {
+    this.#services.delete(key);
+    for (const { responder } of this.#links.values()) responder.remove(key);
+  }
+
+  status(): DiscoveryStatus {
+    let dropped = 0;
+    for (const { budget } of this.#links.values()) dropped += budget.dropped;
+    return { backend: 'builtin', links: [...this.#links.keys()], dropped };
+  }
+
+  verify(instance: string): void {
+    for (const { browser } of this.#links.values()) browser?.verify(instance);
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
+    this.#watch.stop();
+    for (const name of [...this.#links.keys()]) this.#end(name, 'closing');
+    await Promise.all(this.#ending);
+  }
+
+  /** A link that has changed is begun anew: its addresses stand in our records. What was found on it is found again. */
+  #begin(link: Link): void {
+    const { browse, clock, links, log, random } = this.options;
+    this.#end(link.name, 'gone');
+    const budget = new LinkBudget(clock);
+    const families: (4 | 6)[] = [
+      ...(link.address4 === undefined ? [] : [4 as const]),
+      ...(link.hasIPv6 ? [6 as const] : []),
+    ];
+    const sockets: LinkSocket[] = families.map(
+      (family) =>
+        new LinkSocket(
+          link,
+          family,
+          budget,
+          {
+            query: (query, from, socket) => responder.take(query, from, socket),
+            response: (records) => {
+              responder.watch(records);
+              browser?.take(records);
+            },
+          },
+          log,
+        ),
+    );
+    const responder = new Responder({
+      clock,
+      random,
+      log,
+      link: link.name,
+      addresses: link.addresses.filter((address) => links.lan.contains(address)),
+      own: new Set(link.addresses),
+      sockets,
+    });
+    const browser =
+      browse &&
+      new Browser({
+        ...browse,
+        link: link.name,
+        clock,
+        random,
+        log,
+        ask: (questions, known) => {
+          for (const socket of sockets) socket.sendQuery(questions, known);
+        },
+      });
+    this.#links.set(link.name, { sockets, budget, responder, browser });
+    for (const socket of sockets) socket.open();
+    browser?.start();
+    for (const [key, service] of this.#services) responder.set(key, service);
+    log.info('mDNS on an interface', { interface: link.name, families: families.join(',') });
+  }
+
+  #end(name: string, why: 'gone' | 'closing'): void {
+    const parts = this.#links.get(name);
+    if (!parts) return;
+    this.#links.delete(name);
+    if (why === 'gone') parts.browser?.abandon();
+    parts.browser?.close();
+    parts.responder.close();
+    const ending = Promise.all(parts.sockets.map((socket) => socket.close())).then(() => {
+      this.#ending.delete(ending);
+    });
+    this.#ending.add(ending);
+    if (why === 'gone') this.options.log.info('mDNS on an interface ended', { interface: name });
+  }
+}

@@ -1,0 +1,79 @@
+/** A service instance in the LAN, as its own records describe it. Hostile until somebody has checked it. */
+export interface FoundService {
+  /** Name of the instance, without its type. */
+  readonly instance: string;
+  /** Name of the network interface on which it was heard. */
+  readonly link: string;
+  readonly port: number;
+  /** A link-local IPv6 address has its zone: `fe80::1%eth0`. */
+  readonly addresses: readonly string[];
+  /** Keys in lower case. */
+  readonly txt: Readonly<Record<string, string>>;
+  /** What the listener knows this instance as, if it was found before. */
+  readonly knownAs: string | undefined;
+}
+
+/** Who wants to know of service instances. Called synchronously; must not throw. */
+export interface ServiceListener {
+  /**
+   * The instance is there: for the first time, again, or with other data than before.
+   * @returns the name under which the listener knows it, which `heard` and `gone` hand back; undefined when it is of no
+   *   interest, and then nothing of it is kept
+   */
+  found(service: FoundService): string | undefined;
+  /** It gave a sign of life, with the same data as before. @param unasked not as an answer to a question of ours */
+  heard(identity: string, instance: string, unasked: boolean): void;
+  /** It said goodbye, or did not answer any more, or is something else now. */
+  gone(identity: string, instance: string): void;
+}
+
+/** A service instance of ours. */
+export interface AnnouncedService {
+  /** Name of the instance: at most 63 bytes, no dots. */
+  readonly instance: string;
+  /** Such as `_dmgw._tcp`. */
+  readonly type: string;
+  readonly port: number;
+  readonly txt: Readonly<Record<string, string>>;
+  /** First label of the host name: letters, digits, `-`. */
+  readonly host: string;
+  /** Default: those of the interface that lie in the LAN. */
+  readonly addresses?: readonly string[];
+}
+
+export type DiscoveryBackend = 'daemon' | 'builtin';
+
+export interface DiscoveryStatus {
+  readonly backend: DiscoveryBackend;
+  /** Interfaces on which it works. */
+  readonly links: readonly string[];
+  /** Datagrams that were not looked at, because more came than the budget allows. */
+  readonly dropped: number;
+}
+
+/** Discovery that runs. What it finds goes to its listener. */
+export interface Discovery {
+  status(): DiscoveryStatus;
+  /** Asks the network again for the addresses of an instance that was found. Bounded: too many are dropped. */
+  verify(instance: string): void;
+  /** Says goodbye and ends. Idempotent. */
+  close(): Promise<void>;
+}
+
+/** All that mDNS names end with. */
+const DOMAIN = '.local';
+
+/** `_dmgw._tcp` as the name of a record. */
+export function typeName(type: string): string {
+  return `${type}${DOMAIN}`;
+}
+
+/** The host's own name as the name of a record. */
+export function hostName(host: string): string {
+  return `${host}${DOMAIN}`;
+}
+
+/** The name of the records of an instance. */
+export function instanceName(instance: string, type: string): string {
+  return `${instance}.${typeName(type)}`;
+}

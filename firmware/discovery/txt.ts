@@ -1,0 +1,37 @@
+/** RFC 6763 section 6.2: larger records are possible, and nobody should make them. */
+const MAX_TXT_BYTES = 1300;
+const MAX_PAIRS = 32;
+/** Section 6.4 recommends keys of at most nine characters. */
+const MAX_KEY_CHARS = 32;
+
+/** The strings of a TXT record as one text, one a line. What is too much, not UTF-8 or has control characters is left out. */
+export function joinTxt(strings: readonly Uint8Array[]): string {
+  let bytes = 0;
+  const texts: string[] = [];
+  for (const string of strings.slice(0, MAX_PAIRS)) {
+    bytes += string.byteLength + 1;
+    if (bytes > MAX_TXT_BYTES) break;
+    const text = Buffer.from(string).toString('utf8');
+    if (!/[\p{Cc}\ufffd]/u.test(text)) texts.push(text);
+  }
+  return texts.join('\n');
+}
+
+/**
+ * The pairs of such a text (RFC 6763 section 6.4): keys in lower case, the first of equal keys counts, a string without `=`
+ * is a key with an empty value.
+ */
+export function readTxt(joined: string): Record<string, string> {
+  const txt = Object.create(null) as Record<string, string>;
+  for (const text of joined.split('\n')) {
+    const at = text.indexOf('=');
+    const key = (at < 0 ? text : text.slice(0, at)).toLowerCase();
+    if (key !== '' && key.length <= MAX_KEY_CHARS && !(key in txt)) txt[key] = at < 0 ? '' : text.slice(at + 1);
+  }
+  return txt;
+}
+
+/** The strings of a TXT record. */
+export function writeTxt(txt: Readonly<Record<string, string>>): Buffer[] {
+  return Object.entries(txt).map(([key, value]) => Buffer.from(`${key}=${value}`));
+}
