@@ -69,7 +69,7 @@ describe('browser', () => {
   });
 
   const questionsFor = (name: string): string[] =>
-    asked.flatMap(({ questions }) => questions.filter((one) => one.name === name).map(({ type }) => type ?? ''));
+    asked.flatMap(({ questions }) => questions.filter((one) => one.name === name).map(({ type }) => type));
 
   it('queries after a short delay, then at intervals that grow to an hour', () => {
     clock.advance(5 * 3_600_000);
