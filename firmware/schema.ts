@@ -1,6 +1,6 @@
 import { deviceSchema, discoveredSchema } from './device/index.js';
 import { accountChanges, accountSchema, outboxSchema } from './dm/index.js';
-import { imageSchema } from './image/index.js';
+import { imageSchema, retrievalSchema } from './image/index.js';
 import { notifySchema } from './notify/index.js';
 import type { SchemaStep } from './store/index.js';
 import { treeChanges, treeSchema } from './tree/index.js';
@@ -19,4 +19,5 @@ export const databaseSchema: readonly SchemaStep[] = [
   ...accountChanges,
   ...treeChanges,
   ...discoveredSchema,
+  ...retrievalSchema,
 ];

@@ -3,7 +3,14 @@ import type { Logger } from '../log/index.js';
 import { failure, success, type CodedError, type Outcome } from '../outcome/index.js';
 import type { Store } from '../store/index.js';
 import { acceptance, type Acceptance, type AcceptanceError } from './acceptance.js';
-import { digestHex, type ImageChange, type ImageEvent, type ImageLeaf, type ImageRecord } from './image.js';
+import {
+  digestHex,
+  type ImageChange,
+  type ImageEvent,
+  type ImageLeaf,
+  type ImageRecord,
+  type RetrievalNotes,
+} from './image.js';
 import { forgetBytes, keepBytes } from './kept.js';
 import { checkLeaf, isImageId, type LeafValue } from './leaves.js';
 import { isRunning } from './states.js';
@@ -43,6 +50,17 @@ export interface CatalogOptions {
   /** Default 1024. */
   readonly maxImages?: number;
 }
+
+const NO_RETRIEVAL: RetrievalNotes = {
+  generation: 0,
+  source: null,
+  validator: null,
+  unguarded: false,
+  attempts: 0,
+  digest: null,
+  descriptor: null,
+  installNotify: null,
+};
 
 const NO_LEAVES = {
   imageId: null,
@@ -128,7 +146,7 @@ export class Catalog {
       availableMs: null,
       servedMs: null,
       wanBytes: 0,
-      retrieval: { generation: 0, source: null, validator: null, unguarded: false, attempts: 0 },
+      retrieval: NO_RETRIEVAL,
     };
     return success({ ...record, id: this.table.insert(record) });
   }
@@ -226,8 +244,10 @@ export class Catalog {
       if (!record) return failure('not-found', 'no such image');
       const accepted = this.accepts(record.leaves, content.sha256);
       if (!accepted.ok) return accepted;
-      if (isRunning(record.state)) this.#settle(record, 'superseded by content that a server sent');
-      const { retrieval } = forgetBytes(record);
+      const settled = isRunning(record.state)
+        ? this.#settle(record, 'superseded by content that a server sent')
+        : record;
+      const { retrieval } = forgetBytes(settled);
       const taken = this.table.end(
         { ...record, requester, correlator: null },
         'link',
@@ -337,8 +357,7 @@ export class Catalog {
 
   /** Begins a retrieval that supersedes whatever went before; or none, when the wanted content is in the store. */
   #start(record: ImageRecord, requester: string, correlator: string | null): ImageRecord {
-    if (isRunning(record.state)) this.#settle(record, 'superseded by a new request');
-    const kept = keepBytes(record);
+    const kept = keepBytes(isRunning(record.state) ? this.#settle(record, 'superseded by a new request') : record);
     const generation = record.retrieval.generation + 1;
     const asked = { ...record, requester, correlator, retrieval: { ...kept.retrieval, generation, attempts: 0 } };
     const linked = this.#link(asked);
@@ -371,11 +390,13 @@ export class Catalog {
     return cancelled;
   }
 
-  /** A request that named a correlator is always answered, also when its retrieval is overtaken. */
-  #settle(record: ImageRecord, text: string): void {
-    if (record.correlator === null) return;
-    const told = { ...record, result: 'cancelled', resultText: text } as const;
+  /** Who asked is always answered, also when the retrieval is overtaken: a correlator, and a download descriptor. */
+  #settle(record: ImageRecord, text: string): ImageRecord {
+    const settled = this.table.reported(record, 'cancelled');
+    if (record.correlator === null) return settled;
+    const told = { ...settled, result: 'cancelled', resultText: text } as const;
     this.table.tell('cancelled', told, record.correlator);
+    return settled;
   }
 
   #released(before: ImageRecord): void {

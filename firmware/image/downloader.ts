@@ -7,6 +7,7 @@ import type { BlobStore } from './blobs.js';
 import type { Catalog } from './catalog.js';
 import { describeBlob, releaseBlob } from './holders.js';
 import type { ImageChange, ImageRecord } from './image.js';
+import { InstallReports } from './install.js';
 import { intakeBuffers, type IntakeBuffers } from './intake.js';
 import { Progress } from './progress.js';
 import { Retrieval, type RetrievalOptions } from './retrieval.js';
@@ -75,6 +76,7 @@ export class Downloader {
   readonly #poked = new Set<number>();
   readonly #tidying = new Map<number, Promise<void>>();
   readonly #background = new Set<Promise<void>>();
+  readonly #reports: InstallReports;
   /** Images whose retrieval threw: left alone until the next start. */
   readonly #defective = new Set<number>();
   #started = false;
@@ -111,6 +113,8 @@ export class Downloader {
         collectGarbage?.();
       },
     };
+    this.#reports = new InstallReports({ ...this.#o, onDefect });
+    options.catalog.table.onReport((report) => this.#reports.put(report));
   }
 
   /** Bytes of image content received over the WAN since the start. */
@@ -153,6 +157,7 @@ export class Downloader {
     }
     catalog.onChange((change) => this.#look(change));
     this.#started = true;
+    this.#reports.start();
     this.#fillPlaces();
   }
 
@@ -167,7 +172,7 @@ export class Downloader {
     this.#closed = true;
     for (const id of [...this.#pauses.keys()]) this.#endPause(id);
     for (const { abort } of this.#running.values()) abort.abort();
-    await Promise.all([...this.#running.values()].map(({ over }) => over));
+    await Promise.all([this.#reports.close(), ...[...this.#running.values()].map(({ over }) => over)]);
     await Promise.all(this.#background);
     await this.#o.blobs.settled();
   }

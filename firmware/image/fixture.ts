@@ -14,7 +14,7 @@ import { Deliveries } from './deliveries.js';
 import { systemDisk } from './disk.js';
 import { Downloader, type DownloaderOptions } from './downloader.js';
 import type { ImageEvent, ImageRecord } from './image.js';
-import { imageSchema } from './schema.js';
+import { imageSchema, retrievalSchema } from './schema.js';
 import type { ServerOptions } from './server.js';
 import type { ImageState } from './states.js';
 import { Uploads, type UploadsOptions } from './upload.js';
@@ -135,7 +135,11 @@ const clock = systemClock(0);
 export function openHouse(options: HouseOptions = {}): House {
   const folder = options.folder ?? mkdtempSync(join(tmpdir(), 'dmgw-image-'));
   mkdirSync(folder, { recursive: true });
-  const store = openStore({ file: join(folder, 'dmgw.db'), schema: imageSchema, log: silentLog });
+  const store = openStore({
+    file: join(folder, 'dmgw.db'),
+    schema: [...imageSchema, ...retrievalSchema],
+    log: silentLog,
+  });
   const catalog = new Catalog({ store, log: silentLog, ...options.catalog });
   const blobs = new BlobStore({ folder, disk: systemDisk, log: silentLog, freeFloorBytes: 0, ...options.blobs });
   const deliveries = new Deliveries({ store, catalog, clock, log: silentLog });

@@ -15,6 +15,10 @@ export type ResultCode =
   | 'tls' // certificate or handshake
   | 'bad-url' // the URL or a redirect cannot be used
   | 'address-refused' // the URL leads to a forbidden address
+  | 'descriptor-invalid' // the download descriptor is not readable, or incomplete
+  | 'descriptor-version' // its DDVersion is not known
+  | 'descriptor-mismatch' // the object has not the size or type that it says
+  | 'content-refused' // an object that it names is of a kind that is not carried
   | 'bad-reply' // the reply contradicts the request or itself
   | 'captive-portal' // a page of the network's answers instead of the server
   | 'broken' // the connection ends too early, again and again
@@ -79,6 +83,12 @@ export interface RetrievalNotes {
   readonly generation: number;
   /** The URL that the partial bytes came from, as given (before redirects). */
   readonly source: string | null;
+  /** The SHA-256 that was expected while the partial bytes came in, as hex. */
+  readonly digest: string | null;
+  /** The URL, as given, of the download descriptor that named `source`. */
+  readonly descriptor: string | null;
+  /** Where that descriptor wants the end of this retrieval reported, until it has been put down. */
+  readonly installNotify: string | null;
   /** Strong validator of the partial bytes, in the form of If-Range. */
   readonly validator: string | null;
   /** Bytes were joined without a validator, on the strength of a Digest that is still to be checked. */
@@ -95,6 +105,14 @@ export interface ImageEvent {
   readonly image: ImageRecord;
   /** The correlator of the request that this event answers, else null. */
   readonly correlator: string | null;
+}
+
+/** The end of a retrieval, for whom its download descriptor names. */
+export interface InstallReport {
+  /** The ImageID. */
+  readonly image: string;
+  readonly url: string;
+  readonly code: ResultCode;
 }
 
 /** Told after a commit: what the downloader must look at again. */

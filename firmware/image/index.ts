@@ -27,7 +27,7 @@ export {
 } from './image.js';
 export { isImageId, type LeafValue } from './leaves.js';
 export type { PinSource } from './room.js';
-export { imageSchema } from './schema.js';
+export { imageSchema, retrievalSchema } from './schema.js';
 export type { Reactions } from './accounting.js';
 export { ImageServer, type ListenError, type ServerLimits, type ServerOptions } from './server.js';
 export { isRunning, STATE_NUMBER, type ImageState } from './states.js';

@@ -1,5 +1,5 @@
 import type { Clock } from '../clock/index.js';
-import type { ImageRecord, ResultCode } from './image.js';
+import { digestHex, type ImageRecord, type ResultCode } from './image.js';
 import { forgetBytes } from './kept.js';
 import { AFTER_RESTART, isRunning } from './states.js';
 import type { ImageTable } from './table.js';
@@ -13,6 +13,8 @@ export interface RetrievalKey {
 /** Which version of the file begins to come in. */
 export interface NewVersion {
   readonly source: string;
+  /** URL of the download descriptor that named `source`. */
+  readonly descriptor: string | undefined;
   readonly validator: string | undefined;
   readonly total: number | undefined;
   readonly contentType: string | undefined;
@@ -74,6 +76,16 @@ export class Progress {
     });
   }
 
+  /** A download descriptor wants to know the end; undefined: none does. What an earlier one wanted is put down. */
+  described(key: RetrievalKey, installNotify: string | undefined, earlier: ResultCode): ImageRecord | undefined {
+    return this.#update(key, (record) => {
+      const wished = installNotify ?? null;
+      if (record.retrieval.installNotify === wished) return record;
+      const { retrieval, ...settled } = this.table.reported(record, earlier);
+      return this.table.save({ ...settled, retrieval: { ...retrieval, installNotify: wished } });
+    });
+  }
+
   /** The file comes in from byte 0. It must be durable before the first byte is written. */
   fromZero(key: RetrievalKey, version: NewVersion): ImageRecord | undefined {
     return this.#update(key, (record) =>
@@ -87,13 +99,18 @@ export class Progress {
           source: version.source,
           validator: version.validator ?? null,
           unguarded: false,
+          digest: digestHex(record.leaves.digest ?? '') ?? null,
+          descriptor: version.descriptor ?? null,
         },
       }),
     );
   }
 
   /** Bytes from `source` are joined to those that are there. A join that nothing guards must be durable first. */
-  joining(key: RetrievalKey, join: { source: string; total: number | undefined; guarded: boolean }): void {
+  joining(
+    key: RetrievalKey,
+    join: { source: string; descriptor: string | undefined; total: number | undefined; guarded: boolean },
+  ): void {
     this.#update(key, (record) => {
       const { retrieval } = record;
       const changed = {
@@ -102,6 +119,7 @@ export class Progress {
         retrieval: {
           ...retrieval,
           source: join.source,
+          descriptor: join.descriptor ?? null,
           // Another source's validator does not speak of these bytes.
           validator: join.guarded ? retrieval.validator : null,
           unguarded: retrieval.unguarded || !join.guarded,

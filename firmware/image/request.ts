@@ -1,7 +1,7 @@
 import { IncomingMessage } from 'node:http';
 import type { Clock } from '../clock/index.js';
 import { openHttp, redactUrl, type HttpAccess, type HttpError, type HttpReply } from '../net/index.js';
-import type { Outcome } from '../outcome/index.js';
+import { describeThrown, type Outcome } from '../outcome/index.js';
 import { fault, requestFault, statusFault, type Fault } from './fault.js';
 import type { Have } from './resume.js';
 
@@ -17,7 +17,7 @@ export interface RequestOptions {
 }
 
 export type RequestEnd =
-  | { readonly kind: 'reply'; readonly reply: HttpReply }
+  | { readonly kind: 'reply'; readonly reply: HttpReply; /** Behind the redirects. */ readonly url: URL }
   | { readonly kind: 'fault'; readonly fault: Fault }
   | { readonly kind: 'aborted' };
 
@@ -45,7 +45,7 @@ export async function requestImage(
       return { kind: 'fault', fault: requestFault(sent.error) };
     }
     const reply = sent.value;
-    if (CONTENT.has(reply.status)) return { kind: 'reply', reply };
+    if (CONTENT.has(reply.status)) return { kind: 'reply', reply, url };
     discard(reply);
     if (!REDIRECTS.has(reply.status)) {
       return { kind: 'fault', fault: statusFault(reply.status, reply.headers, options.clock.wallMs()) };
@@ -103,6 +103,42 @@ function headersFor(have: Have, userAgent: string): Record<string, string> {
     ...(have.bytes > 0 && { Range: `bytes=${have.bytes}-` }),
     ...(have.bytes > 0 && have.validator !== undefined && { 'If-Range': have.validator }),
   };
+}
+
+/**
+ * Reads a small body whole, within the time that headers may take.
+ * @returns a fault when it is encoded, longer than `maxBytes`, or breaks off
+ */
+export async function readDocument(
+  { headers, body }: HttpReply,
+  maxBytes: number,
+  signal: AbortSignal,
+  { clock, idleTimeoutMs }: RequestOptions,
+): Promise<Uint8Array | Fault | 'aborted'> {
+  const encoding = headers['content-encoding'] ?? 'identity';
+  if (encoding !== 'identity') {
+    body.destroy();
+    return fault('bad-reply', 'fail', 'the document is encoded, which was not asked for');
+  }
+  const chunks: Buffer[] = [];
+  let size = 0;
+  const giveUp = (): void => void body.destroy(new Error('no complete document in time'));
+  const deadline = clock.after(idleTimeoutMs * HEAD_WINDOWS, giveUp);
+  signal.addEventListener('abort', giveUp);
+  try {
+    for await (const chunk of body as AsyncIterable<Buffer>) {
+      size += chunk.length;
+      // Leaving the loop destroys the body and its connection.
+      if (size > maxBytes) return fault('descriptor-invalid', 'fail', `the document is longer than ${maxBytes} bytes`);
+      chunks.push(chunk);
+    }
+    return Buffer.concat(chunks);
+  } catch (thrown) {
+    return signal.aborted ? 'aborted' : fault('broken', 'again', `the document broke off: ${describeThrown(thrown)}`);
+  } finally {
+    deadline.cancel();
+    signal.removeEventListener('abort', giveUp);
+  }
 }
 
 /** A body that nobody reads must not hold the connection, and its late errors are nobody's business. */

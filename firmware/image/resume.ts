@@ -144,6 +144,17 @@ export function sameSource(one: string, other: string): boolean {
   return a.origin === b.origin && a.pathname === b.pathname;
 }
 
+/**
+ * The validator that speaks for bytes from one URL also at another: any for the same URL, a strong ETag for one that
+ * differs in its query, none for any other.
+ * @param validator of the bytes that are there
+ */
+export function guardBetween(source: string, url: string, validator: string | null): string | undefined {
+  if (validator === null) return undefined;
+  const holds = source === url || (validator.startsWith('"') && sameSource(source, url));
+  return holds ? validator : undefined;
+}
+
 /** True when the reply names a validator of the same kind that differs. */
 function contradicts(headers: IncomingHttpHeaders, validator: string): boolean {
   const named = validator.startsWith('"') ? headers.etag : headers['last-modified'];

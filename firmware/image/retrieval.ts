@@ -1,19 +1,28 @@
 import { Backoff, type BackoffPolicy, type Clock, type Random } from '../clock/index.js';
-import type { Logger } from '../log/index.js';
+import type { LogFields, Logger } from '../log/index.js';
 import { redactUrl, type HttpReply } from '../net/index.js';
 import { describeThrown } from '../outcome/index.js';
 import { StoreError, type Store } from '../store/index.js';
 import type { BlobStore } from './blobs.js';
 import type { Catalog } from './catalog.js';
+import {
+  DESCRIPTOR_LIMITS,
+  isDescriptor,
+  isPackedDescriptor,
+  mediaTypeOf,
+  parseDescriptor,
+  type Descriptor,
+} from './descriptor.js';
 import { isDiskFull } from './disk.js';
 import { fault, type Fault } from './fault.js';
 import { PartialContent, takeBody, type IntakeBuffers } from './intake.js';
 import type { ImageRecord } from './image.js';
+import { cameForDigest } from './kept.js';
 import { mirrorsOf } from './leaves.js';
 import type { Progress, RetrievalKey } from './progress.js';
 import { isPortalSized, isWebPage } from './portal.js';
-import { discard, requestImage, type RequestOptions } from './request.js';
-import { meaningOf, sameSource, type Have, type ReplyMeaning } from './resume.js';
+import { discard, readDocument, requestImage, type RequestEnd, type RequestOptions } from './request.js';
+import { guardBetween, meaningOf, sameSource, type Have, type ReplyMeaning } from './resume.js';
 import { makeRoom, type PinSource } from './room.js';
 import type { Throttle } from './throttle.js';
 
@@ -56,6 +65,21 @@ type TryEnd =
   | { readonly kind: 'stop' } // aborted, superseded or ended
   | { readonly kind: 'fault'; readonly fault: Fault };
 
+/** A download descriptor; `fresh` until a pause: what it names may be good for a while only. */
+interface Described extends Descriptor {
+  readonly mirror: string;
+  fresh: boolean;
+}
+
+/** What a request of a try is for. */
+interface Asked {
+  /** The mirror, as given. */
+  readonly mirror: string;
+  readonly described: Described | undefined;
+  /** The mirror itself, or the object that its descriptor names. */
+  readonly url: string;
+}
+
 /**
  * One retrieval of one image, from its request to its end. Between two steps it holds nothing but a few numbers and
  * the state of the hash; the step's buffers belong to the caller.
@@ -78,6 +102,8 @@ export class Retrieval {
   /** WAN bytes not yet in the catalog. */
   #uncounted = 0;
   #lastFault: Fault | undefined;
+  /** The download descriptor that stands at a mirror, as long as what it names can be had. */
+  #described: Described | undefined;
 
   constructor(
     readonly key: RetrievalKey,
@@ -171,22 +197,103 @@ export class Retrieval {
       return { kind: 'fault', fault: fault(last.code, 'fail', text) };
     }
     const source = this.#source(record);
-    const have = this.#have(record, source);
     if (!this.o.progress.attempting(this.key, this.#progressed)) return { kind: 'stop' };
     this.#progressed = false;
-    const fields = { image: record.imageId, url: redactUrl(source), offset_bytes: have.bytes };
-    this.o.log.debug('asking for the image', { ...fields, attempt: record.retrieval.attempts + 1 });
-
-    const end = await requestImage(source, have, signal, this.o);
-    if (end.kind === 'aborted') return { kind: 'stop' };
-    if (end.kind === 'fault') return end;
-    const meaning = meaningOf(end.reply, have);
-    if (meaning.kind === 'restart' || meaning.kind === 'append') {
-      return this.#receive(record, source, end.reply, meaning, fd, signal, buffers);
+    for (;;) {
+      const described = this.#described?.mirror === source ? this.#described : undefined;
+      const asked: Asked = { mirror: source, described, url: described?.objectUri ?? source };
+      const current = this.o.progress.current(this.key);
+      if (!current) return { kind: 'stop' };
+      const have = this.#have(current, asked);
+      this.o.log.debug('asking for the image', {
+        ...fieldsOf(current, asked, have),
+        attempt: current.retrieval.attempts,
+      });
+      const end = await requestImage(asked.url, have, signal, this.o);
+      if (end.kind === 'aborted') return { kind: 'stop' };
+      if (end.kind === 'fault') {
+        // What the descriptor names may have been signed for a while only: it is asked once more.
+        if (!described || described.fresh || end.fault.course === 'again' || end.fault.course === 'network') return end;
+        this.#described = undefined;
+      } else if (!described && isDescriptor(end.reply.headers)) {
+        const trouble = await this.#describe(source, end, signal);
+        if (trouble) return trouble;
+      } else {
+        return this.#take(current, asked, have, end.reply, fd, signal, buffers);
+      }
     }
-    discard(end.reply);
+  }
+
+  /** Reads the download descriptor that came. Undefined when its object can be asked for. */
+  async #describe(
+    mirror: string,
+    { reply, url }: Extract<RequestEnd, { kind: 'reply' }>,
+    signal: AbortSignal,
+  ): Promise<TryEnd | undefined> {
+    if (reply.status !== 200) {
+      discard(reply);
+      this.#wholeNext = true;
+      return { kind: 'more' };
+    }
+    const document = await readDocument(reply, DESCRIPTOR_LIMITS.maxBytes, signal, this.o);
+    if (document === 'aborted') return { kind: 'stop' };
+    if (!(document instanceof Uint8Array)) return { kind: 'fault', fault: document };
+    const parsed = parseDescriptor(document, url);
+    const notify = (parsed.ok ? parsed.value : parsed.error).installNotifyUri;
+    const reported = this.#allowed(url, notify) ? notify : undefined;
+    const record = this.o.progress.described(this.key, reported, 'bad-reply');
+    if (!record) return { kind: 'stop' };
+    if (!parsed.ok) return { kind: 'fault', fault: fault(parsed.error.code, 'fail', parsed.error.text) };
+    const descriptor = parsed.value;
+    this.o.log.info('a download descriptor names the image', {
+      image: record.imageId,
+      url: redactUrl(descriptor.objectUri),
+      size_bytes: descriptor.size,
+    });
+    if (!this.#allowed(url, descriptor.objectUri)) {
+      return {
+        kind: 'fault',
+        fault: fault('bad-url', 'fail', 'a download descriptor of https names an object of http'),
+      };
+    }
+    const refused = await this.#noRoom(descriptor.size);
+    if (refused) return { kind: 'fault', fault: refused };
+    // A range that was asked of the descriptor itself says nothing about its object.
+    this.#wholeNext = false;
+    this.#described = { ...descriptor, mirror, fresh: true };
+    return undefined;
+  }
+
+  /** As for redirects: what came by https does not lead to http. */
+  #allowed(from: URL, to: string | undefined): boolean {
+    return this.o.allowDowngrade || from.protocol !== 'https:' || to === undefined || to.startsWith('https:');
+  }
+
+  /** Decides on a reply that is not a download descriptor, and takes what it brings. */
+  async #take(
+    record: ImageRecord,
+    asked: Asked,
+    have: Have,
+    reply: HttpReply,
+    fd: number,
+    signal: AbortSignal,
+    buffers: IntakeBuffers,
+  ): Promise<TryEnd> {
+    if (isPackedDescriptor(reply.headers)) {
+      discard(reply);
+      return { kind: 'fault', fault: PACKED_DESCRIPTOR };
+    }
+    const meaning = meaningOf(reply, have);
+    if (meaning.kind === 'restart' || meaning.kind === 'append') {
+      const differs = asked.described && mismatch(asked.described, reply.headers, meaning.total);
+      if (differs === undefined) return this.#receive(record, asked, reply, meaning, fd, signal, buffers);
+      discard(reply);
+      return { kind: 'fault', fault: differs };
+    }
+    discard(reply);
     if (meaning.kind === 'complete') {
-      this.o.progress.joining(this.key, { source, total: meaning.total, guarded: have.validator !== undefined });
+      const guarded = have.validator !== undefined;
+      this.o.progress.joining(this.key, { ...sourceOf(asked), total: meaning.total, guarded });
       return { kind: 'whole' };
     }
     if (meaning.kind === 'captive-portal') return { kind: 'fault', fault: PORTAL_FAULT };
@@ -194,7 +301,7 @@ export class Retrieval {
       return { kind: 'fault', fault: fault('bad-reply', 'fail', `the reply cannot be used: ${meaning.reason}`) };
     }
     this.o.log.warn('the reply to a range cannot be used, asking for the whole file', {
-      ...fields,
+      ...fieldsOf(record, asked, have),
       reason: meaning.reason,
     });
     this.#wholeNext = true;
@@ -208,21 +315,23 @@ export class Retrieval {
     return alive[this.#mirror % Math.max(1, alive.length)] ?? mirrors[0] ?? '';
   }
 
-  /** What may be asked on from, at this source: see `keepBytes`. */
-  #have(record: ImageRecord, source: string): Have {
+  /** What may be asked on from, at this URL: see `keepBytes`. */
+  #have(record: ImageRecord, { mirror, described, url }: Asked): Have {
     const { retrieval, leaves, size } = record;
     const digestKnown = leaves.digest !== null;
-    const same = retrieval.source !== null && sameSource(retrieval.source, source);
-    const validator = same ? (retrieval.validator ?? undefined) : undefined;
-    const usable = !this.#wholeNext && retrieval.source !== null && (validator !== undefined || digestKnown);
-    const bytes = usable ? this.#content.received : 0;
+    const validator = retrieval.source === null ? undefined : guardBetween(retrieval.source, url, retrieval.validator);
+    const same = retrieval.source !== null && sameSource(retrieval.source, url);
+    const joinable = validator !== undefined || cameForDigest(record) || (digestKnown && same);
+    // The bytes are of the object, not of its descriptor.
+    const named = described === undefined && retrieval.descriptor === mirror;
+    const bytes = joinable && !named && !this.#wholeNext ? this.#content.received : 0;
     const fileBegun = this.#content.received > 0 && !isWebPage(record.contentType ?? undefined);
     return { bytes, validator, total: size ?? undefined, digestKnown, fileBegun };
   }
 
   async #receive(
     record: ImageRecord,
-    source: string,
+    asked: Asked,
     reply: HttpReply,
     meaning: Extract<ReplyMeaning, { kind: 'restart' | 'append' }>,
     fd: number,
@@ -237,10 +346,10 @@ export class Retrieval {
     const before = content.received;
     let refused: Fault | undefined;
     let grantedTo = meaning.total ?? 0;
-    const limitBytes = meaning.kind === 'append' ? meaning.length : meaning.total;
+    const announced = meaning.kind === 'append' ? meaning.length : meaning.total;
     const prepare = async (): Promise<boolean> => {
       refused = meaning.total === undefined ? undefined : await this.#noRoom(meaning.total);
-      return refused === undefined && (await this.#begin(record, source, meaning, fd));
+      return refused === undefined && (await this.#begin(record, asked, meaning, fd));
     };
     const end = await takeBody({
       body: reply.body,
@@ -248,7 +357,7 @@ export class Retrieval {
       disk: this.o.blobs.disk,
       fd,
       buffers,
-      limitBytes,
+      limitBytes: announced ?? asked.described?.size,
       volumeBytes: this.o.fsyncVolumeBytes,
       clock: this.o.clock,
       throttle: this.o.throttle,
@@ -283,23 +392,29 @@ export class Retrieval {
       this.#progressed = true;
       this.#backoff.reset();
     }
-    return this.#judge(end.kind, content.received - before, limitBytes, meaning.total);
+    const judged = this.#judge(end.kind, content.received - before, announced, meaning.total);
+    const ended = judged.kind === 'whole' || end.kind === 'overflow';
+    if (!ended || asked.described === undefined || announced !== undefined) return judged;
+    // The reply said nothing of its length: the descriptor has.
+    return end.kind === 'complete' && content.received === asked.described.size
+      ? judged
+      : { kind: 'fault', fault: sizeMismatch(asked.described) };
   }
 
   /** Records which version comes in, durably where a later join depends on it. False when superseded. */
   async #begin(
     record: ImageRecord,
-    source: string,
+    asked: Asked,
     meaning: Extract<ReplyMeaning, { kind: 'restart' | 'append' }>,
     fd: number,
   ): Promise<boolean> {
     const { blobs, progress, store } = this.o;
     if (meaning.kind === 'append') {
-      progress.joining(this.key, { ...meaning, source });
+      progress.joining(this.key, { ...meaning, ...sourceOf(asked) });
       if (!meaning.guarded && !record.retrieval.unguarded) await store.durable();
       return true;
     }
-    if (!progress.fromZero(this.key, { ...meaning, source })) return false;
+    if (!progress.fromZero(this.key, { ...meaning, ...sourceOf(asked) })) return false;
     // Else, after a power cut, the old watermark would vouch for bytes of the new version.
     await store.durable();
     await blobs.disk.truncate(fd, 0);
@@ -407,6 +522,7 @@ export class Retrieval {
       return OVER;
     }
     await this.#makeDurable(fd);
+    if (this.#described) this.#described.fresh = false;
     if (!this.#progressed) this.#mirror += 1;
     const delayMs = Math.max(this.#backoff.nextMs(), Math.min(found.retryAfterMs ?? 0, this.o.maxRetryAfterMs));
     this.o.progress.waiting(this.key, found.code, found.text, found.course === 'again');
@@ -425,7 +541,9 @@ export class Retrieval {
     const exhausted = record.retrieval.attempts >= this.o.maxAttempts && !this.#progressed;
     if (local || exhausted) return false;
     this.#dead.set(this.#source(record), found);
-    return mirrorsOf(record.leaves.imageUri ?? '').some((url) => !this.#dead.has(url));
+    if (!mirrorsOf(record.leaves.imageUri ?? '').some((url) => !this.#dead.has(url))) return false;
+    this.o.progress.described(this.key, undefined, found.code);
+    return true;
   }
 
   #fail(found: Fault): StepEnd {
@@ -465,6 +583,35 @@ const PORTAL_FAULT = fault(
   'network',
   'a web page came instead of the image: a login page of the network (captive portal)?',
 );
+
+const PACKED_DESCRIPTOR = fault(
+  'content-refused',
+  'fail',
+  'a download descriptor and its object in one message (multipart/related) are not taken apart',
+);
+
+function sourceOf({ mirror, described, url }: Asked): { source: string; descriptor: string | undefined } {
+  return { source: url, descriptor: described && mirror };
+}
+
+function fieldsOf(record: ImageRecord, { url }: Asked, have: Have): LogFields {
+  return { image: record.imageId, url: redactUrl(url), offset_bytes: have.bytes };
+}
+
+/** What in a reply contradicts the download descriptor (DLOTA 905); undefined: nothing. */
+function mismatch(descriptor: Descriptor, headers: HttpReply['headers'], total: number | undefined): Fault | undefined {
+  const type = mediaTypeOf(headers);
+  if (type !== undefined && !descriptor.types.includes(type)) {
+    if (isWebPage(type)) return PORTAL_FAULT;
+    const expected = descriptor.types.join(', ');
+    return fault('descriptor-mismatch', 'fail', `the object is ${type}, its download descriptor says ${expected}`);
+  }
+  return total === undefined || total === descriptor.size ? undefined : sizeMismatch(descriptor);
+}
+
+function sizeMismatch({ size }: Descriptor): Fault {
+  return fault('descriptor-mismatch', 'fail', `the object has not the ${size} bytes that its download descriptor says`);
+}
 
 function diskFault(thrown: unknown): Fault {
   const text = describeThrown(thrown);

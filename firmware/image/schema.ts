@@ -35,3 +35,21 @@ export const imageSchema: readonly SchemaStep[] = [
       ) STRICT;`,
   },
 ];
+
+/** What came for retrievals: what partial bytes belong to, and the reports that download descriptors ask for. */
+export const retrievalSchema: readonly SchemaStep[] = [
+  {
+    owner: 'image',
+    sql: `
+      ALTER TABLE image ADD COLUMN partial_digest TEXT;
+      ALTER TABLE image ADD COLUMN descriptor TEXT;
+      ALTER TABLE image ADD COLUMN install_notify TEXT;
+      CREATE TABLE install_report (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        image TEXT NOT NULL,
+        url TEXT NOT NULL,
+        status INTEGER NOT NULL,
+        tries INTEGER NOT NULL DEFAULT 0
+      ) STRICT;`,
+  },
+];

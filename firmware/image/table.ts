@@ -1,7 +1,7 @@
 import type { Logger } from '../log/index.js';
 import { nextState } from '../machine/index.js';
 import type { SqlValue, Store } from '../store/index.js';
-import type { ImageChange, ImageEvent, ImageEventKind, ImageRecord, ResultCode } from './image.js';
+import type { ImageChange, ImageEvent, ImageEventKind, ImageRecord, InstallReport, ResultCode } from './image.js';
 import { IMAGE_STATES, type ImageState, type StateEvent } from './states.js';
 
 /** A row as SQLite gives it. */
@@ -36,6 +36,9 @@ const COLUMNS = [
   'validator',
   'unguarded',
   'attempts',
+  'partial_digest',
+  'descriptor',
+  'install_notify',
 ] as const;
 
 const INSERT = `INSERT INTO image (${COLUMNS.join(', ')}) VALUES (${COLUMNS.map(() => '?').join(', ')})`;
@@ -48,6 +51,7 @@ const UPDATE = `UPDATE image SET ${COLUMNS.map((column) => `${column} = ?`).join
 export class ImageTable {
   readonly #eventListeners: ((event: ImageEvent) => void)[] = [];
   readonly #changeListeners: ((change: ImageChange) => void)[] = [];
+  readonly #reportListeners: ((report: InstallReport) => void)[] = [];
 
   constructor(
     readonly store: Store,
@@ -115,12 +119,24 @@ export class ImageTable {
   ): ImageRecord {
     const ended = this.move(record, event, {
       ...patch,
+      retrieval: this.reported({ ...record, ...patch }, result.code).retrieval,
       result: result.code,
       resultText: result.text,
       correlator: null,
     });
     this.tell(result.kind, ended, record.correlator);
     return ended;
+  }
+
+  /**
+   * What a download descriptor asked to be told of this retrieval is put down.
+   * @returns the record without that wish, to be saved by the caller
+   */
+  reported(record: ImageRecord, code: ResultCode): ImageRecord {
+    const url = record.retrieval.installNotify;
+    if (url === null) return record;
+    for (const listener of this.#reportListeners) listener({ image: record.imageId, url, code });
+    return { ...record, retrieval: { ...record.retrieval, installNotify: null } };
   }
 
   tell(kind: ImageEventKind, image: ImageRecord, correlator: string | null): void {
@@ -140,6 +156,11 @@ export class ImageTable {
 
   onChange(listener: (change: ImageChange) => void): void {
     this.#changeListeners.push(listener);
+  }
+
+  /** Told inside the transaction in which a retrieval ends whose download descriptor wants to know. */
+  onReport(listener: (report: InstallReport) => void): void {
+    this.#reportListeners.push(listener);
   }
 
   #one(text: string, value: SqlValue): ImageRecord | undefined {
@@ -179,6 +200,9 @@ function toValues(record: Omit<ImageRecord, 'id'>): SqlValue[] {
     retrieval.validator,
     Number(retrieval.unguarded),
     retrieval.attempts,
+    retrieval.digest,
+    retrieval.descriptor,
+    retrieval.installNotify,
   ];
 }
 
@@ -221,6 +245,9 @@ function toRecord(row: Row): ImageRecord {
       validator: text('validator'),
       unguarded: count('unguarded') === 1,
       attempts: count('attempts'),
+      digest: text('partial_digest'),
+      descriptor: text('descriptor'),
+      installNotify: text('install_notify'),
     },
   };
 }

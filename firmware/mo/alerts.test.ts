@@ -5,7 +5,14 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 import { ManualClock } from '../clock/index.js';
 import { Outbox, outboxSchema, type WaitingAlert } from '../dm/index.js';
-import { Catalog, Deliveries, imageSchema, type ImageEvent, type ImageRecord } from '../image/index.js';
+import {
+  Catalog,
+  Deliveries,
+  imageSchema,
+  retrievalSchema,
+  type ImageEvent,
+  type ImageRecord,
+} from '../image/index.js';
 import { silentLog } from '../log/index.js';
 import { Fanouts, notifySchema } from '../notify/index.js';
 import { failure, success } from '../outcome/index.js';
@@ -25,7 +32,7 @@ let tree: Tree;
 
 beforeEach(() => {
   folder = mkdtempSync(join(tmpdir(), 'alerts-'));
-  const schema = [...treeSchema, ...treeChanges, ...outboxSchema, ...imageSchema, ...notifySchema];
+  const schema = [...treeSchema, ...treeChanges, ...outboxSchema, ...imageSchema, ...retrievalSchema, ...notifySchema];
   store = openStore({ file: join(folder, 'db'), schema, log: silentLog });
   outbox = new Outbox(store);
   catalog = new Catalog({ store, log: silentLog });
