@@ -3,15 +3,21 @@ import { join } from 'node:path';
 import { Child } from './child.js';
 import type { SharedAccount } from './credentials.js';
 import { callJson } from './http-json.js';
+import { readJsonLines } from './json-lines.js';
 import { PROGRAMS } from './project.js';
 
 /** A DM command for the queue of a device. `bin` data is base64. */
 export interface Command {
-  readonly cmd: 'Add' | 'Replace' | 'Delete' | 'Get' | 'Exec' | 'Atomic' | 'Sequence';
+  readonly cmd: 'Add' | 'Replace' | 'Delete' | 'Get' | 'Exec' | 'Copy' | 'Atomic' | 'Sequence';
   readonly target?: string;
-  readonly format?: 'chr' | 'int' | 'bool' | 'bin' | 'null' | 'node';
+  readonly source?: string;
+  readonly format?: 'chr' | 'int' | 'bool' | 'bin' | 'null' | 'node' | 'xml';
   readonly type?: string;
   readonly data?: string | number | boolean;
+  /** Octets whatever the format, as base64. */
+  readonly dataBase64?: string;
+  /** A file with the value, which may be of any size. */
+  readonly dataFile?: string;
   readonly correlator?: string;
   readonly commands?: readonly Command[];
 }
@@ -52,45 +58,85 @@ export interface Notification {
   readonly sessionId: number;
 }
 
+/** A message in a DM Server's log. */
+export interface LoggedMessage {
+  readonly kind: string;
+  readonly direction: 'in' | 'out';
+  readonly deviceId: string;
+  readonly sessionId: string;
+  readonly encoding: 'xml' | 'wbxml';
+  readonly bytes: number;
+  /** As XML, where the server's configuration has `logMessages`. */
+  readonly message?: string;
+}
+
 /** Longest wait for one answer of the event log, in ms. */
 const POLL_MS = 2_000;
 
 /** Longest wait for an event, in ms. */
 const EVENT_TIMEOUT_MS = 30_000;
 
-/** A DM Server in a process of its own, and its operator's calls. */
+/** A DM Server in a process of its own, and its operator's calls. It can be killed and started again at its place. */
 export class DmServer {
   /** Called while something is waited for; throws when waiting has become pointless. */
   whileWaiting: () => void = () => {};
+  #child: Child;
 
   private constructor(
     readonly serverId: string,
-    readonly child: Child,
+    child: Child,
     readonly url: string,
     /** One JSON line for each thing that happened. */
     readonly logFile: string,
     private readonly adminUrl: string,
-  ) {}
+    private readonly spawn: () => Child,
+  ) {
+    this.#child = child;
+  }
 
-  /** @param folder for its files, made by the caller */
+  /**
+   * @param folder for its files, made by the caller
+   * @param settings more of its configuration
+   */
   static async start(
     serverId: string,
     host: string,
     accounts: readonly SharedAccount[],
     folder: string,
+    settings: Readonly<Record<string, unknown>> = {},
   ): Promise<DmServer> {
     const configFile = join(folder, `${serverId}.json`);
     const logFile = join(folder, `${serverId}.events.log`);
     const stateFile = join(folder, `${serverId}.state.json`);
-    const config = { serverId, host, port: 0, adminPort: 0, logFile, stateFile, accounts };
-    writeFileSync(configFile, JSON.stringify(config), { mode: 0o600 });
-    const child = new Child({
-      name: `DM Server ${serverId}`,
-      command: [process.execPath, PROGRAMS.dmServer, '--config', configFile],
-      logFile: join(folder, `${serverId}.log`),
-    });
-    const { url, adminUrl } = await child.ready();
-    return new DmServer(serverId, child, String(url), logFile, String(adminUrl));
+    const config = { serverId, host, port: 0, adminPort: 0, logFile, stateFile, accounts, ...settings };
+    const spawn = (ports: { readonly port: number; readonly adminPort: number }): Child => {
+      writeFileSync(configFile, JSON.stringify({ ...config, ...ports }), { mode: 0o600 });
+      return new Child({
+        name: `DM Server ${serverId}`,
+        command: [process.execPath, PROGRAMS.dmServer, '--config', configFile],
+        logFile: join(folder, `${serverId}.log`),
+      });
+    };
+    const child = spawn({ port: 0, adminPort: 0 });
+    const ready = await child.ready();
+    const [url, adminUrl] = [String(ready.url), String(ready.adminUrl)];
+    const ports = { port: Number(new URL(url).port), adminPort: Number(new URL(adminUrl).port) };
+    return new DmServer(serverId, child, url, logFile, adminUrl, () => spawn(ports));
+  }
+
+  get child(): Child {
+    return this.#child;
+  }
+
+  /** Ends it at once. What it had queued is lost, its nonces are not. */
+  async kill(): Promise<void> {
+    await this.#child.kill();
+  }
+
+  /** Starts it again where it was. Its events count from 1 again. */
+  async restart(): Promise<void> {
+    this.#child = this.spawn();
+    await this.#child.ready();
   }
 
   /** Queues commands for a device. They are sent in its next session. @returns their ids */
@@ -99,12 +145,16 @@ export class DmServer {
     return ids;
   }
 
-  /** Makes a Package#0 for a device, and sends it when told where to. */
+  /**
+   * Makes a Package#0 for a device, and sends it when told where to.
+   * @param defaultNonce the session that follows agrees on new nonces
+   */
   notification(
     deviceId: string,
     send?: { readonly host: string; readonly port: number; readonly wsp: boolean },
+    defaultNonce = false,
   ): Promise<Notification> {
-    return callJson('POST', this.#device(deviceId, 'notification'), send === undefined ? {} : { send });
+    return callJson('POST', this.#device(deviceId, 'notification'), { defaultNonce, ...(send && { send }) });
   }
 
   /** What the server has seen of a device after the n-th event. */
@@ -172,6 +222,25 @@ export class DmServer {
     options: { readonly clear?: boolean } = {},
   ): Promise<void> {
     await callJson('POST', `${this.adminUrl}/faults`, { faults, ...options });
+  }
+
+  /** The messages of a device, in and out, as the log has them. */
+  messages(deviceId: string): LoggedMessage[] {
+    const lines = readJsonLines<LoggedMessage>(this.logFile);
+    return lines.filter((line) => line.kind === 'message' && line.deviceId === deviceId);
+  }
+
+  /** Has the server take other nonces for the last ones, base64. */
+  async setNonces(deviceId: string, nonces: { readonly client?: string; readonly server?: string }): Promise<void> {
+    await callJson('POST', this.#device(deviceId, 'nonces'), nonces);
+  }
+
+  /** The large object that the server sends to a device at present; undefined when there is none. */
+  async sending(deviceId: string): Promise<{ readonly sent: number; readonly bytes: number } | undefined> {
+    const { sessions } = await callJson<{
+      sessions: { readonly deviceId: string; readonly sending?: { readonly sent: number; readonly bytes: number } }[];
+    }>('GET', `${this.adminUrl}/state`);
+    return sessions.find((session) => session.deviceId === deviceId)?.sending;
   }
 
   #device(deviceId: string, what: string): string {

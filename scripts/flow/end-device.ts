@@ -34,6 +34,7 @@ export class EndDevice {
     server: { readonly serverId: string; readonly url: string },
     bind: { readonly address: string; readonly udpPort: number },
     folder: string,
+    encoding: 'xml' | 'wbxml' = 'xml',
   ): Promise<EndDevice> {
     const logFile = join(folder, 'device.events.log');
     const config = {
@@ -43,7 +44,7 @@ export class EndDevice {
       stateDir: join(folder, 'state'),
       imageDir: join(folder, 'images'),
       logFile,
-      server: { serverId: server.serverId, url: server.url, client: shared.client, server: shared.server },
+      server: { serverId: server.serverId, url: server.url, encoding, client: shared.client, server: shared.server },
     };
     mkdirSync(config.stateDir, { recursive: true });
     mkdirSync(config.imageDir, { recursive: true });

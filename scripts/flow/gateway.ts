@@ -13,6 +13,8 @@ export interface GatewayAccount {
   readonly serverId: string;
   readonly url: string;
   readonly shared: SharedAccount;
+  /** More of the account's settings. */
+  readonly settings: GatewaySettings;
 }
 
 /** Sections of the configuration; what is given replaces the harness's own choice key by key. */
@@ -152,12 +154,13 @@ export class GatewayProcess {
       // What is tested is the end of a process: the folders may lie wherever the project lies.
       volatile: true,
       device: { devId: deviceId, manufacturer: 'Lab', model: 'Gateway', firmwareVersion: '1.0' },
-      accounts: accounts.map(({ serverId, url, shared: { client, server } }) => ({
+      accounts: accounts.map(({ serverId, url, shared: { client, server }, settings }) => ({
         serverId,
         url,
         allowInsecure: true,
         client,
         server,
+        ...settings,
       })) as unknown as Readonly<Record<string, unknown>>,
       session: {
         startDelaySeconds: 0,

@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { PUSH_PORT } from '../../firmware/dm/index.js';
 import { AddressBlock, freePort } from './addresses.js';
 import type { Child } from './child.js';
-import { shareSecrets } from './credentials.js';
+import { shareSecrets, type Schemes } from './credentials.js';
 import { DmServer, type Answer, type Command } from './dm-server.js';
 import { DownloadServer, type Offer } from './download-server.js';
 import { EndDevice } from './end-device.js';
@@ -21,8 +21,8 @@ export interface LabOptions {
   readonly devices: number;
   /** Devices that the gateway and the server know, but that are not there. Default none. */
   readonly absentDevices?: number;
-  /** Default 1. */
-  readonly dmServers?: number;
+  /** The first one also manages the End Devices. Default one with default options. */
+  readonly dmServers?: readonly DmServerOptions[];
   readonly offers: readonly Offer[];
   /** Of the WAN; 0, the default: unlimited. */
   readonly rateBytesPerSecond?: number | undefined;
@@ -31,6 +31,17 @@ export interface LabOptions {
     readonly nodeFlags?: readonly string[];
     readonly cgroup?: string;
   };
+}
+
+export interface DmServerOptions {
+  /** How the gateway, or an End Device, and this server prove themselves to each other. Default md5. */
+  readonly schemes?: Schemes;
+  /** What its devices begin to speak. Default xml. */
+  readonly encoding?: 'xml' | 'wbxml';
+  /** More of its own configuration. */
+  readonly settings?: Readonly<Record<string, unknown>>;
+  /** More of the gateway's account for it. */
+  readonly account?: GatewaySettings;
 }
 
 /** A device as all parties know it, whether it is there or not. */
@@ -92,13 +103,17 @@ export class Lab {
     const downloads = await DownloadServer.start(block.downloadServer, offers, rateBytesPerSecond, folder);
     closings.push(() => downloads.child.stop());
 
-    const serverIds = Array.from({ length: options.dmServers ?? 1 }, (_, index) => `dm${index + 1}.lab`);
-    const gatewayShares = serverIds.map((serverId) => shareSecrets(GATEWAY_ID, serverId));
-    const deviceShares = placed.map(({ deviceId }) => shareSecrets(deviceId, serverIds[0] ?? ''));
+    const { dmServers: ordered = [{}] } = options;
+    const serverIds = ordered.map((_, index) => `dm${index + 1}.lab`);
+    const gatewayShares = ordered.map(({ schemes }, index) =>
+      shareSecrets(GATEWAY_ID, serverIds[index] ?? '', schemes),
+    );
+    const deviceShares = placed.map(({ deviceId }) => shareSecrets(deviceId, serverIds[0] ?? '', ordered[0]?.schemes));
     const dmServers: DmServer[] = [];
     for (const [index, serverId] of serverIds.entries()) {
       const accounts = [...gatewayShares.slice(index, index + 1), ...(index === 0 ? deviceShares : [])];
-      const server = await DmServer.start(serverId, block.dmServer(index), accounts, folder);
+      const { settings } = ordered[index] ?? {};
+      const server = await DmServer.start(serverId, block.dmServer(index), accounts, folder, settings);
       closings.push(() => server.child.stop());
       dmServers.push(server);
     }
@@ -111,7 +126,8 @@ export class Lab {
       if (!shared) throw new Error('every device has its secrets');
       const deviceFolder = join(folder, `device-${String(index + 1).padStart(2, '0')}`);
       mkdirSync(deviceFolder);
-      const device = await EndDevice.start(shared, first, { address, udpPort }, deviceFolder);
+      const bind = { address, udpPort };
+      const device = await EndDevice.start(shared, first, bind, deviceFolder, ordered[0]?.encoding);
       closings.push(() => device.child.stop());
       return device;
     });
@@ -125,6 +141,7 @@ export class Lab {
         serverId: serverIds[index] ?? '',
         url: dmServers[index]?.url ?? '',
         shared,
+        settings: { encoding: ordered[index]?.encoding ?? 'xml', ...ordered[index]?.account },
       })),
       lanAddress: block.gateway,
       lanPrefix: block.lanPrefix,
@@ -166,9 +183,12 @@ export class Lab {
     if (dead) throw new Error(dead.describe('died'));
   }
 
-  /** Has a DM Server ask the gateway for a session, by Package#0. */
-  async wake(server: DmServer = this.dm): Promise<void> {
-    await server.notification(GATEWAY_ID, this.notify);
+  /**
+   * Has a DM Server ask the gateway for a session, by Package#0.
+   * @param defaultNonce by one that asks for new nonces
+   */
+  async wake(server: DmServer = this.dm, defaultNonce = false): Promise<void> {
+    await server.notification(GATEWAY_ID, this.notify, defaultNonce);
   }
 
   /** Sends the gateway a Package#0 whose digest is wrong by one bit. */

@@ -1,6 +1,9 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import type { DmServer } from './dm-server.js';
+import { tailOf } from './json-lines.js';
 import { addImage, add, get, IMAGES } from './operator.js';
+import { eventually } from './wait.js';
 import { fetchLocal, MIB, readImage, retrievalAlert, sha256At, testImage, withLab } from './with-lab.js';
 
 describe('the gateway and its DM Servers', { concurrency: 2 }, () => {
@@ -57,9 +60,40 @@ describe('the gateway and its DM Servers', { concurrency: 2 }, () => {
     });
   });
 
+  it('agrees on new nonces where those of the two sides have come apart', async () => {
+    await withLab('nonces-apart', { devices: 0, offers: [] }, async (lab) => {
+      const { dm, gatewayId } = lab;
+      await lab.read('./DevInfo/DevId');
+      const other = Buffer.from('a nonce of another time').toString('base64');
+      await dm.setNonces(gatewayId, { client: other });
+      let before = await dm.now(gatewayId);
+      assert.equal(await lab.read('./DevInfo/Man'), 'Lab');
+      const codes = (await dm.events(gatewayId, before)).flatMap(({ kind, code }) =>
+        kind === 'auth' && code ? [code] : [],
+      );
+      assert.deepEqual(codes, [401, 212]);
+
+      // A notification made with a nonce that the gateway does not have is dropped, one with the default nonce is not.
+      await dm.setNonces(gatewayId, { server: other });
+      before = await dm.now(gatewayId);
+      const commands = [get('./DevInfo/Mod')];
+      const ids = await dm.queue(gatewayId, commands);
+      await lab.wake();
+      await lab.wake(dm, true);
+      assert.equal((await dm.answers(gatewayId, ids, commands))[0]?.value, 'Gateway');
+      assert.equal(await lab.read('./DevInfo/Man'), 'Lab', 'the new nonces count for the next notification');
+      const seen = await dm.events(gatewayId, before);
+      assert.equal(seen.filter(({ kind }) => kind === 'session-start').length, 2);
+      assert.deepEqual(
+        new Set(seen.flatMap(({ kind, result }) => (kind === 'auth' ? [result] : []))),
+        new Set(['accepted']),
+      );
+    });
+  });
+
   it('hides the images of one server from another', async () => {
     const image = await testImage('private', MIB, 40);
-    await withLab('two-servers', { devices: 0, dmServers: 2, offers: [image.offer] }, async (lab) => {
+    await withLab('two-servers', { devices: 0, dmServers: [{}, {}], offers: [image.offer] }, async (lab) => {
       const [, second] = lab.dmServers;
       assert.ok(second);
       await lab.manage(addImage('a', { uri: lab.downloads.urlOf(image.path) }));
@@ -86,6 +120,55 @@ describe('the gateway and its DM Servers', { concurrency: 2 }, () => {
       assert.deepEqual(await readImage(lab, 'a'), before);
       assert.equal(await sha256At(before.LocalImageURI), image.sha256);
       assert.equal((await fetchLocal(before.LocalImageURI)).status, 200);
+    });
+  });
+});
+
+describe('two DM Servers, each with schemes, nonces and a schedule of its own', () => {
+  const SCHEDULED_MS = 1000;
+
+  it('are served side by side, also while one of them is down', async () => {
+    const dmServers = [
+      { schemes: { client: 'md5', server: 'md5' }, encoding: 'wbxml' },
+      { schemes: { client: 'basic', server: 'md5' }, account: { intervalSeconds: SCHEDULED_MS / 1000 } },
+    ] as const;
+    await withLab('two-schedules', { devices: 0, dmServers, offers: [] }, async (lab) => {
+      const { gatewayId } = lab;
+      const [first, second] = lab.dmServers;
+      assert.ok(second);
+      const sessions = async (server: DmServer): Promise<number> =>
+        (await server.events(gatewayId)).filter(({ kind }) => kind === 'session-start').length;
+      const secondSessions = (atLeast: number): Promise<true> =>
+        eventually(`${atLeast} sessions by the clock`, async () => (await sessions(second)) >= atLeast || undefined);
+
+      // The first one is contacted at the start and when it asks; the second one again and again.
+      await secondSessions(4);
+      assert.equal(await sessions(first), 1);
+      await lab.read('./DevInfo/DevId');
+      assert.equal(await sessions(first), 2);
+      for (const server of lab.dmServers) {
+        const proofs = (await server.events(gatewayId)).filter(({ kind }) => kind === 'auth');
+        assert.deepEqual(new Set(proofs.map(({ result }) => result)), new Set(['accepted']), server.serverId);
+      }
+
+      await second.kill();
+      await eventually(
+        'a session that fails',
+        () => /session broken off/.test(tailOf(lab.gateway.logFile, 50)) || undefined,
+      );
+      assert.equal(await lab.read('./DevInfo/Man'), 'Lab');
+      assert.equal((await lab.gateway.command('health', '--json')).code, 0);
+
+      // Back again, it goes on with the nonces that both had.
+      await second.restart();
+      await secondSessions(2);
+      const proofs = (await second.events(gatewayId)).filter(({ kind }) => kind === 'auth');
+      assert.deepEqual(new Set(proofs.map(({ result }) => result)), new Set(['accepted']));
+      // Each acts under its own name: what one has added, the other may not touch.
+      const [added] = await lab.manage([add(`${IMAGES}/a`, 'node')]);
+      assert.equal(added?.status, 200);
+      const [foreign] = await lab.manage([{ cmd: 'Delete', target: `${IMAGES}/a` }], second);
+      assert.equal(foreign?.status, 425);
     });
   });
 });

@@ -26,6 +26,8 @@ const configSchema = v.strictObject({
   server: v.strictObject({
     url: v.pipe(v.string(), v.url()),
     serverId: v.pipe(v.string(), v.minLength(1)),
+    /** Of the first message; then that in which the server answers. */
+    encoding: v.optional(v.picklist(['xml', 'wbxml']), 'xml'),
     /** How the device proves itself (CLCRED). */
     client: credentials,
     /** How the server proves itself, in sessions and notifications (SRVCRED). */

@@ -172,7 +172,7 @@ function accountSettings({ deviceId, server }: EndDeviceConfig): AccountSettings
     serverId: server.serverId,
     name: server.serverId,
     url: server.url,
-    encoding: 'xml',
+    encoding: server.encoding,
     client: side(server.client, deviceId),
     server: side(server.server, server.serverId),
   };

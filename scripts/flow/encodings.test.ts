@@ -1,0 +1,69 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import type { Lab, DmServerOptions } from './lab.js';
+import { playNineSteps, type Observer } from './nine-steps.js';
+import { get } from './operator.js';
+import { MIB, testImage, withLab } from './with-lab.js';
+
+const silent: Observer = { step: () => {}, retrieving: () => {}, device: () => {} };
+
+/** Plays the nine steps with two devices and checks that each is proved. */
+async function nineSteps(
+  name: string,
+  seed: number,
+  server: DmServerOptions,
+  before: (lab: Lab) => Promise<void>,
+  after: (lab: Lab) => Promise<void>,
+): Promise<void> {
+  const image = await testImage(name, MIB, seed);
+  await withLab(name, { devices: 2, dmServers: [server], offers: [image.offer] }, async (lab) => {
+    await before(lab);
+    const played = await playNineSteps({ lab, image, maxWanRatio: 1.01, timeoutMs: 30_000, observer: silent });
+    assert.deepEqual(
+      played.steps.map(({ step, ok, proof }) => (ok ? step : proof)),
+      [1, 2, 3, 4, 5, 6, 7, 8, 9],
+    );
+    await after(lab);
+  });
+}
+
+const nothing = (): Promise<void> => Promise.resolve();
+
+describe('the nine steps in other encodings', { concurrency: 2 }, () => {
+  it('are the same over WBXML', async () => {
+    await nineSteps('nine-wbxml', 80, { encoding: 'wbxml' }, nothing, (lab) => {
+      for (const deviceId of [lab.gatewayId, ...lab.devices.map((device) => device.deviceId)]) {
+        const encodings = lab.dm.messages(deviceId).map(({ encoding }) => encoding);
+        assert.ok(encodings.length > 2);
+        assert.deepEqual(new Set(encodings), new Set(['wbxml']), deviceId);
+      }
+      return Promise.resolve();
+    });
+  });
+
+  it('are the same where the server answers every message in the other encoding', async () => {
+    const spoken = (lab: Lab, direction: 'in' | 'out'): Set<string> =>
+      new Set(
+        lab.dm
+          .messages(lab.gatewayId)
+          .filter((message) => message.direction === direction)
+          .map(({ encoding }) => encoding),
+      );
+    await nineSteps(
+      'nine-switching',
+      81,
+      {},
+      (lab) => lab.dm.faults([{ kind: 'other-encoding', times: 1000 }]),
+      async (lab) => {
+        assert.deepEqual(spoken(lab, 'out'), new Set(['wbxml', 'xml']));
+        assert.deepEqual(spoken(lab, 'in'), new Set(['xml', 'wbxml']));
+        // The next session begins in what the server spoke last.
+        await lab.dm.faults([], { clear: true });
+        const last = lab.dm.messages(lab.gatewayId).at(-1)?.encoding;
+        const before = lab.dm.messages(lab.gatewayId).length;
+        assert.equal((await lab.manage([get('./DevInfo/DevId')]))[0]?.value, lab.gatewayId);
+        assert.equal(lab.dm.messages(lab.gatewayId)[before]?.encoding, last);
+      },
+    );
+  });
+});
