@@ -82,9 +82,10 @@ export function serveFile(content: Buffer, options: FileOptions = {}): Behaviour
   const etag = options.etag ?? `"${sha256(content).slice(0, 16)}"`;
   return (request, response) => {
     const asked = options.ranges === false ? undefined : /^bytes=(\d+)-$/.exec(request.headers.range ?? '')?.[1];
-    const condition = request.headers['if-range'];
-    const start = asked === undefined || (condition !== undefined && condition !== etag) ? 0 : Number(asked);
-    const ranged = asked !== undefined && (condition === undefined || condition === etag);
+    const condition = request.headers['if-range']?.toString();
+    const holds = [undefined, etag, options.headers?.['Last-Modified']].includes(condition);
+    const start = asked === undefined || !holds ? 0 : Number(asked);
+    const ranged = asked !== undefined && holds;
     if (ranged && start >= content.length) {
       response.writeHead(416, { 'Content-Range': `bytes */${content.length}` }).end();
       return;
