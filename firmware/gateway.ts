@@ -31,7 +31,6 @@ import {
   systemDisk,
   Uploads,
   type PinSource,
-  type Usage,
 } from './image/index.js';
 import { Finder } from './discover.js';
 import type { Logger } from './log/index.js';
@@ -52,6 +51,7 @@ import { openControl } from './ops/index.js';
 import { describeThrown, failure, success, type CodedError, type Outcome } from './outcome/index.js';
 import { gatherHealth, gatherStatus, type Parts } from './report.js';
 import { backoff, caOf, retrieveOptions } from './retrieve.js';
+import { Retention, retentionSweeps } from './retention.js';
 import { databaseSchema } from './schema.js';
 import { openStore, StoreError } from './store/index.js';
 import { Tree, type Mount } from './tree/index.js';
@@ -126,7 +126,7 @@ async function start(
   closings.push(() => store.close());
 
   // The way of an image.
-  const catalog = new Catalog({ store, log: log('image') });
+  const catalog = new Catalog({ store, clock, log: log('image') });
   const blobs = new BlobStore({
     folder: configuration.storeDir,
     disk: systemDisk,
@@ -230,7 +230,6 @@ async function start(
   // The management tree and the DM client.
   const accounts = new Accounts(store);
   const outbox = new Outbox(store);
-  let usage: Usage;
   const tree = new Tree(
     store,
     [
@@ -244,7 +243,7 @@ async function start(
       }),
       deviceInventory(names.value, inventory),
       fanout(names.value, fanouts, outbox),
-      storage(names.value, () => storageFigures(usage)),
+      storage(names.value, () => storageFigures(blobs, log('image'))),
     ],
     clock,
   );
@@ -272,7 +271,6 @@ async function start(
     log: log('dm'),
     run: async (serverId, trigger, signal) => {
       try {
-        usage = await blobs.usage();
         return await holdSession(serverId, trigger, signal);
       } catch (thrown) {
         reportFault(thrown, options);
@@ -286,14 +284,28 @@ async function start(
     retry: backoff(configuration.session),
   });
   closings.push(() => scheduler.stop());
+  const retention = new Retention({
+    clock,
+    log: log('gateway'),
+    sweeps: retentionSweeps(configuration.retain, names.value, {
+      store,
+      catalog,
+      clock,
+      pins,
+      fanouts,
+      tree,
+    }),
+    onFault: (thrown) => reportFault(thrown, options),
+  });
+  closings.push(() => retention.stop());
   outbox.onWaiting((serverId) => scheduler.alertWaits(serverId));
 
   // From here on things happen.
   await downloader.start();
-  usage = await blobs.usage();
   const serving = await imageServer.start();
   if (!serving.ok) return serving;
   fanouts.resume();
+  retention.start();
   finder.start(serving.value[0]?.port ?? configuration.serve.port);
   const listener = await listen(configuration, options, clock, accounts, scheduler);
   if (!listener.ok) return listener;
@@ -427,11 +439,20 @@ function reportFault(thrown: unknown, options: GatewayOptions): void {
   options.onFatal(thrown);
 }
 
-/** What images may still take is what both the quota and the disk, less its floor, allow. */
-function storageFigures({ stored, reserved, quota, free, freeFloor }: Usage): StorageFigures {
-  const byQuota = quota === undefined ? Infinity : quota - stored - reserved;
-  const room = Math.max(0, Math.min(byQuota, free - freeFloor));
-  return { total: stored + reserved + room, free: room, reserved, quota: quota ?? 0 };
+/**
+ * What images may still take is what both the quota and the disk, less its floor and what is promised, allow. A disk that
+ * cannot be asked has no room.
+ */
+function storageFigures(blobs: BlobStore, log: Logger): StorageFigures {
+  try {
+    const { stored, reserved, unwritten, quota, free, freeFloor } = blobs.usageNow();
+    const byQuota = quota === undefined ? Infinity : quota - stored - reserved;
+    const room = Math.max(0, Math.min(byQuota, free - freeFloor - unwritten));
+    return { total: stored + reserved + room, free: room, reserved, quota: quota ?? 0 };
+  } catch (thrown) {
+    log.error('cannot ask for the room of the store', { reason: describeThrown(thrown) });
+    return { total: 0, free: 0, reserved: 0, quota: 0 };
+  }
 }
 
 function configuredDevice(device: Configuration['devices'][number]): ConfiguredDevice {

@@ -1,7 +1,7 @@
 import { deviceSchema, discoveredSchema } from './device/index.js';
 import { accountChanges, accountSchema, outboxSchema } from './dm/index.js';
-import { imageSchema, retrievalSchema } from './image/index.js';
-import { notifySchema } from './notify/index.js';
+import { imageSchema, momentSchema, retrievalSchema } from './image/index.js';
+import { endSchema, notifySchema } from './notify/index.js';
 import type { SchemaStep } from './store/index.js';
 import { treeChanges, treeSchema } from './tree/index.js';
 
@@ -20,4 +20,6 @@ export const databaseSchema: readonly SchemaStep[] = [
   ...treeChanges,
   ...discoveredSchema,
   ...retrievalSchema,
+  ...momentSchema,
+  ...endSchema,
 ];

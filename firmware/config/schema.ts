@@ -388,6 +388,25 @@ const discoverySchema = section(
   'Discovery of End Devices.',
 );
 
+const retainSchema = section(
+  {
+    days: v.optional(
+      whole(
+        0,
+        3650,
+        'What ended so many days ago is removed: images of which nothing came, and fanouts; 0: never. Counted by the clock, once it is set.',
+      ),
+      30,
+    ),
+    failedImages: v.optional(
+      whole(0, 1024, 'Images that failed, were cancelled or evicted, at most; then the oldest goes.'),
+      64,
+    ),
+    finishedFanouts: v.optional(whole(0, 256, 'Fanouts that ended, at most; then the oldest goes.'), 64),
+  },
+  'How long the gateway keeps what has ended.',
+);
+
 /** Every key of the configuration file and of a board profile. */
 export const configurationSchema = v.pipe(
   section(
@@ -417,6 +436,7 @@ export const configurationSchema = v.pipe(
       lan: lanSchema,
       retrieve: v.optional(retrieveSchema, {}),
       store: v.optional(storeSchema, {}),
+      retain: v.optional(retainSchema, {}),
       serve: serveSchema,
       devices: v.optional(
         list(endDeviceSchema, { to: 10_000 }, 'End Devices that are known beforehand.', 'devices'),

@@ -94,7 +94,7 @@ export class Bench {
     const names = Names.parse(overrides);
     assert.ok(lan.ok && names.ok);
     this.store = store;
-    this.catalog = new Catalog({ store, log: silentLog });
+    this.catalog = new Catalog({ store, clock: this.clock, log: silentLog });
     this.accounts = new Accounts(store);
     this.outbox = new Outbox(store);
     this.#fanouts = new Fanouts({

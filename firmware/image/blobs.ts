@@ -46,6 +46,8 @@ export interface Usage {
   readonly stored: number;
   /** Bytes promised to partial files, written or not. */
   readonly reserved: number;
+  /** Those of them that are not written yet. */
+  readonly unwritten: number;
   readonly quota: number | undefined;
   /** Bytes that the file system still has, and those of them that are left to others. */
   readonly free: number;
@@ -76,7 +78,10 @@ export class BlobStore {
   readonly #held = new Map<string, number>();
   /** Open readers are shared: many clients of one image cost one descriptor. */
   readonly #open = new Map<string, { fd: Promise<number>; readers: number; size: number }>();
-  /** Adoption and removal happen one after the other, so that a name is never removed right after it was adopted. */
+  /**
+   * Adoption and removal happen one after the other, so that a name is never removed right after it was adopted, nor a
+   * partial file right after it was opened.
+   */
   #names: Promise<unknown> = Promise.resolve();
   /** Promises of room are made one after the other, so that two never count on the same bytes. */
   #promises: Promise<unknown> = Promise.resolve();
@@ -129,16 +134,38 @@ export class BlobStore {
 
   async usage(): Promise<Usage> {
     const free = await this.disk.freeBytes(this.#blobFolder);
+    let written = 0;
+    for (const id of [...this.#claims.keys()]) written += (await this.partialSize(id)) ?? 0;
+    return this.#usage(free, written);
+  }
+
+  /** As `usage`, but at once: for a node of the tree that is read. */
+  usageNow(): Usage {
+    const sizes = [...this.#claims.keys()].map((id) => this.disk.sizeNow(this.#partialPath(id)) ?? 0);
+    return this.#usage(this.disk.freeBytesNow(this.#blobFolder), sum(sizes));
+  }
+
+  #usage(free: number, written: number): Usage {
     const [stored, reserved] = [sum(this.#sizes.values()), sum(this.#claims.values())];
-    return { stored, reserved, quota: this.#quota, free, freeFloor: this.#freeFloor };
+    const unwritten = Math.max(0, reserved - written);
+    return { stored, reserved, unwritten, quota: this.#quota, free, freeFloor: this.#freeFloor };
   }
 
   /**
    * Promises room for a partial file that may grow to `bytes`. The promise lasts until `settle` or `dropPartial`.
    * Checked against the quota, and against the disk less what other partial files may still write.
+   * @param free asked once where room is missing; false: it cannot make so much. No other promise comes between
    */
-  reserve(id: PartialId, bytes: number): Promise<Outcome<undefined, NoRoom>> {
-    const turn = this.#promises.then(() => this.#reserve(id, bytes));
+  reserve(
+    id: PartialId,
+    bytes: number,
+    free: (missingBytes: number) => Promise<boolean> = () => Promise.resolve(false),
+  ): Promise<Outcome<undefined, NoRoom>> {
+    const turn = this.#promises.then(async () => {
+      const first = await this.#reserve(id, bytes);
+      if (first.ok || !(await free(first.error.missingBytes))) return first;
+      return this.#reserve(id, bytes);
+    });
     this.#promises = turn.catch(() => undefined);
     return turn;
   }
@@ -146,11 +173,9 @@ export class BlobStore {
   async #reserve(id: PartialId, bytes: number): Promise<Outcome<undefined, NoRoom>> {
     const claimed = this.#claims.get(id) ?? 0;
     if (bytes <= claimed) return success();
-    const { stored, reserved, quota, free, freeFloor } = await this.usage();
+    const { stored, reserved, unwritten, quota, free, freeFloor } = await this.usage();
     const overQuota = quota === undefined ? 0 : stored + reserved - claimed + bytes - quota;
-    const unwritten = await this.#unwritten(id);
-    const ownUnwritten = bytes - ((await this.partialSize(id)) ?? 0);
-    const overDisk = freeFloor + unwritten + ownUnwritten - free;
+    const overDisk = freeFloor + unwritten - claimed + bytes - free;
     const missingBytes = Math.max(overQuota, overDisk);
     if (missingBytes > 0) {
       const limit = overQuota >= overDisk ? 'the quota' : 'the free space of the disk';
@@ -171,7 +196,11 @@ export class BlobStore {
   }
 
   /** The partial file of an image, made when missing. Whoever opened it closes it. */
-  async openPartial(id: PartialId): Promise<number> {
+  openPartial(id: PartialId): Promise<number> {
+    return this.#inTurn(() => this.#openPartial(id));
+  }
+
+  async #openPartial(id: PartialId): Promise<number> {
     const isNew = (await this.partialSize(id)) === undefined;
     const fd = await this.disk.open(this.#partialPath(id), 'update');
     if (!isNew) return fd;
@@ -190,9 +219,12 @@ export class BlobStore {
     return this.disk.size(this.#partialPath(id));
   }
 
-  async dropPartial(id: PartialId): Promise<void> {
-    await this.disk.remove(this.#partialPath(id));
-    this.#claims.delete(id);
+  /** Removes the partial file and the promise of room. One that is opened after this call is not touched. */
+  dropPartial(id: PartialId): Promise<void> {
+    return this.#inTurn(async () => {
+      await this.disk.remove(this.#partialPath(id));
+      this.#claims.delete(id);
+    });
   }
 
   /**
@@ -308,14 +340,6 @@ export class BlobStore {
     const turn = this.#names.then(work);
     this.#names = turn.catch(() => undefined);
     return turn;
-  }
-
-  async #unwritten(except: PartialId): Promise<number> {
-    let bytes = 0;
-    for (const [id, claim] of [...this.#claims]) {
-      if (id !== except) bytes += claim - ((await this.partialSize(id)) ?? 0);
-    }
-    return bytes;
   }
 
   async #writeSidecar(sha256: string, sidecar: Sidecar): Promise<void> {

@@ -1,4 +1,5 @@
 import type { KeyObject } from 'node:crypto';
+import type { Clock } from '../clock/index.js';
 import type { Logger } from '../log/index.js';
 import { failure, success, type CodedError, type Outcome } from '../outcome/index.js';
 import type { Store } from '../store/index.js';
@@ -44,6 +45,7 @@ export interface SentContent {
 
 export interface CatalogOptions {
   readonly store: Store;
+  readonly clock: Clock;
   readonly log: Logger;
   /** Public Ed25519 keys of those who may sign images. Default none. */
   readonly signatureKeys?: readonly KeyObject[];
@@ -86,7 +88,7 @@ export class Catalog {
   readonly #maxImages: number;
 
   constructor(options: CatalogOptions) {
-    this.table = new ImageTable(options.store, options.log);
+    this.table = new ImageTable(options.store, options.clock, options.log);
     this.accepts = acceptance(options.signatureKeys ?? []);
     this.#store = options.store;
     this.#maxImages = options.maxImages ?? 1024;
@@ -274,6 +276,15 @@ export class Catalog {
       const text = 'removed to make room for another image';
       this.table.end(record, 'evict', { kind: 'evicted', code: 'no-room', text }, { blob: null, received: 0 });
       this.#released(record);
+    });
+  }
+
+  /** Gives up the partial bytes of an image whose retrieval does not run. Nothing when there are none. */
+  dropPartial(id: number): void {
+    this.#store.transaction(() => {
+      const record = this.byId(id);
+      if (!record || isRunning(record.state) || record.blob !== null || record.received === 0) return;
+      this.table.save(forgetBytes(record));
     });
   }
 

@@ -195,5 +195,6 @@ export class Deliveries {
       )
       .run(account.image, account.image, MAX_ROWS_PER_IMAGE);
     if (account.timeMs !== null) this.#catalog.table.save({ ...image, servedMs: account.timeMs });
+    this.#catalog.table.touch(image.id);
   }
 }

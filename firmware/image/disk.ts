@@ -11,6 +11,8 @@ import {
   rename,
   stat,
   statfs,
+  statfsSync,
+  statSync,
   unlink,
   write,
 } from 'node:fs';
@@ -18,8 +20,8 @@ import { promisify } from 'node:util';
 import { systemErrorCode } from '../outcome/index.js';
 
 /**
- * What this room asks of a file system. Everything but `readNow` runs in the thread pool, so that a slow disk does not
- * hold the event loop. Failures reject with the system's error.
+ * What this room asks of a file system. Everything but what ends with `Now` runs in the thread pool, so that a slow disk
+ * does not hold the event loop; what does asks for what the system is likely to have in memory. Failures reject with the system's error.
  */
 export interface Disk {
   /** Creates the folder and its parents, readable by this user only. */
@@ -27,8 +29,10 @@ export interface Disk {
   list(folder: string): Promise<string[]>;
   /** Bytes of a file; undefined when there is none. */
   size(path: string): Promise<number | undefined>;
+  sizeNow(path: string): number | undefined;
   /** Bytes that this process may still write to the file system of `path`. */
   freeBytes(path: string): Promise<number>;
+  freeBytesNow(path: string): number;
   /** @param how `read`, `update` (made when missing, content kept) or `replace` (made or emptied) */
   open(path: string, how: 'read' | 'update' | 'replace'): Promise<number>;
   close(fd: number): Promise<void>;
@@ -75,8 +79,13 @@ export const systemDisk: Disk = {
       throw thrown;
     }
   },
+  sizeNow: (path) => statSync(path, { throwIfNoEntry: false })?.size,
   async freeBytes(path) {
     const { bavail, bsize } = await promisify(statfs)(path);
+    return bavail * bsize;
+  },
+  freeBytesNow(path) {
+    const { bavail, bsize } = statfsSync(path);
     return bavail * bsize;
   },
   async open(path, how) {

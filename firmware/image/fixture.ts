@@ -14,7 +14,7 @@ import { Deliveries } from './deliveries.js';
 import { systemDisk } from './disk.js';
 import { Downloader, type DownloaderOptions } from './downloader.js';
 import type { ImageEvent, ImageRecord } from './image.js';
-import { imageSchema, retrievalSchema } from './schema.js';
+import { imageSchema, momentSchema, retrievalSchema } from './schema.js';
 import type { ServerOptions } from './server.js';
 import type { ImageState } from './states.js';
 import { Uploads, type UploadsOptions } from './upload.js';
@@ -138,10 +138,10 @@ export function openHouse(options: HouseOptions = {}): House {
   mkdirSync(folder, { recursive: true });
   const store = openStore({
     file: join(folder, 'dmgw.db'),
-    schema: [...imageSchema, ...retrievalSchema],
+    schema: [...imageSchema, ...retrievalSchema, ...momentSchema],
     log: silentLog,
   });
-  const catalog = new Catalog({ store, log: silentLog, ...options.catalog });
+  const catalog = new Catalog({ store, clock, log: silentLog, ...options.catalog });
   const blobs = new BlobStore({ folder, disk: systemDisk, log: silentLog, freeFloorBytes: 0, ...options.blobs });
   const deliveries = new Deliveries({ store, catalog, clock, log: silentLog });
   const events: ImageEvent[] = [];

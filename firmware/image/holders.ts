@@ -23,7 +23,7 @@ export async function releaseBlob(parts: Parts, sha256: string): Promise<void> {
 
 /** Keeps the sidecar true after the images that use a blob have changed. */
 export async function describeBlob({ catalog, blobs }: Parts, sha256: string): Promise<void> {
-  const holders = catalog.all().filter((image) => image.blob === sha256);
+  const holders = catalog.table.holders(sha256);
   const [first] = holders;
   if (first?.size == null) return;
   const [source] = mirrorsOf(first.leaves.imageUri ?? '');

@@ -26,8 +26,9 @@ export {
   type ResultCode,
 } from './image.js';
 export { isImageId, type LeafValue } from './leaves.js';
+export { ImageRetention, type ImageRetentionOptions } from './retention.js';
 export type { PinSource } from './room.js';
-export { imageSchema, retrievalSchema } from './schema.js';
+export { imageSchema, momentSchema, retrievalSchema } from './schema.js';
 export type { Reactions } from './accounting.js';
 export { ImageServer, type ListenError, type ServerLimits, type ServerOptions } from './server.js';
 export { isRunning, STATE_NUMBER, type ImageState } from './states.js';

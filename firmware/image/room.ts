@@ -8,50 +8,83 @@ export interface PinSource {
   needs(imageId: string): boolean;
 }
 
-/**
- * Promises room for a partial file, evicting for it if need be: least recently served first; never an image that is
- * pinned, being read, or needed. Nothing is evicted when that would not be enough.
- */
-export async function makeRoom(
-  id: PartialId,
-  bytes: number,
-  parts: {
-    readonly catalog: Catalog;
-    readonly blobs: BlobStore;
-    readonly pins: PinSource;
-    /** Removes a blob that nobody uses any more. */
-    readonly release: (sha256: string) => Promise<void>;
-  },
-): Promise<Outcome<undefined, NoRoom>> {
-  const { catalog, blobs, pins, release } = parts;
-  const reserved = await blobs.reserve(id, bytes);
-  if (reserved.ok) return reserved;
-  const victims: ImageRecord[] = [];
-  let freed = 0;
-  for (const holders of evictable(catalog, blobs, pins)) {
-    if (freed >= reserved.error.missingBytes) break;
-    victims.push(...holders);
-    freed += holders[0]?.size ?? 0;
-  }
-  if (freed < reserved.error.missingBytes) return reserved;
-  for (const victim of victims) catalog.evict(victim.id);
-  for (const { blob } of victims) if (blob !== null) await release(blob);
-  return blobs.reserve(id, bytes);
+interface Parts {
+  readonly catalog: Catalog;
+  readonly blobs: BlobStore;
+  readonly pins: PinSource;
+  /** Removes a blob that nobody uses any more. */
+  readonly release: (sha256: string) => Promise<void>;
 }
 
-/** The blobs that may go, each with all the images that hold it, least recently served first. */
-function evictable(catalog: Catalog, blobs: BlobStore, pins: PinSource): ImageRecord[][] {
+/** Something that may go: how much room that makes, and how it goes. */
+interface Candidate {
+  readonly bytes: number;
+  readonly go: () => Promise<void>;
+}
+
+/**
+ * Promises room for a partial file, evicting for it if need be. First go the bytes that failed retrievals left; then
+ * images, least recently used first (used: served, or come in), never one that is pinned, being read, or needed; last
+ * the bytes of retrievals that wait for a new URL. Nothing goes when all of it would not be enough.
+ */
+export function makeRoom(id: PartialId, bytes: number, parts: Parts): Promise<Outcome<undefined, NoRoom>> {
+  return parts.blobs.reserve(id, bytes, async (missingBytes) => {
+    const chosen: Candidate[] = [];
+    let freed = 0;
+    for (const candidate of candidates(parts)) {
+      if (freed >= missingBytes) break;
+      chosen.push(candidate);
+      freed += candidate.bytes;
+    }
+    if (freed < missingBytes) return false;
+    for (const { go } of chosen) await go();
+    return true;
+  });
+}
+
+function candidates(parts: Parts): Candidate[] {
+  const images = parts.catalog.all();
+  return [...leftBytes(images, 'failed', parts), ...evictable(images, parts), ...leftBytes(images, 'needs-uri', parts)];
+}
+
+/** Partial bytes that wait for another request. */
+function leftBytes(
+  images: readonly ImageRecord[],
+  state: 'failed' | 'needs-uri',
+  { catalog, blobs }: Parts,
+): Candidate[] {
+  return images
+    .filter((image) => image.state === state && image.blob === null && image.received > 0)
+    .map(({ id, received }) => ({
+      bytes: received,
+      go: async () => {
+        catalog.dropPartial(id);
+        // Its retrieval may have begun again meanwhile.
+        if (catalog.byId(id)?.state === state) await blobs.dropPartial(id);
+      },
+    }));
+}
+
+/** The blobs that may go, each with all the images that hold it. */
+function evictable(images: readonly ImageRecord[], { catalog, blobs, pins, release }: Parts): Candidate[] {
   const byBlob = new Map<string, ImageRecord[]>();
-  for (const image of catalog.all()) {
+  for (const image of images) {
     if (image.blob !== null) byBlob.set(image.blob, [...(byBlob.get(image.blob) ?? []), image]);
   }
+  const moments = catalog.table.lastMoments();
   const lastUse = (holders: readonly ImageRecord[]): number =>
-    Math.max(...holders.map((image) => image.servedMs ?? image.availableMs ?? 0));
+    Math.max(...holders.map(({ id }) => moments.get(id) ?? 0));
   return [...byBlob]
     .filter(([sha256, holders]) => {
       const needed = holders.some((image) => image.leaves.pinned === true || pins.needs(image.imageId));
       return !needed && !blobs.isRead(sha256) && !blobs.isHeld(sha256);
     })
-    .map(([, holders]) => holders)
-    .sort((a, b) => lastUse(a) - lastUse(b));
+    .sort(([, a], [, b]) => lastUse(a) - lastUse(b))
+    .map(([sha256, holders]) => ({
+      bytes: holders[0]?.size ?? 0,
+      go: async () => {
+        for (const { id } of holders) catalog.evict(id);
+        await release(sha256);
+      },
+    }));
 }

@@ -53,3 +53,18 @@ export const retrievalSchema: readonly SchemaStep[] = [
       ) STRICT;`,
   },
 ];
+
+/** What came for eviction and retention. */
+export const momentSchema: readonly SchemaStep[] = [
+  {
+    // When something last became of an image: its content came, was served, or what was asked for ended. `seq` tells the
+    // order also where the clock does not; `at_ms` is null while it was not set.
+    owner: 'image',
+    sql: `
+      CREATE TABLE image_moment (
+        seq INTEGER PRIMARY KEY AUTOINCREMENT,
+        image INTEGER NOT NULL UNIQUE REFERENCES image (id) ON DELETE CASCADE,
+        at_ms INTEGER
+      ) STRICT;`,
+  },
+];

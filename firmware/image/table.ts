@@ -1,3 +1,4 @@
+import type { Clock } from '../clock/index.js';
 import type { Logger } from '../log/index.js';
 import { nextState } from '../machine/index.js';
 import type { SqlValue, Store } from '../store/index.js';
@@ -55,6 +56,7 @@ export class ImageTable {
 
   constructor(
     readonly store: Store,
+    private readonly clock: Clock,
     private readonly log: Logger,
   ) {}
 
@@ -73,6 +75,14 @@ export class ImageTable {
   /** Any image that holds this verified content. */
   byBlob(sha256: string): ImageRecord | undefined {
     return this.#one('SELECT * FROM image WHERE blob = ? LIMIT 1', sha256);
+  }
+
+  /** Every image that holds this verified content. */
+  holders(sha256: string): ImageRecord[] {
+    return this.store
+      .sql<Row>('SELECT * FROM image WHERE blob = ? ORDER BY id')
+      .all(sha256)
+      .map((row) => toRecord(row));
   }
 
   /** Every image, those of higher priority first. There are at most as many as the catalog allows. */
@@ -124,6 +134,7 @@ export class ImageTable {
       resultText: result.text,
       correlator: null,
     });
+    this.touch(ended.id);
     this.tell(result.kind, ended, record.correlator);
     return ended;
   }
@@ -137,6 +148,18 @@ export class ImageTable {
     if (url === null) return record;
     for (const listener of this.#reportListeners) listener({ image: record.imageId, url, code });
     return { ...record, retrieval: { ...record.retrieval, installNotify: null } };
+  }
+
+  /** Something has become of the image: it is now the one that was in use last. */
+  touch(id: number): void {
+    const atMs = this.clock.plausible() ? Math.round(this.clock.wallMs()) : null;
+    this.store.sql('INSERT OR REPLACE INTO image_moment (image, at_ms) VALUES (?, ?)').run(id, atMs);
+  }
+
+  /** For each image the number of its last moment: the greater, the later. Images without one are absent. */
+  lastMoments(): Map<number, number> {
+    const rows = this.store.sql<{ image: number; seq: number }>('SELECT image, seq FROM image_moment').all();
+    return new Map(rows.map(({ image, seq }) => [image, seq]));
   }
 
   tell(kind: ImageEventKind, image: ImageRecord, correlator: string | null): void {

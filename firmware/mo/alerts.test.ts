@@ -9,12 +9,13 @@ import {
   Catalog,
   Deliveries,
   imageSchema,
+  momentSchema,
   retrievalSchema,
   type ImageEvent,
   type ImageRecord,
 } from '../image/index.js';
 import { silentLog } from '../log/index.js';
-import { Fanouts, notifySchema } from '../notify/index.js';
+import { Fanouts, endSchema, notifySchema } from '../notify/index.js';
 import { failure, success } from '../outcome/index.js';
 import { openStore, type Store } from '../store/index.js';
 import { Tree, treeChanges, treeSchema, type IncomingValue } from '../tree/index.js';
@@ -32,10 +33,19 @@ let tree: Tree;
 
 beforeEach(() => {
   folder = mkdtempSync(join(tmpdir(), 'alerts-'));
-  const schema = [...treeSchema, ...treeChanges, ...outboxSchema, ...imageSchema, ...retrievalSchema, ...notifySchema];
+  const schema = [
+    ...treeSchema,
+    ...treeChanges,
+    ...outboxSchema,
+    ...imageSchema,
+    ...retrievalSchema,
+    ...momentSchema,
+    ...notifySchema,
+    ...endSchema,
+  ];
   store = openStore({ file: join(folder, 'db'), schema, log: silentLog });
   outbox = new Outbox(store);
-  catalog = new Catalog({ store, log: silentLog });
+  catalog = new Catalog({ store, clock: new ManualClock(), log: silentLog });
   const clock = new ManualClock();
   fanouts = new Fanouts({
     store,

@@ -1,5 +1,7 @@
+import type { Clock } from '../clock/index.js';
 import type { Attempts } from './attempts.js';
 import type { Counters, FanoutRecord, FanoutStore } from './fanout-store.js';
+import { plausibleWallMs } from './wall.js';
 
 export type FanoutEventKind = 'finished' | 'stopped' | 'aborted';
 
@@ -35,6 +37,7 @@ export class Ending {
   constructor(
     private readonly fanouts: FanoutStore,
     private readonly attempts: Attempts,
+    private readonly clock: Clock,
   ) {}
 
   listen(listener: FanoutListener): () => void {
@@ -46,6 +49,7 @@ export class Ending {
   end(running: FanoutRecord, kind: FanoutEventKind, stop?: StopRequest): void {
     this.attempts.closeStopped(running.id);
     const fanout = this.fanouts.move(running, MOVE[kind]);
+    this.fanouts.noteEnd(fanout.id, plausibleWallMs(this.clock));
     const run = this.fanouts.run(fanout.id);
     const event: FanoutEvent = {
       kind,

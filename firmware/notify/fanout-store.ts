@@ -172,6 +172,26 @@ export class FanoutStore {
       .get(id);
   }
 
+  /** Notes that the fanout has ended, now. @param wallMs null when the clock was not set */
+  noteEnd(id: number, wallMs: number | null): void {
+    this.store.sql('INSERT OR REPLACE INTO fanout_end (fanout_id, at_ms) VALUES (?, ?)').run(id, wallMs);
+  }
+
+  /** Gives ends without a time the present one. */
+  dateEnds(wallMs: number): void {
+    this.store.sql('UPDATE fanout_end SET at_ms = ? WHERE at_ms IS NULL').run(wallMs);
+  }
+
+  /** The fanouts that have ended, the latest first, each with the wall time of its end. */
+  ended(): { readonly id: number; readonly node: string; readonly atMs: number | null }[] {
+    return this.store
+      .sql<{ id: number; node: string; atMs: number | null }>(
+        `SELECT id, node, at_ms AS atMs FROM fanout LEFT JOIN fanout_end ON fanout_id = id
+         WHERE state IN ('done', 'stopped', 'aborted') ORDER BY seq DESC, id DESC`,
+      )
+      .all();
+  }
+
   saveRunClock(id: number, elapsedMs: number, wallMs: number | null): void {
     this.store
       .sql('UPDATE fanout_run SET elapsed_ms = ?, saved_wall_ms = ? WHERE fanout_id = ?')

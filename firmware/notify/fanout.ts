@@ -7,8 +7,9 @@ import { Ending, type FanoutListener, type StopRequest } from './ending.js';
 import { FanoutStore, noSuchFanout, type Counters, type FanoutRecord, type RunRow } from './fanout-store.js';
 import type { FanoutDefaults, FanoutError, FanoutLeaf, LeafValue, TargetLeaf } from './leaves.js';
 import type { AddressBook, Capacity, Fetch, Reactions, SendNotification } from './ports.js';
-import { plausibleWallMs, Runner } from './runner.js';
+import { Runner } from './runner.js';
 import { TargetStore, type TargetRecord } from './target-store.js';
+import { plausibleWallMs } from './wall.js';
 
 export type { FanoutEvent, FanoutEventKind, FanoutListener, StopRequest } from './ending.js';
 
@@ -52,7 +53,7 @@ export class Fanouts {
     this.#fanouts = new FanoutStore(store, log);
     this.#targets = new TargetStore(store);
     this.#attempts = new Attempts(store);
-    this.#ending = new Ending(this.#fanouts, this.#attempts);
+    this.#ending = new Ending(this.#fanouts, this.#attempts, options.clock);
     this.#runner = new Runner({
       ...options,
       fanouts: this.#fanouts,
@@ -216,6 +217,32 @@ export class Fanouts {
       this.#ending.end(fanout, 'stopped', request);
       this.#store.afterCommit(() => this.#runner.drop(id));
       return success();
+    });
+  }
+
+  /**
+   * Removes fanouts that have ended: the oldest, where there are more than `count`, and those older than `ageMs`
+   * (undefined: none). Age is counted by the wall clock, from when it was first set after the end; while it is not
+   * plausible nothing goes by age.
+   * @param onRemove called inside the transaction right before a fanout is removed
+   * @returns how many were removed
+   */
+  removeEnded(
+    keep: { readonly count: number; readonly ageMs: number | undefined },
+    onRemove: (node: string) => void,
+  ): number {
+    return this.#store.transaction(() => {
+      const nowMs = plausibleWallMs(this.options.clock);
+      if (nowMs !== null) this.#fanouts.dateEnds(nowMs);
+      const due = this.#fanouts.ended().filter(({ atMs }, index) => {
+        const isOld = nowMs !== null && keep.ageMs !== undefined && atMs !== null && nowMs - atMs > keep.ageMs;
+        return isOld || index >= keep.count;
+      });
+      for (const { id, node } of due) {
+        onRemove(node);
+        this.#fanouts.remove(id);
+      }
+      return due.length;
     });
   }
 

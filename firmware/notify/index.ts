@@ -30,6 +30,6 @@ export {
   type TargetLeaf,
 } from './leaves.js';
 export type { AddressBook, Capacity, DeviceAddress, Fetch, Reactions, SendNotification, Wrap } from './ports.js';
-export { notifySchema } from './schema.js';
+export { endSchema, notifySchema } from './schema.js';
 export { FANOUT_STATE_NUMBER, TARGET_STATUS, type FanoutState, type TargetStatus } from './states.js';
 export type { TargetRecord } from './target-store.js';

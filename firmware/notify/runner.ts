@@ -10,6 +10,7 @@ import { policyOf, waitAfterTryMs, type Policy } from './policy.js';
 import type { FanoutDefaults } from './leaves.js';
 import type { AddressBook, Capacity, DeviceAddress, SendNotification } from './ports.js';
 import { TARGET_STATUS } from './states.js';
+import { plausibleWallMs } from './wall.js';
 
 /** Tries that are recorded in one transaction, and sends in flight at most: after a kill, so many may not have left. */
 const BATCH = 64;
@@ -265,9 +266,4 @@ export class Runner {
       return false;
     }
   }
-}
-
-/** Wall time in ms, or null while the clock is not set. */
-export function plausibleWallMs(clock: Clock): number | null {
-  return clock.plausible() ? Math.trunc(clock.wallMs()) : null;
 }

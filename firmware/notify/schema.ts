@@ -53,3 +53,18 @@ export const notifySchema: readonly SchemaStep[] = [
     `,
   },
 ];
+
+/** What came for retention. */
+export const endSchema: readonly SchemaStep[] = [
+  {
+    // The fanouts that ended, in that order; `at_ms` is null while the clock was not set.
+    owner: 'notify',
+    sql: `
+      CREATE TABLE fanout_end (
+        seq INTEGER PRIMARY KEY AUTOINCREMENT,
+        fanout_id INTEGER NOT NULL UNIQUE REFERENCES fanout (id) ON DELETE CASCADE,
+        at_ms INTEGER
+      ) STRICT;
+    `,
+  },
+];

@@ -346,11 +346,19 @@ describe('Tree.replace, delete and exec', () => {
   for (const [how, remove] of [
     ['deleted', (tree: Tree) => tree.delete(A, './Top/Records/r')],
     ['removed by an operation', (tree: Tree) => tree.exec(A, './Top/Records/r/Do/Drop', undefined, undefined)],
+    [
+      'removed by its owner, outside a session',
+      (tree: Tree, provider: MemoryProvider) => {
+        tree.forgetNode(['Top', 'Records', 'r']);
+        for (const key of [...provider.nodes.keys()]) if (/^r(\/|$)/.test(key)) provider.nodes.delete(key);
+        return success();
+      },
+    ],
   ] as const) {
     it(`a record that was ${how} leaves no ACL for the next one of its name`, () => {
-      const { tree } = withRecord();
+      const { tree, provider } = withRecord();
       tree.replace(A, './Top/Records/r/Name?prop=ACL', value('Get=*'));
-      assert.equal(code(remove(tree)), 'ok');
+      assert.equal(code(remove(tree, provider)), 'ok');
       tree.add(B, './Top/Records/r/Name', value('n'));
       assert.equal(read(tree, 'local', './Top/Records/r/Name?prop=ACL'), '');
       assert.equal(read(tree, A, './Top/Records/r'), 'permission-denied');

@@ -184,6 +184,16 @@ export class Tree {
     if (vanished?.identity !== undefined) this.#properties.forget(vanished.identity);
   }
 
+  /**
+   * Forgets the properties of a node that its owner removes by itself, outside a session. Called while it is still there.
+   * @param names from the root
+   */
+  forgetNode(names: readonly string[]): void {
+    const route = this.#routes.to(names);
+    const identity = route && last(route).identity;
+    if (identity !== undefined) this.#properties.forget(identity);
+  }
+
   /** What can be said of an Add without its value. */
   #addable(subject: Subject, uri: string): TreeOutcome<Target> {
     const parsed = parseNodeUri(uri);

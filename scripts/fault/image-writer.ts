@@ -6,7 +6,16 @@
 import { writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { systemClock } from '../../firmware/clock/index.js';
-import { BlobStore, Catalog, Downloader, imageSchema, systemDisk, Uploads } from '../../firmware/image/index.js';
+import {
+  BlobStore,
+  Catalog,
+  Downloader,
+  imageSchema,
+  momentSchema,
+  retrievalSchema,
+  systemDisk,
+  Uploads,
+} from '../../firmware/image/index.js';
 import { silentLog } from '../../firmware/log/index.js';
 import { openStore } from '../../firmware/store/index.js';
 import { contentOf, NODES, QUOTA_BYTES } from './contents.js';
@@ -19,8 +28,12 @@ const log = silentLog;
 const clock = systemClock(0);
 const pins = { needs: () => false };
 const folder = process.argv[2] ?? '.';
-const store = openStore({ file: join(folder, 'dmgw.db'), schema: imageSchema, log });
-const catalog = new Catalog({ store, log });
+const store = openStore({
+  file: join(folder, 'dmgw.db'),
+  schema: [...imageSchema, ...retrievalSchema, ...momentSchema],
+  log,
+});
+const catalog = new Catalog({ store, clock, log });
 const blobs = new BlobStore({ folder, disk: systemDisk, log, quotaBytes: QUOTA_BYTES, freeFloorBytes: 0 });
 const uploads = new Uploads({ store, catalog, blobs, clock, pins, fsyncVolumeBytes: 64 * 1024 });
 const downloader = new Downloader({

@@ -4,7 +4,15 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { before, describe, it } from 'node:test';
 import { systemClock } from '../../firmware/clock/index.js';
-import { BlobStore, Catalog, Downloader, imageSchema, systemDisk } from '../../firmware/image/index.js';
+import {
+  BlobStore,
+  Catalog,
+  Downloader,
+  imageSchema,
+  momentSchema,
+  retrievalSchema,
+  systemDisk,
+} from '../../firmware/image/index.js';
 import { silentLog } from '../../firmware/log/index.js';
 import { openStore } from '../../firmware/store/index.js';
 import { campaign, ROUNDS, type Campaign } from './campaign.js';
@@ -29,9 +37,13 @@ const sha256 = (content: Uint8Array): string => createHash('sha256').update(cont
 async function faultsOf(folder: string, promises: readonly string[]): Promise<string[]> {
   if (!existsSync(join(folder, 'dmgw.db')) && promises.length === 0) return [];
   const log = silentLog;
-  const store = openStore({ file: join(folder, 'dmgw.db'), schema: imageSchema, log });
+  const store = openStore({
+    file: join(folder, 'dmgw.db'),
+    schema: [...imageSchema, ...retrievalSchema, ...momentSchema],
+    log,
+  });
   try {
-    const catalog = new Catalog({ store, log });
+    const catalog = new Catalog({ store, clock: systemClock(0), log });
     const faults = store
       .sql<{ integrity_check: string }>('PRAGMA integrity_check')
       .all()

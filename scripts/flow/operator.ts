@@ -9,6 +9,7 @@ export const FANOUTS = './GwMO/Fanout';
 export const ALERT = {
   imageRetrieved: 'org.dmgw.imageinventory.retrieved',
   imageNeedsUri: 'org.dmgw.imageinventory.needsuri',
+  imageEvicted: 'org.dmgw.imageinventory.evicted',
   fanoutFinished: 'org.dmgw.fanout.finished',
   operationComplete: 'urn:oma:at:scomo:1.0:OperationComplete',
 } as const;

@@ -3,12 +3,13 @@ import { execFileSync } from 'node:child_process';
 import { closeSync, mkdirSync, openSync, rmSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
-import { addImage, exec, IMAGES } from './operator.js';
+import { addImage, ALERT, exec, get, IMAGES, startFanout } from './operator.js';
 import { PROJECT_ROOT } from './project.js';
 import { eventually } from './wait.js';
 import { expectNotServed, MIB, readImage, retrievalAlert, sha256At, testImage, withLab } from './with-lab.js';
 
 const FAILED = '60';
+const EVICTED = '70';
 const SUCCESS = '1200';
 const OUT_OF_MEMORY = '1404';
 
@@ -28,6 +29,46 @@ describe('room for images', { concurrency: 2 }, () => {
       await lab.manage(addImage('b', { uri: lab.downloads.urlOf(small.path) }));
       assert.equal((await retrievalAlert(lab, 'b')).data, SUCCESS);
       assert.equal(await sha256At((await readImage(lab, 'b')).LocalImageURI), small.sha256);
+    });
+  });
+
+  it('is made by eviction, of which the server is told; what a running fanout needs stays', async () => {
+    const images = await Promise.all(['needed', 'free', 'new'].map((name, index) => testImage(name, MIB, 53 + index)));
+    const options = {
+      devices: 0,
+      absentDevices: 1,
+      offers: images.map(({ offer }) => offer),
+      gateway: { settings: { store: { quotaMiB: 2 } } },
+    };
+    await withLab('eviction', options, async (lab) => {
+      const bring = async (index: number): Promise<void> => {
+        const { path } = images[index]!;
+        await lab.manage(addImage(path.slice(1), { uri: lab.downloads.urlOf(path) }));
+        assert.equal((await retrievalAlert(lab, path.slice(1))).data, SUCCESS);
+      };
+      const room = async (): Promise<unknown> =>
+        (await lab.manage(['Total', 'Free', 'Reserved', 'Quota'].map((leaf) => get(`./GwMO/Storage/${leaf}`)))).map(
+          ({ value }) => value,
+        );
+      const quota = String(2 * MIB);
+      assert.deepEqual(await room(), [quota, quota, '0', quota]);
+      await bring(0);
+      assert.deepEqual(await room(), [quota, String(MIB), '0', quota]);
+      await bring(1);
+      assert.deepEqual(await room(), [quota, '0', '0', quota]);
+      const target = { deviceId: lab.absent[0]!, package0: Buffer.from('absent').toString('base64') };
+      await lab.manage(startFanout('f', [target], { imageRef: 'needed', interval: 3600 }, 'c'));
+      await bring(2);
+      const told = await lab.dm.waitFor(
+        'the alert of the eviction',
+        lab.gatewayId,
+        0,
+        ({ kind, type }) => kind === 'alert' && type === ALERT.imageEvicted,
+      );
+      assert.deepEqual([told.source, told.data], [`${IMAGES}/free`, OUT_OF_MEMORY]);
+      await expectNotServed(lab, 'free', EVICTED, OUT_OF_MEMORY);
+      assert.equal(await sha256At((await readImage(lab, 'needed')).LocalImageURI), images[0]?.sha256);
+      assert.deepEqual(await room(), [quota, '0', '0', quota]);
     });
   });
 

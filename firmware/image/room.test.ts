@@ -1,0 +1,179 @@
+import assert from 'node:assert/strict';
+import { readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterEach, describe, it } from 'node:test';
+import { systemClock } from '../clock/index.js';
+import type { ImageState } from './states.js';
+import { systemDisk, type Disk } from './disk.js';
+import { openHouse, pattern, removeFolder, serveFile, startOrigin, type House, type HouseOptions } from './fixture.js';
+import { releaseBlob } from './holders.js';
+import { makeRoom } from './room.js';
+
+let house: House;
+afterEach(async () => {
+  await house.close();
+  removeFolder(house.folder);
+});
+
+const needed = new Set<string>();
+
+async function open(options: HouseOptions = {}): Promise<House> {
+  needed.clear();
+  house = openHouse({ ...options, blobs: { quotaBytes: 10_000, ...options.blobs } });
+  await house.downloader.start();
+  return house;
+}
+
+/** An available image of so many bytes; others of the same version have the same content. */
+async function bring(node: string, bytes: number, version = house.catalog.count()): Promise<number> {
+  const created = house.catalog.create(node, 's');
+  assert.ok(created.ok);
+  const { id } = created.value;
+  const upload = house.uploads.begin(id, { bytes });
+  assert.ok(upload.ok);
+  assert.ok((await upload.value.write(pattern(bytes, version))).ok);
+  assert.ok((await upload.value.end()).ok);
+  assert.ok(upload.value.commit('s').ok);
+  await upload.value.discard();
+  return id;
+}
+
+/** The whole image is sent to somebody. */
+function serve(id: number): void {
+  const { blob, size } = house.catalog.byId(id)!;
+  const spans = [{ start: 0, length: size! }];
+  house.deliveries.sent({
+    image: id,
+    sha256: blob!,
+    size: size!,
+    address: 'x',
+    device: undefined,
+    spans,
+    confirmed: true,
+  });
+  house.deliveries.flush();
+}
+
+const ask = (id: number, bytes: number): ReturnType<typeof makeRoom> =>
+  makeRoom(id, bytes, {
+    ...house,
+    pins: { needs: (imageId) => needed.has(imageId) },
+    release: (sha256) => releaseBlob(house, sha256),
+  });
+const states = (): Record<string, ImageState> =>
+  Object.fromEntries(house.catalog.all().map(({ node, state }) => [node, state]));
+const withState = (state: ImageState): string[] =>
+  Object.entries(states())
+    .filter(([, its]) => its === state)
+    .map(([node]) => node);
+
+describe('room', () => {
+  for (const plausible of [true, false]) {
+    it(`is made of what was used least recently, ${plausible ? 'with' : 'without'} a clock`, async () => {
+      const clock = { ...systemClock(0), plausible: () => plausible };
+      await open({ catalog: { clock } });
+      const a = await bring('a', 2000);
+      await bring('b', 2000);
+      await bring('c', 2000);
+      serve(a);
+      assert.ok((await ask(90, 5000)).ok);
+      assert.deepEqual(withState('evicted'), ['b']);
+      assert.ok((await ask(91, 3000)).ok);
+      assert.deepEqual(withState('evicted'), ['b', 'c']);
+      assert.deepEqual(
+        house.events.filter(({ kind }) => kind === 'evicted').map(({ image }) => [image.node, image.result]),
+        [
+          ['b', 'no-room'],
+          ['c', 'no-room'],
+        ],
+      );
+      assert.equal(readdirSync(join(house.folder, 'blobs')).length, 2);
+    });
+  }
+
+  it('is never made of what is pinned, needed or being read, nor of anything when that is not enough', async () => {
+    await open();
+    const pinned = await bring('pinned', 2000);
+    await bring('needed', 2000);
+    const read = await bring('read', 2000);
+    await bring('free', 2000);
+    assert.ok(house.catalog.setLeaf(pinned, 'pinned', true, 's').ok);
+    needed.add('needed');
+    const reader = await house.blobs.openBlob(house.catalog.byId(read)!.blob!);
+    const refused = await ask(90, 4001);
+    assert.equal(refused.ok ? '' : refused.error.code, 'no-room');
+    assert.deepEqual(withState('evicted'), []);
+    assert.ok((await ask(90, 4000)).ok);
+    assert.deepEqual(withState('evicted'), ['free']);
+    await reader?.close();
+    assert.ok((await ask(90, 6000)).ok);
+    assert.deepEqual(withState('evicted'), ['read', 'free']);
+  });
+
+  it('is made of a shared blob only when no image with it is needed, and then of all of them', async () => {
+    await open();
+    await bring('a', 4000, 7);
+    await bring('b', 4000, 7);
+    assert.equal((await house.blobs.usage()).stored, 4000);
+    needed.add('b');
+    assert.ok(!(await ask(90, 7000)).ok);
+    needed.clear();
+    assert.ok((await ask(90, 7000)).ok);
+    assert.deepEqual(withState('evicted'), ['a', 'b']);
+  });
+
+  it('is made of what failed retrievals left first, of what waits for a new URL last', async () => {
+    const content = pattern(6000);
+    const origin = await startOrigin((request, response, count) => {
+      if (request.headers.range === undefined) serveFile(content, { cutAfter: 1500 })(request, response, count);
+      else response.writeHead(request.url?.includes('gone') ? 410 : 404).end();
+    });
+    try {
+      await open();
+      const gone = house.add('gone', `${origin.url}?gone`);
+      await house.until(gone.id, 'needs-uri');
+      const failed = house.add('failed', origin.url);
+      // Not found: what is there is kept for another URL.
+      await house.until(failed.id, 'failed');
+      await house.downloader.close();
+      assert.deepEqual(readdirSync(join(house.folder, 'partial')).sort(), [gone.id, failed.id].map(String).sort());
+      await bring('image', 2000);
+      const received = (id: number): number => house.catalog.byId(id)!.received;
+      assert.ok((await ask(90, 6000)).ok);
+      assert.deepEqual([received(failed.id), received(gone.id), withState('available')], [0, 1500, ['image']]);
+      assert.ok((await ask(90, 8000)).ok);
+      assert.deepEqual([received(gone.id), withState('evicted')], [1500, ['image']]);
+      assert.ok((await ask(90, 9000)).ok);
+      assert.deepEqual([received(gone.id), states().gone], [0, 'needs-uri']);
+      assert.deepEqual(readdirSync(join(house.folder, 'partial')), []);
+    } finally {
+      await origin.close();
+    }
+  });
+
+  it('is not promised twice, however many ask at the same time', async () => {
+    await open();
+    await bring('a', 5000);
+    const asked = await Promise.all([90, 91, 92, 93].map((id) => ask(id, 4000)));
+    assert.deepEqual(
+      asked.map(({ ok }) => ok),
+      [true, true, false, false],
+    );
+    const { stored, reserved } = await house.blobs.usage();
+    assert.ok(stored + reserved <= 10_000);
+  });
+
+  it('is told with what is promised and not written yet, at once and later', async () => {
+    const disk: Disk = { ...systemDisk, freeBytes: () => Promise.resolve(50_000), freeBytesNow: () => 50_000 };
+    await open({ blobs: { disk, freeFloorBytes: 100 } });
+    await bring('a', 1000);
+    assert.ok((await ask(90, 4000)).ok);
+    const fd = await house.blobs.openPartial(90);
+    await disk.write(fd, Buffer.alloc(1500), 0);
+    await disk.close(fd);
+    const expected = { stored: 1000, reserved: 4000, unwritten: 2500, quota: 10_000, free: 50_000, freeFloor: 100 };
+    assert.deepEqual([await house.blobs.usage(), house.blobs.usageNow()], [expected, expected]);
+    await house.blobs.settle(90);
+    assert.deepEqual(house.blobs.usageNow(), { ...expected, reserved: 1500, unwritten: 0 });
+  });
+});
