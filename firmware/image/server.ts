@@ -9,11 +9,12 @@ import { Accounting, type Reactions } from './accounting.js';
 import { Answering } from './answering.js';
 import type { BlobStore } from './blobs.js';
 import type { Catalog } from './catalog.js';
+import { OutflowBuffers } from './chunks.js';
 import { Connections, type Peer } from './connections.js';
 import type { Deliveries } from './deliveries.js';
 import type { ImageRecord } from './image.js';
 import { localUriOf } from './local-uri.js';
-import { OutflowBuffers, PacedReads } from './outflow.js';
+import { PacedReads } from './paced-reads.js';
 
 export interface ServerLimits {
   /** Connections in all. Default 512. */
@@ -105,14 +106,15 @@ export class ImageServer {
     const reactions = options.reactions ?? { deviceAt: () => undefined, fetched: () => {} };
     this.#accounting = new Accounting({ deliveries, reactions, log });
     const monotonicMs = (): number => clock.monotonicMs();
-    this.#buffers = new OutflowBuffers(monotonicMs);
+    const reads = new PacedReads(monotonicMs);
+    this.#buffers = new OutflowBuffers(reads, monotonicMs);
     this.#answering = new Answering({
       catalog,
       blobs,
       connections: this.#connections,
       accounting: this.#accounting,
       buffers: this.#buffers,
-      reads: new PacedReads(monotonicMs),
+      reads,
       clock,
       log,
     });
