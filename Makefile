@@ -14,7 +14,7 @@ TESTS := $(shell find firmware scripts -name '*.test.ts' | sort)
 # Two at a time: the tests wait more than they compute, and those of the whole flow start several processes each.
 TEST_CONCURRENCY ?= 2
 
-.PHONY: help setup build demo test typecheck lint format stack-proof clean
+.PHONY: help setup build demo test fuzz bench-dm typecheck lint format stack-proof clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -42,6 +42,12 @@ test: $(BUILD) ## all tests
 	  || { sed -n '/failing tests:/,$$p' build/test.log | head -n 300; tail -n 8 build/test.tap; cat build/test.err; \
 	       echo 'all of it: build/test.log'; exit 1; } >&2
 	@tail -n 8 build/test.tap
+
+fuzz: $(SETUP) ## any number of inputs for the DM client: N=inputs SEED=number
+	@node --import tsx scripts/fuzz/main.ts
+
+bench-dm: $(BUILD) ## messages per second through the DM client, and its memory; NODE_FLAGS=...
+	@node build/bench/dm.js
 
 typecheck: $(SETUP) ## the types of all sources
 	@$(BIN)/tsc --noEmit

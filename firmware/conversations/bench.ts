@@ -75,6 +75,8 @@ export class Bench {
   readonly catalog: Catalog;
   /** Told of each message as it goes over the wire. */
   onMessage: (sender: 'client' | 'server', octets: Uint8Array, encoding: Encoding) => void = () => {};
+  /** Told of each warning of a session. */
+  onWarning: (text: string) => void = () => {};
   readonly #folder = mkdtempSync(join(tmpdir(), 'conversation-'));
   readonly #fanouts: Fanouts;
   #nonces = 0;
@@ -168,6 +170,15 @@ export class Bench {
       },
       close: () => {},
     };
+    return this.run(carrier);
+  }
+
+  /**
+   * Holds a session over any carrier.
+   * @param maxMsgSize that the gateway announces
+   * @returns how it ended, as `hold`
+   */
+  async run(carrier: Carrier, maxMsgSize = MAX_MSG_SIZE): Promise<string> {
     const run = createSessionRunner({
       accounts: this.accounts,
       tree: this.tree,
@@ -176,7 +187,7 @@ export class Bench {
       clock: { ...unhurried(this.clock), sleep: () => Promise.resolve() },
       log: this.#log(),
       deviceId: DEVICE_ID,
-      maxMsgSize: MAX_MSG_SIZE,
+      maxMsgSize,
       randomBytes: (count) => this.#random(count),
       connect: () => carrier,
     });
@@ -296,6 +307,7 @@ export class Bench {
     return {
       ...silentLog,
       warn: (text, fields) => {
+        this.onWarning(text);
         if (text === 'session failed' || text === 'session broken off') this.#failure = String(fields?.['code']);
       },
     };

@@ -65,7 +65,7 @@ export {
   type SessionTrigger,
   type SessionWait,
 } from './scheduler.js';
-export { effectiveMeta, type MessageRefusal } from './syncml.js';
+export { decodeMessage, effectiveMeta, type MessageRefusal } from './syncml.js';
 export { DmTransport, type TransportError, type TransportOptions } from './transport.js';
 export { verifyTrigger, type VerifiedTrigger } from './trigger.js';
 export { wbxmlWire, wireOf, WIRES, xmlWire, type Encoding, type MediaType, type Wire } from './wire.js';

@@ -5,13 +5,11 @@ import { describeThrown } from '../outcome/index.js';
 import type { Accounting } from './accounting.js';
 import type { BlobReader, BlobStore } from './blobs.js';
 import type { Catalog } from './catalog.js';
-import type { OutflowBuffers } from './chunks.js';
 import type { Connections, Peer } from './connections.js';
 import type { ImageRecord } from './image.js';
 import { PATH_PREFIX } from './local-uri.js';
 import type { Piece } from './multipart.js';
-import { sendBody } from './outflow.js';
-import type { PacedReads } from './paced-reads.js';
+import { sendBody, type OutflowBuffers, type PacedReads } from './outflow.js';
 import { replyTo, validatorsOf } from './reply.js';
 import { select } from './selection.js';
 

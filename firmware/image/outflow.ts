@@ -3,11 +3,137 @@ import type { Socket } from 'node:net';
 import { setImmediate } from 'node:timers/promises';
 import type { Clock } from '../clock/index.js';
 import type { BlobReader } from './blobs.js';
-import { CHUNK_BYTES, type ContentLease, type OutflowBuffers } from './chunks.js';
 import type { Piece } from './multipart.js';
 import type { Pace } from './pace.js';
-import type { PacedReads } from './paced-reads.js';
 import type { Span } from './ranges.js';
+
+/** For clients that take what they are sent: a write costs little beside its bytes. */
+export const LARGE_BUFFER_BYTES = 256 * 1024;
+/** For clients that keep us waiting: hundreds of them may each hold one. */
+export const SMALL_BUFFER_BYTES = 16 * 1024;
+
+/** Large buffers in rotation. */
+const LARGE_BUFFERS = 4;
+/** More of them that may replace those which slow clients hold: 20 x 256 KiB = 5 MiB at most. */
+const EXTRA_LARGE_BUFFERS = 16;
+/** A buffer that a client has held for longer is not in rotation any more. */
+const HELD_MS = 200;
+/** Small buffers kept for reuse when nobody uses any; what is above was for a crowd that has gone. */
+const SMALL_BUFFERS_KEPT = 64;
+
+export interface Lease {
+  readonly bytes: Buffer;
+  release(): void;
+}
+
+/**
+ * The buffers between disk and LAN clients. A write that the kernel does not take at once holds its buffer until the
+ * client reads on, and nothing can take it back: so a client gets a large one only while it drains and while there
+ * are large ones, else a small one.
+ */
+export class OutflowBuffers {
+  readonly #large = new Shelf(LARGE_BUFFER_BYTES, LARGE_BUFFERS);
+  readonly #small = new Shelf(SMALL_BUFFER_BYTES, SMALL_BUFFERS_KEPT);
+  /** Leases of large buffers and since when, by the monotonic clock. */
+  readonly #since = new Map<Lease, number>();
+
+  constructor(private readonly monotonicMs: () => number) {}
+
+  take(drains: boolean): Lease {
+    return drains && this.#since.size < this.#largeAllowed() ? this.#leaseLarge() : this.#leaseSmall();
+  }
+
+  /** Buffers that are lent now. */
+  get lent(): number {
+    return this.#large.lent + this.#small.lent;
+  }
+
+  #largeAllowed(): number {
+    if (this.#since.size < LARGE_BUFFERS) return LARGE_BUFFERS;
+    const heldSince = this.monotonicMs() - HELD_MS;
+    const held = [...this.#since.values()].filter((since) => since < heldSince).length;
+    return LARGE_BUFFERS + Math.min(held, EXTRA_LARGE_BUFFERS);
+  }
+
+  #leaseLarge(): Lease {
+    const bytes = this.#large.take();
+    const lease: Lease = {
+      bytes,
+      release: () => {
+        if (this.#since.delete(lease)) this.#large.giveBack(bytes);
+      },
+    };
+    this.#since.set(lease, this.monotonicMs());
+    return lease;
+  }
+
+  #leaseSmall(): Lease {
+    const bytes = this.#small.take();
+    let released = false;
+    return {
+      bytes,
+      release: () => {
+        if (!released) this.#small.giveBack(bytes);
+        released = true;
+      },
+    };
+  }
+}
+
+/**
+ * Buffers of one size, reused as long as any of them is lent: to allocate anew under load leaves garbage outside V8's
+ * heap, which V8 notices late. When all have come back, only some are kept.
+ */
+class Shelf {
+  readonly #free: Buffer[] = [];
+  #lent = 0;
+
+  constructor(
+    private readonly bytes: number,
+    private readonly kept: number,
+  ) {}
+
+  get lent(): number {
+    return this.#lent;
+  }
+
+  take(): Buffer {
+    this.#lent += 1;
+    // Slow: outside Node's shared pool.
+    return this.#free.pop() ?? Buffer.allocUnsafeSlow(this.bytes);
+  }
+
+  giveBack(buffer: Buffer): void {
+    this.#lent -= 1;
+    this.#free.push(buffer);
+    if (this.#lent === 0 && this.#free.length > this.kept) this.#free.length = this.kept;
+  }
+}
+
+/** A read that takes longer, in ms, came from the disk; shorter ones may also be our process waiting for its CPU. */
+const SLOW_READ_MS = 8;
+/** For so long, in ms, reads then leave the event loop alone. */
+const SLOW_SPELL_MS = 250;
+
+/**
+ * Reads at once while the page cache answers, in the thread pool while the disk does. Measured with 64 clients:
+ * reading in the thread pool only took four times the CPU, because buffers wait for their reads and the small ones come
+ * into play; but a cold read of raw flash on the event loop would hold everybody else. So the loop sees four slow reads a second at most.
+ */
+export class PacedReads {
+  #slowUntilMs = -Infinity;
+
+  constructor(private readonly monotonicMs: () => number) {}
+
+  async read(blob: BlobReader, buffer: Buffer, length: number, position: number): Promise<number> {
+    const begunMs = this.monotonicMs();
+    if (begunMs < this.#slowUntilMs) return blob.read(buffer, length, position);
+    const bytes = blob.readNow(buffer, length, position);
+    const endedMs = this.monotonicMs();
+    if (endedMs - begunMs > SLOW_READ_MS) this.#slowUntilMs = endedMs + SLOW_SPELL_MS;
+    return bytes;
+  }
+}
 
 /** A write that takes longer, in ms, belongs to a client that does not keep up. */
 const DRAIN_MS = 100;
@@ -39,26 +165,26 @@ export type OutflowEnd =
  */
 export async function sendBody(options: OutflowOptions): Promise<OutflowEnd> {
   const { socket, buffers, clock } = options;
-  const source = new Source(options.body, options.blob, buffers, options.reads);
+  const source = new Source(options.body, options.blob, options.reads);
   let drains = true;
   let burst = 0;
   while (!source.exhausted) {
     if (socket.destroyed) return { kind: 'peer-gone' };
-    let load: Load | undefined;
+    const lease = buffers.take(drains);
     try {
-      load = await source.next(drains);
+      const { bytes, content } = await source.fill(lease.bytes);
       const begunMs = clock.monotonicMs();
-      const end = await write(options, load.bytes);
+      const end = await write(options, lease.bytes.subarray(0, bytes));
       if (end !== 'taken') return { kind: end };
       const elapsedMs = clock.monotonicMs() - begunMs;
-      options.pace.took(load.bytes.length, elapsedMs);
+      options.pace.took(bytes, elapsedMs);
       drains = elapsedMs < DRAIN_MS;
-      burst += load.bytes.length;
-      options.sent(load.content);
+      burst += bytes;
+      options.sent(content);
     } catch (cause) {
       return { kind: 'disk', cause };
     } finally {
-      load?.release();
+      lease.release();
     }
     if (burst >= BURST_BYTES) {
       burst = 0;
@@ -67,17 +193,6 @@ export async function sendBody(options: OutflowOptions): Promise<OutflowEnd> {
   }
   return { kind: 'complete' };
 }
-
-/** What goes out in one write. */
-interface Load {
-  readonly bytes: Buffer;
-  /** The content among them. */
-  readonly content: readonly Span[];
-  readonly release: () => void;
-}
-
-/** A piece of at least so many bytes is sent from shared chunks. Shorter ones would have too much read for them. */
-const SHARED_BYTES = CHUNK_BYTES / 2;
 
 /** A body that is read from its start to its end. */
 class Source {
@@ -88,7 +203,6 @@ class Source {
   constructor(
     body: Iterable<Piece>,
     private readonly blob: BlobReader,
-    private readonly buffers: OutflowBuffers,
     private readonly reads: PacedReads,
   ) {
     this.#pieces = body[Symbol.iterator]();
@@ -99,31 +213,8 @@ class Source {
     return this.#rest === undefined;
   }
 
-  /** What comes next. @param drains the client takes what it is sent */
-  async next(drains: boolean): Promise<Load> {
-    if (drains && typeof this.#rest === 'object' && this.#rest.length >= SHARED_BYTES) {
-      const lease = await this.buffers.content(this.blob, this.#rest.start);
-      if (lease) return this.#shared(lease, this.#rest);
-    }
-    const lease = drains ? this.buffers.own() : this.buffers.small();
-    try {
-      const { bytes, content } = await this.#compose(lease.bytes);
-      return { bytes: lease.bytes.subarray(0, bytes), content, release: lease.release };
-    } catch (thrown) {
-      lease.release();
-      throw thrown;
-    }
-  }
-
-  #shared({ bytes, release }: ContentLease, { start, length }: Span): Load {
-    const taken = Math.min(bytes.length, length);
-    this.#rest = { start: start + taken, length: length - taken };
-    if (this.#rest.length === 0) this.#next();
-    return { bytes: bytes.subarray(0, taken), content: [{ start, length: taken }], release };
-  }
-
   /** Fills a buffer as far as there is something. @returns bytes, and the content among them */
-  async #compose(buffer: Buffer): Promise<{ bytes: number; content: Span[] }> {
+  async fill(buffer: Buffer): Promise<{ bytes: number; content: Span[] }> {
     const content: Span[] = [];
     let bytes = 0;
     while (this.#rest !== undefined && bytes < buffer.length) {
@@ -155,7 +246,7 @@ class Source {
 
 /** Resolves when the kernel has taken the bytes, or when the connection is gone; then they are free again. */
 function write(
-  { response, socket, pace, reads, clock }: OutflowOptions,
+  { response, socket, pace, clock }: OutflowOptions,
   bytes: Buffer,
 ): Promise<'taken' | 'peer-gone' | 'too-slow'> {
   return new Promise((resolve) => {
@@ -171,8 +262,6 @@ function write(
     };
     const gone = (): void => end(false);
     socket.once('close', gone);
-    const begunMs = clock.monotonicMs();
     response.write(bytes, (error) => end(!error));
-    reads.wrote(clock.monotonicMs() - begunMs);
   });
 }

@@ -5,6 +5,7 @@ import { after, before, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { systemClock } from '../clock/index.js';
 import { silentLog } from '../log/index.js';
+import type { BlobReader } from './blobs.js';
 import { systemDisk, type Disk } from './disk.js';
 import {
   openHouse,
@@ -16,6 +17,7 @@ import {
   type House,
   serverOptions,
 } from './fixture.js';
+import { LARGE_BUFFER_BYTES, OutflowBuffers, PacedReads, SMALL_BUFFER_BYTES } from './outflow.js';
 import { ImageServer, type ServerOptions } from './server.js';
 
 const CONTENT = pattern(3_000_001);
@@ -351,5 +353,53 @@ describe('bounds', () => {
     const started = await second.start();
     assert.equal(started.ok ? 'ok' : started.error.code, 'address-in-use');
     await second.close();
+  });
+});
+
+describe('reads', () => {
+  it('leave the event loop alone for a while after a slow one', async () => {
+    let nowMs = 0;
+    const calls: string[] = [];
+    const blob: BlobReader = {
+      sha256: SHA,
+      size: 1,
+      readNow: (_, length) => {
+        calls.push('now');
+        nowMs += 10;
+        return length;
+      },
+      read: (_, length) => {
+        calls.push('pool');
+        return Promise.resolve(length);
+      },
+      close: () => Promise.resolve(),
+    };
+    const reads = new PacedReads(() => nowMs);
+    const buffer = Buffer.alloc(1);
+    await reads.read(blob, buffer, 1, 0);
+    await reads.read(blob, buffer, 1, 0);
+    nowMs += 1_000;
+    await reads.read(blob, buffer, 1, 0);
+    assert.deepEqual(calls, ['now', 'pool', 'now']);
+  });
+});
+
+describe('the buffers', () => {
+  it('are large for four who drain, small for others, and large again when slow clients hold the large ones', () => {
+    let nowMs = 0;
+    const buffers = new OutflowBuffers(() => nowMs);
+    const held = Array.from({ length: 4 }, () => buffers.take(true));
+    assert.ok(held.every(({ bytes }) => bytes.length === LARGE_BUFFER_BYTES));
+    assert.equal(buffers.take(true).bytes.length, SMALL_BUFFER_BYTES);
+    assert.equal(buffers.take(false).bytes.length, SMALL_BUFFER_BYTES);
+    nowMs = 1_000;
+    const extra = Array.from({ length: 100 }, () => buffers.take(true)).filter(
+      ({ bytes }) => bytes.length === LARGE_BUFFER_BYTES,
+    );
+    assert.equal(extra.length, 4);
+    held[0]!.release();
+    held[0]!.release();
+    for (const lease of extra) lease.release();
+    assert.equal(buffers.take(true).bytes.length, LARGE_BUFFER_BYTES);
   });
 });

@@ -9,12 +9,11 @@ import { Accounting, type Reactions } from './accounting.js';
 import { Answering } from './answering.js';
 import type { BlobStore } from './blobs.js';
 import type { Catalog } from './catalog.js';
-import { OutflowBuffers } from './chunks.js';
 import { Connections, type Peer } from './connections.js';
 import type { Deliveries } from './deliveries.js';
 import type { ImageRecord } from './image.js';
 import { localUriOf } from './local-uri.js';
-import { PacedReads } from './paced-reads.js';
+import { OutflowBuffers, PacedReads } from './outflow.js';
 
 export interface ServerLimits {
   /** Connections in all. Default 512. */
@@ -106,15 +105,14 @@ export class ImageServer {
     const reactions = options.reactions ?? { deviceAt: () => undefined, fetched: () => {} };
     this.#accounting = new Accounting({ deliveries, reactions, log });
     const monotonicMs = (): number => clock.monotonicMs();
-    const reads = new PacedReads(monotonicMs);
-    this.#buffers = new OutflowBuffers(reads, monotonicMs);
+    this.#buffers = new OutflowBuffers(monotonicMs);
     this.#answering = new Answering({
       catalog,
       blobs,
       connections: this.#connections,
       accounting: this.#accounting,
       buffers: this.#buffers,
-      reads,
+      reads: new PacedReads(monotonicMs),
       clock,
       log,
     });

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { Histogram } from './histogram.js';
 import { median, percentile, slope } from './statistics.js';
 
 describe('median', () => {
@@ -38,5 +39,20 @@ describe('slope', () => {
       ]),
       0,
     );
+  });
+});
+
+describe('Histogram', () => {
+  it('tells percentiles to 3 percent, and the largest value exactly', () => {
+    const histogram = new Histogram();
+    const values = Array.from({ length: 5000 }, (_, n) => 0.01 * (n + 1) ** 1.5);
+    for (const value of values) histogram.add(value);
+    for (const percent of [1, 50, 90, 99, 99.9]) {
+      const ratio = histogram.percentile(percent) / percentile(values, percent);
+      assert.ok(ratio >= 1 && ratio < 1.03, `${percent}: ${ratio}`);
+    }
+    assert.equal(histogram.percentile(100), histogram.max);
+    assert.equal(histogram.max, values.at(-1));
+    assert.equal(new Histogram().percentile(50), 0);
   });
 });
