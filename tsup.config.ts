@@ -67,6 +67,16 @@ export default defineConfig([
     minify: false,
     banner: { js: REQUIRE },
   },
+  {
+    ...common,
+    entry: {
+      dm: 'scripts/bench/dm/main.ts',
+      'dm-worker': 'scripts/bench/dm/worker.ts',
+    },
+    outDir: 'build/bench',
+    minify: false,
+    banner: { js: REQUIRE },
+  },
 ]);
 
 /** The same sources give the same bytes: the time is that of the last commit, not of the build. */

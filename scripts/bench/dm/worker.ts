@@ -1,0 +1,164 @@
+/**
+ * The process that is measured. Arguments: folder for the databases; messages of the memory run, 0 for none; the one
+ * case to measure (`get 5 KiB xml`), for a profile of it. What it tells stands in protocol.ts.
+ */
+import { join } from 'node:path';
+import { parseWbxml, parseXml, type DocumentLimits } from '../../../firmware/codec/index.js';
+import { decodeMessage, WIRES } from '../../../firmware/dm/index.js';
+import { memoryOf } from '../proc.js';
+import { tell } from '../worker.js';
+import { bareCommits } from './bare-commits.js';
+import { BenchClient } from './client.js';
+import { sessionMessages } from './messages.js';
+import { nameOf, type Case, type WorkerLine } from './protocol.js';
+
+const CASES: readonly Case[] = [5 * 1024, 64 * 1024].flatMap((bytes) =>
+  (['xml', 'wbxml'] as const).flatMap((encoding) =>
+    (['get', 'replace'] as const).map((content) => ({ encoding, content, bytes })),
+  ),
+);
+
+/** Octets of the messages of one session, so that all of it is made before the time is taken. */
+const SESSION_BYTES = 128 * 1024;
+/** But so many messages at least. */
+const LEAST_MESSAGES = 8;
+/** Of processor time: on a machine that is busy with other things as much work is done. */
+const WARM_UP_MS = 2_000;
+const MEASURED_MS = 3_000;
+const COMMITS_MS = 2_000;
+/** Samples of the memory over its run. */
+const SAMPLES = 100;
+const PHASE_ROUNDS = 5;
+
+const LIMITS: DocumentLimits = { maxBytes: 16_000_000, maxDepth: 64, maxElements: 1_000_000 };
+
+const [folder = '.', memoryMessages = '0', only] = process.argv.slice(2);
+process.env.TMPDIR = folder;
+
+say({ kind: 'ready' });
+for (const one of CASES.filter((candidate) => only === undefined || nameOf(candidate) === only)) {
+  if (one.content === 'replace')
+    say({ kind: 'commits', perSecond: await bareCommits(join(folder, 'bare.db'), COMMITS_MS) });
+  await measure(one);
+}
+if (Number(memoryMessages) > 0)
+  await watchMemory({ encoding: 'xml', content: 'get', bytes: 5 * 1024 }, Number(memoryMessages));
+
+function say(line: WorkerLine | { readonly kind: 'ready' }): void {
+  tell(line);
+}
+
+async function measure(one: Case): Promise<void> {
+  const client = new BenchClient();
+  try {
+    const messages = messagesOf(one);
+    await repeat(client, one, messages, WARM_UP_MS);
+    const startMs = performance.now();
+    const { handled, cpuMs, bestMs } = await repeat(client, one, messages, MEASURED_MS);
+    const perSecond = (handled * 1000) / (performance.now() - startMs);
+    say({ kind: 'rate', of: one, commands: commandsIn(one, messages), perSecond, cpuMs, bestMs });
+    say({ kind: 'phases', of: one, ms: await phases(client, one, messages, cpuMs) });
+  } finally {
+    await client.close();
+  }
+}
+
+/** What messages have cost, in ms of wall clock or processor for each. */
+interface Cost {
+  readonly handled: number;
+  readonly cpuMs: number;
+  /** In the fastest session, by wall clock: what the machine gives when nobody else wants it. */
+  readonly bestMs: number;
+}
+
+/** Sessions, one after the other, for so much processor time. */
+async function repeat(
+  client: BenchClient,
+  one: Case,
+  messages: readonly Uint8Array[],
+  forCpuMs: number,
+): Promise<Cost> {
+  const cpu = process.cpuUsage();
+  // The message that ends the session is none of them.
+  const each = messages.length - 1;
+  let [handled, spentMs, bestMs] = [0, 0, Infinity];
+  while (spentMs < forCpuMs) {
+    const startMs = performance.now();
+    await client.session(messages, one.encoding);
+    bestMs = Math.min(bestMs, (performance.now() - startMs) / each);
+    handled += each;
+    spentMs = cpuMsSince(cpu);
+  }
+  return { handled, cpuMs: spentMs / handled, bestMs };
+}
+
+function cpuMsSince(start: NodeJS.CpuUsage): number {
+  const { user, system } = process.cpuUsage(start);
+  return (user + system) / 1000;
+}
+
+function messagesOf({ encoding, content, bytes }: Case): Uint8Array[] {
+  return sessionMessages(encoding, content, bytes, Math.max(LEAST_MESSAGES, Math.ceil(SESSION_BYTES / bytes)));
+}
+
+function commandsIn({ encoding }: Case, messages: readonly Uint8Array[]): number {
+  const read = messages[0] && WIRES[encoding].decode(messages[0], LIMITS);
+  return read?.ok ? read.value.body.length - 1 : 0;
+}
+
+/** What the parts of the codec take by themselves; the rest of the whole is execution. */
+async function phases(
+  client: BenchClient,
+  { encoding }: Case,
+  messages: readonly Uint8Array[],
+  wholeMs: number,
+): Promise<Extract<WorkerLine, { kind: 'phases' }>['ms']> {
+  const answers: Uint8Array[] = [];
+  await client.session(messages, encoding, (octets) => answers.push(octets));
+  const elements = (octets: Uint8Array) => (encoding === 'xml' ? parseXml(octets, LIMITS) : parseWbxml(octets, LIMITS));
+  const parsed = messages.map((octets) => {
+    const root = elements(octets);
+    if (!root.ok) throw new Error(root.error.text);
+    return root.value;
+  });
+  const decoded = answers.map((octets) => {
+    const message = WIRES[encoding].decode(octets, LIMITS);
+    if (!message.ok) throw new Error(message.error.text);
+    return message.value;
+  });
+  const parse = perMessage(messages, elements);
+  const understand = perMessage(parsed, decodeMessage);
+  const write = perMessage(decoded, (message) => WIRES[encoding].encode(message));
+  return { parse, understand, execute: wholeMs - parse - understand - write, write };
+}
+
+/** Processor time of some work on each of these, in ms; warmed up. */
+function perMessage<T>(inputs: readonly T[], work: (input: T) => unknown): number {
+  for (const input of inputs) work(input);
+  const cpu = process.cpuUsage();
+  let done = 0;
+  for (let round = 0; round < PHASE_ROUNDS; round += 1) {
+    for (const input of inputs) work(input);
+    done += inputs.length;
+  }
+  return cpuMsSince(cpu) / done;
+}
+
+/** As many messages as asked for, with a look at the memory now and then. */
+async function watchMemory(one: Case, total: number): Promise<void> {
+  const client = new BenchClient();
+  try {
+    const messages = messagesOf(one);
+    let next = 0;
+    for (let handled = 0; handled <= total; handled += messages.length - 1) {
+      if (handled >= next) {
+        const rssAnonBytes = memoryOf('self')?.rssAnonBytes ?? 0;
+        say({ kind: 'memory', messages: handled, rssAnonBytes, heapBytes: process.memoryUsage().heapUsed });
+        next += total / SAMPLES;
+      }
+      await client.session(messages, one.encoding);
+    }
+  } finally {
+    await client.close();
+  }
+}
