@@ -62,6 +62,14 @@ export class Finder {
     return this.#discovery;
   }
 
+  /** Whether a device is there; `untold` where discovery would not know. */
+  presenceOf(deviceId: string): 'present' | 'absent' | 'untold' {
+    if (!this.#discovery) return 'untold';
+    if (this.recognition.isPresent(deviceId)) return 'present';
+    const known = this.options.inventory.byDeviceId(deviceId);
+    return known && known.foundAddress === null ? 'untold' : 'absent';
+  }
+
   /** @param servePort TCP port of the image server */
   start(servePort: number): void {
     const { configuration, clock, lan, log } = this.options;

@@ -16,7 +16,9 @@ import {
   DmTransport,
   openListener,
   Outbox,
+  parseNotification,
   Scheduler,
+  sessionIdText,
   verifyTrigger,
   wrapWsp,
   type Account,
@@ -190,7 +192,18 @@ async function start(
     log: log('notify'),
     book,
     capacity: { free: () => imageServer.load.free },
-    reactions: { onFetched: (listener) => fetches.add(listener) },
+    reactions: {
+      onFetched: (listener) => fetches.add(listener),
+      onSession: (listener) => finder.recognition.onSession(listener),
+    },
+    appearances: {
+      onAppeared: (listener) => finder.recognition.onAppeared(listener),
+      presenceOf: (device) => finder.presenceOf(device),
+    },
+    sessionIdOf: (notification) => {
+      const parsed = parseNotification(notification);
+      return parsed.ok ? sessionIdText(parsed.value.sessionId) : undefined;
+    },
     send: forwarder.send,
     defaults: {
       repeat: configuration.fanout.repeat,

@@ -1,7 +1,7 @@
 import { deviceSchema, discoveredSchema } from './device/index.js';
 import { accountChanges, accountSchema, outboxSchema } from './dm/index.js';
 import { imageSchema, momentSchema, retrievalSchema } from './image/index.js';
-import { endSchema, notifySchema } from './notify/index.js';
+import { endSchema, notifySchema, sleepersSchema } from './notify/index.js';
 import type { SchemaStep } from './store/index.js';
 import { treeChanges, treeSchema } from './tree/index.js';
 
@@ -22,4 +22,5 @@ export const databaseSchema: readonly SchemaStep[] = [
   ...retrievalSchema,
   ...momentSchema,
   ...endSchema,
+  ...sleepersSchema,
 ];

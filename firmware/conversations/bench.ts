@@ -105,7 +105,9 @@ export class Bench {
       log: silentLog,
       book: new AddressBook(store),
       capacity: { free: () => 0 },
-      reactions: { onFetched: () => () => {} },
+      reactions: { onFetched: () => () => {}, onSession: () => () => {} },
+      appearances: { onAppeared: () => () => {}, presenceOf: () => 'untold' },
+      sessionIdOf: () => undefined,
       defaults: { repeat: 4, interval: 2, lifetime: 86_400, rate: 0 },
       send: () => Promise.resolve(success()),
       onFault: (thrown) => {

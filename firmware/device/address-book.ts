@@ -40,14 +40,6 @@ export class AddressBook {
     });
   }
 
-  /** Whether discovery has ever seen the device: it would tell when the device appears again. */
-  wasDiscovered(deviceId: string): boolean {
-    const row = this.store
-      .sql<{ found: number }>('SELECT found_address IS NOT NULL AS found FROM device WHERE device_id = ?')
-      .get(deviceId);
-    return row?.found === 1;
-  }
-
   /**
    * The DeviceID of the device with this IP address. Undefined when none has it, or several: behind one address
    * translator, nobody can say which of them it was.

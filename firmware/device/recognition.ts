@@ -98,6 +98,10 @@ export class Recognition implements ServiceListener {
     });
   }
 
+  isPresent(deviceId: string): boolean {
+    return this.#present.has(deviceId);
+  }
+
   /** Devices that are there now. */
   get presentCount(): number {
     return this.#present.size;

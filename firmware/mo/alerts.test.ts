@@ -57,7 +57,9 @@ beforeEach(() => {
       expand: (line) => [line],
     },
     capacity: { free: () => 100 },
-    reactions: { onFetched: () => () => {} },
+    reactions: { onFetched: () => () => {}, onSession: () => () => {} },
+    appearances: { onAppeared: () => () => {}, presenceOf: () => 'untold' },
+    sessionIdOf: () => undefined,
     defaults: { repeat: 1, interval: 1, lifetime: 10, rate: -1 },
     send: () => Promise.resolve(success()),
     onFault: (thrown) => {

@@ -11,6 +11,25 @@ export interface DueTarget {
   readonly attempts: number;
 }
 
+/** What is known of a device when its turn comes. */
+export interface Prospect {
+  /** When it is looked at again. */
+  readonly dueMs: number;
+  /** A reaction of it can be seen. */
+  readonly hearable: boolean;
+  /** It is told when it appears. */
+  readonly mayAppear: boolean;
+}
+
+/**
+ * Rounds of Repeat tries for one target at most, one for each time that it appears: somebody who announces a device again
+ * and again does not make the gateway notify it without end.
+ */
+const MAX_ROUNDS = 32;
+
+/** Status of a target that was sent its notification and showed no reaction. */
+const UNHEARD = `CASE WHEN sends = 0 THEN status WHEN hearable THEN ${TARGET_STATUS.gaveUp} ELSE ${TARGET_STATUS.sent} END`;
+
 const { sent, reacted, unknownDevice, unreachable, gaveUp, stopped, waiting } = TARGET_STATUS;
 
 const FAILED = [unknownDevice, unreachable, gaveUp].join(', ');
@@ -56,7 +75,7 @@ export class Attempts {
   }
 
   hasOpen(fanoutId: number): boolean {
-    return this.#has(fanoutId, STAGE.waiting) || this.#has(fanoutId, STAGE.begun);
+    return [STAGE.waiting, STAGE.begun, STAGE.dormant].some((stage) => this.#has(fanoutId, stage));
   }
 
   /** Targets tried so far, and whether one of them is still open: what the waves go by. */
@@ -68,22 +87,23 @@ export class Attempts {
   }
 
   /** Written before the datagram leaves, and as if it had: only a failure needs a second write. */
-  recordSend(targetId: number, dueMs: number): void {
+  recordSend(targetId: number, { dueMs, hearable, mayAppear }: Prospect): void {
     this.store
       .sql(
         `UPDATE fanout_target SET stage = ${STAGE.begun}, status = ${sent}, attempts = attempts + 1, sends = sends + 1,
-           due_ms = ? WHERE id = ?`,
+           due_ms = ?, hearable = ?, may_appear = ? WHERE id = ?`,
       )
-      .run(dueMs, targetId);
+      .run(dueMs, Number(hearable), Number(mayAppear), targetId);
   }
 
   /** A try that could not even be made. */
-  recordFailure(targetId: number, status: TargetStatus, dueMs: number): void {
+  recordFailure(targetId: number, status: TargetStatus, { dueMs, hearable, mayAppear }: Prospect): void {
     this.store
       .sql(
-        `UPDATE fanout_target SET stage = ${STAGE.begun}, status = ?, attempts = attempts + 1, due_ms = ? WHERE id = ?`,
+        `UPDATE fanout_target SET stage = ${STAGE.begun}, status = ?, attempts = attempts + 1, due_ms = ?, hearable = ?,
+           may_appear = ? WHERE id = ?`,
       )
-      .run(status, dueMs, targetId);
+      .run(status, dueMs, Number(hearable), Number(mayAppear), targetId);
   }
 
   /** The send that was recorded failed. A target that was closed meanwhile on the strength of it is corrected. */
@@ -91,7 +111,7 @@ export class Attempts {
     this.store
       .sql(
         `UPDATE fanout_target SET sends = sends - 1,
-           status = CASE WHEN stage = ${STAGE.begun} OR (status IN (${sent}, ${gaveUp}) AND sends = 1)
+           status = CASE WHEN stage IN (${STAGE.begun}, ${STAGE.dormant}) OR (status IN (${sent}, ${gaveUp}) AND sends = 1)
              THEN ${unreachable} ELSE status END
          WHERE id = ? AND sends > 0`,
       )
@@ -109,25 +129,57 @@ export class Attempts {
     return changes > 0;
   }
 
-  /** Closes targets that were tried `repeat` times and whose last wait is over. @param unheard status of those sent */
-  closeExhausted(fanoutId: number, repeat: number, nowMs: number, unheard: TargetStatus): void {
-    this.store
-      .sql(
-        `UPDATE fanout_target SET stage = ${STAGE.closed}, status = CASE WHEN sends > 0 THEN ? ELSE status END
-         WHERE fanout_id = ? AND stage = ${STAGE.begun} AND due_ms <= ? AND attempts >= ?`,
+  /** The notification that a target is to react to, if it has not yet: its own, or `null` for the one for all. */
+  expected(fanoutId: number, deviceId: string): { readonly notification: Uint8Array | null } | undefined {
+    return this.store
+      .sql<{ notification: Uint8Array | null }>(
+        `SELECT notification FROM fanout_target WHERE fanout_id = ? AND device_id = ? AND status <> ${reacted}`,
       )
-      .run(unheard, fanoutId, nowMs, repeat);
+      .get(fanoutId, deviceId);
   }
 
-  /** Closes what is open at the end of the Lifetime. @param unheard status of those sent */
-  closeExpired(fanoutId: number, unheard: TargetStatus): void {
+  /**
+   * The device is there. A dormant target waits for its turn as a new one; one that was tried for the last time, or could
+   * not be reached, is tried now.
+   * @returns whether there is something to do
+   */
+  appear(fanoutId: number, deviceId: string, repeat: number, nowMs: number): boolean {
+    const woken = this.store
+      .sql(
+        `UPDATE fanout_target SET stage = ${STAGE.waiting}, attempts = 0, due_ms = ?
+         WHERE fanout_id = ? AND device_id = ? AND stage = ${STAGE.dormant} AND sends < ?`,
+      )
+      .run(nowMs, fanoutId, deviceId, repeat * MAX_ROUNDS).changes;
+    const hurried = this.store
+      .sql(
+        `UPDATE fanout_target SET attempts = min(attempts, ?), due_ms = ?
+         WHERE fanout_id = ? AND device_id = ? AND stage = ${STAGE.begun} AND sends < ?
+           AND (attempts >= ? OR status IN (${unknownDevice}, ${unreachable}))`,
+      )
+      .run(repeat - 1, nowMs, fanoutId, deviceId, repeat * MAX_ROUNDS, repeat).changes;
+    return woken + hurried > 0;
+  }
+
+  /** Targets that were tried `repeat` times and whose last wait is over: closed, or dormant where they may appear. */
+  closeExhausted(fanoutId: number, repeat: number, nowMs: number): void {
+    this.store
+      .sql(
+        `UPDATE fanout_target SET stage = CASE may_appear WHEN 1 THEN ${STAGE.dormant} ELSE ${STAGE.closed} END,
+           status = CASE may_appear WHEN 1 THEN status ELSE ${UNHEARD} END
+         WHERE fanout_id = ? AND stage = ${STAGE.begun} AND due_ms <= ? AND attempts >= ?`,
+      )
+      .run(fanoutId, nowMs, repeat);
+  }
+
+  /** Closes what is open at the end of the Lifetime. */
+  closeExpired(fanoutId: number): void {
     this.store
       .sql(
         `UPDATE fanout_target SET stage = ${STAGE.closed},
-           status = CASE WHEN sends > 0 THEN ? WHEN status = ${waiting} THEN ${gaveUp} ELSE status END
-         WHERE fanout_id = ? AND stage < ${STAGE.closed}`,
+           status = CASE WHEN sends = 0 AND status = ${waiting} THEN ${gaveUp} ELSE ${UNHEARD} END
+         WHERE fanout_id = ? AND stage <> ${STAGE.closed}`,
       )
-      .run(unheard, fanoutId);
+      .run(fanoutId);
   }
 
   /** Closes what is open when the fanout is stopped or aborted. */
@@ -135,9 +187,20 @@ export class Attempts {
     this.store
       .sql(
         `UPDATE fanout_target SET stage = ${STAGE.closed}, status = ${stopped}
-         WHERE fanout_id = ? AND stage < ${STAGE.closed}`,
+         WHERE fanout_id = ? AND stage <> ${STAGE.closed}`,
       )
       .run(fanoutId);
+  }
+
+  /** Failed ones, and those that were tried in vain and sleep, or worse: what an abort goes by. */
+  inVain(fanoutId: number): number {
+    const row = this.store
+      .sql<{ n: number }>(
+        `SELECT count(*) AS n FROM fanout_target
+         WHERE fanout_id = ? AND stage = ${STAGE.dormant} AND (hearable OR status IN (${FAILED}))`,
+      )
+      .get(fanoutId);
+    return this.failed(fanoutId) + (row?.n ?? 0);
   }
 
   failed(fanoutId: number): number {

@@ -6,7 +6,7 @@ import { Attempts } from './attempts.js';
 import { Ending, type FanoutListener, type StopRequest } from './ending.js';
 import { FanoutStore, noSuchFanout, type Counters, type FanoutRecord, type RunRow } from './fanout-store.js';
 import type { FanoutDefaults, FanoutError, FanoutLeaf, LeafValue, TargetLeaf } from './leaves.js';
-import type { AddressBook, Capacity, Fetch, Reactions, SendNotification } from './ports.js';
+import type { AddressBook, Appearances, Capacity, Fetch, Reactions, SendNotification, SessionIdOf } from './ports.js';
 import { Runner } from './runner.js';
 import { TargetStore, type TargetRecord } from './target-store.js';
 import { plausibleWallMs } from './wall.js';
@@ -20,6 +20,8 @@ export interface FanoutsOptions {
   readonly book: AddressBook;
   readonly capacity: Capacity;
   readonly reactions: Reactions;
+  readonly appearances: Appearances;
+  readonly sessionIdOf: SessionIdOf;
   /** For fanouts that do not say otherwise. */
   readonly defaults: FanoutDefaults;
   /** `Forwarder.send`. */
@@ -34,9 +36,10 @@ export interface FanoutsOptions {
  * Methods are synchronous and join the caller's transaction; a failure leaves nothing of its own behind; they throw
  * StoreError where the disk fails. What `start` begins, begins when the outermost transaction is durable.
  *
- * The gateway cannot see that a device opened its session (Pkg#1). The reactions that it knows are a fetch of ImageRef
- * and the word of the server (Target/<y>/Reacted). Hence a fanout without ImageRef ends with targets that were sent,
- * and one with ImageRef counts those that were not heard of as failed; see TARGET_STATUS.
+ * The gateway cannot see that a device opened its session (Pkg#1). The reactions that it knows are a fetch of ImageRef, the
+ * SessionID of the notification in what the device announces, and the word of the server (Target/<y>/Reacted). Where none
+ * could be seen, a target ends as sent; where one could and was not, it has failed; see TARGET_STATUS. A device that
+ * discovery knows is waited for until the Lifetime is over, and notified when it appears.
  */
 export class Fanouts {
   readonly #store: Store;
@@ -45,7 +48,7 @@ export class Fanouts {
   readonly #attempts: Attempts;
   readonly #ending: Ending;
   readonly #runner: Runner;
-  #unsubscribe: () => void = () => {};
+  #unsubscribe: (() => void)[] = [];
 
   constructor(private readonly options: FanoutsOptions) {
     const { store, log } = options;
@@ -64,7 +67,12 @@ export class Fanouts {
 
   /** Goes on with what ran when the process ended, and listens for reactions. Subscribe with `onEvent` before. */
   resume(): void {
-    this.#unsubscribe = this.options.reactions.onFetched((fetch) => this.#fetched(fetch));
+    const { appearances, reactions } = this.options;
+    this.#unsubscribe = [
+      reactions.onFetched((fetch) => this.#guarded(() => this.#fetched(fetch))),
+      reactions.onSession((deviceId, sessionId) => this.#guarded(() => this.#announced(deviceId, sessionId))),
+      appearances.onAppeared((deviceId) => this.#guarded(() => this.#runner.appeared(deviceId))),
+    ];
     for (const { id } of this.#fanouts.running()) {
       const run = this.#fanouts.run(id);
       if (run) this.#runner.begin(id, run.elapsedMs + this.#downtimeMs(run));
@@ -73,7 +81,7 @@ export class Fanouts {
 
   /** Waits for the sends in flight; running fanouts go on after the next `resume`. Before forwarder and store. Idempotent. */
   async close(): Promise<void> {
-    this.#unsubscribe();
+    for (const unsubscribe of this.#unsubscribe) unsubscribe();
     await this.#runner.close();
   }
 
@@ -266,16 +274,28 @@ export class Fanouts {
     if (this.#attempts.react(fanoutId, deviceId)) this.#store.afterCommit(() => this.#runner.wake());
   }
 
-  /** Comes from the image server in the middle of its work: a failure of the database stays here. */
   #fetched({ imageId, address, deviceId }: Fetch): void {
+    const waiting = this.#fanouts.running().filter(({ imageRef }) => imageRef === imageId);
+    if (waiting.length === 0) return;
+    const reader = deviceId ?? this.options.book.deviceAt(address);
+    if (reader === undefined) return;
+    for (const { id } of waiting) this.#react(id, reader);
+  }
+
+  #announced(deviceId: string, sessionId: string): void {
+    for (const { id } of this.#fanouts.running()) {
+      const target = this.#attempts.expected(id, deviceId);
+      const notification = target && (target.notification ?? this.#fanouts.notification(id));
+      if (!notification) continue;
+      const expected = this.options.sessionIdOf(notification);
+      if (expected?.toLowerCase() === sessionId.toLowerCase()) this.#react(id, deviceId);
+    }
+  }
+
+  /** News come from other parts in the middle of their work: a failure of the database stays here. */
+  #guarded(work: () => void): void {
     try {
-      const waiting = this.#fanouts.running().filter(({ imageRef }) => imageRef === imageId);
-      if (waiting.length === 0) return;
-      const reader = deviceId ?? this.options.book.deviceAt(address);
-      if (reader === undefined) return;
-      this.#store.transaction(() => {
-        for (const { id } of waiting) this.#react(id, reader);
-      });
+      this.#store.transaction(work);
     } catch (thrown) {
       this.options.onFault(thrown);
     }

@@ -29,7 +29,18 @@ export {
   type LeafValue,
   type TargetLeaf,
 } from './leaves.js';
-export type { AddressBook, Capacity, DeviceAddress, Fetch, Reactions, SendNotification, Wrap } from './ports.js';
-export { endSchema, notifySchema } from './schema.js';
+export type {
+  AddressBook,
+  Appearances,
+  Capacity,
+  DeviceAddress,
+  Fetch,
+  Presence,
+  Reactions,
+  SendNotification,
+  SessionIdOf,
+  Wrap,
+} from './ports.js';
+export { endSchema, notifySchema, sleepersSchema } from './schema.js';
 export { FANOUT_STATE_NUMBER, TARGET_STATUS, type FanoutState, type TargetStatus } from './states.js';
 export type { TargetRecord } from './target-store.js';

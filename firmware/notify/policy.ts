@@ -1,6 +1,5 @@
 import type { FanoutRecord } from './fanout-store.js';
 import type { FanoutDefaults } from './leaves.js';
-import { TARGET_STATUS, type TargetStatus } from './states.js';
 
 /** The leaves of a fanout with their defaults, in milliseconds. */
 export interface Policy {
@@ -11,15 +10,12 @@ export interface Policy {
   readonly rate: number;
   readonly waveSize: number;
   readonly abortAfterFailures: number;
-  /** Whether a reaction can be seen: then silence is a failure, else it says nothing. */
+  /** Whether a reaction of every target can be seen: then silence is a failure, else it says nothing. */
   readonly expectsReaction: boolean;
-  /** Final status of a target that was sent its notification and showed no reaction. */
-  readonly unheard: TargetStatus;
 }
 
 /** @param defaults of leaves that were not added */
 export function policyOf(fanout: FanoutRecord, defaults: FanoutDefaults): Policy {
-  const expectsReaction = fanout.imageRef !== null;
   return {
     repeat: fanout.repeat ?? defaults.repeat,
     intervalMs: (fanout.interval ?? defaults.interval) * 1000,
@@ -27,8 +23,7 @@ export function policyOf(fanout: FanoutRecord, defaults: FanoutDefaults): Policy
     rate: fanout.rate ?? defaults.rate,
     waveSize: fanout.waveSize ?? 0,
     abortAfterFailures: fanout.abortAfterFailures ?? 0,
-    expectsReaction,
-    unheard: expectsReaction ? TARGET_STATUS.gaveUp : TARGET_STATUS.sent,
+    expectsReaction: fanout.imageRef !== null,
   };
 }
 
@@ -36,8 +31,9 @@ export function policyOf(fanout: FanoutRecord, defaults: FanoutDefaults): Policy
  * How long after its n-th try (counted from 1) a target is looked at again: the interval, doubled each time. With
  * Interval 2 and Repeat 4 the notification leaves at 0, 2, 6 and 14 s. After the last try a reaction is waited for
  * once more; where none can be seen, there is nothing to wait for.
+ * @param hearable a reaction of this target can be seen
  */
-export function waitAfterTryMs(policy: Policy, attempt: number): number {
+export function waitAfterTryMs(policy: Policy, attempt: number, hearable: boolean): number {
   const last = attempt >= policy.repeat;
-  return last && !policy.expectsReaction ? 0 : policy.intervalMs * 2 ** (attempt - 1);
+  return last && !hearable ? 0 : policy.intervalMs * 2 ** (attempt - 1);
 }

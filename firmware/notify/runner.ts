@@ -2,13 +2,14 @@ import type { Clock, TimerHandle } from '../clock/index.js';
 import type { Logger } from '../log/index.js';
 import { describeThrown } from '../outcome/index.js';
 import type { Store } from '../store/index.js';
-import type { Attempts, DueTarget } from './attempts.js';
+import type { Attempts, DueTarget, Prospect } from './attempts.js';
 import type { Ending } from './ending.js';
 import type { FanoutRecord, FanoutStore } from './fanout-store.js';
 import { ExpectedReaders, restOfWave, Tokens } from './pace.js';
 import { policyOf, waitAfterTryMs, type Policy } from './policy.js';
 import type { FanoutDefaults } from './leaves.js';
-import type { AddressBook, Capacity, DeviceAddress, SendNotification } from './ports.js';
+import type { ForwardError } from './forwarder.js';
+import type { AddressBook, Appearances, Capacity, DeviceAddress, SendNotification } from './ports.js';
 import { TARGET_STATUS } from './states.js';
 import { plausibleWallMs } from './wall.js';
 
@@ -49,6 +50,7 @@ export interface RunnerParts {
   readonly ending: Ending;
   readonly book: AddressBook;
   readonly capacity: Capacity;
+  readonly appearances: Appearances;
   readonly defaults: FanoutDefaults;
   readonly send: SendNotification;
   /** Told of a failure of the database, or of a listener; the runner pauses and tries again. */
@@ -83,6 +85,17 @@ export class Runner {
   /** The fanout has ended. */
   drop(fanoutId: number): void {
     this.#runs.delete(fanoutId);
+  }
+
+  /** A device is there: running fanouts that wait for it go on. Inside the caller's transaction. */
+  appeared(deviceId: string): void {
+    const { attempts, defaults, fanouts } = this.parts;
+    for (const run of this.#runs.values()) {
+      const fanout = fanouts.byId(run.fanoutId);
+      if (fanout?.state !== 'running') continue;
+      const { repeat } = policyOf(fanout, defaults);
+      if (attempts.appear(fanout.id, deviceId, repeat, this.#nowMs(run))) this.wake();
+    }
   }
 
   /** Something may be due. */
@@ -132,9 +145,9 @@ export class Runner {
     }
     const policy = policyOf(fanout, this.parts.defaults);
     const nowMs = this.#nowMs(run);
-    if (nowMs >= policy.lifetimeMs) attempts.closeExpired(fanout.id, policy.unheard);
-    else attempts.closeExhausted(fanout.id, policy.repeat, nowMs, policy.unheard);
-    if (policy.abortAfterFailures > 0 && attempts.failed(fanout.id) >= policy.abortAfterFailures) {
+    if (nowMs >= policy.lifetimeMs) attempts.closeExpired(fanout.id);
+    else attempts.closeExhausted(fanout.id, policy.repeat, nowMs);
+    if (policy.abortAfterFailures > 0 && attempts.inVain(fanout.id) >= policy.abortAfterFailures) {
       this.#end(fanout, 'aborted');
       return Infinity;
     }
@@ -196,35 +209,46 @@ export class Runner {
     targets: readonly DueTarget[],
     batch: Outgoing[],
   ): void {
-    const { attempts, book, fanouts } = this.parts;
+    const { appearances, attempts, book, fanouts } = this.parts;
     const shared = targets.some(({ notification }) => notification === null)
       ? fanouts.notification(fanout.id)
       : undefined;
     for (const target of targets) {
-      const dueMs = nowMs + waitAfterTryMs(policy, target.attempts + 1);
       const notification = target.notification ?? shared;
       if (!notification) throw new Error('a target without a notification was let into a run');
       const address = book.resolve(target.deviceId);
+      const hearable = policy.expectsReaction || (address.ok && address.value.showsSession === true);
+      const presence = appearances.presenceOf(target.deviceId);
+      const prospect: Prospect = {
+        dueMs: nowMs + waitAfterTryMs(policy, target.attempts + 1, hearable),
+        hearable,
+        // A device that is there and cannot show a reaction has been sent what there was to send.
+        mayAppear: presence === 'absent' || (presence === 'present' && hearable),
+      };
       if (address.ok) {
-        attempts.recordSend(target.id, dueMs);
+        attempts.recordSend(target.id, prospect);
         batch.push({ run, target, address: address.value, notification });
       } else {
         const unknown = address.error.code === 'unknown-device';
-        attempts.recordFailure(target.id, unknown ? TARGET_STATUS.unknownDevice : TARGET_STATUS.unreachable, dueMs);
+        attempts.recordFailure(target.id, unknown ? TARGET_STATUS.unknownDevice : TARGET_STATUS.unreachable, prospect);
       }
     }
   }
 
   #send({ run, target, address, notification }: Outgoing): void {
     run.inFlight += 1;
-    const sending = this.parts.send(address, notification).then((outcome) => {
+    const failed = ({ code, text }: ForwardError): void => {
+      this.#failed.push({ run, targetId: target.id });
+      this.parts.log.debug('notification not sent', { device: target.deviceId, code, reason: text });
+    };
+    const late = (error: ForwardError): void => {
+      failed(error);
+      this.wake();
+    };
+    const sending = this.parts.send(address, notification, late).then((outcome) => {
       this.#sending.delete(sending);
       run.inFlight -= 1;
-      if (!outcome.ok) {
-        this.#failed.push({ run, targetId: target.id });
-        const { code, text } = outcome.error;
-        this.parts.log.debug('notification not sent', { device: target.deviceId, code, reason: text });
-      }
+      if (!outcome.ok) failed(outcome.error);
       if (this.#sending.size <= LOW_WATER) this.wake();
     });
     this.#sending.add(sending);

@@ -68,3 +68,17 @@ export const endSchema: readonly SchemaStep[] = [
     `,
   },
 ];
+
+/**
+ * What was known of the device at its last try: `hearable`, a reaction can be seen; `may_appear`, it is told when it
+ * appears.
+ */
+export const sleepersSchema: readonly SchemaStep[] = [
+  {
+    owner: 'notify',
+    sql: `
+      ALTER TABLE fanout_target ADD COLUMN hearable INTEGER NOT NULL DEFAULT 0;
+      ALTER TABLE fanout_target ADD COLUMN may_appear INTEGER NOT NULL DEFAULT 0;
+    `,
+  },
+];

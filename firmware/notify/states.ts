@@ -28,10 +28,12 @@ export const FANOUT_STATE_NUMBER: Readonly<Record<FanoutState, number>> = {
  * Target/<y>/Status as a DM Server sees it (management-objects.md). While the fanout runs it is the outcome of the last
  * try; at the end:
  * - waiting: only in a fanout that was never started, or a target added after the end
- * - sent: handed to the network at least once, and no ImageRef by which a reaction could have been seen
- * - reacted: fetched ImageRef, or the server said so
+ * - sent: handed to the network at least once, and nothing by which a reaction could have been seen: no ImageRef, and the
+ *   device does not announce its SessionID
+ * - reacted: fetched ImageRef, announced the SessionID of its notification, or the server said so
  * - unknownDevice, unreachable: no try ever left the gateway; the last one failed for this reason
- * - gaveUp: sent as often as Repeat says, and ImageRef was not fetched; or its turn never came within the Lifetime
+ * - gaveUp: sent as often as Repeat says, each time that it appeared, without a reaction; or its turn never came within the
+ *   Lifetime
  * - stopped: open when the fanout was stopped or aborted
  */
 export const TARGET_STATUS = {
@@ -45,5 +47,8 @@ export const TARGET_STATUS = {
 } as const;
 export type TargetStatus = (typeof TARGET_STATUS)[keyof typeof TARGET_STATUS];
 
-/** How far a target is: not begun, begun (tried, and open for the next try or a reaction), closed with its final status. */
-export const STAGE = { waiting: 0, begun: 1, closed: 2 } as const;
+/**
+ * How far a target is: not begun, begun (tried, and open for the next try or a reaction), closed with its final status,
+ * dormant (tried in vain as often as Repeat says, and waited for until it appears or the Lifetime is over).
+ */
+export const STAGE = { waiting: 0, begun: 1, closed: 2, dormant: 3 } as const;
