@@ -23,6 +23,7 @@ import {
   type FanoutEvent,
   type FanoutLeaf,
   type Fetch,
+  type ForwardError,
   type LeafValue,
   type Presence,
   type SendNotification,
@@ -113,9 +114,7 @@ class Bench {
     for (const suffix of ['', '-wal']) {
       copyFileSync(`${this.#file}${suffix}`, join(this.folder, `${name}${suffix}`));
     }
-    await this.fanouts.close();
-    await this.forwarder.close();
-    await this.store.close();
+    await this.#end();
     const wallMs = this.clock.wallMs() + awayMs;
     this.clock = new ManualClock();
     this.clock.jumpWall(wallMs - this.clock.wallMs());
@@ -128,11 +127,18 @@ class Bench {
   }
 
   async close(): Promise<void> {
-    await this.fanouts.close();
-    await this.forwarder.close();
-    await this.store.close();
+    await this.#end();
     for (const { socket } of this.listeners) socket.close();
     assert.deepEqual(this.faults, []);
+  }
+
+  /** What is on its way is waited for; its time passes here too. */
+  async #end(): Promise<void> {
+    const closing = this.fanouts.close();
+    this.clock.advance(100);
+    await closing;
+    await this.forwarder.close();
+    await this.store.close();
   }
 
   async listen(deviceId: string, host: string): Promise<Listener> {
@@ -802,6 +808,27 @@ describe('fanout over a sender that fails', () => {
       failed: 1,
       byStatus: [0, 0, 0, 0, 1, 0, 0],
     });
+    await bench.close();
+    rmSync(folder, { recursive: true });
+  });
+
+  it('counts a device as unreachable when the network says so after the send', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'dmgw-fanout-'));
+    const late: ((error: ForwardError) => void)[] = [];
+    const bench = new Bench(folder, (_address, _notification, onLateFailure) => {
+      if (onLateFailure) late.push(onLateFailure);
+      return Promise.resolve(success());
+    });
+    bench.addresses.set('d1', { transport: 'udp', host: '127.9.0.1', port: 9, encapsulation: 'raw' });
+    const id = bench.make({ targets: 'd1', notification: Buffer.from('x'), imageRef: 'fw' });
+    bench.start(id);
+    for (let left = 31; left > 0; left -= 1) {
+      await bench.pass(1);
+      for (const tell of late.splice(0)) tell({ code: 'unreachable', text: 'no neighbour' });
+    }
+    await bench.pass(1);
+    assert.deepEqual(bench.statuses(id), { d1: unreachable });
+    assert.equal(bench.events[0]?.counters.sent, 0);
     await bench.close();
     rmSync(folder, { recursive: true });
   });

@@ -7,6 +7,7 @@ import { afterEach, beforeEach, describe, it } from 'node:test';
 import { systemClock } from '../clock/index.js';
 import { silentLog } from '../log/index.js';
 import { Prefixes } from '../net/index.js';
+import { udpError } from './forwarder.js';
 import { Forwarder, MAX_NOTIFICATION_BYTES, MAX_SENDS_IN_FLIGHT, type DeviceAddress } from './index.js';
 
 const parsed = Prefixes.parse(['127.9.0.0/16', '::1']);
@@ -117,6 +118,52 @@ describe('forwarder', () => {
   it('says that nobody answers where no HTTP server listens', async () => {
     assert.equal(await code({ transport: 'http', url: 'http://127.9.0.4:9/', encapsulation: 'raw' }), 'unreachable');
   });
+
+  it('says that a device does not listen, where it is asked to watch', async () => {
+    const { socket, port } = await listenUdp('127.9.0.1');
+    const address: DeviceAddress = { transport: 'udp', host: '127.9.0.1', port, encapsulation: 'raw' };
+    const late: string[] = [];
+    const watched = async (): Promise<string> => {
+      const outcome = await forwarder.send(address, notification, (error) => late.push(error.code));
+      return outcome.ok ? 'ok' : outcome.error.code;
+    };
+    const arrived = once(socket, 'message') as Promise<[Buffer]>;
+    assert.equal(await watched(), 'ok');
+    assert.deepEqual((await arrived)[0], notification);
+    open.splice(open.indexOf(socket), 1);
+    socket.close();
+    await once(socket, 'close');
+    assert.equal(await watched(), 'refused');
+    assert.equal(await code(address), 'ok');
+    assert.deepEqual(late, []);
+  });
+
+  it('watches no more than it has room for, and sends the others all the same', async () => {
+    const { socket, port } = await listenUdp('127.9.0.1');
+    let heard = 0;
+    socket.on('message', () => (heard += 1));
+    const address: DeviceAddress = { transport: 'udp', host: '127.9.0.1', port, encapsulation: 'raw' };
+    const sends = Array.from({ length: MAX_SENDS_IN_FLIGHT }, () => forwarder.send(address, notification, () => {}));
+    assert.ok((await Promise.all(sends)).every((outcome) => outcome.ok));
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    assert.equal(heard, MAX_SENDS_IN_FLIGHT);
+  });
+
+  const socketErrors: readonly [string, string][] = [
+    ['ECONNREFUSED', 'refused'],
+    ['EHOSTUNREACH', 'unreachable'],
+    ['ENETUNREACH', 'unreachable'],
+    ['ENOBUFS', 'no-buffers'],
+    ['ENOMEM', 'no-buffers'],
+    ['EAGAIN', 'no-buffers'],
+    ['EMSGSIZE', 'too-large'],
+    ['EACCES', 'failed'],
+  ];
+  for (const [error, expected] of socketErrors) {
+    it(`${error} of a socket is the outcome ${expected}`, () => {
+      assert.equal(udpError(Object.assign(new Error(error), { code: error })).code, expected);
+    });
+  }
 
   it('refuses a notification that does not fit one frame, and a wrapped one that the kernel refuses', async () => {
     const { port } = await listenUdp('127.9.0.1');

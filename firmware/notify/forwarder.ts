@@ -5,7 +5,8 @@ import type { Logger } from '../log/index.js';
 import { openHttp, type HttpErrorCode, type Prefixes } from '../net/index.js';
 import { describeThrown, failure, success, systemErrorCode, type CodedError, type Outcome } from '../outcome/index.js';
 import { MAX_NOTIFICATION_BYTES } from './leaves.js';
-import type { DeviceAddress, Wrap } from './ports.js';
+import type { SendNotification, Wrap } from './ports.js';
+import { WatchedSends } from './watched-sends.js';
 
 export type ForwardErrorCode =
   | 'address-refused' // not an address in the LAN
@@ -45,22 +46,26 @@ const HTTP_HEADERS = {
  * Forwards one notification to one device, byte for byte as the DM Server made it (section 10.3: the digest is keyed
  * by a secret that the gateway does not have).
  *
- * A success over UDP says that the datagram was given to the network, no more. The socket is not connected, so an ICMP
- * "port unreachable" of an earlier datagram is not seen: a device that is up but does not listen looks as one that
- * sleeps, and shows by not reacting. A connected socket for each device would tell, at the cost of one descriptor each.
+ * A success over UDP says that the datagram was given to the network, no more. As long as there is room, a send is
+ * watched: that a device is up and does not listen (ECONNREFUSED), or is not there at all (EHOSTUNREACH, after some
+ * seconds), is then an outcome too. Of the thousands of a large fanout only some are watched at a time.
  */
 export class Forwarder {
   readonly #sockets = new Map<4 | 6, Promise<Outcome<Socket, ForwardError>>>();
   readonly #inFlight = new Set<Promise<unknown>>();
   readonly #closing = new AbortController();
+  readonly #watched: WatchedSends;
 
-  constructor(private readonly options: ForwarderOptions) {}
+  constructor(private readonly options: ForwarderOptions) {
+    this.#watched = new WatchedSends(options.clock);
+  }
 
   /**
    * Sends once, without repetition. Over HTTP the body is the bare notification, because the Content-Type already says
    * what WSP would. Never rejects.
+   * @param onLateFailure told at most once, when the network says after a success that it did not arrive
    */
-  readonly send = (address: DeviceAddress, notification: Uint8Array): Promise<Outcome<undefined, ForwardError>> => {
+  readonly send: SendNotification = (address, notification, onLateFailure) => {
     if (this.#closing.signal.aborted) return Promise.resolve(failure('closed', 'the gateway is stopping'));
     if (this.#inFlight.size >= MAX_SENDS_IN_FLIGHT) {
       return Promise.resolve(failure('busy', `${MAX_SENDS_IN_FLIGHT} notifications are on their way`));
@@ -70,7 +75,12 @@ export class Forwarder {
     }
     const sending =
       address.transport === 'udp'
-        ? this.#sendUdp(address.host, address.port, this.options.wrap(notification, address.encapsulation))
+        ? this.#sendUdp(
+            address.host,
+            address.port,
+            this.options.wrap(notification, address.encapsulation),
+            onLateFailure,
+          )
         : this.#post(address.url, notification);
     this.#inFlight.add(sending);
     void sending.finally(() => this.#inFlight.delete(sending));
@@ -80,6 +90,7 @@ export class Forwarder {
   /** Ends HTTP requests, waits for what is in flight, closes the sockets. Idempotent. */
   async close(): Promise<void> {
     this.#closing.abort();
+    this.#watched.close();
     await Promise.all(this.#inFlight);
     const sockets = [...this.#sockets.values()];
     this.#sockets.clear();
@@ -92,16 +103,26 @@ export class Forwarder {
     return this.close();
   }
 
-  async #sendUdp(host: string, port: number, payload: Uint8Array): Promise<Outcome<undefined, ForwardError>> {
+  async #sendUdp(
+    host: string,
+    port: number,
+    payload: Uint8Array,
+    onLateFailure: ((error: ForwardError) => void) | undefined,
+  ): Promise<Outcome<undefined, ForwardError>> {
     const family = isIP(host);
     if ((family !== 4 && family !== 6) || !this.options.lan.contains(host)) {
       return failure('address-refused', `${host} is not an address in the LAN`);
+    }
+    if (onLateFailure && this.#watched.hasRoom()) {
+      const late = (error: Error): void => onLateFailure(udpError(error));
+      const error = await this.#watched.send(family, host, port, payload, late);
+      return error ? udpFailure(error) : success();
     }
     const socket = await this.#socket(family);
     if (!socket.ok) return socket;
     return new Promise((resolve) => {
       socket.value.send(payload, port, host, (error) => {
-        if (error) resolve(failure(classifyUdp(error), describeThrown(error), error));
+        if (error) resolve(udpFailure(error));
         else resolve(success());
       });
     });
@@ -119,7 +140,7 @@ export class Forwarder {
           this.#sockets.delete(family);
           socket.close();
         }
-        resolve(failure(classifyUdp(error), describeThrown(error), error));
+        resolve(udpFailure(error));
       });
       socket.bind(0, () => {
         socket.unref();
@@ -181,6 +202,13 @@ const UDP_ERRORS: Readonly<Record<string, ForwardErrorCode>> = {
   EMSGSIZE: 'too-large',
 };
 
-function classifyUdp(error: Error): ForwardErrorCode {
-  return UDP_ERRORS[systemErrorCode(error) ?? ''] ?? 'failed';
+/** What a socket's error means for a notification. */
+export function udpError(error: Error): ForwardError {
+  const code = UDP_ERRORS[systemErrorCode(error) ?? ''] ?? 'failed';
+  return { code, text: describeThrown(error), cause: error };
+}
+
+function udpFailure(error: Error): Outcome<never, ForwardError> {
+  const { code, text } = udpError(error);
+  return failure(code, text, error);
 }
