@@ -1,12 +1,23 @@
-import { effectiveMeta, Status, type Item, type ItemData, type ResultsCommand } from '../../../firmware/dm/index.js';
+import {
+  effectiveMeta,
+  Status,
+  type AlertCommand,
+  type Item,
+  type ItemData,
+  type ResultsCommand,
+} from '../../../firmware/dm/index.js';
 
-/** What an Item of Results comes to. */
+/** What a device may send in chunks: values, and the data of its alerts. */
+export type Bringing = ResultsCommand | AlertCommand;
+
+/** What an Item comes to. */
 export type Taken =
   | { readonly kind: 'whole'; readonly item: Item }
   /** A chunk was buffered (213), or the object is refused with this Status; there is no value. */
   | { readonly kind: 'answer'; readonly code: number };
 
 interface Open {
+  readonly kind: Bringing['kind'];
   readonly uri: string;
   readonly first: Item;
   /** As announced. */
@@ -38,18 +49,26 @@ export class IncomingObject {
   }
 
   /** Whether an Item goes on with the object that is open. */
-  continues(results: ResultsCommand, item: Item): boolean {
-    return this.#open?.uri === uriOf(results, item);
+  continues(command: Bringing, item: Item): boolean {
+    return this.#open?.kind === command.kind && this.#open.uri === uriOf(command, item);
   }
 
-  /** Takes an Item of Results: a whole value, or a chunk. The caller has dropped an object that it does not go on with. */
-  take(results: ResultsCommand, item: Item): Taken {
+  /** Takes an Item: a whole value, or a chunk. The caller has dropped an object that it does not go on with. */
+  take(command: Bringing, item: Item): Taken {
     if (!this.#open) {
       if (!item.moreData) return { kind: 'whole', item };
-      const { size } = effectiveMeta(results, item);
+      const { size } = effectiveMeta(command, item);
       if (size === undefined) return { kind: 'answer', code: Status.SIZE_REQUIRED };
       if (size > this.maxObjSize) return { kind: 'answer', code: Status.TOO_LARGE };
-      this.#open = { uri: uriOf(results, item), first: item, size, pieces: [], bytes: 0, isText: true };
+      this.#open = {
+        kind: command.kind,
+        uri: uriOf(command, item),
+        first: item,
+        size,
+        pieces: [],
+        bytes: 0,
+        isText: true,
+      };
     }
     const object = this.#open;
     add(object, item.data ?? '');
@@ -73,7 +92,8 @@ function add(object: Open, data: ItemData): void {
   if (object.bytes <= object.size) object.pieces.push(piece);
 }
 
-/** Of the node whose value an Item of Results is. */
-export function uriOf({ sourceRef, targetRef }: ResultsCommand, { source, target }: Item): string {
-  return source?.uri ?? target?.uri ?? sourceRef ?? targetRef ?? '';
+/** Of the node that an Item is about. */
+export function uriOf(command: Bringing, { source, target }: Item): string {
+  const refs = command.kind === 'Results' ? (command.sourceRef ?? command.targetRef) : undefined;
+  return source?.uri ?? target?.uri ?? refs ?? '';
 }

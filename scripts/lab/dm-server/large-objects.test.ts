@@ -9,7 +9,7 @@ const MAX_MSG_SIZE = 2000;
 
 const DEVICES =
   'text octets binary file among codes missed silent busy broken limit ignored size nosize between final cut split ' +
-  'results refused mixed early due last state';
+  'results refused mixed early due last state alert';
 
 const openAccount = (deviceId: string) => ({ deviceId, client: { scheme: 'none' }, server: { scheme: 'none' } });
 
@@ -346,6 +346,24 @@ describe('large objects of the DM server, held against a foreign client', () => 
       [id, 200],
       [later, 404],
     ]);
+  });
+
+  it('takes the data of a generic alert in chunks', async () => {
+    const deviceId = 'urn:l:alert';
+    const device = client(deviceId);
+    const alert = (data: string, size: string, more: string): string =>
+      `<Alert><CmdID>3</CmdID><Data>1226</Data><Correlator>c</Correlator><Item><Source><LocURI>./A</LocURI></Source>
+       <Meta><Type xmlns="syncml:metinf">t</Type>${size}</Meta><Data>${data}</Data>${more}</Item></Alert>`;
+    const size = '<Size xmlns="syncml:metinf">6</Size>';
+    const one = await device.send(packageOne(deviceId) + alert('abc', size, '<MoreData/>'), { final: false });
+    assert.deepEqual(one.statuses.slice(3), ['Alert:3=213']);
+    const two = await device.send(alert('def', '', ''));
+    assert.deepEqual(two.statuses, ['SyncHdr:0=200', 'Alert:3=200']);
+    const events = (await server.events(deviceId)).filter(({ kind }) => kind === 'alert');
+    assert.deepEqual(
+      events.map(({ data, source, correlator, type }) => [data, source, correlator, type]),
+      [['abcdef', './A', 'c', 't']],
+    );
   });
 
   it('answers a chunk as it deserves', async () => {

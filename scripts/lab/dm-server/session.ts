@@ -17,7 +17,7 @@ import { DeviceCheck, type Sealed, type Verdict } from './device-check.js';
 import type { Device } from './devices.js';
 import { Dispatch, type PeerLimits } from './dispatch.js';
 import type { Faults } from './faults.js';
-import { IncomingObject } from './incoming-object.js';
+import { IncomingObject, type Bringing } from './incoming-object.js';
 import { MessageBuilder, type DueStatus } from './message-builder.js';
 import { OwnProof } from './own-proof.js';
 import { asText } from './values.js';
@@ -271,7 +271,7 @@ export class ServerSession {
           break;
         case 'Alert':
           if (Number(command.data) === Alert.SESSION_ABORT) aborted = true;
-          answer.status(command, this.#takeAlert(device, dispatch, command));
+          answer.status(command, this.#takeAlert(device, dispatch, command, answer));
           break;
         case 'Replace':
           answer.status(command, takeDevInfo(device, command.items));
@@ -297,12 +297,22 @@ export class ServerSession {
 
   /** Facts 2.4: Results have a Status only where it is not 200; a chunk has its 213. */
   #takeResults(dispatch: Dispatch, results: ResultsCommand, answer: MessageBuilder): void {
-    for (const item of results.items) {
-      if (this.#incoming.open !== undefined && !this.#incoming.continues(results, item)) this.#breakOff(answer);
-      const taken = this.#incoming.take(results, item);
-      if (taken.kind === 'whole') dispatch.result(results, taken.item);
-      else answer.status({ ...results, items: [item] }, taken.code);
+    const { whole, code } = this.#assemble(results, answer);
+    for (const item of whole) dispatch.result(results, item);
+    if (code !== undefined) answer.status({ ...results, items: results.items.slice(-1) }, code);
+  }
+
+  /** The whole values among the Items of a command, and the Status of one that is not whole. */
+  #assemble(command: Bringing, answer: MessageBuilder): { readonly whole: readonly Item[]; readonly code?: number } {
+    const whole: Item[] = [];
+    let code: number | undefined;
+    for (const item of command.items) {
+      if (this.#incoming.open !== undefined && !this.#incoming.continues(command, item)) this.#breakOff(answer);
+      const taken = this.#incoming.take(command, item);
+      if (taken.kind === 'whole') whole.push(taken.item);
+      else ({ code } = taken);
     }
+    return { whole, ...(code !== undefined && { code }) };
   }
 
   /** Facts 6: what comes instead of the next chunk ends the object, and the device is told so. */
@@ -311,7 +321,7 @@ export class ServerSession {
     this.#incoming.drop();
   }
 
-  #takeAlert(device: Device, dispatch: Dispatch, alert: AlertCommand): number {
+  #takeAlert(device: Device, dispatch: Dispatch, alert: AlertCommand, answer: MessageBuilder): number {
     const code = Number(alert.data);
     switch (code) {
       case Alert.SERVER_INITIATED:
@@ -333,16 +343,18 @@ export class ServerSession {
         return Status.OK;
       case Alert.CLIENT_EVENT:
       case Alert.GENERIC:
-        return this.#takeEvent(device, alert, code);
+        return this.#takeEvent(device, alert, code, answer);
       default:
         return alert.data === undefined ? Status.INCOMPLETE : Status.NOT_SUPPORTED;
     }
   }
 
-  #takeEvent(device: Device, alert: AlertCommand, code: number): number {
+  #takeEvent(device: Device, alert: AlertCommand, code: number, answer: MessageBuilder): number {
     if (alert.items.length === 0) return Status.INCOMPLETE;
+    const { whole, code: ofChunk } = this.#assemble(alert, answer);
+    if (whole.length === 0 && ofChunk !== undefined) return ofChunk;
     const refusal = this.settings.faults.take('alert-status', device.id);
-    for (const item of alert.items) {
+    for (const item of whole) {
       const { type, format, mark } = effectiveMeta(alert, item);
       device.events.add('alert', {
         alert: code,
@@ -357,7 +369,7 @@ export class ServerSession {
         sessionId: this.sessionId,
       });
     }
-    return refusal?.status ?? Status.OK;
+    return ofChunk ?? refusal?.status ?? Status.OK;
   }
 }
 
