@@ -78,6 +78,9 @@ async function hold(
     transaction: (work) => store.transaction(work),
     tentative: (work) => store.tentative(work),
     afterCommit: (effect) => store.afterCommit(effect),
+    get generation() {
+      return store.generation;
+    },
     durable: async () => {
       await store.durable();
       story.push('durable');

@@ -307,6 +307,9 @@ function bound(of: Store): Store {
     transaction: (work) => of.transaction(work),
     tentative: (work) => of.tentative(work),
     afterCommit: (effect) => of.afterCommit(effect),
+    get generation() {
+      return of.generation;
+    },
     durable: () => of.durable(),
     journal: of.journal,
     close: () => of.close(),

@@ -1,7 +1,7 @@
 import type { Clock } from '../clock/index.js';
 import type { Logger } from '../log/index.js';
 import { nextState } from '../machine/index.js';
-import type { SqlValue, Store } from '../store/index.js';
+import { ReadCache, type SqlValue, type Store } from '../store/index.js';
 import type { ImageChange, ImageEvent, ImageEventKind, ImageRecord, InstallReport, ResultCode } from './image.js';
 import { IMAGE_STATES, type ImageState, type StateEvent } from './states.js';
 
@@ -45,11 +45,15 @@ const COLUMNS = [
 const INSERT = `INSERT INTO image (${COLUMNS.join(', ')}) VALUES (${COLUMNS.map(() => '?').join(', ')})`;
 const UPDATE = `UPDATE image SET ${COLUMNS.map((column) => `${column} = ?`).join(', ')} WHERE id = ?`;
 
+/** A message asks for the leaves of a few images. */
+const NODES_AT_HAND = 16;
+
 /**
  * The table `image`: records in and out, the one place where a state is moved, and whom to tell.
  * Events are told inside the transaction, changes after its commit.
  */
 export class ImageTable {
+  readonly #byNode: ReadCache<ImageRecord | undefined>;
   readonly #eventListeners: ((event: ImageEvent) => void)[] = [];
   readonly #changeListeners: ((change: ImageChange) => void)[] = [];
   readonly #reportListeners: ((report: InstallReport) => void)[] = [];
@@ -58,14 +62,16 @@ export class ImageTable {
     readonly store: Store,
     private readonly clock: Clock,
     private readonly log: Logger,
-  ) {}
+  ) {
+    this.#byNode = new ReadCache(store, NODES_AT_HAND);
+  }
 
   byId(id: number): ImageRecord | undefined {
     return this.#one('SELECT * FROM image WHERE id = ?', id);
   }
 
   byNode(node: string): ImageRecord | undefined {
-    return this.#one('SELECT * FROM image WHERE node = ?', node);
+    return this.#byNode.get(node, () => this.#one('SELECT * FROM image WHERE node = ?', node));
   }
 
   byImageId(imageId: string): ImageRecord | undefined {

@@ -1,7 +1,7 @@
 import type { Logger } from '../log/index.js';
 import { nextState } from '../machine/index.js';
 import { failure, success, type Outcome } from '../outcome/index.js';
-import type { Store } from '../store/index.js';
+import { ReadCache, type Store } from '../store/index.js';
 import { checkFanoutLeaf, toColumn, type FanoutError, type FanoutLeaf, type LeafValue } from './leaves.js';
 import { FANOUT_STATES, type FanoutMove, type FanoutState } from './states.js';
 
@@ -68,12 +68,19 @@ const COLUMNS: Readonly<Record<FanoutLeaf, string>> = {
 const FIELDS = `id, node, requester, state, type, repeat, interval_seconds AS "interval", lifetime_seconds AS lifetime,
   rate, wave_size AS waveSize, abort_after_failures AS abortAfterFailures, image_ref AS imageRef`;
 
+/** A message asks for the leaves of a few fanouts. */
+const NODES_AT_HAND = 16;
+
 /** The rows of `fanout` and `fanout_run`. */
 export class FanoutStore {
+  readonly #byNode: ReadCache<FanoutRecord | undefined>;
+
   constructor(
     private readonly store: Store,
     private readonly log: Logger,
-  ) {}
+  ) {
+    this.#byNode = new ReadCache(store, NODES_AT_HAND);
+  }
 
   create(node: string, requester: string): Outcome<FanoutRecord, FanoutError> {
     if (this.byNode(node)) return failure('node-exists', `there is a fanout ${node} already`);
@@ -88,7 +95,9 @@ export class FanoutStore {
   }
 
   byNode(node: string): FanoutRecord | undefined {
-    return this.store.sql<FanoutRecord>(`SELECT ${FIELDS} FROM fanout WHERE node = ?`).get(node);
+    return this.#byNode.get(node, () =>
+      this.store.sql<FanoutRecord>(`SELECT ${FIELDS} FROM fanout WHERE node = ?`).get(node),
+    );
   }
 
   byId(id: number): FanoutRecord | undefined {

@@ -2,6 +2,7 @@
  * The gateway's database: open, probe, migrate, transactions, durability.
  * Leaves tables and their meaning to the room that owns them; images are files, never rows.
  */
+export { ReadCache } from './read-cache.js';
 export { openStore, type StoreOptions } from './sqlite.js';
 export {
   StoreError,

@@ -103,6 +103,7 @@ class SqliteStore implements Store {
   #effects: (() => void)[] = [];
   #depth = 0;
   #dirty = false;
+  #generation = 0;
   #flushing: Promise<void> = Promise.resolve();
   #queued: Promise<void> | undefined;
   #walFd: number | undefined;
@@ -119,6 +120,10 @@ class SqliteStore implements Store {
     }
   }
 
+  get generation(): number {
+    return this.#generation;
+  }
+
   sql<Row>(text: string): Statement<Row> {
     let prepared = this.#statements.get(text);
     if (!prepared) {
@@ -128,7 +133,10 @@ class SqliteStore implements Store {
     const statement = prepared;
     const execute = <T>(work: () => T): T => {
       // A transaction that only reads leaves nothing to flush.
-      if (!statement.readonly) this.#dirty = true;
+      if (!statement.readonly) {
+        this.#dirty = true;
+        this.#generation += 1;
+      }
       return this.#guard(work);
     };
     return {
@@ -209,6 +217,7 @@ class SqliteStore implements Store {
 
   /** SQLite may have rolled back by itself (disk full, I/O error): then there is nothing left to undo. */
   #rollback(savepoint: boolean): void {
+    this.#generation += 1;
     if (!this.db.inTransaction) return;
     if (savepoint) this.#exec(`ROLLBACK TO s${this.#depth}; RELEASE s${this.#depth}`);
     else this.#exec('ROLLBACK');

@@ -63,6 +63,12 @@ export interface Store {
    */
   durable(): Promise<void>;
 
+  /**
+   * Grows with every statement that may have changed something, and with every rollback: while it stays the same, so
+   * does everything that was read (`ReadCache`).
+   */
+  readonly generation: number;
+
   /** `wal`, or `truncate` where the file system cannot do WAL. */
   readonly journal: 'wal' | 'truncate';
 

@@ -1,5 +1,5 @@
 import type { Clock } from '../clock/index.js';
-import type { SchemaStep, Store } from '../store/index.js';
+import { ReadCache, type SchemaStep, type Store } from '../store/index.js';
 
 /**
  * Properties that are stored: ACL, title, version and time of the last change. They belong to the node's identity, which
@@ -48,12 +48,19 @@ interface Row {
   readonly changedMs: number | null;
 }
 
+/** A message asks for the nodes of a few management objects, and for those above them. */
+const ROWS_AT_HAND = 128;
+
 /** The rows: one for each node that has something of its own to remember, none for the others. */
 export class Properties {
+  readonly #rows: ReadCache<Row | undefined>;
+
   constructor(
     private readonly store: Store,
     private readonly clock: Clock,
-  ) {}
+  ) {
+    this.#rows = new ReadCache(store, ROWS_AT_HAND);
+  }
 
   /** The stored ACL text; undefined when none was ever stored, empty when it was emptied on purpose. */
   acl(identity: string): string | undefined {
@@ -119,9 +126,11 @@ export class Properties {
   }
 
   #row(identity: string): Row | undefined {
-    return this.store
-      .sql<Row>('SELECT acl, title, version, changed_ms AS changedMs FROM node WHERE identity = ?')
-      .get(identity);
+    return this.#rows.get(identity, () =>
+      this.store
+        .sql<Row>('SELECT acl, title, version, changed_ms AS changedMs FROM node WHERE identity = ?')
+        .get(identity),
+    );
   }
 }
 
