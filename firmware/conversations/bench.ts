@@ -3,7 +3,16 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { ManualClock } from '../clock/index.js';
-import { child, parseWbxml, parseXml, textOf, writeWbxml, writeXml, type Element } from '../codec/index.js';
+import {
+  child,
+  parseWbxml,
+  parseXml,
+  textOf,
+  writeWbxml,
+  writeXml,
+  writeXmlFragment,
+  type Element,
+} from '../codec/index.js';
 import { AddressBook, DeviceInventory } from '../device/index.js';
 import {
   Accounts,
@@ -316,7 +325,7 @@ export class Bench {
   }
 }
 
-/** A message as its octets say it, in the form of the files: octets as base64. */
+/** A message as its octets say it, in the form of the files: octets as base64, TNDS documents as XML. */
 export function readable(body: Uint8Array, encoding: Encoding = 'xml'): string {
   const parsed = (encoding === 'xml' ? parseXml : parseWbxml)(body, LIMITS);
   assert.ok(parsed.ok, 'the message is not well-formed');
@@ -326,11 +335,32 @@ export function readable(body: Uint8Array, encoding: Encoding = 'xml'): string {
 const LIMITS = { maxBytes: 10_000_000, maxDepth: 64, maxElements: 500_000 };
 
 function withoutOctets(node: Element): Element {
+  const document = holdsTnds(node) ? dataOf(node) : undefined;
+  if (document instanceof Uint8Array) {
+    const parsed = parseWbxml(document, LIMITS);
+    assert.ok(parsed.ok, 'the TNDS document is not well-formed');
+    return withoutOctets(withData(node, writeXmlFragment(parsed.value)));
+  }
   const text = typeof node.text === 'string' ? node.text : Buffer.from(node.text).toString('base64');
   return { ...node, text, children: node.children.map(withoutOctets) };
 }
 
-/** A message of a file as octets; in WBXML, Data of Format `bin` is an opaque. */
+/** Whether an Item carries a TNDS document of WBXML. */
+function holdsTnds(item: Element): boolean {
+  const meta = item.name === 'Item' ? child(item, 'Meta') : undefined;
+  const type = meta && child(meta, 'Type');
+  return type !== undefined && textOf(type).endsWith('dmtnds+wbxml');
+}
+
+function dataOf(item: Element): string | Uint8Array | undefined {
+  return child(item, 'Data')?.text;
+}
+
+function withData(item: Element, text: string | Uint8Array): Element {
+  return { ...item, children: item.children.map((part) => (part.name === 'Data' ? { ...part, text } : part)) };
+}
+
+/** A message of a file as octets; in WBXML, Data of Format `bin` is an opaque, a TNDS document one of WBXML. */
 export function messageOctets(text: string, encoding: Encoding): Uint8Array {
   const parsed = parseXml(Buffer.from(text), LIMITS);
   assert.ok(parsed.ok);
@@ -343,6 +373,11 @@ function withoutLayout(node: Element): Element {
 }
 
 function withOpaques(node: Element): Element {
+  const document = holdsTnds(node) ? dataOf(node) : undefined;
+  if (typeof document === 'string') {
+    const parsed = parseXml(Buffer.from(document), LIMITS);
+    return withData(node, parsed.ok ? writeWbxml(parsed.value) : Buffer.from(document));
+  }
   const meta = node.name === 'Item' ? child(node, 'Meta') : undefined;
   const format = meta && child(meta, 'Format');
   const isBinary = format !== undefined && textOf(format) === 'bin';

@@ -120,6 +120,7 @@ function forEncoding(text: string, encoding: Encoding): string {
   return text
     .replace(/\{bytes (\d+) (\d+)\}/g, (_, inXml: string, inWbxml: string) => (xml ? inXml : inWbxml))
     .replaceAll('{bin}', xml ? 'b64' : 'bin')
+    .replaceAll('{tnds}', `application/vnd.syncml.dmtnds+${encoding}`)
     .replaceAll('{unknown}', xml ? 'Frob' : 'Record');
 }
 

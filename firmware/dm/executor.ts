@@ -1,29 +1,22 @@
 import type { Logger } from '../log/index.js';
 import { StoreError, type Store } from '../store/index.js';
 import {
+  isListUri,
   URI_LIMITS,
   type IncomingValue,
-  type NodeValue,
   type Subject,
   type Tree,
   type TreeErrorCode,
   type TreeOutcome,
 } from '../tree/index.js';
 import { Alert, Status } from './codes.js';
-import type {
-  AlertCommand,
-  AtomicCommand,
-  Item,
-  Location,
-  ResultsCommand,
-  ServerCommand,
-  StatusCommand,
-} from './message.js';
+import type { AlertCommand, AtomicCommand, Item, Location, ServerCommand, StatusCommand } from './message.js';
+import { resultsOfList, resultsOfValue, type ResultsAnswer } from './results.js';
 import { effectiveMeta } from './syncml.js';
 import type { Wire } from './wire.js';
 
 /** A Status or Results without the numbers that the session gives when it puts it into a message. */
-export type Answer = Omit<StatusCommand, 'cmdId'> | Omit<ResultsCommand, 'cmdId'>;
+export type Answer = Omit<StatusCommand, 'cmdId'> | ResultsAnswer;
 
 export interface ExecutionContext {
   readonly tree: Tree;
@@ -130,11 +123,12 @@ type ItemCommand = Extract<ServerCommand, { kind: 'Add' | 'Copy' | 'Delete' | 'E
 function executeItems(command: ItemCommand, context: Execution): Answer[] {
   if (command.items.length === 0) return statusOf(command, Status.INCOMPLETE, context.msgRef);
   return command.items.flatMap((item) => {
-    const { code, results } = executeItem(command, item, context);
+    const { code, results, failedAt } = executeItem(command, item, context);
     const status = {
       ...newStatus(command, code, context.msgRef),
       targetRefs: reference(item.target),
       sourceRefs: reference(item.source),
+      ...(failedAt !== undefined && failedAt !== item.target?.uri && { items: [{ target: { uri: failedAt } }] }),
     };
     return [...(command.noResp ? [] : [status]), ...results];
   });
@@ -143,6 +137,8 @@ function executeItems(command: ItemCommand, context: Execution): Answer[] {
 interface Executed {
   readonly code: number;
   readonly results: readonly Answer[];
+  /** URI of the node that failed, where it is not the addressed one: an ancestor, or one of a sub-tree. */
+  readonly failedAt?: string;
 }
 
 function executeItem(command: ItemCommand, item: Item, context: Execution): Executed {
@@ -153,8 +149,7 @@ function executeItem(command: ItemCommand, item: Item, context: Execution): Exec
   const { tree, subject } = context;
   switch (command.kind) {
     case 'Get':
-      if (context.resultBytes > MAX_RESULT_BYTES) return { code: Status.TOO_LARGE, results: [] };
-      return executeGet(command, uri, tree.get(subject, uri), context);
+      return executeGet(command, uri, context);
     case 'Add':
       return plain(tree.add(subject, uri, incoming(command, item)));
     case 'Replace':
@@ -174,29 +169,28 @@ function executeItem(command: ItemCommand, item: Item, context: Execution): Exec
   }
 }
 
-function executeGet(command: ItemCommand, uri: string, outcome: TreeOutcome<NodeValue>, context: Execution): Executed {
-  if (!outcome.ok) return plain(outcome);
-  const isProperty = uri.includes('?prop=');
-  const { format, type, data } = outcome.value;
-  context.resultBytes += Buffer.byteLength(data);
-  const results: Answer = {
-    kind: 'Results',
-    msgRef: context.msgRef,
-    cmdRef: command.cmdId,
-    items: [
-      {
-        source: { uri },
-        // DMTND: a property is plain text without Meta.
-        ...(!isProperty && { meta: { format, type } }),
-        data,
-      },
-    ],
-  };
-  return { code: Status.OK, results: [results] };
+function executeGet(command: ItemCommand, uri: string, context: Execution): Executed {
+  const { tree, subject, msgRef, wire, room } = context;
+  const left = MAX_RESULT_BYTES - context.resultBytes;
+  if (left < 0) return { code: Status.TOO_LARGE, results: [] };
+  const get = { msgRef, cmdRef: command.cmdId, uri };
+  if (isListUri(uri)) {
+    const listing = tree.list(subject, uri, left);
+    if (!listing.ok) return plain(listing);
+    const results = resultsOfList(get, listing.value, wire, room, (answer) => sizeOf(answer, wire));
+    for (const answer of results) context.resultBytes += sizeOf(answer, wire);
+    return { code: Status.OK, results };
+  }
+  const value = tree.get(subject, uri);
+  if (!value.ok) return plain(value);
+  context.resultBytes += Buffer.byteLength(value.value.data);
+  return { code: Status.OK, results: [resultsOfValue(get, value.value)] };
 }
 
 function plain(outcome: TreeOutcome<unknown>): Executed {
-  return { code: outcome.ok ? Status.OK : TREE_STATUS[outcome.error.code], results: [] };
+  if (outcome.ok) return { code: Status.OK, results: [] };
+  const { code, uri } = outcome.error;
+  return { code: TREE_STATUS[code], results: [], ...(uri !== undefined && { failedAt: uri }) };
 }
 
 function incoming(command: ItemCommand, item: Item): IncomingValue {

@@ -7,6 +7,7 @@ import {
   writeXml,
   writeXmlFragment,
   type DocumentLimits,
+  type Element,
   type WbxmlRefusal,
   type XmlRefusal,
 } from '../codec/index.js';
@@ -39,6 +40,8 @@ export interface Wire {
   sizeOf(command: BodyCommand): number;
   /** Octets of a message with this header, `Final`, and no command yet. */
   envelopeSize(header: Header): number;
+  /** A TNDS document as a value: text or octets, and their media type. */
+  tnds(document: Element): { readonly type: string; readonly data: ItemData };
   /** A value as it stands in Data, with the Meta Format that tells it. @param format of the node */
   transported(format: string | undefined, data: ItemData): Transported;
 }
@@ -59,6 +62,7 @@ export const xmlWire: Wire = {
   },
   sizeOf: (command) => Buffer.byteLength(writeXmlFragment(encodeCommand(asXml(command)), 'syncml'), 'utf8'),
   envelopeSize: (header) => writeXml(encodeMessage({ header, body: [], final: true })).byteLength,
+  tnds: (document) => ({ type: 'application/vnd.syncml.dmtnds+xml', data: writeXmlFragment(document) }),
   transported: (format, data) =>
     fitsXml(data) ? { format, data } : { format: 'b64', data: octetsOf(data).toString('base64') },
 };
@@ -76,6 +80,7 @@ export const wbxmlWire: Wire = {
   },
   sizeOf: (command) => wbxmlFragmentSize(encodeCommand(command)),
   envelopeSize: (header) => writeWbxml(encodeMessage({ header, body: [], final: true })).byteLength,
+  tnds: (document) => ({ type: 'application/vnd.syncml.dmtnds+wbxml', data: writeWbxml(document) }),
   transported: (format, data) => ({ format, data }),
 };
 

@@ -65,6 +65,7 @@ function leaves(inventory: DeviceInventory): Record<string, RecordLeaf<Device>> 
   const writable = (leaf: DeviceLeaf): RecordLeaf<Device> => ({
     read: (device) => device[leaf],
     write: (device, value) => outcome(inventory.setLeaf(device.id, leaf, String(value))),
+    remove: (device) => outcome(inventory.setLeaf(device.id, leaf, null)),
   });
   return {
     DeviceID: writable('deviceId'),

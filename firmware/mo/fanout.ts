@@ -118,6 +118,7 @@ function leaves(fanouts: Fanouts): Record<string, RecordLeaf<FanoutRecord>> {
   const write = (leaf: FanoutLeaf, convert: (value: LeafValue) => FanoutValue): RecordLeaf<FanoutRecord> => ({
     read: (record) => asNode(fanouts.getLeaf(record.id, leaf)),
     write: (record, value) => outcome(fanouts.setLeaf(record.id, leaf, convert(value))),
+    remove: (record) => outcome(fanouts.setLeaf(record.id, leaf, null)),
   });
   const counter = (pick: 'total' | 'sent' | 'reacted' | 'failed'): RecordLeaf<FanoutRecord> => ({
     read: (record) => String(fanouts.counters(record.id)?.[pick] ?? 0),
@@ -145,6 +146,7 @@ function targets(fanouts: Fanouts, fanoutId: number): Provider {
   const write = (leaf: TargetLeaf, convert: (value: LeafValue) => FanoutValue): RecordLeaf<TargetRecord> => ({
     read: (target) => asNode(fanouts.getTargetLeaf(fanoutId, target.name, leaf)),
     write: (target, value) => outcome(fanouts.setTargetLeaf(fanoutId, target.name, leaf, convert(value))),
+    remove: (target) => outcome(fanouts.setTargetLeaf(fanoutId, target.name, leaf, null)),
   });
   return new RecordProvider<TargetRecord>({
     idOf: (target) => String(target.id),

@@ -129,6 +129,7 @@ function leaves(options: ImageInventoryOptions): Record<string, RecordLeaf<Image
   ): RecordLeaf<ImageRecord> => ({
     read: (image) => text(image.leaves[leaf]),
     write: (image, value, by) => outcome(catalog.setLeaf(image.id, leaf, convert(String(value)), by.serverId)),
+    remove: (image, by) => outcome(catalog.setLeaf(image.id, leaf, null, by.serverId)),
   });
   return {
     ImageID: writable('imageId'),

@@ -51,7 +51,11 @@ beforeEach(() => {
     remove: (box) => success(void boxes.splice(boxes.indexOf(box), 1)),
     rename: (box, name) => success(void (box.name = name)),
     leaves: {
-      Color: { read: (box) => box.color, write: (box, value) => success(void (box.color = String(value))) },
+      Color: {
+        read: (box) => box.color,
+        write: (box, value) => success(void (box.color = String(value))),
+        remove: (box) => success(void (box.color = null)),
+      },
       'Result/Count': { read: (box) => String(box.things.size) },
       Secret: { write: () => success() },
     },
@@ -135,6 +139,8 @@ describe('stage and exec', () => {
     assert.equal(stage('add', 'three/Things/x'), 'ok');
     assert.equal(stage('replace', 'three/Things/x/Value', 'new'), 'ok');
     assert.deepEqual(provider.read(['three', 'Things', 'x', 'Value']), success('new'));
+    assert.equal(remove('three/Color'), 'ok');
+    assert.equal(provider.locate(['three', 'Color']), undefined);
     assert.equal(remove('three/Things/x'), 'ok');
     assert.equal(remove('three'), 'ok');
     assert.deepEqual(
@@ -145,7 +151,7 @@ describe('stage and exec', () => {
   it('refuse what cannot be written, and what is not there', () => {
     assert.equal(stage('replace', 'one/Result/Count', '5'), 'not-allowed');
     assert.equal(stage('replace', 'none/Color', 'x'), 'not-allowed');
-    assert.equal(remove('one/Color'), 'not-allowed');
+    assert.equal(remove('one/Secret'), 'not-allowed');
     assert.equal(remove('none'), 'not-found');
     assert.equal(stage('replace', 'one', 'x'), 'not-found');
   });

@@ -14,6 +14,8 @@ import {
 export interface RecordLeaf<R> {
   readonly read?: (record: R) => LeafValue | null;
   readonly write?: (record: R, value: LeafValue, by: Subject) => TreeOutcome;
+  /** Takes an optional leaf away again. */
+  readonly remove?: (record: R, by: Subject) => TreeOutcome;
 }
 
 export interface Records<R> {
@@ -90,11 +92,12 @@ export class RecordProvider<R> implements Provider {
       if (operation.kind === 'add') return this.records.create(name, operation.by);
       return record && operation.kind === 'delete' ? this.records.remove(record) : noSuchNode();
     }
-    const write = this.records.leaves[rest.join('/')]?.write;
-    if (!record || !write || operation.kind === 'delete' || operation.value === undefined) {
-      return treeFailure('not-allowed', 'the node cannot be changed');
-    }
-    return write(record, operation.value, operation.by);
+    const leaf = record && this.records.leaves[rest.join('/')];
+    const staged =
+      operation.kind === 'delete'
+        ? record && leaf?.remove?.(record, operation.by)
+        : record && operation.value !== undefined && leaf?.write?.(record, operation.value, operation.by);
+    return staged || treeFailure('not-allowed', 'the node cannot be changed');
   }
 
   rename(path: NodePath, name: string, by: Subject): TreeOutcome {

@@ -18,9 +18,18 @@ export type TreeErrorCode =
   | 'busy' // an operation that runs excludes it
   | 'failed';
 
-export type TreeError = CodedError<TreeErrorCode>;
+export interface TreeError extends CodedError<TreeErrorCode> {
+  /** The node that it is about, where that is not the one which was addressed: an ancestor, or one of a sub-tree. */
+  readonly uri?: string;
+}
+
 export type TreeOutcome<T = undefined> = Outcome<T, TreeError>;
 
 export function treeFailure(code: TreeErrorCode, text: string): Failure<TreeError> {
   return failure(code, text);
+}
+
+/** The outcome, with the node that a failure is about. */
+export function failedAt<T>(uri: string, outcome: TreeOutcome<T>): TreeOutcome<T> {
+  return outcome.ok ? outcome : { ok: false, error: { ...outcome.error, uri: outcome.error.uri ?? uri } };
 }

@@ -5,6 +5,7 @@
 export { aclFor } from './acl.js';
 export { MAX_VALUE_BYTES, type Access, type Format, type NodeDefinition, type Occurrence } from './definition.js';
 export { treeFailure, type TreeError, type TreeErrorCode, type TreeOutcome } from './errors.js';
+export type { ListedNode, Listing } from './listing.js';
 export { treeChanges, treeSchema } from './properties.js';
 export type {
   AnnouncedValue,
@@ -23,5 +24,5 @@ export type {
 export type { Actor } from './rights.js';
 export type { Mount } from './route.js';
 export { Tree } from './tree.js';
-export { formatNodeUri, URI_LIMITS } from './uri.js';
+export { formatNodeUri, isListUri, URI_LIMITS } from './uri.js';
 export type { ValueSink } from './value-sink.js';

@@ -2,15 +2,18 @@ import type { Clock } from '../clock/index.js';
 import { success } from '../outcome/index.js';
 import type { Store } from '../store/index.js';
 import { DEFAULT_LEAF_TYPE, type Access, type NodeDefinition } from './definition.js';
-import { treeFailure, type TreeOutcome } from './errors.js';
+import { failedAt, treeFailure, type TreeOutcome } from './errors.js';
+import { Listings, type Listing } from './listing.js';
 import { Properties } from './properties.js';
 import { isPropertyName, PropertyAccess, type PropertyName } from './property-access.js';
 import type { AnnouncedValue, IncomingValue, LeafValue, NodeValue, StoredValue, Subject } from './provider.js';
+import { SubTrees } from './subtree.js';
+import { isTnds } from './tnds-read.js';
 import { Rights, type Actor } from './rights.js';
 import { identityOf, last, owner, parentOf, Routes, type Mount, type Place, type Route } from './route.js';
 import { checkName, encodeName, formatNodeUri, parseNodeUri, parseQuery, URI_LIMITS } from './uri.js';
-import { LeafSink, MemorySink, type ValueSink } from './value-sink.js';
-import { acceptAnnounced, acceptValue, isStored, isTnds, textOfValue } from './values.js';
+import { LeafSink, MemorySink, openTndsSink, type ValueSink } from './value-sink.js';
+import { acceptAnnounced, acceptInterior, acceptValue, isStored, textOfValue } from './values.js';
 
 /**
  * The management tree: finds the node, checks definition, ACL and format, and hands the operation to the management
@@ -22,6 +25,8 @@ export class Tree {
   readonly #properties: Properties;
   readonly #rights: Rights;
   readonly #access: PropertyAccess;
+  readonly #listings: Listings;
+  readonly #subTrees: SubTrees;
 
   /** @param clock for the time of changes (TStamp) */
   constructor(
@@ -33,6 +38,12 @@ export class Tree {
     this.#properties = new Properties(store, clock);
     this.#rights = new Rights(this.#properties);
     this.#access = new PropertyAccess(this.#properties, this.#rights);
+    this.#subTrees = new SubTrees(this.#routes, this.#rights, this.#access, {
+      add: (subject, uri, incoming) => this.add(subject, uri, incoming),
+      replace: (subject, uri, incoming) => this.replace(subject, uri, incoming),
+      remove: (subject, route) => this.#rights.denied(subject, 'Delete', route) ?? this.#remove(subject, last(route)),
+    });
+    this.#listings = new Listings(this.#routes, this.#rights, this.#access);
   }
 
   /** The table that the tree runs on, from its root: for the DDF. */
@@ -68,16 +79,33 @@ export class Tree {
     });
   }
 
-  /** Creates a leaf or an interior node, and missing interior nodes on the way to it. */
+  /**
+   * A node with everything below it that the actor may Get (`?list=`).
+   * @param maxBytes of the answer, roughly; more is `too-large`
+   */
+  list(actor: Actor, uri: string, maxBytes: number): TreeOutcome<Listing> {
+    const found = this.#routes.existing(uri);
+    if (!found.ok) return found;
+    const { route, query } = found.value;
+    const list = parseQuery(query ?? '');
+    if (!list.ok) return list;
+    if (list.value.kind !== 'list') return treeFailure('bad-uri', 'the query is not ?list=NAME');
+    return this.#rights.denied(actor, 'Get', route) ?? this.#listings.list(actor, route, list.value.name, maxBytes);
+  }
+
+  /** Creates a leaf, an interior node or a whole sub-tree (TNDS), and missing interior nodes on the way to it. */
   add(subject: Subject, uri: string, incoming: IncomingValue): TreeOutcome {
+    if (isTnds(incoming)) return this.store.tentative(() => this.#subTrees.write(subject, 'Add', uri, incoming));
     const target = this.#addable(subject, uri);
     if (!target.ok) return target;
-    const value = incomingFor(target.value.definition, incoming);
+    const { definition } = target.value;
+    const value = definition.children ? acceptInterior(definition, incoming) : acceptValue(definition, incoming);
     return value.ok ? this.#write(subject, target.value, value.value) : value;
   }
 
-  /** A new value for an existing leaf, or for a property. */
+  /** A new value for an existing leaf or for a property, or a new sub-tree (TNDS) for an existing one. */
   replace(subject: Subject, uri: string, incoming: IncomingValue): TreeOutcome {
+    if (isTnds(incoming)) return this.store.tentative(() => this.#subTrees.write(subject, 'Replace', uri, incoming));
     const target = this.#replaceable(subject, uri);
     if (!target.ok) return target;
     const { definition, property } = target.value;
@@ -97,6 +125,7 @@ export class Tree {
     uri: string,
     announced: AnnouncedValue,
   ): TreeOutcome<ValueSink> {
+    if (isTnds(announced)) return openTndsSink(announced);
     const found = command === 'Add' ? this.#addable(subject, uri) : this.#replaceable(subject, uri);
     if (!found.ok) return found;
     const { definition, route, property } = found.value;
@@ -145,11 +174,7 @@ export class Tree {
     }
     const denied = this.#rights.denied(subject, 'Delete', route);
     if (denied) return denied;
-    return this.store.tentative(() => {
-      const deleted = owner(node).stage({ kind: 'delete', path: node.path, by: subject });
-      if (deleted.ok && node.identity !== undefined) this.#properties.forget(node.identity);
-      return deleted;
-    });
+    return this.store.tentative(() => this.#remove(subject, node));
   }
 
   /** Starts a node's operation. */
@@ -210,7 +235,7 @@ export class Tree {
     const fixed = missing.find(
       (place) => !place.definition.access.includes('Add') && (place === node || !comesAlong(place)),
     );
-    if (fixed) return notAllowed('Add', fixed);
+    if (fixed) return failedAt(uriOf(route, fixed), notAllowed('Add', fixed));
     const denied = this.#rights.denied(subject, 'Add', existing);
     return denied ?? success({ route, from: existing.length, definition: node.definition, property: undefined });
   }
@@ -291,12 +316,18 @@ export class Tree {
       // A parent may have brought this node along as one of its defaults.
       if (index < from || owner(place).locate(place.path) !== undefined) continue;
       const added = stage('add', place, index === route.length - 1 ? value : undefined, subject);
-      if (!added.ok) return added;
+      if (!added.ok) return failedAt(uriOf(route, place), added);
       if (place.definition.children)
         this.#rights.grantToCreator(subject, route.slice(0, index + 1) as unknown as Route);
       this.#countChange(place);
     }
     return success();
+  }
+
+  #remove(subject: Subject, node: Place): TreeOutcome {
+    const deleted = owner(node).stage({ kind: 'delete', path: node.path, by: subject });
+    if (deleted.ok && node.identity !== undefined) this.#properties.forget(node.identity);
+    return deleted;
   }
 
   #countChange(place: Place): void {
@@ -328,6 +359,11 @@ interface Target {
   readonly property: PropertyName | undefined;
 }
 
+/** URI of a node on the way. */
+function uriOf(route: Route, place: Place): string {
+  return formatNodeUri(route.slice(1, route.indexOf(place) + 1).map(({ name }) => name));
+}
+
 /** A value that a sink holds stages itself. */
 function stage(
   kind: 'add' | 'replace',
@@ -353,23 +389,11 @@ function comesAlong({ definition }: Place): boolean {
   return definition.children !== undefined && definition.name !== undefined && definition.occurrence === 'One';
 }
 
-function incomingFor(
-  definition: NodeDefinition,
-  incoming: IncomingValue,
-): TreeOutcome<LeafValue | StoredValue | undefined> {
-  if (!definition.children) return acceptValue(definition, incoming);
-  if (isTnds(incoming)) return treeFailure('bad-format', 'TNDS is not supported');
-  if (incoming.format !== undefined && incoming.format !== 'node') {
-    return treeFailure('bad-format', 'the node is an interior one: format node');
-  }
-  return success(undefined);
-}
-
 function propertyOf(query: string): TreeOutcome<PropertyName> {
   const parsed = parseQuery(query);
   if (!parsed.ok) return parsed;
   const { kind, name } = parsed.value;
-  if (kind === 'list') return treeFailure('not-supported', '?list is not supported');
+  if (kind === 'list') return treeFailure('not-supported', 'a list can only be read');
   return isPropertyName(name) ? success(name) : treeFailure('not-supported', `there is no property ${name}`);
 }
 

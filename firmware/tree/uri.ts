@@ -53,12 +53,23 @@ export function parseQuery(query: string): TreeOutcome<NodeQuery> {
   return success({ kind, name });
 }
 
+/** Whether a URI asks for a sub-tree (`?list=`) rather than for a value or a property. */
+export function isListUri(uri: string): boolean {
+  return uri.includes('?list=');
+}
+
 /** Whether a node may have this (decoded) name. Fails with `bad-value` or `uri-too-long`. */
 export function checkName(name: string): TreeOutcome {
   if (!isName(name))
     return treeFailure('bad-value', 'a name is not empty, not dots only, without / and control characters');
   const fits = encodeName(name).length <= URI_LIMITS.maxSegmentLength;
   return fits ? success() : treeFailure('uri-too-long', 'the name is too long');
+}
+
+/** Names as they stand in a URI, between slashes; undefined: one of them is none. */
+export function decodePath(path: string): string[] | undefined {
+  const names = path.split('/').map(decodeName);
+  return names.every((name) => name !== undefined) ? names : undefined;
 }
 
 /** The URI of a node from its names: `./A/B`, names percent-encoded where they must be. */

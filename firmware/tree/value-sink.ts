@@ -3,8 +3,9 @@ import { success } from '../outcome/index.js';
 import { Base64Decoder } from './base64.js';
 import type { NodeDefinition } from './definition.js';
 import { treeFailure, type TreeOutcome } from './errors.js';
-import type { ByteSink, LeafValue, StoredValue } from './provider.js';
-import { boundOf, isEncoded, textOfValue, tooLarge } from './values.js';
+import type { AnnouncedValue, ByteSink, LeafValue, StoredValue } from './provider.js';
+import { isWbxmlTnds, MAX_TNDS_BYTES } from './tnds-read.js';
+import { acceptAnnounced, boundOf, isEncoded, textOfValue, tooLarge } from './values.js';
 
 /**
  * Takes one value as it stands in the messages that carry it, in pieces cut anywhere: text, or octets where WBXML
@@ -56,6 +57,22 @@ export class LeafSink implements ValueSink {
     if (this.#base64 && isEncoded(this.format, piece)) return this.#base64.write(asText(piece));
     return typeof piece === 'string' ? Buffer.from(piece, 'utf8') : piece;
   }
+}
+
+/** A sink for a TNDS document: collected in memory, there is nothing to check before it is whole. */
+export function openTndsSink(announced: AnnouncedValue): TreeOutcome<ValueSink> {
+  const document: NodeDefinition = {
+    key: 'document',
+    name: 'document',
+    format: isWbxmlTnds(announced.type) ? 'bin' : 'chr',
+    access: [],
+    occurrence: 'One',
+    scope: 'Dynamic',
+    description: 'A TNDS document',
+    maxBytes: MAX_TNDS_BYTES,
+  };
+  const fits = acceptAnnounced(document, { ...announced, format: undefined, type: undefined });
+  return fits.ok ? success(new LeafSink(document, announced.format, new MemorySink())) : fits;
 }
 
 /** Collects a value whose owner has no sink for it. The bound of the leaf is checked before it gets here. */

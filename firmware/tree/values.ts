@@ -1,9 +1,10 @@
 import { isUtf8 } from 'node:buffer';
 import { success } from '../outcome/index.js';
 import { decodeBase64 } from './base64.js';
-import { MAX_VALUE_BYTES, type Format, type NodeDefinition } from './definition.js';
+import { DEFAULT_LEAF_TYPE, MAX_VALUE_BYTES, type Format, type NodeDefinition } from './definition.js';
 import { treeFailure, type TreeOutcome } from './errors.js';
 import type { AnnouncedValue, IncomingValue, LeafValue, StoredValue } from './provider.js';
+import { isTnds } from './tnds-read.js';
 
 /**
  * Turns what a message carries into the value of a leaf: format against the definition (`bad-format`), text form
@@ -23,6 +24,20 @@ export function acceptValue(definition: NodeDefinition, incoming: IncomingValue)
   if (!converted.ok) return converted;
   const bytes = typeof converted.value === 'string' ? Buffer.byteLength(converted.value) : converted.value.byteLength;
   return bytes > boundOf(definition) ? tooLarge(definition) : converted;
+}
+
+/** An interior node is called one and has no value; anything else is `bad-format`. */
+export function acceptInterior(definition: NodeDefinition, incoming: IncomingValue): TreeOutcome {
+  const { format, type, data } = incoming;
+  if (format !== undefined && format.toLowerCase() !== 'node') {
+    return treeFailure('bad-format', 'the node is an interior one: format node');
+  }
+  if (data !== undefined && data !== '') return treeFailure('bad-format', 'an interior node has no value');
+  // DMTND: the Type of an interior node is the identifier of its management object.
+  const identifier = type === undefined || type === DEFAULT_LEAF_TYPE ? '' : type;
+  return identifier === '' || identifier === definition.type
+    ? success()
+    : treeFailure('bad-format', `the node is no ${identifier}`);
 }
 
 /**
@@ -74,16 +89,11 @@ function unfitFormat(
   definition: NodeDefinition,
   announced: Pick<IncomingValue, 'format' | 'type'>,
 ): TreeOutcome<never> | undefined {
-  if (isTnds(announced)) return treeFailure('bad-format', 'TNDS is not supported');
+  if (isTnds(announced)) return treeFailure('bad-format', 'a sub-tree is no value of a leaf');
   const { format } = definition;
   const said = announced.format?.toLowerCase();
   const fits = said === undefined || said === format || (format === 'bin' && said === 'b64');
   return fits ? undefined : treeFailure('bad-format', `format ${said} does not fit a node of format ${format}`);
-}
-
-/** A whole sub-tree in one value: with another type it would be taken for text. */
-export function isTnds({ type }: Pick<IncomingValue, 'type'>): boolean {
-  return type !== undefined && /^application\/vnd\.syncml\.dmtnds\+/i.test(type);
 }
 
 function toOctets(format: string | undefined, data: LeafValue): TreeOutcome<LeafValue> {
