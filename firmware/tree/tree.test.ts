@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { before, describe, it } from 'node:test';
+import { success } from '../outcome/index.js';
 import { A, B, C, code, MemoryProvider, node, open, read, records, value } from './fixture.js';
 import type { IncomingValue } from './provider.js';
 import type { Mount } from './route.js';
