@@ -42,6 +42,7 @@ beforeEach(() => {
     ...momentSchema,
     ...notifySchema,
     ...endSchema,
+    ...sleepersSchema,
   ];
   store = openStore({ file: join(folder, 'db'), schema, log: silentLog });
   outbox = new Outbox(store);
