@@ -6,6 +6,7 @@ import { parseArgs, type ParseArgsConfig } from 'node:util';
 import {
   configurationSchema,
   loadConfiguration,
+  loadNames,
   readTlsFiles,
   referenceOf,
   showConfiguration,
@@ -13,6 +14,7 @@ import {
   type LoadedConfiguration,
 } from './config/index.js';
 import { ExitCode } from './exit.js';
+import { managementObjects, Names } from './mo/index.js';
 import {
   ANSI_PAINT,
   askHealth,
@@ -24,8 +26,9 @@ import {
   type AskError,
   type Paint,
 } from './ops/index.js';
-import { describeThrown, type Outcome } from './outcome/index.js';
+import { describeThrown, success, type Outcome } from './outcome/index.js';
 import { runDaemon } from './run.js';
+import { ddfDocument, treeDefinition, type DescribedDevice } from './tree/index.js';
 import { BUILD_TIME_MS, VERSION } from './version.js';
 
 /** Where a package puts the configuration. */
@@ -109,6 +112,14 @@ const COMMANDS: readonly Command[] = [
     details: 'A key that ends with [] stands in each item of a list.',
     options: ['json'],
     run: (given) => showKeys(given.json === true),
+  },
+  {
+    name: 'ddf',
+    summary: 'the device description (DDF) of the management tree',
+    details:
+      'XML for the DM Server, under the names that the configuration (or just a board profile) gives. Without either: the standard names.',
+    options: ['config', 'board'],
+    run: (given) => describeDevice(given),
   },
   {
     name: 'version',
@@ -237,6 +248,25 @@ function showKeys(json: boolean): number {
       `    ${key.allowed}`,
     ]),
   );
+}
+
+/** Names and maker may come from a board profile alone: a server is told of a model before there is a configuration. */
+function describeDevice(given: Arguments): number | Promise<number> {
+  const { config, board } = given;
+  if (config !== undefined) {
+    return withConfiguration(given, ({ configuration: { names, device } }) => printDescription(names, device));
+  }
+  const names = board === undefined ? success({}) : loadNames(board);
+  if (names.ok) return printDescription(names.value, {});
+  complain(names.error.text);
+  return ExitCode.usage;
+}
+
+function printDescription(overrides: Readonly<Record<string, string>>, device: DescribedDevice): number {
+  const names = Names.parse(overrides);
+  if (names.ok) return print(ddfDocument(treeDefinition(managementObjects(names.value)), device));
+  complain(names.error.text);
+  return ExitCode.usage;
 }
 
 function showVersion(json: boolean): number {

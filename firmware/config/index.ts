@@ -7,7 +7,13 @@ export { type ConfigurationError, type ConfigurationErrorCode } from './errors.j
 export { resolveDevId, type IdentityErrorCode } from './identity.js';
 export { referenceOf, type KeyReference } from './keys.js';
 export type { Layer } from './layers.js';
-export { loadConfiguration, parseConfiguration, type ConfigurationFiles, type LoadedConfiguration } from './load.js';
+export {
+  loadConfiguration,
+  loadNames,
+  parseConfiguration,
+  type ConfigurationFiles,
+  type LoadedConfiguration,
+} from './load.js';
 export { preparePlaces, type PlaceError, type PlaceErrorCode } from './places.js';
 export {
   configurationSchema,

@@ -42,6 +42,17 @@ export function loadConfiguration(
   return parsed;
 }
 
+/** The overridden names of one file alone: a board profile has no whole configuration yet. */
+export function loadNames(file: string): Outcome<Configuration['names'], ConfigurationError> {
+  const read = readConfigurationFile(file);
+  if (!read.ok) return read;
+  const schema = v.object({ names: configurationSchema.entries.names });
+  const parsed = v.safeParse(schema, read.value.value);
+  if (parsed.success) return success(parsed.output.names);
+  const { code, path, reason } = explainIssues(schema, parsed.issues);
+  return refuse(code, file, path, reason);
+}
+
 /** Merges and checks what the files say; the first layer wins. */
 export function parseConfiguration(layers: readonly Layer[]): Outcome<LoadedConfiguration, ConfigurationError> {
   const parsed = v.safeParse(configurationSchema, mergeLayers(layers));

@@ -15,7 +15,7 @@ import {
   type ImageRecord,
 } from '../image/index.js';
 import { silentLog } from '../log/index.js';
-import { Fanouts, endSchema, notifySchema } from '../notify/index.js';
+import { Fanouts, endSchema, notifySchema, sleepersSchema } from '../notify/index.js';
 import { failure, success } from '../outcome/index.js';
 import { openStore, type Store } from '../store/index.js';
 import { Tree, treeChanges, treeSchema, type IncomingValue } from '../tree/index.js';

@@ -5,6 +5,8 @@ interface LeafExtras {
   readonly occurrence?: Occurrence;
   readonly type?: string;
   readonly maxBytes?: number;
+  /** What counts while the leaf is not there. */
+  readonly defaultValue?: string;
 }
 
 /** Access letters as in the node tables of the documentation: G Get, R Replace, A Add, D Delete, X Exec. */
@@ -32,6 +34,7 @@ export class Definer {
       versioned: addable || access.includes('R'),
       ...(extras.type !== undefined && { type: extras.type }),
       ...(extras.maxBytes !== undefined && { maxBytes: extras.maxBytes }),
+      ...(extras.defaultValue !== undefined && { defaultValue: extras.defaultValue }),
     };
   }
 

@@ -1,15 +1,53 @@
 import type { Device, DeviceErrorCode, DeviceInventory, DeviceLeaf } from '../device/index.js';
 import { success, type CodedError, type Outcome } from '../outcome/index.js';
-import { aclFor, treeFailure, type Mount, type TreeErrorCode, type TreeOutcome } from '../tree/index.js';
+import {
+  aclFor,
+  treeFailure,
+  type Mount,
+  type NodeDefinition,
+  type TreeErrorCode,
+  type TreeOutcome,
+} from '../tree/index.js';
 import { Definer } from './define.js';
 import type { Names } from './names.js';
 import { RecordProvider, type RecordLeaf } from './records.js';
 
 const MAX_TEXT = { maxBytes: 255 };
 
+/** The nodes of the object, for the tree and for the description of the device. */
+export function deviceInventoryDefinition(names: Names): NodeDefinition {
+  const define = new Definer('DeviceInventory', names);
+  return define.root(
+    'End Devices of the LAN',
+    [
+      {
+        ...define.many('GAD', 'One device', [
+          define.leaf('DeviceID', 'chr', 'GA', 'DevId of the device, unique', { ...MAX_TEXT, occurrence: 'One' }),
+          define.leaf('ComponentType', 'chr', 'GRA', 'EndDevice or DMGateway', {
+            ...MAX_TEXT,
+            defaultValue: 'EndDevice',
+          }),
+          define.leaf('Mode', 'chr', 'GRA', 'transparent, proxy or adaptation', {
+            ...MAX_TEXT,
+            defaultValue: 'transparent',
+          }),
+          define.leaf('Address', 'chr', 'GRA', 'udp://192.168.1.57:2948 or http://..., in the LAN', MAX_TEXT),
+          define.leaf('Encapsulation', 'chr', 'GRA', 'wsp or raw', { ...MAX_TEXT, defaultValue: 'wsp' }),
+          define.leaf('Groups', 'chr', 'GRA', 'Names of groups separated by /', MAX_TEXT),
+          define.leaf('Name', 'chr', 'GRA', 'Name for people', MAX_TEXT),
+          define.leaf('Source', 'chr', 'G', 'mdns, server or config'),
+          define.leaf('LastSeen', 'chr', 'G', 'UTC, empty while never seen or the clock is not set'),
+          define.leaf('Reachable', 'bool', 'G', 'Whether the device answered last'),
+        ]),
+        ownedByCreator: true,
+      },
+    ],
+    'Add=*&Get=*',
+  );
+}
+
 /** ./GwMO/DeviceInventory: the End Devices of the LAN. */
 export function deviceInventory(names: Names, inventory: DeviceInventory): Mount {
-  const define = new Definer('DeviceInventory', names);
   const provider = new RecordProvider<Device>({
     idOf: (device) => String(device.id),
     find: (name) => inventory.byNode(name),
@@ -23,27 +61,7 @@ export function deviceInventory(names: Names, inventory: DeviceInventory): Mount
   });
   return {
     place: names.place('DeviceInventory'),
-    definition: define.root(
-      'End Devices of the LAN',
-      [
-        {
-          ...define.many('GAD', 'One device', [
-            define.leaf('DeviceID', 'chr', 'GA', 'DevId of the device, unique', { ...MAX_TEXT, occurrence: 'One' }),
-            define.leaf('ComponentType', 'chr', 'GRA', 'EndDevice (default) or DMGateway', MAX_TEXT),
-            define.leaf('Mode', 'chr', 'GRA', 'transparent (default), proxy or adaptation', MAX_TEXT),
-            define.leaf('Address', 'chr', 'GRA', 'udp://192.168.1.57:2948 or http://..., in the LAN', MAX_TEXT),
-            define.leaf('Encapsulation', 'chr', 'GRA', 'wsp (default) or raw', MAX_TEXT),
-            define.leaf('Groups', 'chr', 'GRA', 'Names of groups separated by /', MAX_TEXT),
-            define.leaf('Name', 'chr', 'GRA', 'Name for people', MAX_TEXT),
-            define.leaf('Source', 'chr', 'G', 'mdns, server or config'),
-            define.leaf('LastSeen', 'chr', 'G', 'UTC, empty while never seen or the clock is not set'),
-            define.leaf('Reachable', 'bool', 'G', 'Whether the device answered last'),
-          ]),
-          ownedByCreator: true,
-        },
-      ],
-      'Add=*&Get=*',
-    ),
+    definition: deviceInventoryDefinition(names),
     provider: {
       locate: (path) => provider.locate(path),
       children: (path, after, limit) => provider.children(path, after, limit),

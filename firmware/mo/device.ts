@@ -1,4 +1,4 @@
-import { URI_LIMITS, type Mount } from '../tree/index.js';
+import { URI_LIMITS, type Mount, type NodeDefinition } from '../tree/index.js';
 import { Definer, permanent } from './define.js';
 import { fixedProvider } from './fixed.js';
 import type { Names } from './names.js';
@@ -20,20 +20,25 @@ export interface DeviceFacts {
   readonly largeObjects: boolean;
 }
 
+/** The nodes of the object, for the tree and for the description of the device. */
+export function devInfoDefinition(names: Names): NodeDefinition {
+  const define = new Definer('DevInfo', names);
+  return permanent(
+    define.root('Identity of the device', [
+      define.leaf('DevId', 'chr', 'G', 'Globally unique identifier of the device'),
+      define.leaf('Man', 'chr', 'G', 'Manufacturer'),
+      define.leaf('Mod', 'chr', 'G', 'Model'),
+      define.leaf('DmV', 'chr', 'G', 'Version of the DM client'),
+      define.leaf('Lang', 'chr', 'G', 'Language tag'),
+    ]),
+  );
+}
+
 /** ./DevInfo: sent to the server at the start of every session. */
 export function devInfo(names: Names, facts: DeviceFacts): Mount {
-  const define = new Definer('DevInfo', names);
   return {
     place: names.place('DevInfo'),
-    definition: permanent(
-      define.root('Identity of the device', [
-        define.leaf('DevId', 'chr', 'G', 'Globally unique identifier of the device'),
-        define.leaf('Man', 'chr', 'G', 'Manufacturer'),
-        define.leaf('Mod', 'chr', 'G', 'Model'),
-        define.leaf('DmV', 'chr', 'G', 'Version of the DM client'),
-        define.leaf('Lang', 'chr', 'G', 'Language tag'),
-      ]),
-    ),
+    definition: devInfoDefinition(names),
     provider: fixedProvider({
       DevId: () => facts.deviceId,
       Man: () => facts.manufacturer,
@@ -44,26 +49,31 @@ export function devInfo(names: Names, facts: DeviceFacts): Mount {
   };
 }
 
+/** The nodes of the object, for the tree and for the description of the device. */
+export function devDetailDefinition(names: Names): NodeDefinition {
+  const define = new Definer('DevDetail', names);
+  return permanent(
+    define.root('Parameters of the device', [
+      define.leaf('DevTyp', 'chr', 'G', 'Device type'),
+      define.leaf('OEM', 'chr', 'G', 'Original equipment manufacturer'),
+      define.leaf('FwV', 'chr', 'G', 'Firmware version'),
+      define.leaf('SwV', 'chr', 'G', 'Software version'),
+      define.leaf('HwV', 'chr', 'G', 'Hardware version'),
+      define.leaf('LrgObj', 'bool', 'G', 'Whether large objects are supported'),
+      define.interior('URI', 'G', 'Limits of node URIs', [
+        define.leaf('MaxDepth', 'chr', 'G', 'Segments of a URI'),
+        define.leaf('MaxTotLen', 'chr', 'G', 'Characters of a URI'),
+        define.leaf('MaxSegLen', 'chr', 'G', 'Characters of one segment'),
+      ]),
+    ]),
+  );
+}
+
 /** ./DevDetail: sent when asked for. */
 export function devDetail(names: Names, facts: DeviceFacts): Mount {
-  const define = new Definer('DevDetail', names);
   return {
     place: names.place('DevDetail'),
-    definition: permanent(
-      define.root('Parameters of the device', [
-        define.leaf('DevTyp', 'chr', 'G', 'Device type'),
-        define.leaf('OEM', 'chr', 'G', 'Original equipment manufacturer'),
-        define.leaf('FwV', 'chr', 'G', 'Firmware version'),
-        define.leaf('SwV', 'chr', 'G', 'Software version'),
-        define.leaf('HwV', 'chr', 'G', 'Hardware version'),
-        define.leaf('LrgObj', 'bool', 'G', 'Whether large objects are supported'),
-        define.interior('URI', 'G', 'Limits of node URIs', [
-          define.leaf('MaxDepth', 'chr', 'G', 'Segments of a URI'),
-          define.leaf('MaxTotLen', 'chr', 'G', 'Characters of a URI'),
-          define.leaf('MaxSegLen', 'chr', 'G', 'Characters of one segment'),
-        ]),
-      ]),
-    ),
+    definition: devDetailDefinition(names),
     provider: fixedProvider({
       DevTyp: () => facts.deviceType,
       OEM: () => facts.oem,

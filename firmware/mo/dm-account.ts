@@ -5,6 +5,7 @@ import {
   treeFailure,
   type LeafValue,
   type Mount,
+  type NodeDefinition,
   type NodePath,
   type Operation,
   type Provider,
@@ -43,40 +44,45 @@ const LEAVES: Readonly<Record<string, AccountLeaf>> = {
   'AppAuth/2/AAuthSecret': { field: 'serverSecret' },
 };
 
+/** The nodes of the object, for the tree and for the description of the device. */
+export function dmAccountDefinition(names: Names): NodeDefinition {
+  const define = new Definer('DMAcc', names);
+  // The configuration may change what a server has set.
+  return unversioned(
+    define.root('Accounts of DM Servers', [
+      define.many('G', 'One DM Server', [
+        define.leaf('AppID', 'chr', 'G', 'Application: w7 for OMA DM'),
+        define.leaf('ServerID', 'chr', 'G', 'Identifier of the server'),
+        define.leaf('Name', 'chr', 'GR', 'Name for people', { maxBytes: 255 }),
+        define.leaf('AAuthPref', 'chr', 'G', 'Preferred authentication'),
+        define.interior('AppAddr', 'G', 'Addresses of the server', [
+          define.many('G', 'One address', [
+            define.leaf('Addr', 'chr', 'GR', 'URL of the server', { maxBytes: 255 }),
+            define.leaf('AddrType', 'chr', 'G', 'Kind of address'),
+          ]),
+        ]),
+        define.interior('AppAuth', 'G', 'Credentials', [
+          define.many('G', 'Credentials of one direction', [
+            define.leaf('AAuthLevel', 'chr', 'G', 'CLCRED: client to server, SRVCRED: server to client'),
+            define.leaf('AAuthType', 'chr', 'G', 'Kind of authentication'),
+            define.leaf('AAuthName', 'chr', 'GR', 'User name', { maxBytes: 255 }),
+            define.leaf('AAuthSecret', 'chr', 'R', 'Secret; used from the next session on', { maxBytes: 255 }),
+          ]),
+        ]),
+      ]),
+    ]),
+  );
+}
+
 /** ./DMAcc: one account per DM Server; a server sees and changes its own only. Secrets cannot be read. */
 export function dmAccounts(
   names: Names,
   accounts: Accounts,
   acceptsUrl: (serverId: string, url: string) => boolean,
 ): Mount {
-  const define = new Definer('DMAcc', names);
   return {
     place: names.place('DMAcc'),
-    // The configuration may change what a server has set.
-    definition: unversioned(
-      define.root('Accounts of DM Servers', [
-        define.many('G', 'One DM Server', [
-          define.leaf('AppID', 'chr', 'G', 'Application: w7 for OMA DM'),
-          define.leaf('ServerID', 'chr', 'G', 'Identifier of the server'),
-          define.leaf('Name', 'chr', 'GR', 'Name for people', { maxBytes: 255 }),
-          define.leaf('AAuthPref', 'chr', 'G', 'Preferred authentication'),
-          define.interior('AppAddr', 'G', 'Addresses of the server', [
-            define.many('G', 'One address', [
-              define.leaf('Addr', 'chr', 'GR', 'URL of the server', { maxBytes: 255 }),
-              define.leaf('AddrType', 'chr', 'G', 'Kind of address'),
-            ]),
-          ]),
-          define.interior('AppAuth', 'G', 'Credentials', [
-            define.many('G', 'Credentials of one direction', [
-              define.leaf('AAuthLevel', 'chr', 'G', 'CLCRED: client to server, SRVCRED: server to client'),
-              define.leaf('AAuthType', 'chr', 'G', 'Kind of authentication'),
-              define.leaf('AAuthName', 'chr', 'GR', 'User name', { maxBytes: 255 }),
-              define.leaf('AAuthSecret', 'chr', 'R', 'Secret; used from the next session on', { maxBytes: 255 }),
-            ]),
-          ]),
-        ]),
-      ]),
-    ),
+    definition: dmAccountDefinition(names),
     provider: new AccountProvider(accounts, acceptsUrl),
   };
 }

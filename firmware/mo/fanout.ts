@@ -18,6 +18,7 @@ import {
   treeFailure,
   type LeafValue,
   type Mount,
+  type NodeDefinition,
   type Provider,
   type TreeErrorCode,
   type TreeOutcome,
@@ -31,9 +32,8 @@ const MAX_TEXT = { maxBytes: 255 };
 const MAX_PACKAGE0 = { maxBytes: MAX_NOTIFICATION_BYTES, type: 'application/vnd.syncml.notification' };
 const MAX_TARGETS = { maxBytes: 512 * 1024 };
 
-/** ./GwMO/Fanout: DM Notifications handed over for many devices at once. */
-export function fanout(names: Names, fanouts: Fanouts, outbox: Outbox): Mount {
-  fanouts.onEvent((event) => tellServer(names, outbox, event));
+/** The nodes of the object, for the tree and for the description of the device. */
+export function fanoutDefinition(names: Names): NodeDefinition {
   const define = new Definer('Fanout', names);
   // There may be thousands: their changes are not counted.
   const target = unversioned(
@@ -49,41 +49,49 @@ export function fanout(names: Names, fanouts: Fanouts, outbox: Outbox): Mount {
       define.leaf('Reacted', 'bool', 'RA', 'The server tells that the device opened its session'),
     ]),
   );
+  return define.root(
+    'Notification fanouts',
+    [
+      {
+        ...define.many('GAD', 'One fanout', [
+          define.leaf('Type', 'chr', 'GRA', 'notification', { ...MAX_TEXT, defaultValue: 'notification' }),
+          define.leaf('Targets', 'chr', 'GRA', 'DeviceIDs, group:<name> or *, one a line', MAX_TARGETS),
+          define.leaf('Notification', 'bin', 'RA', 'Package#0 for targets without their own', MAX_PACKAGE0),
+          define.interior('Target', 'G', 'Devices with their own notification, and the outcome for each', [target]),
+          define.leaf('Repeat', 'int', 'GRA', 'How often at most it is sent to a device that does not react'),
+          define.leaf('Interval', 'int', 'GRA', 'Seconds before the first repetition, doubled each time'),
+          define.leaf('Lifetime', 'int', 'GRA', 'Seconds after which the fanout ends'),
+          define.leaf('Rate', 'int', 'GRA', 'New devices per second; 0 as the image server has room, -1 unlimited'),
+          define.leaf('WaveSize', 'int', 'GRA', 'Devices per wave, 0 for one wave', { defaultValue: '0' }),
+          define.leaf('AbortAfterFailures', 'int', 'GRA', 'Failures after which the fanout is aborted, 0 for never', {
+            defaultValue: '0',
+          }),
+          define.leaf('ImageRef', 'chr', 'GRA', 'ImageID whose retrieval counts as a reaction', MAX_TEXT),
+          define.leaf('State', 'int', 'G', '10 Idle, 20 Running, 30 Done, 40 Stopped, 50 Aborted'),
+          define.interior('Result', 'G', 'Counters', [
+            define.leaf('Total', 'int', 'G', 'Targets'),
+            define.leaf('Sent', 'int', 'G', 'Targets that a notification was sent to'),
+            define.leaf('Reacted', 'int', 'G', 'Targets that reacted'),
+            define.leaf('Failed', 'int', 'G', 'Targets that are unknown, unreachable, or were given up'),
+          ]),
+          define.interior('Operations', 'G', 'What can be done with the fanout', [
+            define.leaf('Start', 'null', 'X', 'Starts it'),
+            define.leaf('Stop', 'null', 'X', 'Stops it'),
+          ]),
+        ]),
+        ownedByCreator: true,
+      },
+    ],
+    'Add=*&Get=*',
+  );
+}
+
+/** ./GwMO/Fanout: DM Notifications handed over for many devices at once. */
+export function fanout(names: Names, fanouts: Fanouts, outbox: Outbox): Mount {
+  fanouts.onEvent((event) => tellServer(names, outbox, event));
   return {
     place: names.place('Fanout'),
-    definition: define.root(
-      'Notification fanouts',
-      [
-        {
-          ...define.many('GAD', 'One fanout', [
-            define.leaf('Type', 'chr', 'GRA', 'notification (default)', MAX_TEXT),
-            define.leaf('Targets', 'chr', 'GRA', 'DeviceIDs, group:<name> or *, one a line', MAX_TARGETS),
-            define.leaf('Notification', 'bin', 'RA', 'Package#0 for targets without their own', MAX_PACKAGE0),
-            define.interior('Target', 'G', 'Devices with their own notification, and the outcome for each', [target]),
-            define.leaf('Repeat', 'int', 'GRA', 'How often at most it is sent to a device that does not react'),
-            define.leaf('Interval', 'int', 'GRA', 'Seconds before the first repetition, doubled each time'),
-            define.leaf('Lifetime', 'int', 'GRA', 'Seconds after which the fanout ends'),
-            define.leaf('Rate', 'int', 'GRA', 'New devices per second; 0 as the image server has room, -1 unlimited'),
-            define.leaf('WaveSize', 'int', 'GRA', 'Devices per wave, 0 for one wave'),
-            define.leaf('AbortAfterFailures', 'int', 'GRA', 'Failures after which the fanout is aborted, 0 for never'),
-            define.leaf('ImageRef', 'chr', 'GRA', 'ImageID whose retrieval counts as a reaction', MAX_TEXT),
-            define.leaf('State', 'int', 'G', '10 Idle, 20 Running, 30 Done, 40 Stopped, 50 Aborted'),
-            define.interior('Result', 'G', 'Counters', [
-              define.leaf('Total', 'int', 'G', 'Targets'),
-              define.leaf('Sent', 'int', 'G', 'Targets that a notification was sent to'),
-              define.leaf('Reacted', 'int', 'G', 'Targets that reacted'),
-              define.leaf('Failed', 'int', 'G', 'Targets that are unknown, unreachable, or were given up'),
-            ]),
-            define.interior('Operations', 'G', 'What can be done with the fanout', [
-              define.leaf('Start', 'null', 'X', 'Starts it'),
-              define.leaf('Stop', 'null', 'X', 'Stops it'),
-            ]),
-          ]),
-          ownedByCreator: true,
-        },
-      ],
-      'Add=*&Get=*',
-    ),
+    definition: fanoutDefinition(names),
     provider: new RecordProvider<FanoutRecord>({
       idOf: (record) => String(record.id),
       find: (name) => fanouts.byNode(name),

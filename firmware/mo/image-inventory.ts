@@ -16,6 +16,7 @@ import {
   treeFailure,
   type ExecRequest,
   type Mount,
+  type NodeDefinition,
   type Provider,
   type TreeErrorCode,
   type TreeOutcome,
@@ -35,70 +36,70 @@ export interface ImageInventoryOptions {
 
 const MAX_TEXT = { maxBytes: 255 };
 
+/** The nodes of the object, for the tree and for the description of the device. */
+export function imageInventoryDefinition(names: Names): NodeDefinition {
+  const define = new Definer('ImageInventory', names);
+  return define.root(
+    'Images for the devices of the LAN',
+    [
+      {
+        ...define.many('GAD', 'One image', [
+          define.leaf(
+            'ImageID',
+            'chr',
+            'GRA',
+            'Identifier, last segment of LocalImageURI; absent: the name of the node',
+            MAX_TEXT,
+          ),
+          define.leaf('Name', 'chr', 'GRA', 'Name for people', MAX_TEXT),
+          define.leaf('Version', 'chr', 'GRA', 'Version for people', MAX_TEXT),
+          define.leaf('Description', 'chr', 'GRA', 'Description for people', MAX_TEXT),
+          define.leaf('ImageURI', 'chr', 'GRA', 'Where to retrieve the image; setting it starts the retrieval'),
+          define.leaf('Digest', 'chr', 'GRA', 'Expected SHA-256: sha-256=:<base64>: or 64 hex digits', MAX_TEXT),
+          define.leaf('Signature', 'chr', 'GRA', 'Base64 Ed25519 signature over the SHA-256', MAX_TEXT),
+          define.leaf('Priority', 'int', 'GRA', 'Higher is retrieved first', { defaultValue: '0' }),
+          define.leaf('Pinned', 'bool', 'GRA', 'Never evicted for room', { defaultValue: 'false' }),
+          define.leaf('Size', 'chr', 'G', 'Bytes, empty while unknown'),
+          define.leaf('ContentType', 'chr', 'G', 'Media type as delivered'),
+          define.leaf('LocalImageURI', 'chr', 'G', 'URL in the LAN once the image is stored and verified, else empty'),
+          define.leaf(
+            'State',
+            'int',
+            'G',
+            '10 Idle, 20 Pending, 30 Downloading, 35 Verifying, 40 Waiting, 45 NeedsURI, 50 Available, 60 Failed, 65 Cancelled, 70 Evicted',
+          ),
+          define.leaf('Received', 'chr', 'G', 'Durable bytes so far'),
+          define.leaf('Result', 'int', 'G', '0, then a SCOMO result code'),
+          define.leaf('ResultText', 'chr', 'G', 'One sentence for a person'),
+          define.leaf('Delivered', 'int', 'G', 'Devices that were sent the whole image'),
+          define.interior('Delivery', 'G', 'What each device was sent', [
+            define.many('G', 'One device', [
+              define.leaf('DeviceID', 'chr', 'G', 'The device, or its address where the device is not known'),
+              define.leaf('Bytes', 'chr', 'G', 'Bytes sent'),
+              define.leaf('Complete', 'bool', 'G', 'Whether it was sent the whole image'),
+              define.leaf('Time', 'chr', 'G', 'UTC, empty while the clock is not set'),
+            ]),
+          ]),
+          define.interior('Operations', 'G', 'What can be done with the image', [
+            define.leaf('Download', 'null', 'X', 'Starts the retrieval'),
+            define.leaf('Cancel', 'null', 'X', 'Ends the retrieval'),
+            define.leaf('Remove', 'null', 'X', 'Removes the image'),
+          ]),
+        ]),
+        ownedByCreator: true,
+      },
+    ],
+    'Add=*&Get=*',
+  );
+}
+
 /** ./GwMO/ImageInventory: the images that DM Servers want in the LAN. */
 export function imageInventory(names: Names, options: ImageInventoryOptions): Mount {
   const { catalog } = options;
   options.catalog.onEvent((event) => tellServer(names, options.outbox, event));
-  const define = new Definer('ImageInventory', names);
   return {
     place: names.place('ImageInventory'),
-    definition: define.root(
-      'Images for the devices of the LAN',
-      [
-        {
-          ...define.many('GAD', 'One image', [
-            define.leaf(
-              'ImageID',
-              'chr',
-              'GRA',
-              'Identifier, last segment of LocalImageURI; absent: the name of the node',
-              MAX_TEXT,
-            ),
-            define.leaf('Name', 'chr', 'GRA', 'Name for people', MAX_TEXT),
-            define.leaf('Version', 'chr', 'GRA', 'Version for people', MAX_TEXT),
-            define.leaf('Description', 'chr', 'GRA', 'Description for people', MAX_TEXT),
-            define.leaf('ImageURI', 'chr', 'GRA', 'Where to retrieve the image; setting it starts the retrieval'),
-            define.leaf('Digest', 'chr', 'GRA', 'Expected SHA-256: sha-256=:<base64>: or 64 hex digits', MAX_TEXT),
-            define.leaf('Signature', 'chr', 'GRA', 'Base64 Ed25519 signature over the SHA-256', MAX_TEXT),
-            define.leaf('Priority', 'int', 'GRA', 'Higher is retrieved first, default 0'),
-            define.leaf('Pinned', 'bool', 'GRA', 'Never evicted for room'),
-            define.leaf('Size', 'chr', 'G', 'Bytes, empty while unknown'),
-            define.leaf('ContentType', 'chr', 'G', 'Media type as delivered'),
-            define.leaf(
-              'LocalImageURI',
-              'chr',
-              'G',
-              'URL in the LAN once the image is stored and verified, else empty',
-            ),
-            define.leaf(
-              'State',
-              'int',
-              'G',
-              '10 Idle, 20 Pending, 30 Downloading, 35 Verifying, 40 Waiting, 45 NeedsURI, 50 Available, 60 Failed, 65 Cancelled, 70 Evicted',
-            ),
-            define.leaf('Received', 'chr', 'G', 'Durable bytes so far'),
-            define.leaf('Result', 'int', 'G', '0, then a SCOMO result code'),
-            define.leaf('ResultText', 'chr', 'G', 'One sentence for a person'),
-            define.leaf('Delivered', 'int', 'G', 'Devices that were sent the whole image'),
-            define.interior('Delivery', 'G', 'What each device was sent', [
-              define.many('G', 'One device', [
-                define.leaf('DeviceID', 'chr', 'G', 'The device, or its address where the device is not known'),
-                define.leaf('Bytes', 'chr', 'G', 'Bytes sent'),
-                define.leaf('Complete', 'bool', 'G', 'Whether it was sent the whole image'),
-                define.leaf('Time', 'chr', 'G', 'UTC, empty while the clock is not set'),
-              ]),
-            ]),
-            define.interior('Operations', 'G', 'What can be done with the image', [
-              define.leaf('Download', 'null', 'X', 'Starts the retrieval'),
-              define.leaf('Cancel', 'null', 'X', 'Ends the retrieval'),
-              define.leaf('Remove', 'null', 'X', 'Removes the image'),
-            ]),
-          ]),
-          ownedByCreator: true,
-        },
-      ],
-      'Add=*&Get=*',
-    ),
+    definition: imageInventoryDefinition(names),
     provider: new RecordProvider<ImageRecord>({
       idOf: (image) => String(image.id),
       find: (name) => catalog.byNode(name),

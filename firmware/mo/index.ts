@@ -8,6 +8,7 @@ export { dmAccounts } from './dm-account.js';
 export { fanout } from './fanout.js';
 export { imageInventory, type ImageInventoryOptions } from './image-inventory.js';
 export { ALERT_TYPE, Names, type MoKey } from './names.js';
+export { managementObjects } from './objects.js';
 export { Scomo, SCOMO_RESULT } from './scomo.js';
 export { storage, type StorageFigures } from './storage.js';
 export { Definer, permanent } from './define.js';

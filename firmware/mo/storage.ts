@@ -1,4 +1,4 @@
-import type { Mount } from '../tree/index.js';
+import type { Mount, NodeDefinition } from '../tree/index.js';
 import { Definer, permanent } from './define.js';
 import { fixedProvider } from './fixed.js';
 import type { Names } from './names.js';
@@ -13,24 +13,29 @@ export interface StorageFigures {
   readonly quota: number;
 }
 
+/** The nodes of the object, for the tree and for the description of the device. */
+export function storageDefinition(names: Names): NodeDefinition {
+  const define = new Definer('Storage', names);
+  return permanent(
+    define.root(
+      'Room for images, in bytes as decimal text',
+      [
+        define.leaf('Total', 'chr', 'G', 'Bytes that images take and may still take'),
+        define.leaf('Free', 'chr', 'G', 'Bytes that images may still take'),
+        define.leaf('Reserved', 'chr', 'G', 'Bytes promised to retrievals that run'),
+        define.leaf('Quota', 'chr', 'G', 'Most bytes that images may take, 0 for no quota'),
+      ],
+      'Get=*',
+    ),
+  );
+}
+
 /** ./GwMO/Storage: what a server should know before it hands over an image. */
 export function storage(names: Names, figures: () => StorageFigures): Mount {
-  const define = new Definer('Storage', names);
   const bytes = (pick: (now: StorageFigures) => number) => () => String(pick(figures()));
   return {
     place: names.place('Storage'),
-    definition: permanent(
-      define.root(
-        'Room for images, in bytes as decimal text',
-        [
-          define.leaf('Total', 'chr', 'G', 'Bytes that images take and may still take'),
-          define.leaf('Free', 'chr', 'G', 'Bytes that images may still take'),
-          define.leaf('Reserved', 'chr', 'G', 'Bytes promised to retrievals that run'),
-          define.leaf('Quota', 'chr', 'G', 'Most bytes that images may take, 0 for no quota'),
-        ],
-        'Get=*',
-      ),
-    ),
+    definition: storageDefinition(names),
     provider: fixedProvider({
       Total: bytes((now) => now.total),
       Free: bytes((now) => now.free),

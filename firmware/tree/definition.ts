@@ -22,6 +22,8 @@ export interface NodeDefinition {
   /** Leaf: media type, default text/plain. Interior: MO identifier, default none. */
   readonly type?: string;
   readonly description: string;
+  /** Value that counts while the node is not there, or until somebody sets it; for the description of the device. */
+  readonly defaultValue?: string;
   /** Interior nodes have children (possibly none); a leaf has undefined. */
   readonly children?: readonly NodeDefinition[];
   /** ACL of the node until one is stored, e.g. `Add=*&Get=*`; default: inherited. */

@@ -4,6 +4,7 @@
  */
 export { aclFor } from './acl.js';
 export { MAX_VALUE_BYTES, type Access, type Format, type NodeDefinition, type Occurrence } from './definition.js';
+export { ddfDocument, type DescribedDevice } from './ddf.js';
 export { treeFailure, type TreeError, type TreeErrorCode, type TreeOutcome } from './errors.js';
 export type { ListedNode, Listing } from './listing.js';
 export { treeChanges, treeSchema } from './properties.js';
@@ -22,7 +23,7 @@ export type {
   Subject,
 } from './provider.js';
 export type { Actor } from './rights.js';
-export type { Mount } from './route.js';
+export { treeDefinition, type DescribedObject, type Mount } from './route.js';
 export { Tree } from './tree.js';
 export { formatNodeUri, isListUri, URI_LIMITS } from './uri.js';
 export type { ValueSink } from './value-sink.js';

@@ -12,6 +12,9 @@ export interface Mount {
   readonly provider: Provider;
 }
 
+/** A management object as the description of a device knows it: without the one who owns its nodes. */
+export type DescribedObject = Pick<Mount, 'place' | 'definition'>;
+
 /** A node on the way from the root: its definition, and where it exists, its identity. */
 export interface Place {
   /** As it stands in the tree; `.` for the root. */
@@ -120,20 +123,25 @@ export function identityOf(mount: Mount | undefined, path: NodePath): string | u
   return within === '' ? mount.definition.key : `${mount.definition.key}/${within}`;
 }
 
+/** The table of a whole tree, from its root: what `Tree.definition` is for objects at these places. */
+export function treeDefinition(objects: readonly DescribedObject[]): NodeDefinition {
+  return structure('.', '.', objects, new Map(), 0);
+}
+
 /** The permanent interior nodes above the mounts, made from their places. */
-function structure(
+function structure<Object extends DescribedObject>(
   key: string,
   name: string,
-  mounts: readonly Mount[],
-  index: Map<NodeDefinition, Mount>,
+  mounts: readonly Object[],
+  index: Map<NodeDefinition, Object>,
   depth: number,
 ): NodeDefinition {
   const children: NodeDefinition[] = [];
-  const inner = new Map<string, Mount[]>();
+  const inner = new Map<string, Object[]>();
   for (const mount of mounts) {
     const head = mount.place[depth];
     if (head === undefined) throw new Error('a management object cannot be mounted at the root');
-    const sharesName = (other: Mount): boolean => other !== mount && other.place[depth] === head;
+    const sharesName = (other: Object): boolean => other !== mount && other.place[depth] === head;
     if (depth === mount.place.length - 1 && mounts.some(sharesName)) {
       throw new Error(`two management objects at one place, or one inside the other: ${mount.place.join('/')}`);
     }
