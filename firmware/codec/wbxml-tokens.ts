@@ -57,10 +57,17 @@ export interface TokenName {
   readonly holdsOctets: boolean;
 }
 
+/** The elements whose opaques are values; some peers give a nonce as it is, not as base64 (libwbxml reads it so). */
+const HOLDING_OCTETS: Readonly<Partial<Record<Namespace, string>>> = {
+  syncml: 'Data',
+  metinf: 'NextNonce',
+  dmddf: 'Value',
+};
+
 /** By page, then by token. */
 const NAMES: readonly (readonly (TokenName | undefined)[])[] = PAGES.map(([namespace, list]) => {
   const known = list.split(/\s+/).map((name): TokenName | undefined => {
-    const holdsOctets = name === (namespace === 'dmddf' ? 'Value' : 'Data');
+    const holdsOctets = HOLDING_OCTETS[namespace] === name;
     return name === '-' ? undefined : { namespace, name, holdsOctets };
   });
   return [...Array<undefined>(Tag.FIRST), ...known];

@@ -50,7 +50,7 @@ function whatRemains(wanted: Element): Element {
   return { ...wanted, text: kept, children: wanted.children.map(whatRemains) };
 }
 const mayHoldOctets = ({ namespace, name }: Element): boolean =>
-  namespace === 'syncml' ? name === 'Data' : namespace === 'dmddf' && name === 'Value';
+  ['syncml Data', 'metinf NextNonce', 'dmddf Value'].includes(`${namespace} ${name}`);
 const textFrom = (octets: Uint8Array): string => Buffer.from(octets).toString('utf8');
 
 const hasOther = (one: Element): boolean => one.namespace === 'other' || one.children.some(hasOther);

@@ -29,7 +29,7 @@ export type WbxmlError = CodedError<WbxmlRefusal>;
  *
  * - Strings, references to the string table, entities and opaques are all text, and what stands in a row is joined.
  *   Text beside child elements is dropped.
- * - An opaque in Data (page 0), in Value (page 2) or in an unknown element makes the whole text octets, even where they
+ * - An opaque in Data (page 0), NextNonce (page 1), Value (page 2) or an unknown element makes the whole text octets, even where they
  *   would be UTF-8: only its Meta tells. So a TNDS document in Data stays as it is, to be parsed on its own.
  *   Everywhere else an opaque must be UTF-8 and becomes a string.
  * - A token or a page that is not known is an element of namespace `other` with a name like `unknown-0-3d`: where a

@@ -235,13 +235,22 @@ function metaOf(element: Element): Meta {
   for (const part of (child(element, 'MetInf') ?? element).children) {
     const kind = META_KIND.get(part.name);
     if (kind === undefined) continue;
-    const text = trimmedText(part);
+    const text = kind === 'nextNonce' ? nonceText(part) : trimmedText(part);
     if (kind === 'size' || kind === 'maxMsgSize' || kind === 'maxObjSize') {
       const octets = decimal(text);
       if (octets !== undefined) meta[kind] ??= octets;
     } else meta[kind] ??= text;
   }
   return meta;
+}
+
+const BASE64 = /^(?:[A-Za-z0-9+/]{4})*[A-Za-z0-9+/]{2}(?:==|[A-Za-z0-9+/]=|[A-Za-z0-9+/]{2})$/;
+
+/** Base64 in either encoding; an opaque of WBXML that is no base64 is the nonce itself. */
+function nonceText(found: Element): string {
+  const { text } = found;
+  const isBase64 = typeof text === 'string' || BASE64.test(textOf(found));
+  return isBase64 ? trimmedText(found) : Buffer.from(text).toString('base64');
 }
 
 /** Octet counts; whatever is not one counts as absent. 15 digits are exact. */

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { describe, it } from 'node:test';
-import type { DocumentLimits } from '../codec/index.js';
+import { element, writeWbxml, type DocumentLimits, type Element } from '../codec/index.js';
 import type { BodyCommand, Header, Item, Message } from './message.js';
 import { wbxmlWire, wireOf, xmlWire, type Wire } from './wire.js';
 
@@ -77,6 +77,31 @@ describe('base64 that comes as an opaque of WBXML', () => {
   });
   it('stays octets under any other Format', () =>
     assert.deepEqual(sent(wbxmlWire, { meta: { format: 'bin' }, data: opaque })?.data, Uint8Array.from(opaque)));
+});
+
+describe('a nonce that comes as an opaque of WBXML', () => {
+  const nonce = Uint8Array.from({ length: 16 }, (_, n) => 0xf0 + n);
+  for (const [name, text, read] of [
+    ['is base64 where it is that', '8PHy8/T19vf4+fr7/P3+/w==', nonce],
+    ['else the nonce itself, as libwbxml reads it', nonce, nonce],
+  ] as const) {
+    it(name, () => {
+      const cred = element('syncml', 'Cred', [
+        element('syncml', 'Meta', [element('metinf', 'NextNonce', Buffer.from(text))]),
+      ]);
+      const location = (part: string): Element => element('syncml', part, [element('syncml', 'LocURI', 'x')]);
+      const header = element('syncml', 'SyncHdr', [
+        element('syncml', 'SessionID', '1'),
+        element('syncml', 'MsgID', '1'),
+        location('Target'),
+        location('Source'),
+        cred,
+      ]);
+      const octets = writeWbxml(element('syncml', 'SyncML', [header, element('syncml', 'SyncBody', '')]));
+      const nextNonce = decoded(wbxmlWire, octets).header.cred?.meta.nextNonce ?? '';
+      assert.deepEqual(Uint8Array.from(Buffer.from(nextNonce, 'base64')), read);
+    });
+  }
 });
 
 describe('sizes', () => {
