@@ -275,6 +275,7 @@ async function start(
     log: log('dm'),
     deviceId: deviceId.value,
     maxMsgSize: configuration.session.maxMessageBytes,
+    maxObjSize: configuration.session.maxObjectMiB * MIB,
     randomBytes,
     connect: (account) => connect(account, configuration, options, tls.value, clock),
   });
@@ -381,7 +382,7 @@ function deviceMounts(configuration: Configuration, options: GatewayOptions, nam
     firmwareVersion: device.firmwareVersion,
     softwareVersion: device.softwareVersion ?? options.version,
     hardwareVersion: device.hardwareVersion,
-    largeObjects: false,
+    largeObjects: true,
   };
   return [devInfo(names, facts), devDetail(names, facts)];
 }

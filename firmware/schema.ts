@@ -1,5 +1,5 @@
 import { deviceSchema, discoveredSchema } from './device/index.js';
-import { accountChanges, accountSchema, outboxSchema } from './dm/index.js';
+import { accountChanges, accountSchema, nonceSchema, outboxChanges, outboxSchema } from './dm/index.js';
 import { imageSchema, momentSchema, retrievalSchema } from './image/index.js';
 import { endSchema, notifySchema, sleepersSchema } from './notify/index.js';
 import type { SchemaStep } from './store/index.js';
@@ -23,4 +23,6 @@ export const databaseSchema: readonly SchemaStep[] = [
   ...momentSchema,
   ...endSchema,
   ...sleepersSchema,
+  ...nonceSchema,
+  ...outboxChanges,
 ];

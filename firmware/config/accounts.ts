@@ -11,7 +11,7 @@ export interface ConfiguredAccount {
 }
 
 export interface ConfiguredCredentials {
-  readonly scheme: 'basic' | 'md5' | 'none';
+  readonly scheme: 'basic' | 'md5' | 'mac' | 'none';
   readonly name: string;
   readonly secret: string;
   readonly nonce: Uint8Array;

@@ -28,11 +28,11 @@ const MAX_INTERVAL_SECONDS = 14 * DAY_SECONDS;
 
 const firstNonce = (whose: string) =>
   v.optional(
-    nonce(`First nonce of md5 for the ${whose}'s digests, base64. Later ones are agreed on in sessions and kept.`),
+    nonce(`First nonce of md5 and mac for the ${whose}'s digests, base64. Later ones are agreed on in sessions and kept.`),
     '',
   );
 
-const scheme = (what: string) => v.optional(choice(['md5', 'basic', 'none'], what), 'md5');
+const scheme = (what: string) => v.optional(choice(['md5', 'mac', 'basic', 'none'], what), 'md5');
 
 const accountSchema = v.pipe(
   section(
@@ -154,6 +154,10 @@ const deviceSchema = v.pipe(
 const sessionSchema = section(
   {
     maxMessageBytes: v.optional(whole(4096, 1_048_576, 'Longest message that the gateway takes (MaxMsgSize).'), 65_536),
+    maxObjectMiB: v.optional(
+      whole(1, 4096, 'Longest value that the gateway takes in several messages (MaxObjSize), as it is transported.'),
+      1024,
+    ),
     startDelaySeconds: v.optional(whole(0, 3600, 'From the start to the first session.'), 5),
     intervalSeconds: v.optional(
       whole(0, MAX_INTERVAL_SECONDS, 'From the end of a session to the next one; 0: none by the clock.'),

@@ -17,6 +17,8 @@ import { AddressBook, DeviceInventory } from '../device/index.js';
 import {
   Accounts,
   createSessionRunner,
+  formatHmac,
+  macOf,
   MIME_XML,
   Outbox,
   wireOf,
@@ -51,6 +53,7 @@ import {
   DEVICE_INFO,
   expandMessage,
   MAX_MSG_SIZE,
+  MAX_OBJ_SIZE,
   NONCES,
   pretty,
   SERVER,
@@ -66,6 +69,8 @@ export interface Sent {
   readonly url: string;
   readonly body: Uint8Array;
   readonly encoding: Encoding;
+  /** Its `x-syncml-hmac`. */
+  readonly hmac?: string;
 }
 
 /** Told of each message of the gateway; gives the answer. Throws where the message is not the expected one. */
@@ -154,18 +159,20 @@ export class Bench {
   async hold(peer: Peer): Promise<string> {
     let sent = 0;
     const carrier: Carrier = {
-      post: (url, body, mediaType) => {
+      post: (url, body, mediaType, { hmac }) => {
         const { encoding } = wireOf(mediaType);
         this.onMessage('client', body, encoding);
-        const reply = peer({ url, body, encoding }, sent);
+        const reply = peer({ url, body, encoding, ...(hmac !== undefined && { hmac }) }, sent);
         sent += 1;
         if (!reply) return Promise.resolve(failure('bad-url', 'the conversation has ended'));
         switch (reply.kind) {
           case 'broken':
             return Promise.resolve(failure('broken', 'the connection broke'));
           case 'http': {
-            const error = { code: 'http-status', text: reply.text, status: Number(reply.text) } as const;
-            return Promise.resolve({ ok: false, error });
+            const { location } = reply;
+            const error = { text: reply.text, status: Number(reply.text), ...(location !== undefined && { location }) };
+            const code = location === undefined ? 'http-status' : 'redirect';
+            return Promise.resolve({ ok: false, error: { ...error, code } as const });
           }
           case 'raw':
             return Promise.resolve(
@@ -175,7 +182,10 @@ export class Bench {
             const wire = WIRES[reply.encoding ?? encoding];
             const octets = messageOctets(reply.text, wire.encoding);
             this.onMessage('server', octets, wire.encoding);
-            return Promise.resolve(success({ status: 200, contentType: wire.mediaType, body: octets } as const));
+            const signed = reply.mac && { hmac: hmacOf(reply.mac, octets) };
+            return Promise.resolve(
+              success({ status: 200, contentType: wire.mediaType, body: octets, ...signed } as const),
+            );
           }
         }
       },
@@ -199,6 +209,7 @@ export class Bench {
       log: this.#log(),
       deviceId: DEVICE_ID,
       maxMsgSize,
+      maxObjSize: MAX_OBJ_SIZE,
       randomBytes: (count) => this.#random(count),
       connect: () => carrier,
     });
@@ -214,7 +225,7 @@ export class Bench {
     let last = '';
     let maxMsgSize = Infinity;
     let spoken = this.encoding;
-    const end = await this.hold(({ url, body, encoding }, index) => {
+    const end = await this.hold(({ url, body, encoding, hmac }, index) => {
       const turn = turns[index];
       const actual = readable(body, encoding);
       assert.ok(body.byteLength <= maxMsgSize, `${body.byteLength} octets, ${maxMsgSize} are allowed`);
@@ -226,6 +237,8 @@ export class Bench {
         assert.equal(actual, pretty(expandMessage(turn.client, 'client', heard.client, sessionId)));
       }
       last = actual;
+      const { name, secret } = CLIENT;
+      assert.equal(hmac, turn.mac && formatHmac({ name, mac: macOf(name, secret, turn.mac, body) }), 'x-syncml-hmac');
       assert.equal(encoding, spoken, 'the encoding');
       if (turn.server.kind === 'http' && turn.server.text === '415') spoken = spoken === 'xml' ? 'wbxml' : 'xml';
       spoken = turn.server.encoding ?? spoken;
@@ -325,6 +338,11 @@ export class Bench {
   }
 }
 
+function hmacOf({ secret, nonce }: NonNullable<Reply['mac']>, body: Uint8Array): string {
+  const { name } = SERVER;
+  return formatHmac({ name, mac: macOf(name, secret, nonce, body) });
+}
+
 /** A message as its octets say it, in the form of the files: octets as base64, TNDS documents as XML. */
 export function readable(body: Uint8Array, encoding: Encoding = 'xml'): string {
   const parsed = (encoding === 'xml' ? parseXml : parseWbxml)(body, LIMITS);
@@ -418,5 +436,5 @@ const DEVICE_FACTS = {
   firmwareVersion: '1.0',
   softwareVersion: '0.1.0',
   hardwareVersion: 'A',
-  largeObjects: false,
+  largeObjects: true,
 };

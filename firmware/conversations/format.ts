@@ -19,6 +19,8 @@ export interface Turn {
   readonly client: string;
   /** Where it must send it; undefined: the URL of the account. */
   readonly url: string | undefined;
+  /** The nonce of its `x-syncml-hmac`; undefined: it must send none. */
+  readonly mac: Uint8Array | undefined;
   readonly server: Reply;
 }
 
@@ -28,11 +30,16 @@ export interface Reply {
   readonly text: string;
   /** Of a message that does not come in the encoding of the request. */
   readonly encoding?: Encoding;
+  /** How its `x-syncml-hmac` is made. */
+  readonly mac?: { readonly secret: string; readonly nonce: Uint8Array };
+  /** Of an HTTP status: the header Location. */
+  readonly location?: string;
 }
 
 export const DEVICE_ID = 'urn:uuid:6f1c-gw001';
 export const SERVER_URL = 'http://dm.lab.example/dm';
 export const MAX_MSG_SIZE = 16384;
+export const MAX_OBJ_SIZE = 1_000_000;
 export const CLIENT = { name: 'gw001', secret: 'gwSecret1' };
 export const SERVER = { name: 'dmserver', secret: 'srvSecret1' };
 
@@ -70,21 +77,18 @@ export function parseConversation(text: string, encoding: Encoding = 'xml'): Con
   const turns: Turn[] = [];
   let end = '';
   let section = '';
-  let client: { text: string; url: string | undefined } | undefined;
+  let client: Omit<Turn, 'server'> | undefined;
   let content: string[] = [];
   const close = (): void => {
     const body = content.join('\n').trim();
     content = [];
-    const [mark, who = '', ...rest] = section.split(' ');
-    if (mark === '>>>') client = { text: body, url: rest[0] };
+    const [mark, who = '', ...words] = section.split(' ');
+    if (mark === '>>>') client = { client: body, ...clientWords(words) };
     if (mark !== '<<<') return;
     assert.ok(client, `${section}: the client speaks first`);
     const kind = REPLY_KINDS.get(who);
     assert.ok(kind, `'${section}' is no section`);
-    const [more] = rest;
-    const turned = more === 'other' && { encoding: encoding === 'xml' ? ('wbxml' as const) : ('xml' as const) };
-    const server = { kind, text: kind === 'http' ? (more ?? '') : body, ...turned };
-    turns.push({ client: client.text, url: client.url, server });
+    turns.push({ ...client, server: { kind, text: body, ...serverWords(kind, words, encoding) } });
     client = undefined;
   };
   for (const line of lines) {
@@ -113,6 +117,26 @@ const REPLY_KINDS: ReadonlyMap<string, Reply['kind']> = new Map([
   ['broken', 'broken'],
   ['http', 'http'],
 ]);
+
+/** What stands behind `>>> client`: `mac:c0`, and a URL. */
+function clientWords(words: readonly string[]): Pick<Turn, 'url' | 'mac'> {
+  const mac = words.find((word) => word.startsWith('mac:'));
+  return { url: words.find((word) => word !== mac), mac: mac === undefined ? undefined : nonceOf(mac.slice(4)) };
+}
+
+/** What stands behind `<<< server` (`other`, `mac:s0`, `wrong-mac:s0`) and `<<< http` (status, Location). */
+function serverWords(kind: Reply['kind'], words: readonly string[], encoding: Encoding): Partial<Reply> {
+  if (kind === 'http') {
+    const [status = '', location] = words;
+    return { text: status, ...(location !== undefined && { location }) };
+  }
+  const [wrong, nonce] = /^(wrong-)?mac:(\w+)$/.exec(words.find((word) => word.includes('mac:')) ?? '')?.slice(1) ?? [];
+  const secret = wrong === undefined ? SERVER.secret : 'not the secret';
+  return {
+    ...(words.includes('other') && { encoding: encoding === 'xml' ? 'wbxml' : 'xml' }),
+    ...(nonce !== undefined && { mac: { secret, nonce: nonceOf(nonce) } }),
+  };
+}
 
 /** `{bytes 1600 1100}` and the like: what differs between XML and WBXML. */
 function forEncoding(text: string, encoding: Encoding): string {
@@ -180,7 +204,9 @@ function usualHeader(sender: 'client' | 'server', msgId: number, sessionId: stri
     syncml('MsgID', String(msgId)),
     location('Target', client ? SERVER_URL : DEVICE_ID),
     client ? { ...source, children: [...source.children, name] } : source,
-    ...(client ? [syncml('Meta', [syncml('MaxMsgSize', String(MAX_MSG_SIZE))])] : []),
+    ...(client
+      ? [syncml('Meta', [syncml('MaxMsgSize', String(MAX_MSG_SIZE)), syncml('MaxObjSize', String(MAX_OBJ_SIZE))])]
+      : []),
   ];
 }
 
@@ -216,7 +242,7 @@ const PLACEHOLDERS: Readonly<Record<string, (...words: string[]) => string>> = {
     return `<Cred>${metaXml(meta)}<Data>${data}</Data></Cred>`;
   },
   chal: (scheme = '', nonce = '') =>
-    `<Chal>${metaXml(challengeMeta(asScheme(scheme), nonceOf(scheme === 'basic' ? 'c0' : nonce)))}</Chal>`,
+    `<Chal>${metaXml(challengeMeta(asChallenge(scheme), nonceOf(scheme === 'basic' ? 'c0' : nonce)))}</Chal>`,
   base64: (...words) => Buffer.from(words.join(' ')).toString('base64'),
   letters: (count = '') => 'x'.repeat(Number(count)),
   times: (count = '', ...words) =>
@@ -231,6 +257,10 @@ function metaXml(meta: { readonly format?: string; readonly type?: string; reado
 function asScheme(word: string): CredScheme {
   assert.ok(word === 'basic' || word === 'md5', `'${word}' is no scheme`);
   return word;
+}
+
+function asChallenge(word: string): CredScheme | 'mac' {
+  return word === 'mac' ? word : asScheme(word);
 }
 
 function nonceOf(name: string): Uint8Array {

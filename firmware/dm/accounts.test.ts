@@ -5,14 +5,25 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 import { silentLog } from '../log/index.js';
 import { openStore, type Store } from '../store/index.js';
-import { accountChanges, Accounts, accountSchema, type AccountField, type AccountSettings } from './accounts.js';
+import {
+  accountChanges,
+  Accounts,
+  accountSchema,
+  nonceSchema,
+  type AccountField,
+  type AccountSettings,
+} from './accounts.js';
 
 let folder: string;
 let store: Store;
 let accounts: Accounts;
 beforeEach(() => {
   folder = mkdtempSync(join(tmpdir(), 'accounts-'));
-  store = openStore({ file: join(folder, 'db'), schema: [...accountSchema, ...accountChanges], log: silentLog });
+  store = openStore({
+    file: join(folder, 'db'),
+    schema: [...accountSchema, ...accountChanges, ...nonceSchema],
+    log: silentLog,
+  });
   accounts = new Accounts(store);
 });
 afterEach(async () => {
@@ -36,10 +47,16 @@ describe('a database that is older than the encodings', () => {
   it('keeps its accounts with their nonces, and speaks XML', async () => {
     accounts.configure([settings('A')]);
     accounts.setClientNonce('A', Uint8Array.of(7));
-    store.sql('ALTER TABLE account DROP COLUMN encoding').run();
+    for (const column of ['encoding', 'server_nonce_before']) {
+      store.sql(`ALTER TABLE account DROP COLUMN ${column}`).run();
+    }
     store.sql(`PRAGMA user_version = ${accountSchema.length}`).run();
     await store.close();
-    store = openStore({ file: join(folder, 'db'), schema: [...accountSchema, ...accountChanges], log: silentLog });
+    store = openStore({
+      file: join(folder, 'db'),
+      schema: [...accountSchema, ...accountChanges, ...nonceSchema],
+      log: silentLog,
+    });
     accounts = new Accounts(store);
     accounts.configure([settings('A')]);
     assert.deepEqual(accounts.byServerId('A')?.client.nonce, Uint8Array.of(7));
@@ -62,12 +79,19 @@ describe('Accounts.configure', () => {
     accounts.configure([settings('A')]);
     accounts.set('A', 'clientSecret', 'new');
     accounts.setClientNonce('A', Uint8Array.of(7));
-    accounts.setServerNonce('A', Uint8Array.of(8, 9));
+    accounts.setServerNonce('A', Uint8Array.of(8, 9), Uint8Array.of(2));
     accounts.configure([settings('A')]);
     const account = accounts.byServerId('A');
     assert.equal(account?.client.secret, 'new');
     assert.deepEqual(account.client.nonce, Uint8Array.of(7));
     assert.deepEqual(account.server.nonce, Uint8Array.of(8, 9));
+    assert.deepEqual(account.serverNonceBefore, Uint8Array.of(2));
+  });
+  it('forgets the nonce of before where the file has given a new one', () => {
+    accounts.configure([settings('A')]);
+    accounts.setServerNonce('A', Uint8Array.of(8, 9), Uint8Array.of(2));
+    accounts.configure([settings('A', { name: 'changed' })]);
+    assert.equal(accounts.byServerId('A')?.serverNonceBefore, undefined);
   });
   const changes: readonly (readonly [string, Partial<AccountSettings>])[] = [
     ['name', { name: 'other' }],

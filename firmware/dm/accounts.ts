@@ -3,7 +3,7 @@ import type { SchemaStep, Store } from '../store/index.js';
 import type { Encoding } from './wire.js';
 
 /** Authentication schemes of an account (DMAcc AAuthType); `none` leaves it to the transport. */
-export type AuthScheme = 'basic' | 'md5' | 'none';
+export type AuthScheme = 'basic' | 'md5' | 'mac' | 'none';
 
 export interface AccountCredentials {
   readonly scheme: AuthScheme;
@@ -28,6 +28,8 @@ export interface AccountSettings {
 
 export interface Account extends AccountSettings {
   readonly id: number;
+  /** The server's nonce before its last session: a notification that was made then may come now. */
+  readonly serverNonceBefore?: Uint8Array;
 }
 
 export const accountSchema: readonly SchemaStep[] = [
@@ -56,6 +58,11 @@ export const accountChanges: readonly SchemaStep[] = [
   { owner: 'dm', sql: `ALTER TABLE account ADD COLUMN encoding TEXT NOT NULL DEFAULT 'xml'` },
 ];
 
+/** What came after `accountChanges`. */
+export const nonceSchema: readonly SchemaStep[] = [
+  { owner: 'dm', sql: `ALTER TABLE account ADD COLUMN server_nonce_before BLOB` },
+];
+
 interface AccountRow {
   id: number;
   server_id: string;
@@ -71,6 +78,7 @@ interface AccountRow {
   server_nonce: Uint8Array;
   configured: string;
   encoding: Encoding;
+  server_nonce_before: Uint8Array | null;
 }
 
 /** What a DM Server may change of its own account (DMAcc, Replace). */
@@ -123,9 +131,14 @@ export class Accounts {
     this.store.sql('UPDATE account SET client_nonce = ? WHERE server_id = ?').run(nonce, serverId);
   }
 
-  /** For the next digest that this server sends to the gateway, in a message or a notification. */
-  setServerNonce(serverId: string, nonce: Uint8Array): void {
-    this.store.sql('UPDATE account SET server_nonce = ? WHERE server_id = ?').run(nonce, serverId);
+  /**
+   * For the next digest that this server sends to the gateway, in a message or a notification.
+   * @param before with which the session began; still good for notifications, until the next session that changes it
+   */
+  setServerNonce(serverId: string, nonce: Uint8Array, before: Uint8Array): void {
+    this.store
+      .sql('UPDATE account SET server_nonce = ?, server_nonce_before = ? WHERE server_id = ?')
+      .run(nonce, before, serverId);
   }
 
   /** What the server was heard to speak: the next session begins so. */
@@ -150,7 +163,7 @@ export class Accounts {
            client_secret = excluded.client_secret, client_nonce = excluded.client_nonce,
            server_scheme = excluded.server_scheme, server_name = excluded.server_name,
            server_secret = excluded.server_secret, server_nonce = excluded.server_nonce,
-           configured = excluded.configured, encoding = excluded.encoding`,
+           configured = excluded.configured, encoding = excluded.encoding, server_nonce_before = NULL`,
       )
       .run(
         account.serverId,
@@ -179,6 +192,7 @@ function digestOf({ encoding, ...settings }: AccountSettings): string {
 function fromRow(row: AccountRow): Account {
   return {
     id: row.id,
+    ...(row.server_nonce_before && { serverNonceBefore: new Uint8Array(row.server_nonce_before) }),
     serverId: row.server_id,
     name: row.name,
     url: row.url,

@@ -116,15 +116,17 @@ export interface Mac {
   readonly mac: string;
 }
 
+/** The octets of the name are UTF-8; a header has no control characters, so neither has a name in it. */
 export function formatHmac({ name, mac }: Mac): string {
-  return `algorithm=MD5, username="${name.replace(/["\\]/g, '\\$&')}", mac=${mac}`;
+  const octets = Buffer.from(name.replace(/[\0-\x1f\x7f]/g, ''), 'utf8').toString('latin1');
+  return `algorithm=MD5, username="${octets.replace(/["\\]/g, '\\$&')}", mac=${mac}`;
 }
 
 /** Parameters in any order; undefined when user name or mac is missing, or the algorithm is not MD5. */
 export function parseHmac(header: string): Mac | undefined {
   if (header.length > MAX_HMAC_LENGTH) return undefined;
   const parameters = new Map<string, string>();
-  let rest = header;
+  let rest = Buffer.from(header, 'latin1').toString('utf8');
   while (rest.trim() !== '') {
     const found = HMAC_PARAMETER.exec(rest);
     if (!found) return undefined;

@@ -8,9 +8,9 @@ import { silentLog } from '../log/index.js';
 import { failure, success } from '../outcome/index.js';
 import { openStore, StoreError, type Store } from '../store/index.js';
 import { Tree, treeChanges, treeSchema } from '../tree/index.js';
-import { accountChanges, Accounts, accountSchema } from './accounts.js';
+import { accountChanges, Accounts, accountSchema, nonceSchema } from './accounts.js';
 import { createSessionRunner, type Carrier } from './dialogue.js';
-import { Outbox, outboxSchema } from './outbox.js';
+import { Outbox, outboxChanges, outboxSchema } from './outbox.js';
 import type { SessionResult } from './scheduler.js';
 
 const INFO = { format: 'node', access: ['Get'], occurrence: 'One', scope: 'Permanent', description: '' } as const;
@@ -24,7 +24,15 @@ const clock = new ManualClock();
 
 beforeEach(() => {
   folder = mkdtempSync(join(tmpdir(), 'dialogue-'));
-  const schema = [...treeSchema, ...treeChanges, ...accountSchema, ...accountChanges, ...outboxSchema];
+  const schema = [
+    ...treeSchema,
+    ...treeChanges,
+    ...accountSchema,
+    ...accountChanges,
+    ...nonceSchema,
+    ...outboxSchema,
+    ...outboxChanges,
+  ];
   store = openStore({ file: join(folder, 'db'), schema, log: silentLog });
   outbox = new Outbox(store);
   story = [];
@@ -115,6 +123,7 @@ async function hold(
     log: silentLog,
     deviceId: 'd',
     maxMsgSize: 10_000,
+    maxObjSize: 100_000,
     randomBytes: (count) => new Uint8Array(count).fill(9),
     connect: () => carrier,
   });

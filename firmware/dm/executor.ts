@@ -4,13 +4,15 @@ import {
   isListUri,
   URI_LIMITS,
   type IncomingValue,
+  type LeafValue,
+  type StoredValue,
   type Subject,
   type Tree,
   type TreeErrorCode,
   type TreeOutcome,
 } from '../tree/index.js';
 import { Alert, Status } from './codes.js';
-import type { AlertCommand, AtomicCommand, Item, Location, ServerCommand, StatusCommand } from './message.js';
+import type { AlertCommand, AtomicCommand, Item, Location, Part, ServerCommand, StatusCommand } from './message.js';
 import { resultsOfList, resultsOfValue, type ResultsAnswer } from './results.js';
 import { effectiveMeta } from './syncml.js';
 import type { Wire } from './wire.js';
@@ -31,7 +33,12 @@ export interface ExecutionContext {
   readonly room: number;
   /** Answers an Alert of the server with a Status code. */
   readonly onAlert: (alert: AlertCommand) => number;
+  /** Items that are pieces of a large object, or its end. */
+  readonly pieces?: ReadonlyMap<Item, Piece>;
 }
+
+/** What has become of a piece of a large object: its Status code, or the whole value that it completes. */
+export type Piece = { readonly code: number } | { readonly value: LeafValue | StoredValue };
 
 /** Values that the commands of one message may read, in octets: each Get costs the server a few, and may cost us many. */
 const MAX_RESULT_BYTES = 1024 * 1024;
@@ -45,7 +52,7 @@ interface Execution extends ExecutionContext {
 }
 
 /** Status code of each error of the tree (facts 4.4). */
-const TREE_STATUS: Readonly<Record<TreeErrorCode, number>> = {
+export const TREE_STATUS: Readonly<Record<TreeErrorCode, number>> = {
   'bad-uri': Status.BAD_REQUEST,
   'uri-too-long': Status.URI_TOO_LONG,
   'not-found': Status.NOT_FOUND,
@@ -76,9 +83,13 @@ export function executeCommands(commands: readonly ServerCommand[], context: Exe
   } catch (thrown) {
     if (!(thrown instanceof StoreError)) throw thrown;
     context.log.error('the database did not take the commands of a message', { code: thrown.code });
-    const code = thrown.code === 'full' ? Status.DEVICE_FULL : Status.STORE_FAILURE;
-    return refuseCommands(commands, code, context.msgRef);
+    return refuseCommands(commands, statusOfStoreError(thrown), context.msgRef);
   }
+}
+
+/** Status code of a database that does not take, or give, something. */
+export function statusOfStoreError({ code }: StoreError): number {
+  return code === 'full' ? Status.DEVICE_FULL : Status.STORE_FAILURE;
 }
 
 /** Answers every command, and those inside Atomic and Sequence, with the same code; executes none. */
@@ -144,16 +155,18 @@ interface Executed {
 function executeItem(command: ItemCommand, item: Item, context: Execution): Executed {
   const uri = item.target?.uri;
   if (uri === undefined || uri === '') return { code: Status.INCOMPLETE, results: [] };
-  // Chunks of large objects are not taken: DevDetail/LrgObj says so.
+  const piece = context.pieces?.get(item);
+  if (piece && 'code' in piece) return { code: piece.code, results: [] };
+  // A piece anywhere but at the end of a message, as in a Sequence or an Atomic, is of an object that does not fit there.
   if (item.moreData) return { code: Status.TOO_LARGE, results: [] };
   const { tree, subject } = context;
   switch (command.kind) {
     case 'Get':
       return executeGet(command, uri, context);
     case 'Add':
-      return plain(tree.add(subject, uri, incoming(command, item)));
+      return plain(tree.add(subject, uri, incoming(command, item, piece)));
     case 'Replace':
-      return plain(tree.replace(subject, uri, incoming(command, item)));
+      return plain(tree.replace(subject, uri, incoming(command, item, piece)));
     case 'Copy': {
       const source = item.source?.uri ?? '';
       return source === '' ? { code: Status.INCOMPLETE, results: [] } : plain(tree.copy(subject, source, uri));
@@ -193,9 +206,9 @@ function plain(outcome: TreeOutcome<unknown>): Executed {
   return { code: TREE_STATUS[code], results: [], ...(uri !== undefined && { failedAt: uri }) };
 }
 
-function incoming(command: ItemCommand, item: Item): IncomingValue {
+function incoming(command: ItemCommand, item: Item, piece: Piece | undefined): IncomingValue {
   const { format, type } = effectiveMeta(command, item);
-  return { format, type, data: item.data };
+  return { format, type, data: piece && 'value' in piece ? piece.value : item.data };
 }
 
 /**
@@ -261,7 +274,7 @@ function isFailure(answer: Answer): boolean {
 }
 
 /** One Status for the whole command: its TargetRef when it has just one Item. */
-function statusOf(command: ServerCommand, code: number, msgRef: string): Answer[] {
+export function statusOf(command: ServerCommand, code: number, msgRef: string): Answer[] {
   if (command.noResp) return [];
   const items = 'items' in command ? command.items : [];
   const only = items.length === 1 ? items[0] : undefined;
@@ -280,9 +293,9 @@ export function reference(location: Location | undefined): string[] {
   return uri !== '' && uri.length <= URI_LIMITS.maxTotalLength ? [uri] : [];
 }
 
-/** Octets of an answer in a message, at most: no message has more than 99999 commands. */
-export function sizeOf(answer: Answer, wire: Wire): number {
-  return wire.sizeOf({ ...answer, cmdId: LONG_CMD_ID });
+/** Octets of a part in a message, at most: no message has more than 99999 commands. */
+export function sizeOf(part: Part, wire: Wire): number {
+  return wire.sizeOf({ ...part, cmdId: LONG_CMD_ID });
 }
 
 export const LONG_CMD_ID = '99999';
@@ -305,6 +318,12 @@ function newStatus(command: ServerCommand, code: number, msgRef: string): Omit<S
 export function answerAlert(alert: AlertCommand): number {
   if (alert.data === undefined) return Status.INCOMPLETE;
   const code = Number(alert.data);
-  if (code === Alert.NEXT_MESSAGE || code === Alert.SESSION_ABORT) return Status.OK;
+  const ofSessions: readonly number[] = [Alert.NEXT_MESSAGE, Alert.SESSION_ABORT, Alert.NO_END_OF_DATA];
+  if (ofSessions.includes(code)) return Status.OK;
   return Status.NOT_SUPPORTED;
+}
+
+/** Alert 1222: it only asks for what the other side still has to say. */
+export function isNextMessage(command: ServerCommand): boolean {
+  return command.kind === 'Alert' && Number(command.data) === Alert.NEXT_MESSAGE;
 }

@@ -6,6 +6,7 @@ export {
   accountChanges,
   Accounts,
   accountSchema,
+  nonceSchema,
   type Account,
   type AccountField,
   type AccountSettings,
@@ -24,6 +25,7 @@ export {
   verifyCred,
   verifyMac,
   type CredScheme,
+  type Mac,
 } from './auth.js';
 export { Alert, MIME_WBXML, MIME_XML, Status, VER_DTD, VER_PROTO } from './codes.js';
 export { createSessionRunner, type Carrier, type DialogueOptions } from './dialogue.js';
@@ -53,7 +55,14 @@ export {
   wrapWsp,
   type Notification,
 } from './notification.js';
-export { Outbox, outboxSchema, type GenericAlert, type WaitingAlert } from './outbox.js';
+export {
+  Outbox,
+  outboxChanges,
+  outboxSchema,
+  type ClientEvent,
+  type GenericAlert,
+  type WaitingAlert,
+} from './outbox.js';
 export {
   Scheduler,
   type AccountSchedule,

@@ -147,6 +147,11 @@ export type ServerCommand =
 
 export type BodyCommand = ServerCommand | StatusCommand | ResultsCommand;
 
+/** A command of ours without the CmdID that its message gives it. */
+export type Part = Unnumbered<StatusCommand | ResultsCommand | AlertCommand | ReplaceCommand>;
+
+type Unnumbered<C> = C extends BodyCommand ? Omit<C, 'cmdId'> : never;
+
 export interface Message {
   readonly header: Header;
   readonly body: readonly BodyCommand[];

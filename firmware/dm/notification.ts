@@ -91,16 +91,16 @@ export type NotificationProof = 'stored-nonce' | 'default-nonce' | 'none';
 
 /**
  * Which nonce the digest proves knowledge of the password with (10.2, 10.3). Compares in constant time.
- * @param nonce the stored nonce of this server
+ * @param nonces those stored of this server
  */
 export function verifyNotification(
   { serverId, digest, trigger }: Notification,
   password: string,
-  nonce: Uint8Array,
+  ...nonces: readonly Uint8Array[]
 ): NotificationProof {
   const matches = (candidate: Uint8Array): boolean =>
     timingSafeEqual(digest, digestOf(serverId, password, candidate, trigger));
-  const stored = matches(nonce);
+  const stored = nonces.map(matches).includes(true);
   const byDefault = matches(DEFAULT_NONCE);
   if (stored) return 'stored-nonce';
   return byDefault ? 'default-nonce' : 'none';

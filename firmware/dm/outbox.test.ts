@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 import { silentLog } from '../log/index.js';
 import { openStore, type Store } from '../store/index.js';
-import { alertCommand, Outbox, outboxSchema, type GenericAlert } from './outbox.js';
+import { alertPart, Outbox, outboxChanges, outboxSchema, type GenericAlert, type WaitingAlert } from './outbox.js';
 
 let folder: string;
 let store: Store;
@@ -20,12 +20,19 @@ afterEach(async () => {
 });
 
 function open(): void {
-  store = openStore({ file: join(folder, 'db'), schema: outboxSchema, log: silentLog });
+  store = openStore({ file: join(folder, 'db'), schema: [...outboxSchema, ...outboxChanges], log: silentLog });
   outbox = new Outbox(store);
 }
 
 function alert(data: string, serverId = 'A'): GenericAlert {
   return { serverId, source: './x', type: 'org.example.t', format: 'chr', mark: 'informational', data };
+}
+
+/** The alert that is handed out next. */
+function next(serverId = 'A'): WaitingAlert {
+  const [first] = outbox.waiting(serverId, 1);
+  assert.ok(first);
+  return first;
 }
 
 const waiting = (serverId = 'A', limit = 100): string[] => outbox.waiting(serverId, limit).map(({ data }) => data);
@@ -44,21 +51,21 @@ describe('Outbox', () => {
     outbox.put(whole);
     const [before] = outbox.waiting('A', 1);
     assert.ok(before);
-    assert.deepEqual(before, { ...whole, id: before.id });
+    assert.deepEqual(before, { ...whole, id: before.id, code: 1226 });
     await store.close();
     open();
     assert.deepEqual(outbox.waiting('A', 1), [before]);
   });
   it('never uses the id of a delivered alert again', () => {
     outbox.put(alert('1'));
-    const [first] = outbox.waiting('A', 1);
-    outbox.delivered(first?.id ?? 0);
+    const first = next();
+    assert.ok(outbox.answered(first, 202));
     outbox.put(alert('2'));
-    assert.notEqual(outbox.waiting('A', 1)[0]?.id, first?.id);
+    assert.notEqual(next().id, first.id);
   });
   it('has nothing more to say of a delivered alert', () => {
     outbox.put(alert('1'));
-    outbox.delivered(outbox.waiting('A', 1)[0]?.id ?? 0);
+    outbox.answered(next(), 200);
     assert.deepEqual(waiting(), []);
     assert.equal(outbox.hasUnsent('A'), false);
   });
@@ -74,11 +81,11 @@ describe('Outbox', () => {
   it('puts refused alerts behind, does not call them unsent, and gives them up after ten refusals', () => {
     outbox.put(alert('refused'));
     outbox.put(alert('new'));
-    const [{ id } = { id: 0 }] = outbox.waiting('A', 1);
-    outbox.refused(id);
+    const { id } = next();
+    assert.equal(outbox.answered(next(), 500), false);
     assert.deepEqual(waiting(), ['new', 'refused']);
     assert.ok(outbox.hasUnsent('A'));
-    outbox.delivered(outbox.waiting('A', 1)[0]?.id ?? 0);
+    outbox.answered(next(), 200);
     assert.equal(outbox.hasUnsent('A'), false);
     for (let refusals = 2; refusals < 10; refusals += 1) outbox.refused(id);
     assert.deepEqual(waiting(), ['refused']);
@@ -117,12 +124,42 @@ describe('Outbox', () => {
   });
 });
 
-describe('alertCommand', () => {
+describe('a client event', () => {
+  it('waits over a restart like any alert, about no node', async () => {
+    outbox.putEvent({ serverId: 'A', type: 'org.example.button', data: 'pressed' });
+    await store.close();
+    open();
+    assert.deepEqual(alertPart(next()), {
+      kind: 'Alert',
+      data: '1224',
+      items: [{ meta: { format: 'chr', type: 'org.example.button' }, data: 'pressed' }],
+    });
+  });
+  for (const [status, ended] of [
+    [200, true],
+    [406, true],
+    [500, false],
+  ] as const) {
+    it(`${status}: ${ended ? 'is not repeated' : 'is offered again'}`, () => {
+      outbox.putEvent({ serverId: 'A', type: 't', data: '' });
+      assert.equal(outbox.answered(next(), status), ended);
+      assert.equal(outbox.count('A'), ended ? 0 : 1);
+    });
+  }
+  it('that is refused by 406 is not like a generic alert, which is offered again', () => {
+    outbox.put(alert('1'));
+    assert.equal(outbox.answered(next(), 406), false);
+    assert.equal(outbox.count('A'), 1);
+  });
+});
+
+describe('an alert as a command', () => {
   it('names Correlator and Target only where there are any', () => {
-    const [item] = alertCommand(alert('1'), 1226, '3').items;
-    assert.deepEqual(Object.keys(item ?? {}), ['source', 'meta', 'data']);
-    assert.ok(!('correlator' in alertCommand(alert('1'), 1226, '3')));
-    const answered = alertCommand({ ...alert('1'), correlator: '', target: './y' }, 1226, '3');
+    outbox.put(alert('1'));
+    const plain = alertPart(next());
+    assert.deepEqual(Object.keys(plain.items[0] ?? {}), ['source', 'meta', 'data']);
+    assert.ok(!('correlator' in plain));
+    const answered = alertPart({ ...next(), correlator: '', target: './y' });
     assert.equal(answered.correlator, '');
     assert.deepEqual(answered.items[0]?.target, { uri: './y' });
   });

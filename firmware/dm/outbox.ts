@@ -1,4 +1,5 @@
 import type { SchemaStep, Store } from '../store/index.js';
+import { Alert, Status } from './codes.js';
 import type { AlertCommand } from './message.js';
 
 /** A generic alert (1226) for one DM Server (DMPRO 8.7, facts 3.5). */
@@ -15,9 +16,20 @@ export interface GenericAlert {
   readonly correlator?: string;
 }
 
-export interface WaitingAlert extends GenericAlert {
+/** A client event (1224, facts 3.4): something that the gateway's owner tells a server. */
+export interface ClientEvent {
+  readonly serverId: string;
+  readonly type: string;
+  readonly data: string;
+}
+
+/** An alert of either kind as it waits. */
+export interface WaitingAlert extends Omit<GenericAlert, 'source'> {
   /** Stays the same however often it is sent. */
   readonly id: number;
+  readonly code: typeof Alert.GENERIC | typeof Alert.CLIENT_EVENT;
+  /** A client event is about no node. */
+  readonly source?: string;
 }
 
 export const outboxSchema: readonly SchemaStep[] = [
@@ -39,6 +51,11 @@ export const outboxSchema: readonly SchemaStep[] = [
   },
 ];
 
+/** What came to `outboxSchema` later, for databases that have it already. */
+export const outboxChanges: readonly SchemaStep[] = [
+  { owner: 'dm', sql: `ALTER TABLE outbox ADD COLUMN code INTEGER NOT NULL DEFAULT ${Alert.GENERIC}` },
+];
+
 /** Alerts kept for one server; the oldest give way, so that a server that never answers cannot fill the flash. */
 const MAX_WAITING = 1000;
 
@@ -55,10 +72,11 @@ interface OutboxRow {
   mark: GenericAlert['mark'];
   data: string;
   correlator: string | null;
+  code: WaitingAlert['code'];
 }
 
 /**
- * Generic alerts that wait for delivery, durable. An alert is delivered at least once until a 2xx Status and never
+ * Alerts that wait for delivery, durable. An alert is delivered at least once until a 2xx Status and never
  * after it.
  */
 export class Outbox {
@@ -73,20 +91,30 @@ export class Outbox {
 
   /** Part of the caller's transaction: the alert exists exactly if what it tells does. */
   put(alert: GenericAlert): void {
+    this.#insert({ ...alert, code: Alert.GENERIC });
+  }
+
+  /** Part of the caller's transaction, as `put`. */
+  putEvent({ serverId, type, data }: ClientEvent): void {
+    this.#insert({ serverId, type, data, format: 'chr', mark: 'informational', code: Alert.CLIENT_EVENT });
+  }
+
+  #insert(alert: Omit<WaitingAlert, 'id'>): void {
     this.store
       .sql(
-        `INSERT INTO outbox (server_id, source, target, type, format, mark, data, correlator)
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
+        `INSERT INTO outbox (server_id, source, target, type, format, mark, data, correlator, code)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
       )
       .run(
         alert.serverId,
-        alert.source,
+        alert.source ?? '',
         alert.target ?? null,
         alert.type,
         alert.format,
         alert.mark,
         alert.data,
         alert.correlator ?? null,
+        alert.code,
       );
     this.store
       .sql(
@@ -129,12 +157,20 @@ export class Outbox {
     this.store.sql('DELETE FROM outbox WHERE server_id = ?').run(serverId);
   }
 
-  /** The server has answered the alert with a 2xx Status. */
-  delivered(id: number): void {
-    this.store.sql('DELETE FROM outbox WHERE id = ?').run(id);
+  /**
+   * The server's Status for an alert: 2xx ends it, and so does 406 for a client event (facts 3.5: not processed);
+   * anything else counts as `refused`.
+   * @returns whether the alert has ended
+   */
+  answered({ id, code }: WaitingAlert, status: number): boolean {
+    const taken = status >= 200 && status < 300;
+    const ended = taken || (code === Alert.CLIENT_EVENT && status === Status.NOT_SUPPORTED);
+    if (ended) this.store.sql('DELETE FROM outbox WHERE id = ?').run(id);
+    else this.refused(id);
+    return ended;
   }
 
-  /** The server has answered with another Status, or none: it is offered again in a later session, a bounded number of times. */
+  /** The server has not taken the alert, or not answered: it is offered again in a later session, a bounded number of times. */
   refused(id: number): void {
     this.store.transaction(() => {
       this.store.sql('UPDATE outbox SET refusals = refusals + 1 WHERE id = ?').run(id);
@@ -143,18 +179,18 @@ export class Outbox {
   }
 }
 
-/** The alert as a command of package 1. */
-export function alertCommand(alert: GenericAlert, code: number, cmdId: string): AlertCommand {
+/** The alert as a command of package 1, without its CmdID. A client event needs Type and Format only (facts 3.4). */
+export function alertPart(alert: WaitingAlert): Omit<AlertCommand, 'cmdId'> {
+  const { format, type, mark } = alert;
   return {
     kind: 'Alert',
-    cmdId,
-    data: String(code),
+    data: String(alert.code),
     ...(alert.correlator !== undefined && { correlator: alert.correlator }),
     items: [
       {
-        source: { uri: alert.source },
+        ...(alert.source !== undefined && { source: { uri: alert.source } }),
         ...(alert.target !== undefined && { target: { uri: alert.target } }),
-        meta: { format: alert.format, type: alert.type, mark: alert.mark },
+        meta: alert.code === Alert.GENERIC ? { format, type, mark } : { format, type },
         data: alert.data,
       },
     ],
@@ -164,8 +200,9 @@ export function alertCommand(alert: GenericAlert, code: number, cmdId: string): 
 function fromRow(row: OutboxRow): WaitingAlert {
   return {
     id: row.id,
+    code: row.code,
     serverId: row.server_id,
-    source: row.source,
+    ...(row.source !== '' && { source: row.source }),
     ...(row.target !== null && { target: row.target }),
     type: row.type,
     format: row.format,

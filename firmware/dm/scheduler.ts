@@ -12,6 +12,10 @@ export interface SessionResult {
   readonly end: SessionEnd;
   /** Alerts wait that this session has not offered to the server: another session should follow soon. */
   readonly alertsUnsent: boolean;
+  /** Why it failed: a code of the session, the transport or the codec. */
+  readonly failure?: string;
+  /** The server asked for this pause (HTTP Retry-After). */
+  readonly retryAfterMs?: number;
 }
 
 /** Holds one session and tells how it ended; it does not throw. */

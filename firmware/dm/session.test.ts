@@ -8,10 +8,11 @@ import { silentLog } from '../log/index.js';
 import { success } from '../outcome/index.js';
 import { openStore, type Store } from '../store/index.js';
 import { Tree, treeChanges, treeSchema, type NodeDefinition, type Provider } from '../tree/index.js';
-import { accountChanges, Accounts, accountSchema, type AuthScheme } from './accounts.js';
+import { accountChanges, Accounts, accountSchema, nonceSchema, type AuthScheme } from './accounts.js';
 import { challengeMeta, makeCred } from './auth.js';
 import type { BodyCommand, Header, Message, StatusCommand } from './message.js';
-import { Outbox, outboxSchema } from './outbox.js';
+import { Outbox, outboxChanges, outboxSchema } from './outbox.js';
+import { ServerAddress } from './server-address.js';
 import { ClientSession, type SessionStep } from './session.js';
 import { xmlWire } from './wire.js';
 
@@ -32,6 +33,17 @@ const DEVICE_INFO: NodeDefinition = {
       occurrence: 'One',
       scope: 'Permanent',
       description: '',
+    },
+    {
+      key: 'Blob',
+      name: 'Blob',
+      format: 'bin',
+      access: ['Replace'],
+      occurrence: 'One',
+      scope: 'Permanent',
+      description: '',
+      acl: 'Replace=*',
+      maxBytes: 20_000_000,
     },
   ],
 };
@@ -54,7 +66,15 @@ let made: number;
 
 beforeEach(() => {
   folder = mkdtempSync(join(tmpdir(), 'session-'));
-  const schema = [...treeSchema, ...treeChanges, ...accountSchema, ...accountChanges, ...outboxSchema];
+  const schema = [
+    ...treeSchema,
+    ...treeChanges,
+    ...accountSchema,
+    ...accountChanges,
+    ...nonceSchema,
+    ...outboxSchema,
+    ...outboxChanges,
+  ];
   store = openStore({ file: join(folder, 'db'), schema, log: silentLog });
   accounts = new Accounts(store);
   tree = new Tree(store, [{ place: ['DevInfo'], definition: DEVICE_INFO, provider }], new ManualClock());
@@ -66,7 +86,7 @@ afterEach(async () => {
 });
 
 /** A session whose server proves itself by `server`; our nonces are 0xa1.., 0xa2.. in order. */
-function session(server: AuthScheme, client: AuthScheme = 'none'): ClientSession {
+function session(server: AuthScheme, client: AuthScheme = 'none', maxObjSize = 100_000): ClientSession {
   accounts.configure([
     {
       serverId: 'A',
@@ -91,6 +111,8 @@ function session(server: AuthScheme, client: AuthScheme = 'none'): ClientSession
     serverInitiated: false,
     defaultNonce: false,
     maxMsgSize: 10_000,
+    maxObjSize,
+    address: new ServerAddress(account.url, () => false),
     wire: xmlWire,
     randomBytes: () => {
       made += 1;
@@ -130,6 +152,11 @@ function headerStatus(msgRef: number, code: number, chal?: StatusCommand['chal']
   };
 }
 
+/** The session's next step after a message of the server. */
+function receive(held: ClientSession, received: Message): Promise<SessionStep> {
+  return held.receive({ message: received, wire: xmlWire, body: xmlWire.encode(received) });
+}
+
 const ALERT: BodyCommand = { kind: 'Alert', cmdId: '2', data: '1100', items: [] };
 const GET: BodyCommand = { kind: 'Get', cmdId: '2', items: [{ target: { uri: './DevInfo/DevId' } }] };
 
@@ -150,59 +177,62 @@ const stored = (): readonly (number | undefined)[] => {
 };
 
 describe('nonces', () => {
-  it('of the server: the next one is stored before the message that tells it leaves', () => {
+  it('of the server: the next one is stored before the message that tells it leaves', async () => {
     const held = session('md5');
     held.open();
     const cred = makeCred('md5', 'A', 's', nonce(2));
-    const step = held.receive(message(1, [headerStatus(1, 200), GET], { cred }));
+    const step = await receive(held, message(1, [headerStatus(1, 200), GET], { cred }));
     assert.equal(status(step, '0')?.chal?.nextNonce, Buffer.from(nonce(0xa1)).toString('base64'));
     assert.deepEqual(stored(), [1, 0xa1]);
   });
-  it('of the server: a lost message leaves the two sides apart, and one challenge brings them together', () => {
+  it('of the server: a lost message leaves the two sides apart, and one challenge brings them together', async () => {
     const lost = session('md5');
     lost.open();
-    lost.receive(message(1, [headerStatus(1, 200), GET], { cred: makeCred('md5', 'A', 's', nonce(2)) }));
+    await receive(lost, message(1, [headerStatus(1, 200), GET], { cred: makeCred('md5', 'A', 's', nonce(2)) }));
     // The answer never arrives: the server still has the nonce of before.
     const next = session('md5');
     next.open();
-    const challenge = next.receive(
+    const challenge = await receive(
+      next,
       message(1, [headerStatus(1, 200), GET], { cred: makeCred('md5', 'A', 's', nonce(2)) }),
     );
     assert.equal(status(challenge, '0')?.data, '401');
-    const again = next.receive(
+    const again = await receive(
+      next,
       message(2, [headerStatus(2, 200), GET], { cred: makeCred('md5', 'A', 's', nonce(0xa2)) }),
     );
     assert.equal(status(again, '0')?.data, '212');
     assert.equal(status(again, '2')?.data, '200');
   });
-  it('of the client: what an unproven server says is used at once, and not stored', () => {
+  it('of the client: what an unproven server says is used at once, and not stored', async () => {
     const held = session('md5', 'md5');
     held.open();
     const chal = challengeMeta('md5', nonce(3));
-    const step = held.receive(message(1, [headerStatus(1, 407, chal)]));
+    const step = await receive(held, message(1, [headerStatus(1, 407, chal)]));
     assert.deepEqual(sent(step).header.cred, makeCred('md5', 'gw', 'c', nonce(3)));
     assert.deepEqual(stored(), [1, 2]);
-    held.receive(
+    await receive(
+      held,
       message(2, [headerStatus(2, 212, challengeMeta('md5', nonce(4)))], {
         cred: makeCred('md5', 'A', 's', nonce(0xa1)),
       }),
     );
     assert.equal(stored()[0], 4);
   });
-  it('of the client: one that is too long, or none at all, changes nothing', () => {
+  it('of the client: one that is too long, or none at all, changes nothing', async () => {
     for (const chal of [challengeMeta('md5', new Uint8Array(200)), { type: 'syncml:auth-md5' }]) {
       const held = session('none', 'md5');
       held.open();
-      const step = held.receive(message(1, [headerStatus(1, 401, chal)]));
+      const step = await receive(held, message(1, [headerStatus(1, 401, chal)]));
       assert.deepEqual(sent(step).header.cred, makeCred('md5', 'gw', 'c', nonce(1)));
     }
   });
-  it('a challenge of a kind that we cannot answer ends the session', () => {
-    for (const type of ['syncml:auth-MAC', 'syncml:auth-basic', 'digest', undefined]) {
+  it('a challenge of a kind that we cannot answer ends the session', async () => {
+    for (const type of ['syncml:auth-basic', 'digest', undefined]) {
       const held = session('none', 'md5');
       held.open();
       const chal = { ...(type !== undefined && { type }), nextNonce: 'AAAA' };
-      const step = held.receive(message(1, [headerStatus(1, 401, chal)]));
+      const step = await receive(held, message(1, [headerStatus(1, 401, chal)]));
       assert.ok(step.kind === 'failed' && step.failure === 'authentication-failed', type);
     }
   });
@@ -222,28 +252,28 @@ describe('the Status for our header', () => {
     ['no number', { ...headerStatus(1, 0), data: 'yes' }, 'refused-by-server'],
   ];
   for (const [what, one, outcome] of cases) {
-    it(`${what}: ${outcome}`, () => {
+    it(`${what}: ${outcome}`, async () => {
       const held = session('none');
       held.open();
-      const step = held.receive(message(1, [...(one ? [one] : []), GET]));
+      const step = await receive(held, message(1, [...(one ? [one] : []), GET]));
       assert.equal(step.kind === 'failed' ? step.failure : step.kind, outcome);
     });
   }
 });
 
 describe('a server without proof', () => {
-  it('does not make us say more than Status, package 1 and challenges', () => {
+  it('does not make us say more than Status, package 1 and challenges', async () => {
     const held = session('md5', 'md5');
     held.open();
-    const first = held.receive(message(1, [headerStatus(1, 407, challengeMeta('md5', nonce(3))), GET]));
+    const first = await receive(held, message(1, [headerStatus(1, 407, challengeMeta('md5', nonce(3))), GET]));
     const kinds = sent(first).body.map((command) => (command.kind === 'Status' ? command.data : command.kind));
     assert.deepEqual(kinds, ['407', '407', 'Alert', 'Replace']);
   });
-  it('that proves itself once needs no proof for the rest of the session', () => {
+  it('that proves itself once needs no proof for the rest of the session', async () => {
     const held = session('md5');
     held.open();
-    held.receive(message(1, [headerStatus(1, 200), GET], { cred: makeCred('md5', 'A', 's', nonce(2)) }));
-    const step = held.receive(message(2, [headerStatus(2, 200), GET]));
+    await receive(held, message(1, [headerStatus(1, 200), GET], { cred: makeCred('md5', 'A', 's', nonce(2)) }));
+    const step = await receive(held, message(2, [headerStatus(2, 200), GET]));
     assert.equal(status(step, '0')?.data, '212');
     assert.equal(status(step, '0')?.chal, undefined);
     assert.equal(status(step, '2')?.data, '200');
@@ -251,15 +281,34 @@ describe('a server without proof', () => {
 });
 
 describe('the end', () => {
-  it('comes after ten thousand messages, whatever the server still wants', () => {
+  it('comes after ten thousand messages, whatever the server still wants', async () => {
     const held = session('none');
     let step = held.open();
     let messages = 0;
     while (step.kind === 'send') {
       messages += 1;
-      step = held.receive(message(messages, [headerStatus(messages, 200), ALERT]));
+      step = await receive(held, message(messages, [headerStatus(messages, 200), ALERT]));
     }
     assert.ok(step.kind === 'failed' && step.failure === 'endless');
     assert.equal(messages, 10_000);
   });
+  for (const [bytes, outcome] of [
+    [1024, 'goes on: each has been worth its answer'],
+    [1, 'has ended: a piece of an octet is not'],
+  ] as const) {
+    it(`after twelve thousand pieces of a large object of ${bytes} octets the session ${outcome}`, async () => {
+      const held = session('none', 'none', 20_000_000);
+      let step = held.open();
+      const size = 12_000 * bytes;
+      const data = new Uint8Array(bytes);
+      for (let messages = 1; messages < 12_000 && step.kind === 'send'; messages += 1) {
+        const meta = messages === 1 ? { meta: { size } } : {};
+        const item = { target: { uri: './DevInfo/Blob' }, ...meta, data, moreData: true };
+        const piece: BodyCommand = { kind: 'Replace', cmdId: '2', items: [item] };
+        step = await receive(held, { ...message(messages, [headerStatus(messages, 200), piece]), final: false });
+      }
+      assert.equal(step.kind, bytes > 1 ? 'send' : 'failed');
+      await held.close();
+    });
+  }
 });

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { silentLog } from '../log/index.js';
 import { openStore, type Store } from '../store/index.js';
-import { accountChanges, Accounts, accountSchema } from './accounts.js';
+import { accountChanges, Accounts, accountSchema, nonceSchema } from './accounts.js';
 import { verifyTrigger } from './trigger.js';
 
 const NONCE = Uint8Array.from({ length: 16 }, (_, n) => n);
@@ -16,7 +16,11 @@ describe('verifyTrigger', () => {
   let store: Store;
   let accounts: Accounts;
   before(() => {
-    store = openStore({ file: join(folder, 'db'), schema: [...accountSchema, ...accountChanges], log: silentLog });
+    store = openStore({
+      file: join(folder, 'db'),
+      schema: [...accountSchema, ...accountChanges, ...nonceSchema],
+      log: silentLog,
+    });
     accounts = new Accounts(store);
   });
   after(async () => {

@@ -11,8 +11,10 @@ export interface VerifiedTrigger {
 }
 
 /**
- * Checks a Package#0 against the accounts (facts 10.2): known server, digest with the stored nonce, else with the
- * default one. Whoever asks drops a refused one silently: no answer is ever sent.
+ * Checks a Package#0 against the accounts (facts 10.2): known server, digest with the stored nonce, that before the last
+ * session, or the default one. The one before counts because a notification may be under way, and be repeated with the
+ * same octets, while a session of ours changes the nonce (10.3): it would be lost. What it may do is to open one session,
+ * which makes the one after it the one before. Whoever asks drops a refused one silently: no answer is ever sent.
  */
 export function verifyTrigger(
   bytes: Uint8Array,
@@ -25,7 +27,8 @@ export function verifyTrigger(
   if (!account) return failure('unknown-server', 'no account has this server identifier');
   // Without a secret the digest proves nothing: anyone could open sessions.
   if (account.server.secret === '') return failure('wrong-digest', 'the account has no secret of the server');
-  const proof = verifyNotification(notification.value, account.server.secret, account.server.nonce);
+  const nonces = account.serverNonceBefore ? [account.serverNonceBefore] : [];
+  const proof = verifyNotification(notification.value, account.server.secret, account.server.nonce, ...nonces);
   if (proof === 'none') return failure('wrong-digest', 'the digest does not verify');
   return success({ serverId, sessionId: sessionIdText(sessionId), defaultNonce: proof === 'default-nonce' });
 }

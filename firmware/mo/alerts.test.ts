@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 import { ManualClock } from '../clock/index.js';
-import { Outbox, outboxSchema, type WaitingAlert } from '../dm/index.js';
+import { Outbox, outboxChanges, outboxSchema, type WaitingAlert } from '../dm/index.js';
 import {
   Catalog,
   Deliveries,
@@ -37,6 +37,7 @@ beforeEach(() => {
     ...treeSchema,
     ...treeChanges,
     ...outboxSchema,
+    ...outboxChanges,
     ...imageSchema,
     ...retrievalSchema,
     ...momentSchema,
@@ -99,10 +100,10 @@ function exec(subject: typeof by, uri: string, correlator?: string): string {
   return started.ok ? started.value : started.error.code;
 }
 
-/** Alerts that wait for a server, without their ids. */
-function alerts(serverId = 'A'): Omit<WaitingAlert, 'id' | 'serverId'>[] {
-  return outbox.waiting(serverId, 100).map(({ id, serverId: to, ...rest }) => {
-    assert.ok(id > 0 && to === serverId);
+/** Generic alerts that wait for a server, without their ids. */
+function alerts(serverId = 'A'): Omit<WaitingAlert, 'id' | 'serverId' | 'code'>[] {
+  return outbox.waiting(serverId, 100).map(({ id, serverId: to, code, ...rest }) => {
+    assert.ok(id > 0 && to === serverId && code === 1226);
     return rest;
   });
 }

@@ -15,7 +15,7 @@ import { Definer, unversioned } from './define.js';
 import type { Names } from './names.js';
 
 /** AAuthType of each scheme (DMSTDOBJ). */
-const AUTH_TYPE = { basic: 'BASIC', md5: 'DIGEST', none: 'TRANSPORT' } as const;
+const AUTH_TYPE = { basic: 'BASIC', md5: 'DIGEST', mac: 'HMAC', none: 'TRANSPORT' } as const;
 
 interface AccountLeaf {
   readonly read?: (account: Account) => LeafValue;

@@ -10,6 +10,8 @@ import {
   DmTransport,
   openListener,
   Outbox,
+  nonceSchema,
+  outboxChanges,
   outboxSchema,
   Scheduler,
   type AccountSettings,
@@ -36,6 +38,8 @@ export interface RunningEndDevice {
 }
 
 const MAX_MESSAGE_BYTES = 64 * 1024;
+/** A package comes by its URL, not as a large object. */
+const MAX_OBJECT_BYTES = 1024 * 1024;
 const EXCHANGE_TIMEOUT_MS = 60_000;
 const RETRY = { firstMs: 1000, maxMs: 15_000 };
 /** The device opens no session of its own accord, only when it is notified or has something to report. */
@@ -55,7 +59,16 @@ export async function startEndDevice(config: EndDeviceConfig): Promise<RunningEn
   const random = Math.random;
   const store = openStore({
     file: join(config.stateDir, 'device.db'),
-    schema: [...treeSchema, ...treeChanges, ...accountSchema, ...outboxSchema, ...packageSchema, ...accountChanges],
+    schema: [
+      ...treeSchema,
+      ...treeChanges,
+      ...accountSchema,
+      ...outboxSchema,
+      ...outboxChanges,
+      ...packageSchema,
+      ...accountChanges,
+      ...nonceSchema,
+    ],
     log: logger,
     cacheKib: DATABASE_CACHE_KIB,
   });
@@ -95,6 +108,7 @@ export async function startEndDevice(config: EndDeviceConfig): Promise<RunningEn
     log: logger,
     deviceId,
     maxMsgSize: MAX_MESSAGE_BYTES,
+    maxObjSize: MAX_OBJECT_BYTES,
     randomBytes,
     connect: () =>
       new DmTransport({
