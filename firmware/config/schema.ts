@@ -28,7 +28,9 @@ const MAX_INTERVAL_SECONDS = 14 * DAY_SECONDS;
 
 const firstNonce = (whose: string) =>
   v.optional(
-    nonce(`First nonce of md5 and mac for the ${whose}'s digests, base64. Later ones are agreed on in sessions and kept.`),
+    nonce(
+      `First nonce of md5 and mac for the ${whose}'s digests, base64. Later ones are agreed on in sessions and kept.`,
+    ),
     '',
   );
 
