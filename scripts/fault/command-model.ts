@@ -27,7 +27,15 @@ const FANOUTS = './GwMO/Fanout';
 const SLOTS = 3;
 
 /** What is read of each fanout: enough to tell any two states apart. */
-const PARTS = ['?prop=Title', '?prop=ACL', '/ImageRef', '/Repeat', '/Targets', '/Target/t/DeviceID'];
+const PARTS = [
+  '?prop=Title',
+  '?prop=ACL',
+  '/ImageRef',
+  '/Repeat',
+  '/Targets',
+  '/Target/t/DeviceID',
+  '/Target/tnds/DeviceID',
+];
 
 /** Every URI whose value belongs to a state. */
 export const URIS: readonly string[] = Array.from({ length: SLOTS }, (_, slot) =>
@@ -73,7 +81,26 @@ const CYCLE: readonly ((place: Place) => Step)[] = [
     };
   },
   ({ n, old }) => leaf('Add', `${old}/Targets`, `MAC:${String(n).padStart(12, '0')}\n`.repeat(MANY_LINES).trimEnd()),
+  ({ n, old }) => ({
+    command: {
+      cmd: 'Add',
+      target: `${old}/Target`,
+      format: 'xml',
+      type: 'application/vnd.syncml.dmtnds+xml',
+      data: targetTree('tnds', `MAC:tnds-${n}`),
+    },
+    apply: (state) => void state.set(`${old}/Target/tnds/DeviceID`, `MAC:tnds-${n}`),
+  }),
 ];
+
+/** A TNDS document with a Target node and its leaf: both come into being, or neither. */
+function targetTree(name: string, deviceId: string): string {
+  const interior = '<RTProperties><Format><node/></Format><Type><DDFName/></Type></RTProperties>';
+  const text = '<RTProperties><Format><chr/></Format><Type><MIME>text/plain</MIME></Type></RTProperties>';
+  const leafNode = `<Node><NodeName>DeviceID</NodeName>${text}<Value>${deviceId}</Value></Node>`;
+  const node = `<Node><NodeName>${name}</NodeName>${interior}${leafNode}</Node>`;
+  return `<MgmtTree xmlns="syncml:dmddf1.2"><VerDTD>1.2</VerDTD>${node}</MgmtTree>`;
+}
 
 /** Steps of a cycle, and one that removes the fanout of the slot that comes next. */
 const PERIOD = CYCLE.length + 1;
