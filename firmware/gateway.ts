@@ -43,7 +43,8 @@ import {
   dmAccounts,
   fanout,
   imageInventory,
-  Names,
+  parseNames,
+  type Names,
   storage,
   type StorageFigures,
 } from './mo/index.js';
@@ -110,7 +111,7 @@ async function start(
 ): Promise<Outcome<Pick<Gateway, 'listening'>, CodedError>> {
   const { log } = options;
   const clock = systemClock(options.buildTimeMs);
-  const names = Names.parse(configuration.names);
+  const names = parseNames(configuration.names);
   if (!names.ok) return names;
   const tls = readTlsFiles(configuration, process.getuid?.() ?? 0);
   if (!tls.ok) return tls;

@@ -14,7 +14,7 @@ import {
   type LoadedConfiguration,
 } from './config/index.js';
 import { ExitCode } from './exit.js';
-import { managementObjects, Names } from './mo/index.js';
+import { managementObjects, parseNames } from './mo/index.js';
 import {
   ANSI_PAINT,
   askHealth,
@@ -263,7 +263,7 @@ function describeDevice(given: Arguments): number | Promise<number> {
 }
 
 function printDescription(overrides: Readonly<Record<string, string>>, device: DescribedDevice): number {
-  const names = Names.parse(overrides);
+  const names = parseNames(overrides);
   if (names.ok) return print(ddfDocument(treeDefinition(managementObjects(names.value)), device));
   complain(names.error.text);
   return ExitCode.usage;

@@ -24,7 +24,7 @@ import {
   type TreeOutcome,
 } from '../tree/index.js';
 import { Definer, unversioned } from './define.js';
-import { ALERT_TYPE, type Names } from './names.js';
+import type { Names } from './names.js';
 import { RecordProvider, type RecordLeaf } from './records.js';
 import { Scomo } from './scomo.js';
 
@@ -185,7 +185,7 @@ function tellServer(names: Names, outbox: Outbox, event: FanoutEvent): void {
     outbox.put({
       serverId: requester,
       source: nodeUri(names, event.fanout.node),
-      type: ALERT_TYPE.fanoutFinished,
+      type: names.alertType('fanoutFinished'),
       format: 'chr',
       mark: whole ? 'informational' : 'warning',
       data: `${whole ? Scomo.SUCCESS : Scomo.UNDEFINED_ERROR} total=${total} sent=${sent} reacted=${reacted} failed=${failed}`,

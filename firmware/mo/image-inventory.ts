@@ -22,7 +22,7 @@ import {
   type TreeOutcome,
 } from '../tree/index.js';
 import { Definer } from './define.js';
-import { ALERT_TYPE, type Names } from './names.js';
+import type { AlertKey, Names } from './names.js';
 import { RecordProvider, type RecordLeaf } from './records.js';
 import { SCOMO_RESULT } from './scomo.js';
 
@@ -181,24 +181,24 @@ function download(catalog: Catalog, image: ImageRecord, request: ExecRequest): T
   return success(asked.value === 'done' ? 'done' : 'accepted');
 }
 
-/** What a server hears of: the type of the alert for each event; the others are visible in the tree only. */
-const EVENT_ALERT: Readonly<Partial<Record<ImageEventKind, string>>> = {
-  retrieved: ALERT_TYPE.imageRetrieved,
-  failed: ALERT_TYPE.imageRetrieved,
-  cancelled: ALERT_TYPE.imageRetrieved,
-  'needs-uri': ALERT_TYPE.imageNeedsUri,
-  evicted: ALERT_TYPE.imageEvicted,
+/** What a server hears of: the alert for each event; the others are visible in the tree only. */
+const EVENT_ALERT: Readonly<Partial<Record<ImageEventKind, AlertKey>>> = {
+  retrieved: 'imageRetrieved',
+  failed: 'imageRetrieved',
+  cancelled: 'imageRetrieved',
+  'needs-uri': 'imageNeedsUri',
+  evicted: 'imageEvicted',
 };
 
 /** Runs inside the transaction that ends the retrieval: the alert exists exactly if the new state does. */
 function tellServer(names: Names, outbox: Outbox, event: ImageEvent): void {
-  const type = EVENT_ALERT[event.kind];
+  const alert = EVENT_ALERT[event.kind];
   const { image, correlator } = event;
-  if (type === undefined || image.requester === '') return;
+  if (alert === undefined || image.requester === '') return;
   outbox.put({
     serverId: image.requester,
     source: nodeUri(names, image.node),
-    type,
+    type: names.alertType(alert),
     format: 'int',
     mark: event.kind === 'retrieved' ? 'informational' : 'warning',
     data: String(image.result === null ? 0 : SCOMO_RESULT[image.result]),

@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { formatNodeUri, URI_LIMITS } from '../tree/index.js';
 import { Names } from './names.js';
+import { parseNames } from './objects.js';
 
 function names(overrides: Readonly<Record<string, string>>): Names {
   const parsed = Names.parse(overrides);
@@ -35,6 +37,10 @@ describe('Names', () => {
     ['an inherited property of JavaScript', { constructor: './x' }],
     ['an object that OMA fixes', { DevInfo: './Vendor/DevInfo' }],
     ['a node that OMA fixes', { 'DMAcc/Name': 'N' }],
+    ['the identifier of the accounts', { 'DMAcc:type': 'x' }],
+    ['an alert that does not exist', { 'alert:noon': 'x' }],
+    ['an alert type with a space', { 'alert:fanoutFinished': 'a b' }],
+    ['a long place', { Fanout: `./${'x'.repeat(60)}/${'y'.repeat(60)}` }],
     ['an identifier that OMA fixes', { 'DevDetail:type': 'x' }],
     ['an empty identifier', { 'Fanout:type': '' }],
     ['the root as a place', { Fanout: '.' }],
@@ -57,6 +63,41 @@ describe('Names', () => {
       assert.equal(parsed.ok ? 'taken' : parsed.error.code, 'bad-name');
     });
   }
+  it('let the accounts stand elsewhere, and change the types of alerts', () => {
+    const changed = names({ DMAcc: './Vendor/Accounts', 'alert:fanoutFinished': 'com.example.done' });
+    assert.deepEqual(changed.place('DMAcc'), ['Vendor', 'Accounts']);
+    assert.equal(changed.alertType('fanoutFinished'), 'com.example.done');
+    assert.equal(changed.alertType('imageRetrieved'), 'org.dmgw.imageinventory.retrieved');
+  });
+  it('leave every node within the limits of URIs, wherever its object stands', () => {
+    const place = `./${'p'.repeat(58)}/${'q'.repeat(59)}`;
+    const parsed = parseNames({
+      Fanout: place,
+      'Fanout/Target': 't'.repeat(64),
+      'Fanout/Notification': 'n'.repeat(64),
+    });
+    assert.ok(parsed.ok && place.length === 120);
+    const [x, y] = ['x'.repeat(URI_LIMITS.maxSegmentLength), 'y'.repeat(URI_LIMITS.maxSegmentLength)];
+    const uri = formatNodeUri([
+      ...parsed.value.place('Fanout'),
+      x,
+      parsed.value.node('Fanout', 'Target'),
+      y,
+      parsed.value.node('Fanout', 'Notification'),
+    ]);
+    assert.ok(uri.length <= URI_LIMITS.maxTotalLength, String(uri.length));
+  });
+  for (const [what, overrides] of [
+    ['a node that does not exist', { 'ImageInventory/Nonsense': 'N' }],
+    ['a node of another object', { 'Storage/State': 'N' }],
+    ['two siblings of one name', { 'ImageInventory/State': 'Phase', 'ImageInventory/Result': 'Phase' }],
+    ['the name of a sibling', { 'Fanout/State': 'Result' }],
+  ] as const) {
+    it(`of nodes: refuse ${what}`, () => assert.equal(parseNames(overrides).ok, false));
+  }
+  it('of nodes may be exchanged', () => {
+    assert.ok(parseNames({ 'ImageInventory/State': 'Result', 'ImageInventory/Result': 'State' }).ok);
+  });
   it('take a place whose name begins like another one', () => {
     assert.ok(Names.parse({ Fanout: './GwMO/StorageFanout' }).ok);
   });

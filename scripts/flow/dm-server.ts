@@ -70,6 +70,30 @@ export interface LoggedMessage {
   readonly message?: string;
 }
 
+/** The names in use at a device, against the standard ones. */
+export interface Renaming {
+  /** A URI as the device knows it. */
+  used(standard: string): string;
+  /** A URI or an alert type as the standard has it. */
+  standard(used: string): string;
+}
+
+function rename(command: Command, renaming: Renaming | undefined): Command {
+  const { target, commands } = command;
+  return {
+    ...command,
+    ...(target !== undefined && renaming && { target: renaming.used(target) }),
+    ...(commands && { commands: commands.map((inner) => rename(inner, renaming)) }),
+  };
+}
+
+function standardNames({ source, type }: DeviceEvent, renaming: Renaming): Partial<DeviceEvent> {
+  return {
+    ...(typeof source === 'string' && { source: renaming.standard(source) }),
+    ...(typeof type === 'string' && { type: renaming.standard(type) }),
+  };
+}
+
 /** Longest wait for one answer of the event log, in ms. */
 const POLL_MS = 2_000;
 
@@ -78,6 +102,8 @@ const EVENT_TIMEOUT_MS = 30_000;
 
 /** A DM Server in a process of its own, and its operator's calls. It can be killed and started again at its place. */
 export class DmServer {
+  /** How the devices call what the operator's commands and the tests call by its standard name. */
+  renaming: Renaming | undefined;
   /** Called while something is waited for; throws when waiting has become pointless. */
   whileWaiting: () => void = () => {};
   #child: Child;
@@ -141,7 +167,8 @@ export class DmServer {
 
   /** Queues commands for a device. They are sent in its next session. @returns their ids */
   async queue(deviceId: string, commands: readonly Command[]): Promise<string[]> {
-    const { ids } = await callJson<{ ids: string[] }>('POST', this.#device(deviceId, 'commands'), { commands });
+    const named = this.renaming ? commands.map((command) => rename(command, this.renaming)) : commands;
+    const { ids } = await callJson<{ ids: string[] }>('POST', this.#device(deviceId, 'commands'), { commands: named });
     return ids;
   }
 
@@ -160,7 +187,9 @@ export class DmServer {
   /** What the server has seen of a device after the n-th event. */
   async events(deviceId: string, after = 0, waitMs = 0): Promise<DeviceEvent[]> {
     const url = `${this.#device(deviceId, 'events')}?after=${after}&wait=${waitMs}`;
-    return (await callJson<{ events: DeviceEvent[] }>('GET', url)).events;
+    const { events } = await callJson<{ events: DeviceEvent[] }>('GET', url);
+    const { renaming } = this;
+    return renaming ? events.map((event) => ({ ...event, ...standardNames(event, renaming) })) : events;
   }
 
   /** Number of the last event, to wait for what comes behind it. */
