@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import { systemClock, type Clock } from './clock/index.js';
+import { tellServers } from './client-event.js';
 import {
   accountSettings,
   preparePlaces,
@@ -48,7 +49,7 @@ import {
   storage,
   type StorageFigures,
 } from './mo/index.js';
-import { Prefixes } from './net/index.js';
+import { HostNames, Prefixes } from './net/index.js';
 import { Fanouts, Forwarder, type Fetch } from './notify/index.js';
 import { openControl } from './ops/index.js';
 import { describeThrown, failure, success, type CodedError, type Outcome } from './outcome/index.js';
@@ -279,6 +280,7 @@ async function start(
     maxObjSize: configuration.session.maxObjectMiB * MIB,
     randomBytes,
     connect: (account) => connect(account, configuration, options, tls.value, clock),
+    mayMoveTo: (serverId, hostname) => mayMoveTo(configuration, serverId, hostname),
   });
   const scheduler = new Scheduler({
     clock,
@@ -356,7 +358,11 @@ async function start(
   };
   const control = await openControl(
     configuration.controlSocket,
-    { status: () => gatherStatus(parts), health: () => gatherHealth(parts) },
+    {
+      status: () => gatherStatus(parts),
+      health: () => gatherHealth(parts),
+      event: (event) => tellServers(event, parts),
+    },
     log('ops'),
   );
   if (!control.ok) return control;
@@ -437,6 +443,12 @@ async function listen(
       }
     },
   });
+}
+
+/** Whether a server may send its sessions to another host than its own. */
+function mayMoveTo({ accounts }: Configuration, serverId: string, hostname: string): boolean {
+  const hosts = HostNames.parse(accounts.find((account) => account.serverId === serverId)?.allowHosts ?? []);
+  return hosts.ok && hosts.value.contains(hostname);
 }
 
 /** What DMAcc may set as the address of a server: never less secure than the configuration allows. */

@@ -53,6 +53,9 @@ describe('the command line', () => {
     [['status', '--verbose'], "dmgw: unknown option '--verbose'; see: dmgw help\n"],
     [['run', '--json'], "dmgw: 'run' takes no --json; see: dmgw help\n"],
     [['--json'], 'dmgw: a command is missing; see: dmgw help\n'],
+    [['event'], "dmgw: 'event' needs TYPE; see: dmgw help\n"],
+    [['event', 'a', 'b', 'c'], "dmgw: 'event' takes no 'c'; see: dmgw help\n"],
+    [['event', 'a', '--board'], "dmgw: option '--board <value>' argument missing; see: dmgw help\n"],
     [['status', '--config'], "dmgw: option '--config <value>' argument missing; see: dmgw help\n"],
   ];
   for (const [words, line] of WRONG) {
@@ -113,11 +116,8 @@ describe('the command line', () => {
   it('tells that the gateway is not healthy by exit code 1', async () => {
     const socket = join(folder, 'ill.sock');
     const health = healthReport([{ name: 'storage', ok: false, text: 'full' }]);
-    const control = await openControl(
-      socket,
-      { status: () => Promise.reject(new Error('no')), health: () => health },
-      silentLog,
-    );
+    const refuse = (): Promise<never> => Promise.reject(new Error('no'));
+    const control = await openControl(socket, { status: refuse, health: () => health, event: refuse }, silentLog);
     assert.ok(control.ok);
     const [text, json] = await Promise.all([
       dmgw('health', '--socket', socket),

@@ -23,7 +23,9 @@ import {
   NO_PAINT,
   renderHealth,
   renderStatus,
+  sendEvent,
   type AskError,
+  type EventReport,
   type Paint,
 } from './ops/index.js';
 import { describeThrown, success, type Outcome } from './outcome/index.js';
@@ -38,6 +40,7 @@ const OPTIONS = {
   config: { type: 'string' },
   board: { type: 'string' },
   socket: { type: 'string' },
+  server: { type: 'string' },
   json: { type: 'boolean' },
   help: { type: 'boolean', short: 'h' },
   version: { type: 'boolean', short: 'V' },
@@ -49,6 +52,7 @@ const OPTION_HELP: Readonly<Record<OptionName, readonly [string, string]>> = {
   config: ['--config FILE', `the configuration (default ${DEFAULT_CONFIG})`],
   board: ['--board FILE', 'a board profile: the same keys, below those of the configuration'],
   socket: ['--socket PATH', "the daemon's control socket, instead of the configuration's"],
+  server: ['--server ID', 'ServerID of the only server that is told, instead of all'],
   json: ['--json', 'JSON on one line, for scripts'],
   help: ['-h, --help', 'this text'],
   version: ['-V, --version', 'the version'],
@@ -58,6 +62,7 @@ interface Arguments {
   readonly config?: string | undefined;
   readonly board?: string | undefined;
   readonly socket?: string | undefined;
+  readonly server?: string | undefined;
   readonly json?: boolean | undefined;
 }
 
@@ -67,7 +72,9 @@ interface Command {
   readonly summary: string;
   readonly details: string;
   readonly options: readonly OptionName[];
-  run(given: Arguments): number | Promise<number>;
+  /** Words behind the name; those in brackets may be missing. */
+  readonly operands?: readonly string[];
+  run(given: Arguments, operands: readonly string[]): number | Promise<number>;
 }
 
 const COMMANDS: readonly Command[] = [
@@ -91,6 +98,25 @@ const COMMANDS: readonly Command[] = [
     details: 'Exit code 0: healthy; 1: not healthy; 3: the daemon is not running.',
     options: ['config', 'board', 'socket', 'json'],
     run: (given) => ask(given, askHealth, renderHealth, ({ healthy }) => (healthy ? ExitCode.done : ExitCode.failed)),
+  },
+  {
+    name: 'event',
+    summary: 'tell the DM Servers of something (client event)',
+    details:
+      'Alert 1224 with this type and data goes out with the next session, which begins soon. It is kept until the server has answered: 2xx or 406.',
+    options: ['config', 'board', 'socket', 'server', 'json'],
+    operands: ['TYPE', '[DATA]'],
+    run: (given, [type = '', data = '']) => {
+      const { server } = given;
+      const event = { type, data, ...(server !== undefined && { server }) };
+      const render = ({ servers }: EventReport): string => `waits for ${servers.join(', ')}\n`;
+      return ask(
+        given,
+        (socket) => sendEvent(socket, event),
+        render,
+        () => ExitCode.done,
+      );
+    },
   },
   {
     name: 'config check',
@@ -149,17 +175,19 @@ async function main(words: readonly string[]): Promise<number> {
   const { given, positionals } = parsed;
   const asksForHelp =
     given.help === true || positionals[0] === 'help' || (words.length === 0 && positionals.length === 0);
-  const name = (positionals[0] === 'help' ? positionals.slice(1) : positionals).join(' ');
+  const typed = positionals[0] === 'help' ? positionals.slice(1) : positionals;
+  const name = typed.join(' ');
   if (given.version === true) return showVersion(given.json === true);
   if (asksForHelp && name === '') return print(overview());
-  const command = COMMANDS.find((one) => one.name === name);
+  const command = COMMANDS.find((one) => one.name === (one.operands ? typed[0] : name));
+  const operands = command?.operands ? typed.slice(1) : [];
   if (asksForHelp && command) return print(detailed(command));
-  const wrong = command ? wrongOption(command, given) : unknownCommand(name);
+  const wrong = command ? (wrongOption(command, given) ?? wrongOperands(command, operands)) : unknownCommand(name);
   if (!command || wrong !== undefined) {
     complain(`${wrong ?? ''}; see: dmgw help`);
     return ExitCode.usage;
   }
-  return command.run(given);
+  return command.run(given, operands);
 }
 
 type Given = Arguments & { readonly help?: boolean | undefined; readonly version?: boolean | undefined };
@@ -184,6 +212,12 @@ function unknownCommand(name: string): string {
 function wrongOption(command: Command, given: Given): string | undefined {
   const wrong = Object.keys(given).find((option) => !command.options.includes(option as OptionName));
   return wrong === undefined ? undefined : `'${command.name}' takes no --${wrong}`;
+}
+
+function wrongOperands({ name, operands = [] }: Command, given: readonly string[]): string | undefined {
+  const missing = operands[given.length];
+  if (missing !== undefined && !missing.startsWith('[')) return `'${name}' needs ${missing}`;
+  return given.length > operands.length ? `'${name}' takes no '${given[operands.length] ?? ''}'` : undefined;
 }
 
 function filesOf({ config, board }: Arguments): ConfigurationFiles {
@@ -292,12 +326,12 @@ function overview(): string {
   ].join('\n');
 }
 
-function detailed({ name, summary, details, options }: Command): string {
+function detailed({ name, summary, details, options, operands = [] }: Command): string {
   const lines = options.map((option) => OPTION_HELP[option]);
   return [
     `dmgw ${name}: ${summary}`,
     '',
-    `usage: dmgw ${[name, ...lines.map(([form]) => `[${form}]`)].join(' ')}`,
+    `usage: dmgw ${[name, ...operands, ...lines.map(([form]) => `[${form}]`)].join(' ')}`,
     '',
     ...lines.map(([form, help]) => `  ${form.padEnd(15)} ${help}`),
     '',

@@ -144,6 +144,7 @@ function accountReport(parts: Parts, schedule: AccountSchedule): AccountReport {
     sessionWaitsFor: schedule.waitsFor ?? null,
     lastSessionAt: lastEndAtMs === undefined ? null : new Date(lastEndAtMs).toISOString(),
     lastSession: schedule.lastEnd ?? null,
+    lastFailure: schedule.lastFailure ?? null,
     nextSessionInSeconds: nextInMs === undefined ? null : Math.ceil(nextInMs / 1000),
     failuresInARow: schedule.failuresInARow,
     alertsWaiting: parts.outbox.count(schedule.serverId),

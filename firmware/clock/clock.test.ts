@@ -14,6 +14,11 @@ describe('Backoff', () => {
     assert.deepEqual(delays(0, 4), [500, 500, 500, 500]);
   });
   it('spreads over the whole range', () => assert.deepEqual(delays(0.5, 3), [750, 1250, 2250]));
+  it('is sure to grow where it is patient', () => {
+    const backoff = new Backoff({ firstMs: 1000, maxMs: 10_000 }, () => 0);
+    const patient = Array.from({ length: 6 }, () => backoff.nextMs(true));
+    assert.deepEqual(patient, [500, 1000, 2000, 4000, 5000, 5000]);
+  });
   it('is bounded by a maximum below the first bound', () => assert.deepEqual(delays(1, 3, 1000, 300), [300, 300, 300]));
   it('stays finite for ever', () => assert.equal(delays(1, 2000).at(-1), 10_000));
   it('counts its tries and begins anew after a reset', () => {

@@ -53,6 +53,15 @@ const accountSchema = v.pipe(
       caFile: v.exactOptional(
         path('PEM file of the certificate authorities for this server; they replace the built-in ones.'),
       ),
+      allowHosts: v.optional(
+        list(
+          host(),
+          { to: 16 },
+          'Other hosts that this server may send its sessions to (RespURI, redirects).',
+          'hosts',
+        ),
+        [],
+      ),
       certFile: v.exactOptional(
         path('PEM file of the certificate, with its chain, that the gateway shows to this server.'),
       ),

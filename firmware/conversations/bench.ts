@@ -95,6 +95,7 @@ export class Bench {
   readonly #fanouts: Fanouts;
   #nonces = 0;
   #failure = '';
+  #allowedHost = '';
   #trigger: SessionTrigger = { kind: 'start' };
 
   /** @param encoding in which the gateway begins to speak */
@@ -212,6 +213,7 @@ export class Bench {
       maxObjSize: MAX_OBJ_SIZE,
       randomBytes: (count) => this.#random(count),
       connect: () => carrier,
+      mayMoveTo: (_, hostname) => hostname === this.#allowedHost,
     });
     const { end } = await run('dmserver', this.#trigger, new AbortController().signal);
     return end === 'completed' ? end : `${end} ${this.#failure}`;
@@ -307,6 +309,11 @@ export class Bench {
         data,
         ...(correlator !== undefined && { correlator }),
       });
+    } else if (key === 'event') {
+      const [type = '', data = ''] = value.split(' ');
+      this.outbox.putEvent({ serverId: 'dmserver', type, data });
+    } else if (key === 'allows') {
+      this.#allowedHost = value;
     } else if (key === 'given') {
       const [, serverId = '', verb, uri = '', data] = /^(\w+) (adds|replaces) (\S+)(?: = (.*))?$/.exec(value) ?? [];
       assert.ok(verb, `'${value}' is not understood`);

@@ -360,15 +360,53 @@ describe('report', () => {
       nextInMs: 6000,
       failuresInARow: 0,
       lastEnd: undefined,
+      lastFailure: undefined,
       lastEndAtMs: undefined,
     });
     bench.clock.advance(6000);
     assert.equal(bench.scheduler.report()[0]?.running, true);
-    await bench.last.end({ end: 'failed' });
+    await bench.last.end({ end: 'failed', failure: 'broken' });
     const [failed] = bench.scheduler.report();
     assert.equal(failed?.lastEnd, 'failed');
+    assert.equal(failed.lastFailure, 'broken');
     assert.equal(failed.lastEndAtMs, bench.clock.wallMs());
     assert.equal(failed.failuresInARow, 1);
+  });
+});
+
+describe('a server that speaks, but refuses', () => {
+  /** The delays before the sessions that follow failures with this code. */
+  async function delaysAfter(failure: string, chance: number): Promise<number[]> {
+    const bench = new Bench({ random: () => chance });
+    bench.start('A');
+    const delays: number[] = [];
+    for (let tries = 0; tries < 7; tries += 1) {
+      bench.clock.advance(10 ** 6);
+      const endedAt = bench.nowMs;
+      await bench.last.end({ end: 'failed', failure });
+      delays.push(bench.scheduler.report()[0]?.nextInMs ?? 0);
+      assert.equal(bench.nowMs, endedAt);
+    }
+    return delays;
+  }
+
+  for (const code of ['authentication-failed', 'server-not-authenticated', 'refused-by-server', 'http-status']) {
+    it(`${code}: it is called less and less often, whatever chance says, up to the bound`, async () => {
+      assert.deepEqual(await delaysAfter(code, 0), [2000, 4000, 8000, 16_000, 30_000, 30_000, 30_000]);
+      assert.deepEqual(await delaysAfter(code, 1), [4000, 8000, 16_000, 32_000, 60_000, 60_000, 60_000]);
+    });
+  }
+  it('unlike one that cannot be reached: it may be back at any time', async () => {
+    assert.deepEqual(await delaysAfter('unreachable', 0), [2000, 2000, 2000, 2000, 2000, 2000, 2000]);
+  });
+  it('is not called before the pause that it asks for is over', async () => {
+    const bench = new Bench();
+    bench.start('A');
+    bench.clock.advance(6000);
+    await bench.last.end({ end: 'failed', failure: 'http-status', retryAfterMs: 500_000 });
+    assert.equal(bench.scheduler.report()[0]?.nextInMs, 505_000);
+    bench.scheduler.alertWaits('A');
+    assert.equal(bench.scheduler.report()[0]?.nextInMs, 505_000);
   });
 });
 

@@ -57,6 +57,8 @@ export interface AccountSchedule {
   readonly nextInMs: number | undefined;
   readonly failuresInARow: number;
   readonly lastEnd: SessionEnd | undefined;
+  /** Why the last session failed. */
+  readonly lastFailure: string | undefined;
   /** Wall time in ms of the end of the last session. */
   readonly lastEndAtMs: number | undefined;
 }
@@ -73,6 +75,14 @@ const NOTIFIED_TRIES = 3;
 
 /** Sessions of all servers together: each holds a message each way in memory, and the link is thin. */
 const MAX_SESSIONS_AT_ONCE = 2;
+
+/** Failures that the next try is likely to meet again: the server has spoken. Its calls become rarer for sure. */
+const REFUSALS: ReadonlySet<string> = new Set([
+  'authentication-failed',
+  'server-not-authenticated',
+  'refused-by-server',
+  'http-status',
+]);
 
 /** How often a session that waits for the clock looks at it. */
 const CLOCK_LOOK_MS = 5000;
@@ -92,6 +102,7 @@ interface Slot extends ScheduledServer {
   notifications: SessionTrigger[];
   seen: Remembered[];
   lastEnd: SessionEnd | undefined;
+  lastFailure: string | undefined;
   lastEndAtMs: number | undefined;
 }
 
@@ -120,6 +131,7 @@ export class Scheduler {
         notifications: [],
         seen: [],
         lastEnd: undefined,
+        lastFailure: undefined,
         lastEndAtMs: undefined,
       };
       this.#slots.set(serverId, slot);
@@ -175,6 +187,7 @@ export class Scheduler {
       nextInMs: slot.planned && Math.max(0, slot.planned.atMs - now),
       failuresInARow: slot.backoff.tries,
       lastEnd: slot.lastEnd,
+      lastFailure: slot.lastFailure,
       lastEndAtMs: slot.lastEndAtMs,
     }));
   }
@@ -237,6 +250,7 @@ export class Scheduler {
     const result = await options.run(slot.serverId, trigger, this.#stopping.signal);
     slot.running = undefined;
     slot.lastEnd = result.end;
+    slot.lastFailure = result.failure;
     slot.lastEndAtMs = options.clock.wallMs();
     if (result.end === 'completed') slot.backoff.reset();
     this.#planNext(slot, trigger, result);
@@ -248,7 +262,9 @@ export class Scheduler {
     const waiting = slot.notifications.shift();
     if (waiting) return this.#plan(slot, waiting, 0);
     if (result.end === 'failed') {
-      const waitMs = slot.backoff.nextMs();
+      const backoffMs = slot.backoff.nextMs(REFUSALS.has(result.failure ?? ''));
+      const askedForMs = result.retryAfterMs === undefined ? 0 : result.retryAfterMs + this.#jitter();
+      const waitMs = Math.max(backoffMs, askedForMs);
       options.log.warn('session failed, it will be tried again', { server_id: slot.serverId, wait_ms: waitMs });
       // The server waits for the SessionID that it named; a few times it is worth keeping.
       const again = trigger.kind === 'notification' && slot.backoff.tries <= NOTIFIED_TRIES;

@@ -79,6 +79,18 @@ describe('verifyTrigger', () => {
     assert.equal(verify(good, 'srvSecret2'), 'wrong-digest');
     assert.equal(verify(good.replace('1234', '1235')), 'wrong-digest');
   });
+  it('takes the nonce before the last session, as long as no other session has changed it again', () => {
+    const good = `13064ee6f4ad913d9949092bc462ab58${TRIGGER}`;
+    assert.equal(typeof verify(good), 'object');
+    const take = (): unknown => {
+      const trigger = verifyTrigger(Buffer.from(good, 'hex'), accounts);
+      return trigger.ok ? trigger.value : trigger.error.code;
+    };
+    accounts.setServerNonce('dmserver', Uint8Array.of(1), NONCE);
+    assert.deepEqual(take(), { serverId: 'dmserver', sessionId: '1234', defaultNonce: false });
+    accounts.setServerNonce('dmserver', Uint8Array.of(2), Uint8Array.of(1));
+    assert.equal(take(), 'wrong-digest');
+  });
   it('drops every notification for an account without a secret: anyone could make it', () => {
     // Secret and nonce empty, SessionID 1234: what whoever knows the server identifier can compute.
     const forged = '6e0444d06d89b5de0cb35c0267ad098a';

@@ -1,11 +1,13 @@
 import { request } from 'node:http';
 import { describeThrown, failure, success, systemErrorCode, type CodedError, type Outcome } from '../outcome/index.js';
+import type { EventReport, EventRequest } from './event.js';
 import { REPORT_FORMAT, type HealthReport, type StatusReport } from './reports.js';
 
 export type AskErrorCode =
   | 'not-running' // no socket, or nobody listens on it
   | 'denied' // the socket belongs to another user
   | 'broken' // no complete answer
+  | 'refused' // the daemon does not take what it was told
   | 'other-version'; // the daemon's reports have another format
 
 export type AskError = CodedError<AskErrorCode>;
@@ -22,11 +24,17 @@ export function askHealth(socket: string): Promise<Outcome<HealthReport, AskErro
   return ask<HealthReport>(socket, '/health');
 }
 
+/** Has the daemon tell the DM Servers of something. */
+export function sendEvent(socket: string, event: EventRequest): Promise<Outcome<EventReport, AskError>> {
+  return ask<EventReport>(socket, '/event', JSON.stringify(event));
+}
+
 async function ask<Report extends { readonly format: number }>(
   socket: string,
   name: string,
+  body?: string,
 ): Promise<Outcome<Report, AskError>> {
-  const answer = await fetchText(socket, name);
+  const answer = await fetchText(socket, name, body);
   if (!answer.ok) return answer;
   let report: Report;
   try {
@@ -39,9 +47,12 @@ async function ask<Report extends { readonly format: number }>(
   return failure('other-version', `the daemon at ${socket} is of another version: restart it`);
 }
 
-function fetchText(socket: string, name: string): Promise<Outcome<string, AskError>> {
+/** @param body of a POST; absent: a GET */
+function fetchText(socket: string, name: string, body: string | undefined): Promise<Outcome<string, AskError>> {
   return new Promise((resolve) => {
-    const outgoing = request({ socketPath: socket, path: name, timeout: TIMEOUT_MS, agent: false }, (reply) => {
+    const method = body === undefined ? 'GET' : 'POST';
+    const options = { socketPath: socket, path: name, method, timeout: TIMEOUT_MS, agent: false };
+    const outgoing = request(options, (reply) => {
       const chunks: Buffer[] = [];
       let length = 0;
       reply.on('data', (chunk: Buffer) => {
@@ -52,14 +63,25 @@ function fetchText(socket: string, name: string): Promise<Outcome<string, AskErr
       reply.on('end', () => {
         const text = Buffer.concat(chunks).toString('utf8');
         if (reply.statusCode === 200) resolve(success(text));
+        else if (reply.statusCode === 400) resolve(failure('refused', reasonIn(text)));
         else resolve(failure('broken', `the daemon at ${socket} answers ${reply.statusCode ?? 0}: see its log`));
       });
       reply.on('error', (thrown) => resolve(explain(socket, thrown)));
     });
     outgoing.on('timeout', () => outgoing.destroy(new Error(`no answer within ${TIMEOUT_MS / 1000} s`)));
     outgoing.on('error', (thrown) => resolve(explain(socket, thrown)));
-    outgoing.end();
+    outgoing.end(body);
   });
+}
+
+function reasonIn(text: string): string {
+  try {
+    const { error } = JSON.parse(text) as { readonly error?: unknown };
+    if (typeof error === 'string') return error;
+  } catch {
+    // Not one of ours: the text says nothing that a person should read.
+  }
+  return 'the daemon does not take it';
 }
 
 function explain(socket: string, thrown: Error): Outcome<never, AskError> {

@@ -8,12 +8,27 @@ import { join } from 'node:path';
 import { spawnSync } from 'node:child_process';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 import { silentLog, type Logger } from '../log/index.js';
-import { askHealth, askStatus, healthReport, openControl, type ControlPorts, type ControlServer } from './index.js';
+import { failure, success } from '../outcome/index.js';
+import {
+  askHealth,
+  askStatus,
+  healthReport,
+  openControl,
+  REPORT_FORMAT,
+  sendEvent,
+  type ControlPorts,
+  type ControlServer,
+  type EventRequest,
+} from './index.js';
 import { exampleStatus } from './report.fixture.js';
 
 const ports: ControlPorts = {
   status: () => exampleStatus(),
   health: () => Promise.resolve(healthReport([{ name: 'database', ok: true, text: 'answers' }])),
+  event: ({ server = 'all' }) =>
+    Promise.resolve(
+      server === 'nobody' ? failure('no-server', 'no account') : success({ format: REPORT_FORMAT, servers: [server] }),
+    ),
 };
 
 describe('the control socket', () => {
@@ -60,6 +75,31 @@ describe('the control socket', () => {
     await open();
     assert.equal(statSync(path).mode & 0o777, 0o600);
     assert.equal(modeOfNewFile('after'), before);
+  });
+
+  it('takes an event within its bounds, and says why it takes another not', async () => {
+    await open();
+    const told = await sendEvent(path, { type: 'org.example.door', data: 'ö'.repeat(2048) });
+    assert.deepEqual(told, { ok: true, value: { format: REPORT_FORMAT, servers: ['all'] } });
+    const refused: readonly (readonly [object, RegExp])[] = [
+      [{ type: '', data: '' }, /the type is a name/],
+      [{ type: 'a b', data: '' }, /the type is a name/],
+      [{ type: 'a\n', data: '' }, /the type is a name/],
+      [{ type: 'x'.repeat(256), data: '' }, /the type is a name/],
+      [{ data: 'x' }, /the type is a name/],
+      [{ type: 't', data: 'ö'.repeat(2049) }, /at most 4096 bytes/],
+      [{ type: 't', data: 7 }, /text/],
+      [{ type: 't', data: 'x'.repeat(20_000) }, /at most 16384 bytes/],
+      [{ type: 't', data: '', server: 1 }, /ServerID/],
+      [{ type: 't', data: '', server: 'nobody' }, /no account/],
+    ];
+    for (const [event, reason] of refused) {
+      const answer = await sendEvent(path, event as EventRequest);
+      assert.ok(!answer.ok && answer.error.code === 'refused', JSON.stringify(event).slice(0, 60));
+      assert.match(answer.error.text, reason);
+    }
+    assert.equal(await ask('GET', '/event'), 405);
+    assert.equal(await ask('POST', '/event'), 400);
   });
 
   it('knows no other name and no other method', async () => {

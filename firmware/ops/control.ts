@@ -1,14 +1,17 @@
 import { chmodSync, lstatSync, unlinkSync } from 'node:fs';
-import { createServer, type RequestListener, type Server, type ServerResponse } from 'node:http';
+import { createServer, type IncomingMessage, type RequestListener, type Server, type ServerResponse } from 'node:http';
 import { connect } from 'node:net';
 import type { Logger } from '../log/index.js';
 import { describeThrown, failure, success, systemErrorCode, type CodedError, type Outcome } from '../outcome/index.js';
+import { readEvent, type EventReport, type EventRequest } from './event.js';
 import type { HealthReport, StatusReport } from './reports.js';
 
-/** What the control socket shows; the composition root gathers it. */
+/** What the control socket shows and takes; the composition root does it. */
 export interface ControlPorts {
   status(): StatusReport | Promise<StatusReport>;
   health(): HealthReport | Promise<HealthReport>;
+  /** Tells the DM Servers of something; resolves when that survives a power cut. */
+  event(event: EventRequest): Promise<Outcome<EventReport, CodedError>>;
 }
 
 export type ControlErrorCode =
@@ -29,7 +32,7 @@ const MAX_HEADER_BYTES = 4096;
 const REQUEST_TIMEOUT_MS = 5000;
 
 /**
- * Answers `GET /status` and `GET /health` in JSON on a Unix socket that only its owner can open. A socket that a killed
+ * Answers `GET /status`, `GET /health` and `POST /event` in JSON on a Unix socket that only its owner can open. A socket that a killed
  * daemon left behind is replaced, one that answers is not.
  */
 export async function openControl(
@@ -114,17 +117,30 @@ function answer(ports: ControlPorts, log: Logger): RequestListener {
   };
   return (request, response) => {
     const name = request.url ?? '';
+    const failed = (thrown: unknown): void => {
+      log.error('report failed', { report: name, reason: describeThrown(thrown) });
+      send(response, 500, { error: 'the report failed, see the log' });
+    };
+    if (name === '/event') {
+      if (request.method !== 'POST') return send(response, 405, { error: 'only POST' });
+      takeEvent(ports, request, response).catch(failed);
+      return;
+    }
     const report = Object.hasOwn(reports, name) ? reports[name] : undefined;
     if (!report) return send(response, 404, { error: 'not found' });
     if (request.method !== 'GET') return send(response, 405, { error: 'only GET' });
     Promise.resolve()
       .then(report)
       .then((body) => send(response, 200, body))
-      .catch((thrown: unknown) => {
-        log.error('report failed', { report: name, reason: describeThrown(thrown) });
-        send(response, 500, { error: 'the report failed, see the log' });
-      });
+      .catch(failed);
   };
+}
+
+async function takeEvent(ports: ControlPorts, request: IncomingMessage, response: ServerResponse): Promise<void> {
+  const event = await readEvent(request);
+  const told = event.ok ? await ports.event(event.value) : event;
+  if (told.ok) send(response, 200, told.value);
+  else send(response, 400, { error: told.error.text });
 }
 
 function send(response: ServerResponse, status: number, body: object): void {

@@ -1,9 +1,10 @@
 /**
- * What people and scripts see of a running gateway: the reports, the control socket, its client and their text form.
+ * What people and scripts see of a running gateway and tell it: the reports, the control socket, its client and their text form.
  * Leaves to the composition root to gather what the reports say: this room knows no other.
  */
-export { askHealth, askStatus, type AskError, type AskErrorCode } from './client.js';
+export { askHealth, askStatus, sendEvent, type AskError, type AskErrorCode } from './client.js';
 export { openControl, type ControlErrorCode, type ControlPorts, type ControlServer } from './control.js';
+export type { EventRefusal, EventReport, EventRequest } from './event.js';
 export { formatBytes, formatDuration, formatTable } from './format.js';
 export { memoryReport } from './memory.js';
 export { ANSI_PAINT, NO_PAINT, renderHealth, renderStatus, type Paint } from './render.js';

@@ -103,10 +103,12 @@ function accountLines(accounts: readonly AccountReport[]): string[] {
   );
 }
 
-function lastSession({ lastSession, lastSessionAt, failuresInARow }: AccountReport): string {
+function lastSession({ lastSession, lastFailure, lastSessionAt, failuresInARow }: AccountReport): string {
   if (lastSession === null) return '-';
   const when = lastSessionAt === null ? '' : ` ${lastSessionAt.slice(0, 19).replace('T', ' ')}`;
-  return failuresInARow > 1 ? `${lastSession}${when} (${failuresInARow} times)` : `${lastSession}${when}`;
+  const times = failuresInARow > 1 ? `${failuresInARow} times` : '';
+  const why = [lastFailure ?? '', times].filter((part) => part !== '').join(', ');
+  return why === '' ? `${lastSession}${when}` : `${lastSession}${when} (${why})`;
 }
 
 function nextSession({ sessionRunning, sessionWaitsFor, nextSessionInSeconds }: AccountReport): string {

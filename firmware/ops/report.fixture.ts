@@ -20,6 +20,7 @@ export function exampleStatus(changes: Partial<StatusReport> = {}): StatusReport
         sessionWaitsFor: null,
         lastSessionAt: '2026-03-01T13:00:00.000Z',
         lastSession: 'completed',
+        lastFailure: null,
         nextSessionInSeconds: 5400,
         failuresInARow: 0,
         alertsWaiting: 2,

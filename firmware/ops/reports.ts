@@ -37,6 +37,8 @@ export interface AccountReport {
   readonly sessionWaitsFor: 'clock' | 'turn' | null;
   readonly lastSessionAt: string | null;
   readonly lastSession: 'completed' | 'failed' | null;
+  /** Code of its failure. */
+  readonly lastFailure: string | null;
   /** Null where none is planned. */
   readonly nextSessionInSeconds: number | null;
   readonly failuresInARow: number;
