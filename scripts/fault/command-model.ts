@@ -42,8 +42,8 @@ export const URIS: readonly string[] = Array.from({ length: SLOTS }, (_, slot) =
   ['new', 'old'].flatMap((age) => PARTS.map((part) => `${FANOUTS}/${age}${slot}${part}`)),
 ).flat();
 
-/** Lines of a value of some length. */
-const MANY_LINES = 40;
+/** Lines of a value that fits into no message of the gateway: it goes out as a large object. */
+const MANY_LINES = 400;
 
 /** A cycle: a fanout comes into being as `new<slot>`, gets its values, and is renamed to `old<slot>`. */
 const CYCLE: readonly ((place: Place) => Step)[] = [

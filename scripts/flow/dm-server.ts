@@ -226,7 +226,12 @@ export class DmServer {
   }
 
   /** Waits until each command has its Status, and each Get that succeeded its Results. */
-  async answers(deviceId: string, ids: readonly string[], commands: readonly Command[]): Promise<Answer[]> {
+  async answers(
+    deviceId: string,
+    ids: readonly string[],
+    commands: readonly Command[],
+    timeoutMs?: number,
+  ): Promise<Answer[]> {
     const statuses = new Map<string, number | null>();
     const values = new Map<string, string>();
     const isOpen = (id: string, index: number): boolean => {
@@ -234,11 +239,12 @@ export class DmServer {
       if (status === undefined) return true;
       return commands[index]?.cmd === 'Get' && status === 200 && !values.has(id);
     };
-    await this.waitFor(`the answers to ${commands.length} commands`, deviceId, 0, (event) => {
+    const note = (event: DeviceEvent): boolean => {
       if (event.id !== undefined && event.kind === 'status') statuses.set(event.id, event.code ?? null);
       if (event.id !== undefined && event.kind === 'results') values.set(event.id, event.value ?? '');
       return !ids.some(isOpen);
-    });
+    };
+    await this.waitFor(`the answers to ${commands.length} commands`, deviceId, 0, note, timeoutMs);
     return commands.map((command, index) => {
       const id = ids[index] ?? '';
       return { command, status: statuses.get(id) ?? null, value: values.get(id) };

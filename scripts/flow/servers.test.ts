@@ -129,7 +129,7 @@ describe('two DM Servers, each with schemes, nonces and a schedule of its own', 
 
   it('are served side by side, also while one of them is down', async () => {
     const dmServers = [
-      { schemes: { client: 'md5', server: 'md5' }, encoding: 'wbxml' },
+      { schemes: { client: 'mac', server: 'mac' }, encoding: 'wbxml' },
       { schemes: { client: 'basic', server: 'md5' }, account: { intervalSeconds: SCHEDULED_MS / 1000 } },
     ] as const;
     await withLab('two-schedules', { devices: 0, dmServers, offers: [] }, async (lab) => {

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import * as v from 'valibot';
 
 const credentials = v.strictObject({
-  scheme: v.picklist(['basic', 'md5', 'none']),
+  scheme: v.picklist(['basic', 'md5', 'mac', 'none']),
   /** AAuthName. Default: the DevId for the client, the serverId for the server. */
   name: v.optional(v.string()),
   secret: v.optional(v.string(), ''),
