@@ -253,6 +253,7 @@ async function start(
       imageInventory(names.value, {
         catalog,
         deliveries,
+        uploads,
         outbox,
         localUri: (image) => imageServer.localUri(image),
       }),

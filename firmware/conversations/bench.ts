@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { ManualClock } from '../clock/index.js';
@@ -29,7 +29,7 @@ import {
   type Encoding,
   type SessionTrigger,
 } from '../dm/index.js';
-import { Catalog, Deliveries } from '../image/index.js';
+import { BlobStore, Catalog, Deliveries, systemDisk, Uploads } from '../image/index.js';
 import { silentLog, type Logger } from '../log/index.js';
 import {
   deviceInventory,
@@ -140,6 +140,7 @@ export class Bench {
         imageInventory(names.value, {
           catalog: this.catalog,
           deliveries,
+          uploads: this.#uploads(),
           outbox: this.outbox,
           localUri: (image) => (image.blob === null ? '' : `http://192.168.1.1:8180/scomo/${image.imageId}`),
         }),
@@ -154,6 +155,14 @@ export class Bench {
       account('other', 'none', 'none', encoding),
     ]);
     for (const [key, value] of settings) this.#prepare(key, value);
+  }
+
+  /** Images that come as Data: in files, as in the gateway. */
+  #uploads(): Uploads {
+    for (const name of ['blobs', 'partial']) mkdirSync(join(this.#folder, name));
+    const blobs = new BlobStore({ folder: this.#folder, disk: systemDisk, log: silentLog });
+    const { store, catalog, clock } = this;
+    return new Uploads({ store, catalog, blobs, clock, pins: { needs: () => false } });
   }
 
   /** Holds the session. @returns how it ended, as the last section of a conversation says it */

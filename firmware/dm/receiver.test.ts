@@ -17,6 +17,7 @@ class Sinks {
   broken = false;
 
   readonly tree = {
+    isStreamed: () => false,
     receive: (_subject: unknown, _command: string, _uri: string, announced: AnnouncedValue): TreeOutcome<ValueSink> => {
       if (this.broken) throw new StoreError('io', 'as the test wants');
       this.announced.push(announced);

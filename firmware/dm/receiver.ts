@@ -71,7 +71,7 @@ export class LargeObjectReceiver {
 
   /**
    * Takes a message: the piece that it begins with, then its commands, then the piece that it ends with.
-   * @param execute is called once, with the whole value where the last piece of one has come
+   * @param execute is called with the whole value where the last piece of one has come
    * @returns the answers in the order of the commands, and alert 1225 where an object was broken off
    */
   async take(message: Package, execute: Execute): Promise<Part[]> {
@@ -81,7 +81,7 @@ export class LargeObjectReceiver {
       : { commands: message.commands, pieces: NO_PIECES };
     const [before, opening] = splitOpening(commands, pieces);
     try {
-      const answers: Part[] = [...execute(before, pieces), ...(broken ? [broken] : [])];
+      const answers: Part[] = [...(await this.#execute(before, pieces, execute)), ...(broken ? [broken] : [])];
       if (opening) answers.push(...(await this.#open(opening, message)));
       return answers;
     } finally {
@@ -94,6 +94,64 @@ export class LargeObjectReceiver {
     const object = this.#object;
     this.#object = undefined;
     await object?.sink.discard();
+  }
+
+  /**
+   * Executes commands, with the values of streamed leaves stored first: each in the turn of its command, because what
+   * stands before it may make the node that it belongs to.
+   */
+  async #execute(
+    commands: readonly ServerCommand[],
+    pieces: ReadonlyMap<Item, Piece>,
+    execute: Execute,
+  ): Promise<readonly Answer[]> {
+    const at = commands.findIndex(
+      (one) => isChunkCommand(one) && one.items.some((item) => this.#isStreamed(item, pieces)),
+    );
+    const command = commands[at];
+    if (!command || !isChunkCommand(command)) return execute(commands, pieces);
+    const before = at === 0 ? [] : execute(commands.slice(0, at), pieces);
+    const own = await this.#executeStreamed(command, pieces, execute);
+    const rest = commands.slice(at + 1);
+    return [...before, ...own, ...(rest.length === 0 ? [] : await this.#execute(rest, pieces, execute))];
+  }
+
+  async #executeStreamed(
+    command: ChunkCommand,
+    pieces: ReadonlyMap<Item, Piece>,
+    execute: Execute,
+  ): Promise<readonly Answer[]> {
+    const stored = new Map(pieces);
+    const sinks: ValueSink[] = [];
+    try {
+      for (const item of command.items) {
+        if (this.#isStreamed(item, pieces)) stored.set(item, await this.#store(command, item, sinks));
+      }
+      return execute([command], stored);
+    } finally {
+      for (const sink of sinks) await sink.discard();
+    }
+  }
+
+  /** A whole value in one message, for a leaf whose values go to a sink. */
+  #isStreamed(item: Item, pieces: ReadonlyMap<Item, Piece>): boolean {
+    const { target, data, moreData } = item;
+    if (data === undefined || moreData || target === undefined || pieces.has(item)) return false;
+    return this.options.tree.isStreamed(target.uri);
+  }
+
+  /** @param sinks gets the sink, to be discarded after the command */
+  async #store(command: ChunkCommand, item: Item, sinks: ValueSink[]): Promise<Piece> {
+    const { tree, subject } = this.options;
+    const { format, type } = effectiveMeta(command, item);
+    const data = item.data ?? '';
+    const size = typeof data === 'string' ? Buffer.byteLength(data, 'utf8') : data.byteLength;
+    const sink = tree.receive(subject, command.kind, item.target?.uri ?? '', { format, type, size });
+    if (!sink.ok) return { code: TREE_STATUS[sink.error.code] };
+    sinks.push(sink.value);
+    const written = await sink.value.write(data);
+    const value = written.ok ? await sink.value.end() : written;
+    return value.ok ? { value: value.value ?? '' } : { code: TREE_STATUS[value.error.code] };
   }
 
   async #proceed(object: Receiving, { commands, final }: Package): Promise<Continued> {
@@ -195,6 +253,10 @@ function splitOpening(
   }
   const others = last.items.length > 1 ? [{ ...last, items: last.items.slice(0, -1) }] : [];
   return [[...commands.slice(0, -1), ...others], { ...last, items: [item] }];
+}
+
+function isChunkCommand(command: ServerCommand): command is ChunkCommand {
+  return command.kind === 'Add' || command.kind === 'Replace';
 }
 
 function itemsOf(command: ServerCommand): readonly Item[] {

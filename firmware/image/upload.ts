@@ -19,6 +19,16 @@ export type UploadErrorCode =
 
 export type UploadError = CodedError<UploadErrorCode>;
 
+/** What is known of content before it comes. */
+export interface Announced {
+  /** Its size, to the byte. */
+  readonly bytes?: number;
+  /** A bound of its size, where that is not known: so much room is reserved. */
+  readonly atMostBytes?: number;
+  /** Media type. */
+  readonly contentType?: string;
+}
+
 export interface UploadsOptions {
   readonly store: Store;
   readonly catalog: Catalog;
@@ -60,13 +70,10 @@ export class Uploads {
 
   /**
    * @param imageId number of the image in the catalog
-   * @param about what the server has announced: the size in bytes, a media type
+   * @param about what the server has announced
    * @returns failure `not-found` or `busy`
    */
-  begin(
-    imageId: number,
-    about: { readonly bytes?: number; readonly contentType?: string } = {},
-  ): Outcome<Upload, UploadError> {
+  begin(imageId: number, about: Announced = {}): Outcome<Upload, UploadError> {
     if (!this.#o.catalog.byId(imageId)) return failure('not-found', 'no such image');
     if (this.#open.has(imageId)) return failure('busy', 'content for this image is coming in already');
     if (this.#open.size >= MAX_UPLOADS) return failure('busy', `no more than ${MAX_UPLOADS} images come in at a time`);
@@ -101,7 +108,7 @@ export class Upload {
   constructor(
     readonly imageId: number,
     private readonly file: PartialId,
-    private readonly about: { readonly bytes?: number; readonly contentType?: string },
+    private readonly about: Announced,
     private readonly o: UploadsOptions,
     private readonly closed: () => void,
   ) {}
@@ -146,7 +153,7 @@ export class Upload {
     const { blobs, fsyncVolumeBytes = DEFAULT_VOLUME_BYTES } = this.o;
     const { disk } = blobs;
     const size = this.#received + octets.length;
-    const announced = this.about.bytes;
+    const announced = this.about.bytes ?? this.about.atMostBytes;
     if (announced !== undefined && size > announced) {
       return failure('size-mismatch', `more than the ${announced} bytes that were announced`);
     }

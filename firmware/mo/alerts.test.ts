@@ -6,13 +6,16 @@ import { afterEach, beforeEach, describe, it } from 'node:test';
 import { ManualClock } from '../clock/index.js';
 import { Outbox, outboxChanges, outboxSchema, type WaitingAlert } from '../dm/index.js';
 import {
+  BlobStore,
   Catalog,
   Deliveries,
   imageSchema,
   momentSchema,
   retrievalSchema,
+  systemDisk,
   type ImageEvent,
   type ImageRecord,
+  Uploads,
 } from '../image/index.js';
 import { silentLog } from '../log/index.js';
 import { Fanouts, endSchema, notifySchema, sleepersSchema } from '../notify/index.js';
@@ -71,10 +74,12 @@ beforeEach(() => {
   const names = Names.parse({});
   assert.ok(names.ok);
   const deliveries = new Deliveries({ store, catalog, clock, log: silentLog });
+  const blobs = new BlobStore({ folder, disk: systemDisk, log: silentLog });
+  const uploads = new Uploads({ store, catalog, blobs, clock, pins: { needs: () => false } });
   tree = new Tree(
     store,
     [
-      imageInventory(names.value, { catalog, deliveries, outbox, localUri: () => '' }),
+      imageInventory(names.value, { catalog, deliveries, uploads, outbox, localUri: () => '' }),
       fanout(names.value, fanouts, outbox),
     ],
     clock,

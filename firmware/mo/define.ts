@@ -5,6 +5,7 @@ interface LeafExtras {
   readonly occurrence?: Occurrence;
   readonly type?: string;
   readonly maxBytes?: number;
+  readonly streamed?: boolean;
   /** What counts while the leaf is not there. */
   readonly defaultValue?: string;
 }
@@ -34,6 +35,7 @@ export class Definer {
       versioned: addable || access.includes('R'),
       ...(extras.type !== undefined && { type: extras.type }),
       ...(extras.maxBytes !== undefined && { maxBytes: extras.maxBytes }),
+      ...(extras.streamed && { streamed: true }),
       ...(extras.defaultValue !== undefined && { defaultValue: extras.defaultValue }),
     };
   }

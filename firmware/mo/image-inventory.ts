@@ -9,6 +9,7 @@ import {
   type ImageEventKind,
   type ImageLeaf,
   type ImageRecord,
+  type Uploads,
 } from '../image/index.js';
 import { success, type Outcome, type CodedError } from '../outcome/index.js';
 import {
@@ -22,6 +23,7 @@ import {
   type TreeOutcome,
 } from '../tree/index.js';
 import { Definer } from './define.js';
+import { imageDataSink } from './image-data.js';
 import type { AlertKey, Names } from './names.js';
 import { RecordProvider, type RecordLeaf } from './records.js';
 import { SCOMO_RESULT } from './scomo.js';
@@ -32,9 +34,13 @@ export interface ImageInventoryOptions {
   /** LocalImageURI of an image that is available; empty for any other. */
   readonly localUri: (image: ImageRecord) => string;
   readonly deliveries: Deliveries;
+  readonly uploads: Uploads;
 }
 
 const MAX_TEXT = { maxBytes: 255 };
+
+/** What the room allows is found out when it is reserved; Size counts 32 bits on some servers. */
+const MAX_DATA_BYTES = 2 ** 31 - 1;
 
 /** The nodes of the object, for the tree and for the description of the device. */
 export function imageInventoryDefinition(names: Names): NodeDefinition {
@@ -57,6 +63,10 @@ export function imageInventoryDefinition(names: Names): NodeDefinition {
           define.leaf('ImageURI', 'chr', 'GRA', 'Where to retrieve the image; setting it starts the retrieval'),
           define.leaf('Digest', 'chr', 'GRA', 'Expected SHA-256: sha-256=:<base64>: or 64 hex digits', MAX_TEXT),
           define.leaf('Signature', 'chr', 'GRA', 'Base64 Ed25519 signature over the SHA-256', MAX_TEXT),
+          define.leaf('Data', 'bin', 'RA', 'The image itself, in place of ImageURI', {
+            maxBytes: MAX_DATA_BYTES,
+            streamed: true,
+          }),
           define.leaf('Priority', 'int', 'GRA', 'Higher is retrieved first', { defaultValue: '0' }),
           define.leaf('Pinned', 'bool', 'GRA', 'Never evicted for room', { defaultValue: 'false' }),
           define.leaf('Size', 'chr', 'G', 'Bytes, empty while unknown'),
@@ -112,6 +122,7 @@ export function imageInventory(names: Names, options: ImageInventoryOptions): Mo
         return renamed;
       },
       leaves: leaves(options),
+      sinks: { Data: (node, request) => imageDataSink(catalog, options.uploads, node, request) },
       operations: {
         'Operations/Download': (image, request) => download(catalog, image, request),
         'Operations/Cancel': (image) => done(catalog.cancel(image.id)),
@@ -142,6 +153,11 @@ function leaves(options: ImageInventoryOptions): Record<string, RecordLeaf<Image
     Signature: writable('signature'),
     Priority: writable('priority', Number),
     Pinned: writable('pinned', (value) => value === 'true'),
+    Data: {
+      // It cannot be read; what this says is whether it is there.
+      read: ({ blob, leaves: { imageUri } }) => (blob !== null && imageUri === null ? '' : null),
+      write: () => treeFailure('not-allowed', 'Data stands directly in a message, not in an Atomic or a Sequence'),
+    },
     Size: { read: (image) => text(image.size) ?? '' },
     ContentType: { read: (image) => image.contentType ?? '' },
     LocalImageURI: { read: options.localUri },

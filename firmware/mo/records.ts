@@ -1,11 +1,13 @@
 import { success } from '../outcome/index.js';
 import {
   treeFailure,
+  type ByteSink,
   type ExecRequest,
   type LeafValue,
   type NodePath,
   type Operation,
   type Provider,
+  type SinkRequest,
   type Subject,
   type TreeOutcome,
 } from '../tree/index.js';
@@ -30,6 +32,8 @@ export interface Records<R> {
   readonly rename?: (record: R, name: string) => TreeOutcome;
   /** Leaves by path below the record (`ImageURI`, `Result/Total`). */
   readonly leaves: Readonly<Record<string, RecordLeaf<R>>>;
+  /** Sinks of leaves whose values do not go through memory, by path below the record (`Data`). */
+  readonly sinks?: Readonly<Record<string, (name: string, request: SinkRequest) => TreeOutcome<ByteSink>>>;
   /** Operations by path below the record (`Operations/Start`). */
   readonly operations: Readonly<Record<string, (record: R, request: ExecRequest) => TreeOutcome<'done' | 'accepted'>>>;
   /** Collections inside a record by the name of the node that holds them (`Target`). */
@@ -106,6 +110,10 @@ export class RecordProvider<R> implements Provider {
     if (inner) return inner.provider.rename?.(inner.path, name, by) ?? notRenamable();
     const record = this.records.find(own);
     return record && rest.length === 0 ? (this.records.rename?.(record, name) ?? notRenamable()) : noSuchNode();
+  }
+
+  writeSink([name = '', ...rest]: NodePath, request: SinkRequest): TreeOutcome<ByteSink> | undefined {
+    return this.records.sinks?.[rest.join('/')]?.(name, request);
   }
 
   exec(request: ExecRequest): TreeOutcome<'done' | 'accepted'> {

@@ -37,6 +37,11 @@ export interface NodeDefinition {
   readonly versioned?: boolean;
   /** Longest value in octets; default MAX_VALUE_BYTES. */
   readonly maxBytes?: number;
+  /**
+   * A value of this leaf goes straight to a sink of its owner, however short it is: it stands directly in a message, not
+   * in an Atomic or a Sequence.
+   */
+  readonly streamed?: boolean;
 }
 
 /** Longest value of a leaf that names no bound of its own, in octets. */

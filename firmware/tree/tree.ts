@@ -139,6 +139,13 @@ export class Tree {
     return sink.ok ? success(new LeafSink(definition, said.format, sink.value)) : sink;
   }
 
+  /** Whether a value at this URI, however short, has to come through `receive`. */
+  isStreamed(uri: string): boolean {
+    const parsed = parseNodeUri(uri);
+    const route = parsed.ok && parsed.value.query === undefined ? this.#routes.to(parsed.value.segments) : undefined;
+    return route !== undefined && last(route).definition.streamed === true;
+  }
+
   /**
    * Gives a leaf the value of another one; it is made if it is not there. Asks for Get on the source, and what an Add or
    * Replace of the target would ask for; the formats must be the same. An interior node is `forbidden`.

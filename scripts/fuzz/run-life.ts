@@ -43,7 +43,7 @@ export async function runLife(life: Life, observer: Observer): Promise<void> {
   let check = new AnswerCheck();
   const bench = new Bench(life.settings);
   bench.onWarning = (text) => {
-    if (text === 'an answer is too long for the server') check.leftOut = true;
+    if (text === 'an answer or alert is too long for the server') check.leftOut = true;
   };
   try {
     for (const octets of life.datagrams) {
