@@ -42,7 +42,7 @@ afterEach(async () => {
   rmSync(folder, { recursive: true });
 });
 
-type Answer = 'bye' | 'get' | 'broken' | 'timeout' | 'unreachable' | 'http-status' | 'garbage';
+type Answer = 'bye' | 'get' | 'broken' | 'timeout' | 'unreachable' | 'http-status' | 'garbage' | 'busy' | 'hangs';
 
 const status = (msgId: number): string =>
   `<Status><CmdID>1</CmdID><MsgRef>${msgId}</MsgRef><CmdRef>0</CmdRef><Cmd>SyncHdr</Cmd><Data>200</Data></Status>`;
@@ -61,13 +61,23 @@ async function hold(
   let msgId = 0;
   let last = '';
   const carrier: Carrier = {
-    post: (_url, body) => {
+    post: (_url, body, _type, { signal }) => {
       const text = Buffer.from(body).toString();
       story.push(text === last ? 'again' : 'send');
       if (text !== last) msgId += 1;
       last = text;
       const answer = answers[sends];
       sends += 1;
+      if (text.includes('<Data>1223</Data>')) story.push('abort');
+      if (answer === 'hangs') {
+        return new Promise((resolve) => {
+          signal?.addEventListener('abort', () => resolve(failure('aborted', 'as the test wants')));
+        });
+      }
+      if (answer === 'busy') {
+        const error = { code: 'http-status', text: '', status: 503, retryAfterSeconds: 120 } as const;
+        return Promise.resolve({ ok: false, error });
+      }
       if (answer !== 'bye' && answer !== 'get' && answer !== 'garbage') {
         return Promise.resolve(failure(answer ?? 'broken', 'as the test wants'));
       }
@@ -193,5 +203,51 @@ describe('a transport failure', () => {
     stopping.abort();
     assert.equal((await ended).end, 'failed');
     assert.deepEqual(story, ['durable', 'send', 'close']);
+  });
+});
+
+describe('a server that asks for a pause', () => {
+  it('is told apart from one that does not, with the code of its failure', async () => {
+    const result = await hold(['busy']);
+    assert.deepEqual(result, { end: 'failed', alertsUnsent: false, failure: 'http-status', retryAfterMs: 120_000 });
+  });
+});
+
+describe('a stop amid a session', () => {
+  /** Stops while the answer to the message of that number is waited for. */
+  async function stopAt(answers: readonly Answer[]): Promise<void> {
+    const stopping = new AbortController();
+    const ended = hold(answers, { signal: stopping.signal });
+    while (!story.includes('send') || story.filter((one) => one === 'send').length < answers.indexOf('hangs') + 1) {
+      await new Promise((resolve) => setTimeout(resolve, 1));
+    }
+    stopping.abort();
+    assert.equal((await ended).end, 'failed');
+  }
+
+  it('is told to the server that knows of the session: alert 1223, whose answer nobody needs', async () => {
+    await stopAt(['get', 'hangs', 'broken']);
+    assert.deepEqual(
+      story.filter((event) => event !== 'durable'),
+      ['send', 'send', 'send', 'abort', 'close'],
+    );
+  });
+  it('is told to nobody before the server has answered once', async () => {
+    await stopAt(['hangs']);
+    assert.ok(!story.includes('abort'));
+  });
+  it('waits for the server no longer than two seconds', async () => {
+    const stopping = new AbortController();
+    const ended = hold(['get', 'hangs', 'hangs'], { signal: stopping.signal });
+    while (story.filter((one) => one === 'send').length < 2) await new Promise((resolve) => setTimeout(resolve, 1));
+    stopping.abort();
+    while (!story.includes('abort')) await new Promise((resolve) => setTimeout(resolve, 1));
+    let over = false;
+    void ended.then(() => (over = true));
+    clock.advance(1999);
+    await new Promise((resolve) => setImmediate(resolve));
+    assert.equal(over, false);
+    clock.advance(1);
+    assert.equal((await ended).end, 'failed');
   });
 });
