@@ -72,6 +72,8 @@ export class DiscoveredDevices {
     }
     const added = inventory.addDiscovered(announcement.deviceId);
     if (!added.ok) return false;
+    // It is there: from the first moment it does not count among those that give way.
+    this.options.store.sql('UPDATE device SET reachable = 1 WHERE id = ?').run(added.value.id);
     this.describe(added.value, announcement);
     this.move(added.value, announcement.address);
     return true;

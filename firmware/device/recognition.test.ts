@@ -1,0 +1,302 @@
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, it } from 'node:test';
+import { ManualClock } from '../clock/index.js';
+import type { FoundService } from '../discovery/index.js';
+import { silentLog } from '../log/index.js';
+import { Prefixes } from '../net/index.js';
+import { openStore, type Store } from '../store/index.js';
+import {
+  AddressBook,
+  Departed,
+  DeviceInventory,
+  deviceSchema,
+  DiscoveredDevices,
+  discoveredSchema,
+  LeaseWatch,
+  Recognition,
+} from './index.js';
+import { parseLeases } from './leases.js';
+
+const parsed = Prefixes.parse(['192.168.0.0/16', 'fd00::/8']);
+assert.ok(parsed.ok);
+const lan = parsed.value;
+const DAY_MS = 86_400_000;
+
+describe('recognition of End Devices', () => {
+  let folder: string;
+  let store: Store;
+  let clock: ManualClock;
+  let inventory: DeviceInventory;
+  let discovered: DiscoveredDevices;
+  let recognition: Recognition;
+  let verified: string[];
+  let appeared: string[];
+  let sessions: string[];
+  const faults: unknown[] = [];
+
+  beforeEach(() => {
+    folder = mkdtempSync(join(tmpdir(), 'dmgw-recognition-'));
+    store = openStore({
+      file: join(folder, 'dmgw.db'),
+      schema: [...deviceSchema, ...discoveredSchema],
+      log: silentLog,
+    });
+    clock = new ManualClock();
+    inventory = new DeviceInventory({ store, clock, log: silentLog, lan });
+    discovered = new DiscoveredDevices({ store, clock, inventory, lan, maxDiscovered: 20 });
+    verified = [];
+    appeared = [];
+    sessions = [];
+    recognition = new Recognition({
+      store,
+      clock,
+      log: silentLog,
+      lan,
+      inventory,
+      discovered,
+      takeoverGraceMs: 60_000,
+      verify: (instance) => verified.push(instance),
+      onFault: (thrown) => faults.push(thrown),
+    });
+    recognition.onAppeared((deviceId) => appeared.push(deviceId));
+    recognition.onSession((deviceId, sessionId) => sessions.push(`${deviceId} ${sessionId}`));
+  });
+  afterEach(async () => {
+    assert.deepEqual(faults, []);
+    await store.close();
+    rmSync(folder, { recursive: true });
+  });
+
+  const service = (devid: string, address: string | string[], more: Partial<FoundService> = {}): FoundService => ({
+    instance: `i-${devid}`,
+    link: 'br-lan',
+    port: 2948,
+    addresses: [address].flat(),
+    knownAs: undefined,
+    ...more,
+    txt: { devid, ...more.txt },
+  });
+  const find = (...of: Parameters<typeof service>): string | undefined => {
+    const identity = recognition.found(service(...of));
+    clock.advance(500);
+    return identity;
+  };
+  const addressOf = (deviceId: string): string | null | undefined => inventory.byDeviceId(deviceId)?.address;
+
+  it('adds a device with what it says of itself', () => {
+    assert.equal(
+      find('X:1', '192.168.1.7', { txt: { enc: 'raw', groups: 'hall/lamps', mode: 'proxy', sid: '4A' } }),
+      'X:1',
+    );
+    const device = inventory.byDeviceId('X:1');
+    assert.deepEqual(
+      [
+        device?.source,
+        device?.address,
+        device?.encapsulation,
+        device?.groups,
+        device?.mode,
+        device?.name,
+        device?.reachable,
+      ],
+      ['mdns', 'udp://192.168.1.7:2948', 'raw', 'hall/lamps', 'proxy', 'i-X:1', true],
+    );
+    assert.deepEqual([appeared, sessions], [['X:1'], ['X:1 4A']]);
+    const resolved = new AddressBook(store).resolve('X:1');
+    assert.ok(resolved.ok && resolved.value.showsSession);
+  });
+
+  const refused: readonly [string, string, string | string[]][] = [
+    ['no devid', '', '192.168.1.7'],
+    ['a devid that is no URI', 'seven', '192.168.1.7'],
+    ['a devid with a space', 'X:a b', '192.168.1.7'],
+    ['a devid that is too long', `X:${'y'.repeat(300)}`, '192.168.1.7'],
+    ['an address outside the LAN', 'X:1', '10.0.0.7'],
+    ['a group address and a broadcast address', 'X:1', ['224.0.0.1', '192.168.1.255']],
+    ['no address', 'X:1', []],
+  ];
+  for (const [what, devid, address] of refused) {
+    it(`does not take a service with ${what}`, () => {
+      assert.equal(find(devid, address), undefined);
+      assert.equal(inventory.count(), 0);
+    });
+  }
+
+  it('takes a device without what it says wrongly', () => {
+    find('X:1', '192.168.1.7', { txt: { enc: 'pigeon', groups: '//', mode: 'sulky', sid: 'a b' } });
+    const device = inventory.byDeviceId('X:1');
+    assert.deepEqual([device?.encapsulation, device?.groups, device?.mode, sessions], [null, null, null, []]);
+  });
+
+  it('prefers the address that the device had, then IPv4', () => {
+    find('X:1', ['fd00::7', '192.168.1.7']);
+    assert.equal(addressOf('X:1'), 'udp://192.168.1.7:2948');
+    find('X:1', ['192.168.1.6', '192.168.1.7'], { knownAs: 'X:1' });
+    assert.equal(addressOf('X:1'), 'udp://192.168.1.7:2948');
+  });
+
+  it('does not let another address have the DeviceID while the device is heard of at its own', () => {
+    find('X:1', '192.168.1.7');
+    find('X:1', '192.168.66.6', { instance: 'thief' });
+    assert.deepEqual(verified, ['thief']);
+    clock.advance(30_000);
+    recognition.heard('X:1', 'i-X:1', false);
+    clock.advance(60_000);
+    assert.equal(addressOf('X:1'), 'udp://192.168.1.7:2948');
+  });
+
+  it('does not let the same instance have another address while the device contradicts', () => {
+    find('X:1', '192.168.1.7');
+    find('X:1', '192.168.66.6', { knownAs: 'X:1' });
+    find('X:1', '192.168.1.7', { knownAs: 'X:1' });
+    clock.advance(120_000);
+    assert.equal(addressOf('X:1'), 'udp://192.168.1.7:2948');
+  });
+
+  it('follows a device that has kept silent at its old address for the time of grace', () => {
+    find('X:1', '192.168.1.7');
+    find('X:1', '192.168.1.8', { knownAs: 'X:1' });
+    clock.advance(59_000);
+    assert.equal(addressOf('X:1'), 'udp://192.168.1.7:2948');
+    clock.advance(2_000);
+    assert.equal(addressOf('X:1'), 'udp://192.168.1.8:2948');
+    assert.deepEqual(
+      discovered.history(inventory.byDeviceId('X:1')?.id ?? 0).map(({ address }) => address),
+      ['udp://192.168.1.8:2948', 'udp://192.168.1.7:2948'],
+    );
+  });
+
+  it('follows at once a device that had gone, or that returns to an address of its own', () => {
+    find('X:1', '192.168.1.7');
+    recognition.gone('X:1', 'i-X:1');
+    assert.equal(inventory.byDeviceId('X:1')?.reachable, false);
+    find('X:1', '192.168.1.8');
+    assert.equal(addressOf('X:1'), 'udp://192.168.1.8:2948');
+    find('X:1', '192.168.1.7', { knownAs: 'X:1' });
+    assert.equal(addressOf('X:1'), 'udp://192.168.1.7:2948');
+  });
+
+  it('keeps the address and the record of a device that is gone', () => {
+    find('X:1', '192.168.1.7');
+    recognition.gone('X:1', 'i-X:1');
+    clock.advance(3_600_000);
+    assert.equal(addressOf('X:1'), 'udp://192.168.1.7:2948');
+    assert.ok(new AddressBook(store).resolve('X:1').ok);
+  });
+
+  it('is gone with the last of its instances only', () => {
+    find('X:1', '192.168.1.7');
+    find('X:1', '192.168.1.7', { instance: 'second' });
+    recognition.gone('X:1', 'second');
+    assert.equal(inventory.byDeviceId('X:1')?.reachable, true);
+    recognition.gone('X:1', 'i-X:1');
+    assert.equal(inventory.byDeviceId('X:1')?.reachable, false);
+  });
+
+  it('does not touch what a server gave, and helps out where it gave no address', () => {
+    for (const [node, deviceId] of [
+      ['a', 'X:1'],
+      ['b', 'X:2'],
+    ] as const) {
+      const created = inventory.create(node, 'server1');
+      assert.ok(created.ok && inventory.setLeaf(created.value.id, 'deviceId', deviceId).ok);
+    }
+    assert.ok(inventory.setLeaf(inventory.byNode('a')?.id ?? 0, 'address', 'udp://192.168.9.9').ok);
+    find('X:1', '192.168.1.1', { txt: { groups: 'stolen' } });
+    find('X:2', '192.168.1.2');
+    const book = new AddressBook(store);
+    const hosts = ['X:1', 'X:2'].map((id) => book.resolve(id)).map((found) => found.ok && found.value.host);
+    assert.deepEqual(hosts, ['192.168.9.9', '192.168.1.2']);
+    assert.deepEqual([inventory.byNode('a')?.groups, inventory.byNode('b')?.address], [null, null]);
+  });
+
+  it('bounds devices at one address, and in all; what was seen for a moment only gives way', () => {
+    for (let i = 0; i < 10; i += 1) find(`X:one-${i}`, '192.168.1.1');
+    assert.equal(inventory.count(), 4);
+    for (let i = 0; i < 30; i += 1) find(`X:many-${i}`, `192.168.2.${i}`);
+    assert.equal(inventory.count(), 20);
+    assert.equal(find('X:late', '192.168.3.1'), undefined);
+    recognition.gone('X:many-3', 'i-X:many-3');
+    inventory.flush();
+    assert.equal(find('X:late', '192.168.3.1'), 'X:late');
+    assert.equal(inventory.byDeviceId('X:many-3'), undefined);
+    assert.equal(inventory.count(), 20);
+  });
+
+  it('forgets what has departed: soon what was seen for a moment, by age what was there for longer, never a given one', () => {
+    assert.ok(inventory.syncConfigured([{ deviceId: 'X:given' }]).ok);
+    for (const name of ['moment', 'real', 'there']) find(`X:${name}`, `192.168.1.${name.length}`);
+    inventory.flush();
+    clock.advance(120_000);
+    recognition.heard('X:real', 'i-X:real', false);
+    inventory.flush();
+    for (const name of ['moment', 'real']) recognition.gone(`X:${name}`, `i-X:${name}`);
+    const departed = new Departed({
+      store,
+      clock,
+      log: silentLog,
+      inventory,
+      forgetAfterDays: 30,
+      onFault: (thrown) => faults.push(thrown),
+    });
+    clock.jumpWall(2 * DAY_MS);
+    assert.equal(departed.remove(), 1);
+    assert.equal(inventory.byDeviceId('X:moment'), undefined);
+    clock.jumpWall(29 * DAY_MS);
+    assert.equal(departed.remove(), 1);
+    clock.jumpWall(1000 * DAY_MS);
+    clock.isPlausible = false;
+    assert.equal(departed.remove(), 0);
+    assert.deepEqual(
+      inventory
+        .nodes(undefined, 9)
+        .map(({ deviceId }) => deviceId)
+        .sort(),
+      ['X:given', 'X:there'],
+    );
+  });
+
+  it('follows a MAC address to its new lease, whoever gave the address before', async () => {
+    const file = join(folder, 'dhcp.leases');
+    const watch = new LeaseWatch({
+      file,
+      store,
+      clock,
+      log: silentLog,
+      lan,
+      inventory,
+      discovered,
+      onFault: (t) => faults.push(t),
+    });
+    assert.ok(
+      inventory.syncConfigured([
+        { deviceId: 'MAC:02000000AA01', address: 'udp://192.168.1.1:77' },
+        { deviceId: 'X:learned', address: 'http://192.168.1.2:81/n' },
+      ]).ok,
+    );
+    const write = (...leases: string[]): void => {
+      writeFileSync(file, `${leases.join('\n')}\nduid 00:01\n99 1 fd00::1 x y\n`);
+    };
+    const soon = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 150));
+    write('99 02:00:00:00:aa:01 192.168.1.1 a *', '99 02:00:00:00:aa:02 192.168.1.2 b *');
+    watch.start();
+    await soon();
+    assert.equal(addressOf('MAC:02000000AA01'), 'udp://192.168.1.1:77');
+    write('99 02:00:00:00:aa:01 192.168.55.1 a *', '99 02:00:00:00:aa:02 192.168.55.2 b *');
+    clock.advance(10_000);
+    await soon();
+    await watch.close();
+    assert.equal(addressOf('MAC:02000000AA01'), 'udp://192.168.55.1:77');
+    assert.equal(addressOf('X:learned'), 'http://192.168.55.2:81/n');
+  });
+
+  it('reads leases, and leaves out what is none', () => {
+    assert.deepEqual(
+      parseLeases('0 06-02:00:00:00:aa:01 192.168.1.1 a *\nnonsense\n\n5 zz 1.2.3.4\n5 02:00:00:00:aa:02 fd00::1 x'),
+      [{ mac: '02000000AA01', address: '192.168.1.1' }],
+    );
+  });
+});
