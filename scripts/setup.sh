@@ -54,11 +54,12 @@ if [ "${#missing[@]}" -gt 0 ]; then
 fi
 
 # Not needed, but used where they are there: mdns is compiled with the headers of the system's DNS-SD, some tests compare
-# with another WBXML codec, speak mDNS with Avahi in network namespaces, and make certificates. Tests that miss a tool are
-# skipped, and say so.
+# with another WBXML codec and with nginx, speak mDNS with Avahi in network namespaces, and make certificates. Tests that
+# miss a tool are skipped, and say so.
 missing=()
 need libwbxml2-utils wbxml2xml
 need openssl openssl
+need nginx-light nginx
 need avahi-daemon avahi-daemon
 need avahi-utils avahi-browse
 need dbus dbus-daemon

@@ -67,6 +67,7 @@ const MAX_PIPELINED = 32;
 
 /** What a request that cannot be understood is answered with (RFC 9110 §15.5); by the parser's code. */
 const MISREAD: Readonly<Record<string, string>> = {
+  HPE_INVALID_VERSION: '505 HTTP Version Not Supported',
   HPE_HEADER_OVERFLOW: '431 Request Header Fields Too Large',
   HPE_CHUNK_EXTENSIONS_OVERFLOW: '413 Content Too Large',
   ERR_HTTP_REQUEST_TIMEOUT: '408 Request Timeout',
