@@ -217,7 +217,7 @@ async function start(
   });
   closings.push(() => fanouts.close());
   const pins: PinSource = { needs: (imageId) => fanouts.activeImageRefs().includes(imageId) };
-  const retrieve = retrieveOptions(configuration, tls.value.authorities);
+  const retrieve = retrieveOptions(configuration, tls.value.authorities, log('image'));
   if (retrieve.access.proxy) {
     log('image').info('images come through a proxy, which alone can check where names lead', {
       proxy: retrieve.access.proxy.url.origin,

@@ -18,6 +18,7 @@ import {
   type HealthReport,
   type ImageReport,
   type Problem,
+  type RetrieveReport,
   type StatusReport,
 } from './ops/index.js';
 import type { Store } from './store/index.js';
@@ -68,7 +69,7 @@ export async function gatherStatus(parts: Parts): Promise<StatusReport> {
     clockPlausible: clock.plausible(),
     accounts: parts.scheduler.report().map((schedule) => accountReport(parts, schedule)),
     notification: { listening: parts.notified },
-    retrieve: { proxy: configuration.retrieve.proxy.url ?? null },
+    retrieve: retrieveReport(parts),
     images: parts.catalog.all().map((image) => imageReport(parts, image)),
     serve: { listening: parts.serving, connections: parts.imageServer.load.connections },
     fanouts: fanoutReports(parts),
@@ -149,6 +150,12 @@ function accountReport(parts: Parts, schedule: AccountSchedule): AccountReport {
     failuresInARow: schedule.failuresInARow,
     alertsWaiting: parts.outbox.count(schedule.serverId),
   };
+}
+
+function retrieveReport({ configuration, downloader }: Parts): RetrieveReport {
+  const { metered, windowOpen, windowChangesMs } = downloader.conditions.report();
+  const windowChangesAt = windowChangesMs === null ? null : new Date(windowChangesMs).toISOString();
+  return { proxy: configuration.retrieve.proxy.url ?? null, windowOpen, windowChangesAt, metered };
 }
 
 function imageReport(parts: Parts, image: ImageRecord): ImageReport {

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { parseConfiguration, type Configuration } from './config/index.js';
+import { silentLog } from './log/index.js';
 import { retrieveOptions } from './retrieve.js';
 
 function configured(retrieve: Record<string, unknown>): Configuration {
@@ -16,7 +17,8 @@ function configured(retrieve: Record<string, unknown>): Configuration {
   assert.ok(parsed.ok, parsed.ok ? '' : parsed.error.text);
   return parsed.value.configuration;
 }
-const accessOf = (retrieve: Record<string, unknown>) => retrieveOptions(configured(retrieve), new Map()).access;
+const accessOf = (retrieve: Record<string, unknown>) =>
+  retrieveOptions(configured(retrieve), new Map(), silentLog).access;
 
 describe('the section retrieve', () => {
   it('keeps images away from this host, private networks and the LAN, unless a prefix is allowed', () => {
@@ -58,8 +60,30 @@ describe('the section retrieve', () => {
     assert.equal(accessOf({ proxy: { url } }).proxy?.authorization, undefined);
   });
 
+  it('makes windows, the metered switch and the cap of an image of their keys', () => {
+    const none = retrieveOptions(configured({}), new Map(), silentLog);
+    assert.deepEqual([none.conditions, none.maxBytesPerSecondPerImage], [{}, 0]);
+    const retrieve = {
+      windows: ['22:00-06:00'],
+      timeZone: 'CET-1CEST,M3.5.0,M10.5.0/3',
+      meteredFile: '/does/not/exist',
+      meteredMinPriority: 5,
+      maxBytesPerSecondPerImage: 1000,
+    };
+    const { conditions, ...options } = retrieveOptions(configured(retrieve), new Map(), silentLog);
+    assert.equal(options.maxBytesPerSecondPerImage, 1000);
+    assert.equal(conditions?.windows?.isOpen(Date.parse('2026-07-01T20:00:00Z')), true);
+    assert.equal(conditions.windows.isOpen(Date.parse('2026-01-01T20:00:00Z')), false);
+    assert.equal(conditions.metered?.(), false);
+    assert.equal(conditions.meteredMinPriority, 5);
+  });
+
   it('hands on the certificate authorities', () => {
-    const { access } = retrieveOptions(configured({ caFile: '/etc/ca.pem' }), new Map([['/etc/ca.pem', 'PEM']]));
+    const { access } = retrieveOptions(
+      configured({ caFile: '/etc/ca.pem' }),
+      new Map([['/etc/ca.pem', 'PEM']]),
+      silentLog,
+    );
     assert.equal(access.ca, 'PEM');
   });
 });

@@ -1,6 +1,7 @@
-import type { BackoffPolicy } from './clock/index.js';
+import { TimeZone, WeeklyWindows, type BackoffPolicy } from './clock/index.js';
 import type { Configuration } from './config/index.js';
-import type { DownloaderOptions } from './image/index.js';
+import { meteredSwitch, type DownloaderOptions } from './image/index.js';
+import type { Logger } from './log/index.js';
 import {
   Credentials,
   HostNames,
@@ -26,6 +27,8 @@ type RetrieveOptions = Pick<
   | 'maxBytesPerSecond'
   | 'backoff'
   | 'maxAttempts'
+  | 'maxBytesPerSecondPerImage'
+  | 'conditions'
 >;
 
 /**
@@ -35,6 +38,7 @@ type RetrieveOptions = Pick<
 export function retrieveOptions(
   configuration: Configuration,
   authorities: ReadonlyMap<string, string>,
+  log: Logger,
 ): RetrieveOptions {
   const { retrieve } = configuration;
   return {
@@ -45,8 +49,21 @@ export function retrieveOptions(
     idleTimeoutMs: retrieve.idleTimeoutSeconds * 1000,
     minBytesPerSecond: retrieve.minBytesPerSecond,
     maxBytesPerSecond: retrieve.maxBytesPerSecond,
+    maxBytesPerSecondPerImage: retrieve.maxBytesPerSecondPerImage,
+    conditions: conditionsOf(retrieve, log),
     backoff: backoff(retrieve),
     maxAttempts: retrieve.maxTriesWithoutProgress,
+  };
+}
+
+function conditionsOf(
+  { windows, timeZone, meteredFile, meteredMinPriority }: Configuration['retrieve'],
+  log: Logger,
+): NonNullable<RetrieveOptions['conditions']> {
+  return {
+    ...(windows.length > 0 && { windows: good(WeeklyWindows.parse(windows, good(TimeZone.parse(timeZone)))) }),
+    ...(meteredFile !== undefined && { metered: meteredSwitch(meteredFile, log) }),
+    ...(meteredMinPriority !== undefined && { meteredMinPriority }),
   };
 }
 

@@ -1,5 +1,5 @@
 /**
- * Time as a parameter: wall clock, monotonic clock, timers and random delays.
+ * Time as a parameter: wall clock, monotonic clock, timers and random delays; and times of the week at a place.
  * Leaves to others what they wait for. Durations and deadlines use `monotonicMs`, because a router's wall clock jumps
  * at its first NTP synchronisation.
  */
@@ -7,6 +7,8 @@ import type { Random } from './backoff.js';
 
 export { ManualClock } from './manual.js';
 export { Backoff, type BackoffPolicy, type Random } from './backoff.js';
+export { WeeklyWindows } from './windows.js';
+export { TimeZone } from './zone.js';
 
 export interface TimerHandle {
   cancel(): void;

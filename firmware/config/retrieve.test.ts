@@ -74,6 +74,16 @@ const WRONG: [string, Record<string, unknown>, string][] = [
     { proxy: { url: 'http://10.0.0.2:3128', name: 'gw' } },
     'F: retrieve.proxy.secret: missing; expected it beside retrieve.proxy.name',
   ],
+  [
+    'a window that is none',
+    { windows: ['22:00-06:00', 'at night'] },
+    'F: retrieve.windows[1]: "at night" is not allowed; expected a window such as 22:00-06:00, Sat,Sun 00:00-24:00 or Mon-Fri 01:30-05:00',
+  ],
+  [
+    'a time zone by its name',
+    { timeZone: 'Europe/Berlin' },
+    'F: retrieve.timeZone: "Europe/Berlin" is not allowed; expected a time zone as POSIX writes it, with its rules, such as UTC0 or CET-1CEST,M3.5.0,M10.5.0/3',
+  ],
 ];
 
 describe('a wrong section retrieve is refused with one line', () => {
@@ -88,6 +98,8 @@ describe('a right section retrieve', () => {
     ['a credential in the clear, with leave', withCredential({ origin: 'http://10.0.0.1', allowInsecure: true })],
     ['a proxy', { proxy: { url: proxy.url, exceptHosts: ['*.lan', '10.0.0.9'] } }],
     ['a proxy with a credential', { proxy }],
+    ['windows', { windows: ['Mon-Fri 22:00-06:00'], timeZone: 'CET-1CEST,M3.5.0,M10.5.0/3' }],
+    ['a metered link', { meteredFile: '/var/run/metered', meteredMinPriority: -1 }],
     ['a token', withCredential({ scheme: 'bearer', secret: 'abc.def-_~+/==' })],
   ];
   for (const [name, retrieve] of RIGHT) it(`is taken: ${name}`, () => assert.equal(lineOf(retrieve), 'right'));

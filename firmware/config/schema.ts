@@ -18,6 +18,8 @@ import {
   secret,
   section,
   text,
+  timeZone,
+  weeklyWindow,
   whole,
 } from './values.js';
 
@@ -310,6 +312,32 @@ const retrieveSchema = section(
     maxBytesPerSecond: v.optional(
       whole(0, 1_000_000_000, 'Rate of all retrievals together; 0: as fast as the network is.'),
       0,
+    ),
+    maxBytesPerSecondPerImage: v.optional(whole(0, 1_000_000_000, 'Rate of each retrieval; 0: no cap of its own.'), 0),
+    windows: v.optional(
+      list(
+        weeklyWindow(),
+        { to: 32 },
+        'When images may come in, by the wall clock of `timeZone`; a window over midnight belongs to the day on which it begins. Outside of them retrievals wait. Empty: always.',
+        'windows',
+      ),
+      [],
+    ),
+    timeZone: v.optional(
+      timeZone('Where the gateway is, for `windows`: OpenWrt has the same text in `system.@system[0].timezone`.'),
+      'UTC0',
+    ),
+    meteredFile: v.exactOptional(
+      path(
+        'A file by which other software says that the link is metered: retrievals wait while it is there, unless it holds 0, no, false, off or unmetered. Looked at every 5 s; keep it in memory.',
+      ),
+    ),
+    meteredMinPriority: v.exactOptional(
+      whole(
+        -2_147_483_648,
+        2_147_483_647,
+        'Images with this Priority or a higher one come in over a metered link too; without it none.',
+      ),
     ),
     retryFirstSeconds: v.optional(whole(1, 3600, 'At most so long before a failed retrieval is tried again.'), 5),
     retryMaxSeconds: v.optional(

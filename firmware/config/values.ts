@@ -1,6 +1,7 @@
 import { isIP } from 'node:net';
 import { isAbsolute, normalize } from 'node:path';
 import * as v from 'valibot';
+import { TimeZone, WeeklyWindows } from '../clock/index.js';
 import { HostNames, Prefixes } from '../net/index.js';
 
 /** What a key's schema says beside its type: for error lines and for the reference. */
@@ -86,6 +87,22 @@ export const host = () =>
     v.string(),
     v.check((value) => HostNames.parse([value]).ok),
     notes({ allowed: 'a host such as images.example.com, *.example.com or 192.168.1.9' }),
+  );
+
+/** A window of the week, as `WeeklyWindows` takes it. */
+export const weeklyWindow = () =>
+  v.pipe(
+    v.string(),
+    v.check((value) => WeeklyWindows.parse([value], TimeZone.UTC).ok),
+    notes({ allowed: 'a window such as 22:00-06:00, Sat,Sun 00:00-24:00 or Mon-Fri 01:30-05:00' }),
+  );
+
+export const timeZone = (help: string) =>
+  v.pipe(
+    v.string(),
+    v.check((value) => TimeZone.parse(value).ok),
+    v.description(help),
+    notes({ allowed: 'a time zone as POSIX writes it, with its rules, such as UTC0 or CET-1CEST,M3.5.0,M10.5.0/3' }),
   );
 
 /** Scheme, host and port of a URL, and nothing else. */

@@ -5,6 +5,7 @@ import { describeThrown } from '../outcome/index.js';
 import type { Store } from '../store/index.js';
 import type { BlobStore } from './blobs.js';
 import type { Catalog } from './catalog.js';
+import { Conditions, type ConditionsOptions, type Hold } from './conditions.js';
 import { describeBlob, releaseBlob } from './holders.js';
 import type { ImageChange, ImageRecord } from './image.js';
 import { InstallReports } from './install.js';
@@ -39,6 +40,12 @@ export interface DownloaderOptions {
   readonly minBytesPerSecond?: number;
   /** Rate of all retrievals together. Default 0: no cap. */
   readonly maxBytesPerSecond?: number;
+  /** Rate of each retrieval. Default 0: no cap. */
+  readonly maxBytesPerSecondPerImage?: number;
+  /** What the line and the hour must allow. Default nothing. */
+  readonly conditions?: Omit<ConditionsOptions, 'clock'>;
+  /** How often they are looked at while something is owed. Default 5 s. */
+  readonly checkConditionsMs?: number;
   /** Default 1 s to 5 min. */
   readonly backoff?: BackoffPolicy;
   /** Tries without a new byte after which a retrieval fails. Default 20: about an hour. */
@@ -58,6 +65,14 @@ export interface DownloaderOptions {
   readonly onDefect: (thrown: unknown) => void;
 }
 
+/** A retrieval that has a place. */
+interface Running {
+  readonly abort: AbortController;
+  readonly over: Promise<void>;
+  /** It was broken off for this. */
+  hold: Hold | undefined;
+}
+
 const GARBAGE_BYTES = 2 * 1024 * 1024;
 
 /**
@@ -70,7 +85,13 @@ export class Downloader {
   readonly #places: number;
   readonly #freeBuffers: IntakeBuffers[] = [];
   readonly #retrievals = new Map<number, Retrieval>();
-  readonly #running = new Map<number, { readonly abort: AbortController; readonly over: Promise<void> }>();
+  readonly #running = new Map<number, Running>();
+  readonly conditions: Conditions;
+  readonly #checkConditionsMs: number;
+  #checking: TimerHandle | undefined;
+  /** Images that would be retrieved if the conditions allowed it. */
+  readonly #held = new Set<number>();
+  #clockWasSet: boolean;
   readonly #pauses = new Map<number, TimerHandle>();
   /** Images that were asked for again while their retrieval ran: it does not pause next. */
   readonly #poked = new Set<number>();
@@ -84,10 +105,14 @@ export class Downloader {
   #wanBytes = 0;
 
   constructor(options: DownloaderOptions) {
-    const { concurrency, onDefect, collectGarbage, maxBytesPerSecond, ...rest } = options;
+    const { concurrency, onDefect, collectGarbage, maxBytesPerSecond, conditions, checkConditionsMs, ...rest } =
+      options;
     let uncollected = 0;
     this.#places = concurrency ?? 1;
     this.#onDefect = onDefect;
+    this.conditions = new Conditions({ clock: options.clock, ...conditions });
+    this.#checkConditionsMs = checkConditionsMs ?? 5_000;
+    this.#clockWasSet = options.clock.plausible();
     this.#o = {
       pins: { needs: () => false },
       userAgent: 'dm-gateway',
@@ -95,6 +120,7 @@ export class Downloader {
       fsyncVolumeBytes: 16 * 1024 * 1024,
       idleTimeoutMs: 60_000,
       minBytesPerSecond: 0,
+      maxBytesPerSecondPerImage: 0,
       backoff: { firstMs: 1_000, maxMs: 300_000 },
       maxAttempts: 20,
       maxRetryAfterMs: 3_600_000,
@@ -170,6 +196,7 @@ export class Downloader {
   /** Stops retrievals with their bytes durable, and waits for file work. Idempotent. */
   async close(): Promise<void> {
     this.#closed = true;
+    this.#checking?.cancel();
     for (const id of [...this.#pauses.keys()]) this.#endPause(id);
     for (const { abort } of this.#running.values()) abort.abort();
     await Promise.all([this.#reports.close(), ...[...this.#running.values()].map(({ over }) => over)]);
@@ -196,14 +223,59 @@ export class Downloader {
   }
 
   #fillPlaces(): void {
-    if (!this.#started || this.#closed || this.#running.size >= this.#places) return;
-    for (const { id } of this.#o.progress.owed()) {
-      if (this.#running.size >= this.#places) return;
+    const isFull = (): boolean => this.#running.size >= this.#places;
+    if (!this.#started || this.#closed || (isFull() && !this.conditions.any)) return;
+    this.conditions.look();
+    this.#held.clear();
+    for (const image of this.#o.progress.owed()) {
+      const { id } = image;
       if (this.#running.has(id) || this.#pauses.has(id) || this.#defective.has(id)) continue;
+      if (this.#hold(image) || isFull()) continue;
       // Another image may have brought the content meanwhile.
       const owed = this.#o.catalog.linkStored(id) ? undefined : this.#o.catalog.byId(id);
       if (owed) this.#run(owed);
     }
+    this.#checkLater();
+  }
+
+  /** True when the conditions do not allow this retrieval now; its state says so. */
+  #hold(image: ImageRecord): boolean {
+    const key = { id: image.id, generation: image.retrieval.generation };
+    const hold = this.conditions.holdOf(image);
+    if (!hold) {
+      if (image.state === 'waiting') this.#o.progress.released(key);
+      return false;
+    }
+    // What another image has brought costs no traffic.
+    if (this.#o.catalog.linkStored(image.id)) return true;
+    this.#held.add(image.id);
+    this.#o.progress.held(key, hold, false);
+    return true;
+  }
+
+  /** The conditions are looked at again as long as they can change anything. */
+  #checkLater(): void {
+    const matter = this.conditions.any && this.#running.size + this.#held.size > 0;
+    const clockMatters = !this.#clockWasSet && this.#running.size + this.#pauses.size > 0;
+    if (this.#checking || !(matter || clockMatters)) return;
+    this.#checking = this.#o.clock.after(this.#checkConditionsMs, () => {
+      this.#checking = undefined;
+      this.#check();
+    });
+  }
+
+  #check(): void {
+    this.conditions.look();
+    for (const [id, running] of this.#running) {
+      const image = this.#o.catalog.byId(id);
+      running.hold ??= image && this.conditions.holdOf(image);
+      if (running.hold) running.abort.abort();
+    }
+    const clockIsSet = this.#o.clock.plausible();
+    if (clockIsSet && !this.#clockWasSet) this.retryNow();
+    else this.#fillPlaces();
+    this.#clockWasSet = clockIsSet;
+    this.#checkLater();
   }
 
   #run(image: ImageRecord): void {
@@ -219,7 +291,7 @@ export class Downloader {
       this.#running.delete(id);
       this.#fillPlaces();
     });
-    this.#running.set(id, { abort, over });
+    this.#running.set(id, { abort, over, hold: undefined });
   }
 
   /** Never rejects. */
@@ -234,6 +306,9 @@ export class Downloader {
         if (!this.#poked.has(id)) this.#pause(id, end.delayMs);
         return;
       }
+      const hold = this.#closed ? undefined : this.#running.get(id)?.hold;
+      // What it knows is kept for the time when it may go on.
+      if (hold && this.#o.progress.held(retrieval.key, hold, true)) return;
       if (this.#retrievals.get(id) === retrieval) this.#retrievals.delete(id);
       await this.#tidy(id);
     } catch (thrown) {
@@ -251,6 +326,7 @@ export class Downloader {
       this.#fillPlaces();
     });
     this.#pauses.set(id, timer);
+    this.#checkLater();
   }
 
   #endPause(id: number): void {

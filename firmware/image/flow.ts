@@ -1,6 +1,6 @@
 import type { Readable } from 'node:stream';
 import type { Clock, TimerHandle } from '../clock/index.js';
-import type { Throttle } from './throttle.js';
+import type { RateCap } from './throttle.js';
 
 /** A body that brings fewer bytes than this in a window of its own time has stalled. */
 export interface StallRule {
@@ -12,7 +12,7 @@ export interface StallRule {
 export interface FlowOptions {
   readonly body: Readable;
   readonly clock: Clock;
-  readonly throttle: Throttle;
+  readonly throttle: RateCap;
   readonly stall: StallRule;
   /** Told once, when the body has stalled. */
   stalled(): void;

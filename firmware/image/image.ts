@@ -22,6 +22,10 @@ export type ResultCode =
   | 'bad-reply' // the reply contradicts the request or itself
   | 'captive-portal' // a page of the network's answers instead of the server
   | 'broken' // the connection ends too early, again and again
+  // What a retrieval waits for although nothing is wrong; none ends with these.
+  | 'clock' // not set: certificates and windows cannot be judged
+  | 'window' // the download window is closed
+  | 'metered' // the link costs money
   | 'no-room' // quota, free-space floor, or a full disk
   | 'disk' // the disk failed
   | 'digest-mismatch'

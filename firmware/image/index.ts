@@ -25,6 +25,7 @@ export {
   type ImageRecord,
   type ResultCode,
 } from './image.js';
+export { meteredSwitch } from './metered.js';
 export { isImageId, type LeafValue } from './leaves.js';
 export { ImageRetention, type ImageRetentionOptions } from './retention.js';
 export type { PinSource } from './room.js';

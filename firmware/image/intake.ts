@@ -3,7 +3,7 @@ import type { Readable } from 'node:stream';
 import type { Clock } from '../clock/index.js';
 import type { Disk } from './disk.js';
 import { Flow, type StallRule } from './flow.js';
-import type { Throttle } from './throttle.js';
+import type { RateCap } from './throttle.js';
 
 /**
  * Bytes between socket and disk, per retrieval that runs: two buffers of this size (one filled while the other is
@@ -55,8 +55,7 @@ export interface IntakeOptions {
   /** Bytes between two flushes. */
   readonly volumeBytes: number;
   readonly clock: Clock;
-  /** Shared by all retrievals. */
-  readonly throttle: Throttle;
+  readonly throttle: RateCap;
   readonly stall: StallRule;
   readonly signal: AbortSignal;
   /**

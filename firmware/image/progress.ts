@@ -1,4 +1,5 @@
 import type { Clock } from '../clock/index.js';
+import type { Hold } from './conditions.js';
 import { digestHex, type ImageRecord, type ResultCode } from './image.js';
 import { forgetBytes } from './kept.js';
 import { AFTER_RESTART, isRunning } from './states.js';
@@ -36,6 +37,9 @@ const KEEPS_BYTES: ReadonlySet<ResultCode> = new Set<ResultCode>([
   'address-refused',
   'broken',
 ]);
+
+/** What holds a retrieval although nothing is wrong. */
+const HOLDS: ReadonlySet<ResultCode> = new Set<ResultCode>(['clock', 'window', 'metered'] satisfies Hold['code'][]);
 
 /**
  * What the downloader writes into the catalog. Each method answers undefined, and writes nothing, when the retrieval
@@ -156,6 +160,27 @@ export class Progress {
       const attempts = record.retrieval.attempts - (counted ? 0 : 1);
       const retrieval = { ...record.retrieval, attempts: Math.max(0, attempts) };
       return this.table.move(record, 'wait', { result: code, resultText: text, retrieval });
+    });
+  }
+
+  /**
+   * State waiting, for what is nobody's fault. Nothing is written when it waits for that already.
+   * @param brokenOff a try was broken off for it: it does not count
+   */
+  held(key: RetrievalKey, { code, text }: Hold, brokenOff: boolean): ImageRecord | undefined {
+    return this.#update(key, (record) => {
+      if (record.state === 'waiting' && record.result === code && record.resultText === text) return record;
+      const attempts = Math.max(0, record.retrieval.attempts - (brokenOff ? 1 : 0));
+      const retrieval = { ...record.retrieval, attempts };
+      return this.table.move(record, 'wait', { result: code, resultText: text, retrieval });
+    });
+  }
+
+  /** State pending again: nothing holds it any more, its turn will come. */
+  released(key: RetrievalKey): void {
+    this.#update(key, (record) => {
+      const held = record.state === 'waiting' && record.result !== null && HOLDS.has(record.result);
+      return held ? this.table.move(record, 'request', { result: null, resultText: '' }) : record;
     });
   }
 

@@ -27,6 +27,8 @@ const HEAD_WINDOWS = 2;
 const REDIRECTS = new Set([301, 302, 303, 307, 308]);
 const CONTENT = new Set([200, 206, 416]);
 
+const CLOCK_FAULT = fault('clock', 'network', 'the clock is not set: certificates cannot be checked yet');
+
 /**
  * Asks for the image from `have.bytes` on, following redirects; each hop is filtered. A reply is handed out when its
  * status is one that `meaningOf` decides on; its body is then the caller's.
@@ -39,6 +41,8 @@ export async function requestImage(
 ): Promise<RequestEnd> {
   let url = new URL(source);
   for (let hop = 0; hop <= MAX_REDIRECTS; hop += 1) {
+    // Certificates are good for a time only.
+    if (url.protocol === 'https:' && !options.clock.plausible()) return { kind: 'fault', fault: CLOCK_FAULT };
     const sent = await headOf(url, have, signal, options);
     if (!sent.ok) {
       if (signal.aborted) return { kind: 'aborted' };

@@ -24,7 +24,7 @@ import { isPortalSized, isWebPage } from './portal.js';
 import { discard, readDocument, requestImage, type RequestEnd, type RequestOptions } from './request.js';
 import { guardBetween, meaningOf, sameSource, type Have, type ReplyMeaning } from './resume.js';
 import { makeRoom, type PinSource } from './room.js';
-import type { Throttle } from './throttle.js';
+import { bothCaps, Throttle, type RateCap } from './throttle.js';
 
 export interface RetrievalOptions extends RequestOptions {
   readonly store: Store;
@@ -42,7 +42,9 @@ export interface RetrievalOptions extends RequestOptions {
   readonly maxRetryAfterMs: number;
   /** Bytes between two flushes of the partial file. */
   readonly fsyncVolumeBytes: number;
-  readonly throttle: Throttle;
+  /** Of all retrievals together, and of each, in bytes per second; 0: no cap. */
+  readonly throttle: RateCap;
+  readonly maxBytesPerSecondPerImage: number;
   /** A body slower than this over `idleTimeoutMs` has stalled. */
   readonly minBytesPerSecond: number;
   /** Removes a blob that has been given up, if nobody else uses it. */
@@ -87,6 +89,7 @@ interface Asked {
 export class Retrieval {
   readonly #content = new PartialContent();
   readonly #backoff: Backoff;
+  readonly #throttle: RateCap;
   /** False until the bytes that an earlier run of the gateway left have been hashed. */
   #prepared = false;
   /** Where in the list of mirrors we are, and which of them have ended for good. */
@@ -110,6 +113,7 @@ export class Retrieval {
     private readonly o: RetrievalOptions,
   ) {
     this.#backoff = new Backoff(o.backoff, o.random);
+    this.#throttle = bothCaps(o.throttle, new Throttle(o.clock, o.maxBytesPerSecondPerImage));
   }
 
   /** Tries until the image is there, has failed, or a pause is due. Leaves the bytes durable when aborted. */
@@ -360,7 +364,7 @@ export class Retrieval {
       limitBytes: announced ?? asked.described?.size,
       volumeBytes: this.o.fsyncVolumeBytes,
       clock: this.o.clock,
-      throttle: this.o.throttle,
+      throttle: this.#throttle,
       stall: {
         windowMs: this.o.idleTimeoutMs,
         leastBytes: Math.max(1, Math.ceil((this.o.minBytesPerSecond * this.o.idleTimeoutMs) / 1000)),

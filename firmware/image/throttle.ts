@@ -5,12 +5,26 @@ const BURST_MS = 250;
 /** Debts that are paid sooner, in ms, are not waited for: a timer per chunk would cost more than it evens out. */
 const LEAST_PAUSE_MS = 20;
 
+/** Limits how fast a source is read. */
+export interface RateCap {
+  /**
+   * Counts bytes that have come in.
+   * @returns ms for which their source is to be left unread; 0 to read on
+   */
+  take(bytes: number): number;
+}
+
+/** Both caps hold; each counts every byte. */
+export function bothCaps(one: RateCap, other: RateCap): RateCap {
+  return { take: (bytes) => Math.max(one.take(bytes), other.take(bytes)) };
+}
+
 /**
- * The rate cap of the WAN: one token bucket for all retrievals. Bytes are counted when they have come in, so the bucket
+ * A rate cap, of the WAN or of one image in it: one token bucket for all retrievals. Bytes are counted when they have come in, so the bucket
  * can be in debt, by at most what each body hands over at once; the debt is paid before anybody reads on, and the mean
  * rate is exact. What the kernel accepts ahead of us is not ours to limit: a sender sees the cap once its window is full.
  */
-export class Throttle {
+export class Throttle implements RateCap {
   /** Bytes that may come in now; negative is debt. */
   #balance: number;
   #countedMs: number;
@@ -24,10 +38,6 @@ export class Throttle {
     this.#countedMs = clock.monotonicMs();
   }
 
-  /**
-   * Counts bytes that have come in.
-   * @returns ms for which their source is to be left unread; 0 to read on
-   */
   take(bytes: number): number {
     if (this.maxBytesPerSecond === 0) return 0;
     const nowMs = this.clock.monotonicMs();

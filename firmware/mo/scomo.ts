@@ -14,6 +14,9 @@ export const Scomo = {
   SERVER_UNAVAILABLE: 1501,
 } as const;
 
+/** The Result node has 0 while nothing has come of a request. */
+const NONE_YET = 0;
+
 /** The SCOMO code of each end of a retrieval. */
 export const SCOMO_RESULT: Readonly<Record<ResultCode, number>> = {
   ok: Scomo.SUCCESS,
@@ -36,6 +39,9 @@ export const SCOMO_RESULT: Readonly<Record<ResultCode, number>> = {
   'bad-reply': Scomo.VALIDATION_FAILED,
   'captive-portal': Scomo.SERVER_UNAVAILABLE,
   broken: Scomo.DOWNLOAD_FAILED,
+  clock: NONE_YET,
+  window: NONE_YET,
+  metered: NONE_YET,
   'no-room': Scomo.OUT_OF_MEMORY,
   disk: Scomo.UNDEFINED_ERROR,
   'digest-mismatch': Scomo.VALIDATION_FAILED,

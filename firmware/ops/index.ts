@@ -21,6 +21,7 @@ export {
   type ListenerReport,
   type MemoryReport,
   type Problem,
+  type RetrieveReport,
   type ServeReport,
   type StatusReport,
   type StoreReport,

@@ -51,8 +51,20 @@ Fanouts
   });
 
   it('says when a proxy checks addresses in the place of the gateway', () => {
-    const text = renderStatus(exampleStatus({ retrieve: { proxy: 'http://10.0.0.2:3128' } }), NO_PAINT);
+    const text = renderStatus(
+      exampleStatus({ retrieve: { ...exampleStatus().retrieve, proxy: 'http://10.0.0.2:3128' } }),
+      NO_PAINT,
+    );
     assert.match(text, /^proxy {8}http:\/\/10\.0\.0\.2:3128 \(.*cannot be checked here\)$/m);
+  });
+
+  it('shows the download window and the metered link, where they are set', () => {
+    const windowChangesAt = '2026-03-01T22:00:00.000Z';
+    const retrieve = { proxy: null, windowOpen: false, windowChangesAt, metered: true };
+    const text = renderStatus(exampleStatus({ retrieve }), NO_PAINT);
+    assert.match(text, /^window {7}closed until 2026-03-01 22:00 UTC\nlink {9}metered$/m);
+    const open = { ...retrieve, windowOpen: true, windowChangesAt: null, metered: false };
+    assert.match(renderStatus(exampleStatus({ retrieve: open }), NO_PAINT), /^window {7}open\nlink {9}not metered$/m);
   });
 
   it('lets no text of a server steer the terminal', () => {

@@ -85,8 +85,14 @@ function summaryLines(report: StatusReport): string[] {
   return rows.map(([name, value]) => `${name.padEnd(12)} ${printable(value)}`);
 }
 
-function retrieveRows({ proxy }: RetrieveReport): [string, string][] {
-  return proxy === null ? [] : [['proxy', `${proxy} (it says where names lead: that cannot be checked here)`]];
+function retrieveRows({ proxy, windowOpen, windowChangesAt, metered }: RetrieveReport): [string, string][] {
+  const until = windowChangesAt === null ? '' : ` until ${windowChangesAt.slice(0, 16).replace('T', ' ')} UTC`;
+  const rows: ([string, string] | undefined)[] = [
+    proxy === null ? undefined : ['proxy', `${proxy} (it says where names lead: that cannot be checked here)`],
+    windowOpen === null ? undefined : ['window', `${windowOpen ? 'open' : 'closed'}${until}`],
+    metered === null ? undefined : ['link', metered ? 'metered' : 'not metered'],
+  ];
+  return rows.filter((row) => row !== undefined);
 }
 
 function accountLines(accounts: readonly AccountReport[]): string[] {

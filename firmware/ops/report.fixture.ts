@@ -27,7 +27,7 @@ export function exampleStatus(changes: Partial<StatusReport> = {}): StatusReport
       },
     ],
     notification: { listening: ['0.0.0.0:2948'] },
-    retrieve: { proxy: null },
+    retrieve: { proxy: null, windowOpen: null, windowChangesAt: null, metered: null },
     images: [
       {
         imageId: 'package1',

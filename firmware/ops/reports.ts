@@ -55,6 +55,12 @@ export interface ListenerReport {
 export interface RetrieveReport {
   /** URL of the proxy that they come through, which then finds and checks the addresses of names; null: none. */
   readonly proxy: string | null;
+  /** Whether the download window is open now; null: there is none, or the clock is not set. */
+  readonly windowOpen: boolean | null;
+  /** When it opens or closes. */
+  readonly windowChangesAt: string | null;
+  /** Whether the link is metered; null: nothing tells. */
+  readonly metered: boolean | null;
 }
 
 export interface ImageReport {

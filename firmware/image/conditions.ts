@@ -1,0 +1,70 @@
+import type { Clock, WeeklyWindows } from '../clock/index.js';
+import type { CodedError } from '../outcome/index.js';
+import type { ImageRecord } from './image.js';
+
+/** Why an image is not retrieved now, though nothing is wrong with it or its server. */
+export type Hold = CodedError<'clock' | 'window' | 'metered'>;
+
+export interface ConditionsOptions {
+  readonly clock: Clock;
+  /** When images may come in. Default always. */
+  readonly windows?: WeeklyWindows;
+  /** Says whether the link is metered now. Default never. */
+  readonly metered?: () => boolean;
+  /** Images of this Priority or more come in over a metered link too. Default none. */
+  readonly meteredMinPriority?: number;
+}
+
+/** What the conditions are; null where none are set, or where the clock cannot tell yet. */
+export interface ConditionsReport {
+  readonly metered: boolean | null;
+  readonly windowOpen: boolean | null;
+  /** Wall time at which the window opens or closes. */
+  readonly windowChangesMs: number | null;
+}
+
+/** Whether the line and the hour allow a retrieval. What was seen counts until the next `look`. */
+export class Conditions {
+  #metered = false;
+
+  constructor(private readonly o: ConditionsOptions) {
+    this.look();
+  }
+
+  /** False when nothing here can ever hold an image. */
+  get any(): boolean {
+    return this.o.windows !== undefined || this.o.metered !== undefined;
+  }
+
+  look(): void {
+    this.#metered = this.o.metered?.() ?? false;
+  }
+
+  /** Undefined when the image may come in now. */
+  holdOf({ leaves: { priority } }: ImageRecord): Hold | undefined {
+    const { clock, windows, meteredMinPriority } = this.o;
+    if (this.#metered && (meteredMinPriority === undefined || (priority ?? 0) < meteredMinPriority)) {
+      return { code: 'metered', text: 'the link is metered' };
+    }
+    if (!windows) return undefined;
+    if (!clock.plausible()) {
+      return { code: 'clock', text: 'the clock is not set: nobody knows whether the download window is open' };
+    }
+    const nowMs = clock.wallMs();
+    if (windows.isOpen(nowMs)) return undefined;
+    const opensMs = windows.nextChangeMs(nowMs);
+    const when = opensMs === undefined ? 'never opens' : `opens at ${windows.format(opensMs)}`;
+    return { code: 'window', text: `the download window ${when}` };
+  }
+
+  report(): ConditionsReport {
+    const { clock, metered, windows } = this.o;
+    const nowMs = clock.wallMs();
+    const known = clock.plausible() ? windows : undefined;
+    return {
+      metered: metered ? this.#metered : null,
+      windowOpen: known?.isOpen(nowMs) ?? null,
+      windowChangesMs: known?.nextChangeMs(nowMs) ?? null,
+    };
+  }
+}
