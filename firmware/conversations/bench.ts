@@ -298,6 +298,7 @@ export class Bench {
   }
 
   async close(): Promise<void> {
+    this.store.sql('PRAGMA query_only = OFF').run();
     await this.#fanouts.close();
     await this.store.close();
     rmSync(this.#folder, { recursive: true });
@@ -323,6 +324,10 @@ export class Bench {
       this.outbox.putEvent({ serverId: 'dmserver', type, data });
     } else if (key === 'allows') {
       this.#allowedHost = value;
+    } else if (key === 'disk') {
+      const turn = DISKS[value];
+      assert.ok(turn, `'${value}' is no disk`);
+      turn(this.store);
     } else if (key === 'given') {
       const [, serverId = '', verb, uri = '', data] = /^(\w+) (adds|replaces) (\S+)(?: = (.*))?$/.exec(value) ?? [];
       assert.ok(verb, `'${value}' is not understood`);
@@ -358,6 +363,13 @@ function hmacOf({ secret, nonce }: NonNullable<Reply['mac']>, body: Uint8Array):
   const { name } = SERVER;
   return formatHmac({ name, mac: macOf(name, secret, nonce, body) });
 }
+
+/** Has SQLite meet a disk that is full, or one that takes no writes, from now on. */
+const DISKS: Readonly<Record<string, (store: Store) => unknown>> = {
+  // SQLite keeps what there is: no page more.
+  full: (store) => store.sql('PRAGMA max_page_count = 1').get(),
+  'read-only': (store) => store.sql('PRAGMA query_only = ON').run(),
+};
 
 /** A message as its octets say it, in the form of the files: octets as base64, TNDS documents as XML. */
 export function readable(body: Uint8Array, encoding: Encoding = 'xml'): string {
