@@ -58,12 +58,11 @@ export const BEYOND: Readonly<Record<number, string>> = {
   400: 'facts 4.3, 4.4: malformed URI, value or command',
   404: 'facts 4.3: no such node',
   406: 'facts 4.3, 7.3: property that is not supported',
+  411: 'facts 6: the first chunk of a large object does not tell its Size',
   412: 'facts 4.3: mandatory part missing',
   415: 'facts 4.3: format or type that does not fit',
   417: 'facts 4.4: an operation that runs excludes it',
-  418: 'facts 4.3: the name is taken',
   420: 'facts 4.4: the disk is full, nothing of the message has happened',
-  500: 'facts 4.1: may not stand in an Atomic',
   510: 'facts 4.4: the disk takes no writes, nothing of the message has happened',
 };
 
