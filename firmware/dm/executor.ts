@@ -1,8 +1,8 @@
 import type { Logger } from '../log/index.js';
 import { StoreError, type Store } from '../store/index.js';
 import {
+  fitsUriLimits,
   isListUri,
-  URI_LIMITS,
   type IncomingValue,
   type LeafValue,
   type StoredValue,
@@ -290,7 +290,7 @@ export function statusOf(command: ServerCommand, code: number, msgRef: string): 
 /** TargetRef or SourceRef; what is longer than any URI of a node is not repeated. */
 export function reference(location: Location | undefined): string[] {
   const uri = location?.uri ?? '';
-  return uri !== '' && uri.length <= URI_LIMITS.maxTotalLength ? [uri] : [];
+  return uri !== '' && fitsUriLimits(uri) ? [uri] : [];
 }
 
 /** Octets of a part in a message, at most: no message has more than 99999 commands. */

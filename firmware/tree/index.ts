@@ -25,5 +25,5 @@ export type {
 export type { Actor } from './rights.js';
 export { treeDefinition, type DescribedObject, type Mount } from './route.js';
 export { Tree } from './tree.js';
-export { formatNodeUri, isListUri, URI_LIMITS } from './uri.js';
+export { fitsUriLimits, formatNodeUri, isListUri, URI_LIMITS } from './uri.js';
 export type { ValueSink } from './value-sink.js';

@@ -45,6 +45,7 @@ describe('parseNodeUri', () => {
     ['octets that are not UTF-8', './%C3', 'bad-uri'],
     ['a name that is too long', `./${name(URI_LIMITS.maxSegmentLength + 1)}`, 'uri-too-long'],
     ['too many segments', `.${'/a'.repeat(URI_LIMITS.maxDepth + 1)}`, 'uri-too-long'],
+    ['a query that is too long', `./A?list=${name(200)}`, 'uri-too-long'],
     ['too many characters', `./${`${name(100)}/`.repeat(6)}a`, 'uri-too-long'],
   ];
   for (const [what, uri, code] of bad) {

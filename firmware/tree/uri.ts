@@ -18,7 +18,7 @@ export interface NodeUri {
 
 /** Parses `./A/B`, `A/B` or `.`, with an optional query (DMTND: URI rules). */
 export function parseNodeUri(text: string): TreeOutcome<NodeUri> {
-  if (text.length > URI_LIMITS.maxTotalLength) return treeFailure('uri-too-long', 'the URI is too long');
+  if (!fitsUriLimits(text)) return treeFailure('uri-too-long', 'the URI is too long');
   const mark = text.indexOf('?');
   const path = mark < 0 ? text : text.slice(0, mark);
   const query = mark < 0 ? {} : { query: text.slice(mark + 1) };
@@ -35,6 +35,16 @@ export function parseNodeUri(text: string): TreeOutcome<NodeUri> {
     segments.push(decoded);
   }
   return success({ segments, ...query });
+}
+
+/** Longest query in characters: `?list=TNDS` with every part there is has half of it. */
+const MAX_QUERY_LENGTH = 128;
+
+/** Whether a URI is as short as it must be. A query does not count as part of the node's URI, and is bounded by itself. */
+export function fitsUriLimits(uri: string): boolean {
+  const mark = uri.indexOf('?');
+  const pathLength = mark < 0 ? uri.length : mark;
+  return pathLength <= URI_LIMITS.maxTotalLength && uri.length - pathLength <= MAX_QUERY_LENGTH;
 }
 
 /** What stands behind `?`: a property of the node, or a form in which its sub-tree is listed. */
