@@ -151,7 +151,7 @@ export class LargeObjectReceiver {
     sinks.push(sink.value);
     const written = await sink.value.write(data);
     const value = written.ok ? await sink.value.end() : written;
-    return value.ok ? { value: value.value ?? '' } : { code: TREE_STATUS[value.error.code] };
+    return value.ok ? { value: value.value } : { code: TREE_STATUS[value.error.code] };
   }
 
   async #proceed(object: Receiving, { commands, final }: Package): Promise<Continued> {
