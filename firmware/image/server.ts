@@ -240,7 +240,10 @@ export class ImageServer {
   /** A request could not be parsed or did not come in time: that is said after the answers to the earlier ones. */
   #misread(thrown: Error, stream: Duplex): void {
     const code = systemErrorCode(thrown) ?? '';
-    const status = MISREAD[code] ?? (code.startsWith('HPE_') ? '400 Bad Request' : undefined);
+    // The parser has one code for a version that it does not know and for a line that ends in LF alone.
+    const isBareLf = 'reason' in thrown && thrown.reason === 'Expected CRLF after version';
+    const known = isBareLf ? undefined : MISREAD[code];
+    const status = known ?? (code.startsWith('HPE_') ? '400 Bad Request' : undefined);
     const peer = this.#connections.of(stream);
     if (!peer || status === undefined) {
       stream.destroy();
