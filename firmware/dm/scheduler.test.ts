@@ -281,6 +281,16 @@ describe('alerts', () => {
     bench.clock.advance(10_000);
     assert.equal(bench.held.length, 1);
   });
+  it('that come while a session ends make another soon after it', async () => {
+    const bench = await quiet();
+    bench.scheduler.sessionNow('A');
+    bench.clock.advance(0);
+    bench.scheduler.alertWaits('A');
+    await bench.last.end();
+    bench.clock.advance(2000);
+    assert.deepEqual(bench.story.slice(1).length, 1);
+    assert.equal(bench.last.trigger.kind, 'alert');
+  });
   it('that were not offered in a session make another soon after it', async () => {
     const bench = await quiet();
     bench.scheduler.notified('A', '1', false);

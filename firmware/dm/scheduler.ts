@@ -96,6 +96,8 @@ interface Slot extends ScheduledServer {
   readonly backoff: Backoff;
   running: Promise<void> | undefined;
   waitsFor: SessionWait | undefined;
+  /** An alert was put into the outbox while a session runs, perhaps too late for it. */
+  alertCame: boolean;
   timer: TimerHandle | undefined;
   /** When the timer fires (monotonic), and what it will start. */
   planned: { readonly atMs: number; readonly trigger: SessionTrigger } | undefined;
@@ -126,6 +128,7 @@ export class Scheduler {
         backoff: new Backoff(this.options.retry, this.options.random),
         running: undefined,
         waitsFor: undefined,
+        alertCame: false,
         timer: undefined,
         planned: undefined,
         notifications: [],
@@ -166,6 +169,7 @@ export class Scheduler {
   /** An alert was put into the outbox. While a server fails, its backoff is not cut short. */
   alertWaits(serverId: string): void {
     const slot = this.#slots.get(serverId);
+    if (slot?.running) slot.alertCame = true;
     if (!slot || slot.running || slot.backoff.tries > 0) return;
     this.#plan(slot, { kind: 'alert' }, jitterMs(this.options.alertDelayMs, this.options.random));
   }
@@ -227,6 +231,7 @@ export class Scheduler {
     }
     slot.planned = undefined;
     slot.timer = undefined;
+    slot.alertCame = false;
     slot.running = this.#hold(slot, trigger);
   }
 
@@ -270,7 +275,7 @@ export class Scheduler {
       const again = trigger.kind === 'notification' && slot.backoff.tries <= NOTIFIED_TRIES;
       return this.#plan(slot, again ? trigger : { kind: 'retry' }, waitMs);
     }
-    if (result.alertsUnsent) {
+    if (result.alertsUnsent || slot.alertCame) {
       this.#plan(slot, { kind: 'alert' }, jitterMs(options.alertDelayMs, options.random));
     } else if (slot.intervalMs > 0) {
       this.#plan(slot, { kind: 'interval' }, slot.intervalMs + this.#jitter());
