@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { Bench, readable } from './bench.js';
 import { expandMessage, pretty, type Reply } from './format.js';
+import { PLACES } from './places.js';
 
 /** Status codes that a client may give for each command (facts 4.2, with what the text below the table adds). */
 const ALLOWED: Readonly<Record<string, readonly number[]>> = {
@@ -15,51 +16,6 @@ const ALLOWED: Readonly<Record<string, readonly number[]>> = {
   Atomic: [200, 215, 500, 507, 517],
   Sequence: [200, 215, 500],
 };
-
-/** Every place of the tree, and places beside them. */
-const PLACES = [
-  '.',
-  './DevInfo',
-  './DevInfo/Man',
-  './DevDetail/URI/MaxDepth',
-  './DMAcc',
-  './DMAcc/dmserver',
-  './DMAcc/dmserver/Name',
-  './DMAcc/dmserver/AppAuth/1/AAuthName',
-  './DMAcc/dmserver/AppAuth/2/AAuthSecret',
-  './DMAcc/dmserver/AppAddr/1',
-  './DMAcc/other/AppAuth',
-  './GwMO',
-  './GwMO/ImageInventory',
-  ...['ImageID', 'Name', 'ImageURI', 'Digest', 'Signature', 'Priority', 'Pinned', 'Size', 'State', 'LocalImageURI'].map(
-    (leaf) => `./GwMO/ImageInventory/#/${leaf}`,
-  ),
-  './GwMO/ImageInventory/#',
-  './GwMO/ImageInventory/#/Delivery',
-  './GwMO/ImageInventory/#/Delivery/1/Bytes',
-  ...['Download', 'Cancel', 'Remove'].map((leaf) => `./GwMO/ImageInventory/#/Operations/${leaf}`),
-  './GwMO/ImageInventory/theirs/Name',
-  './GwMO/ImageInventory/theirs/Version',
-  './GwMO/DeviceInventory',
-  './GwMO/DeviceInventory/#',
-  ...['DeviceID', 'ComponentType', 'Mode', 'Address', 'Encapsulation', 'Groups', 'Source', 'LastSeen', 'Reachable'].map(
-    (leaf) => `./GwMO/DeviceInventory/#/${leaf}`,
-  ),
-  './GwMO/Fanout',
-  './GwMO/Fanout/#',
-  ...['Type', 'Targets', 'Notification', 'Repeat', 'Interval', 'Lifetime', 'Rate', 'WaveSize', 'ImageRef', 'State'].map(
-    (leaf) => `./GwMO/Fanout/#/${leaf}`,
-  ),
-  './GwMO/Fanout/#/Target',
-  './GwMO/Fanout/#/Target/#',
-  ...['DeviceID', 'Notification', 'Status', 'Reacted'].map((leaf) => `./GwMO/Fanout/#/Target/#/${leaf}`),
-  './GwMO/Fanout/#/Result/Total',
-  './GwMO/Fanout/#/Operations/Start',
-  './GwMO/Fanout/#/Operations/Stop',
-  './GwMO/Storage/Free',
-  './GwMO/#/x',
-  './#',
-];
 
 const NAMES = [
   'a',

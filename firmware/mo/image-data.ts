@@ -1,30 +1,7 @@
-import type { AcceptanceError, Catalog, CatalogErrorCode, Upload, UploadErrorCode, Uploads } from '../image/index.js';
-import { success, type CodedError, type Outcome } from '../outcome/index.js';
-import {
-  treeFailure,
-  type ByteSink,
-  type SinkRequest,
-  type StoredValue,
-  type TreeErrorCode,
-  type TreeOutcome,
-} from '../tree/index.js';
-
-type DataErrorCode = UploadErrorCode | CatalogErrorCode | AcceptanceError['code'];
-
-const TREE_ERROR: Readonly<Record<DataErrorCode, TreeErrorCode>> = {
-  'not-found': 'not-found',
-  exists: 'already-exists',
-  'bad-value': 'bad-value',
-  limit: 'full',
-  'no-uri': 'failed',
-  busy: 'busy',
-  'not-running': 'failed',
-  'no-room': 'full',
-  disk: 'failed',
-  'size-mismatch': 'bad-value',
-  'digest-mismatch': 'bad-value',
-  'signature-mismatch': 'bad-value',
-};
+import type { Catalog, Upload, Uploads } from '../image/index.js';
+import { success } from '../outcome/index.js';
+import { treeFailure, type ByteSink, type SinkRequest, type StoredValue, type TreeOutcome } from '../tree/index.js';
+import { imageFailure, imageOutcome } from './image-errors.js';
 
 /**
  * A sink for `Data` of the image at this node: its bytes go into a file, are hashed and flushed on the way, and become
@@ -41,29 +18,21 @@ export function imageDataSink(
   if (!image) return treeFailure('not-found', 'the image has to be added before its Data');
   // What is announced counts base64: a bound of the room that is needed, not the size.
   const upload = uploads.begin(image.id, bytes === undefined ? {} : { atMostBytes: bytes });
-  return upload.ok ? success(sinkOf(upload.value)) : treeError(upload.error);
+  return upload.ok ? success(sinkOf(upload.value)) : imageFailure(upload.error);
 }
 
 function sinkOf(upload: Upload): ByteSink {
   return {
-    write: async (octets) => treeOutcome(await upload.write(octets)),
+    write: async (octets) => imageOutcome(await upload.write(octets)),
     end: async () => {
       const ended = await upload.end();
-      if (!ended.ok) return treeError(ended.error);
+      if (!ended.ok) return imageFailure(ended.error);
       const stored: StoredValue = {
         bytes: ended.value.size,
-        stage: (_, by) => treeOutcome(upload.commit(by.serverId)),
+        stage: (_, by) => imageOutcome(upload.commit(by.serverId)),
       };
       return success(stored);
     },
     discard: () => upload.discard(),
   };
-}
-
-function treeOutcome(outcome: Outcome<unknown, CodedError<DataErrorCode>>): TreeOutcome {
-  return outcome.ok ? success() : treeError(outcome.error);
-}
-
-function treeError(error: CodedError<DataErrorCode>): TreeOutcome<never> {
-  return treeFailure(TREE_ERROR[error.code], error.text);
 }

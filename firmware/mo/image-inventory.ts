@@ -4,7 +4,6 @@ import {
   type Catalog,
   type Deliveries,
   type Delivery,
-  type CatalogErrorCode,
   type ImageEvent,
   type ImageEventKind,
   type ImageLeaf,
@@ -19,11 +18,11 @@ import {
   type Mount,
   type NodeDefinition,
   type Provider,
-  type TreeErrorCode,
   type TreeOutcome,
 } from '../tree/index.js';
 import { Definer } from './define.js';
 import { imageDataSink } from './image-data.js';
+import { imageFailure, imageOutcome } from './image-errors.js';
 import type { AlertKey, Names } from './names.js';
 import { RecordProvider, type RecordLeaf } from './records.js';
 import { SCOMO_RESULT } from './scomo.js';
@@ -114,10 +113,10 @@ export function imageInventory(names: Names, options: ImageInventoryOptions): Mo
       idOf: (image) => String(image.id),
       find: (name) => catalog.byNode(name),
       names: (after, limit) => catalog.nodes(after, limit),
-      create: (name, by) => outcome(catalog.create(name, by.serverId)),
+      create: (name, by) => imageOutcome(catalog.create(name, by.serverId)),
       remove: (image) => removed(catalog.remove(image.id)),
       rename: (image, name) => {
-        const renamed = outcome(catalog.rename(image.id, name));
+        const renamed = imageOutcome(catalog.rename(image.id, name));
         if (renamed.ok) options.outbox.moved(nodeUri(names, image.node), nodeUri(names, name));
         return renamed;
       },
@@ -140,8 +139,8 @@ function leaves(options: ImageInventoryOptions): Record<string, RecordLeaf<Image
     convert: (text: string) => string | number | boolean = String,
   ): RecordLeaf<ImageRecord> => ({
     read: (image) => text(image.leaves[leaf]),
-    write: (image, value, by) => outcome(catalog.setLeaf(image.id, leaf, convert(String(value)), by.serverId)),
-    remove: (image, by) => outcome(catalog.setLeaf(image.id, leaf, null, by.serverId)),
+    write: (image, value, by) => imageOutcome(catalog.setLeaf(image.id, leaf, convert(String(value)), by.serverId)),
+    remove: (image, by) => imageOutcome(catalog.setLeaf(image.id, leaf, null, by.serverId)),
   });
   return {
     ImageID: writable('imageId'),
@@ -193,7 +192,7 @@ function deliveryNodes(deliveries: Deliveries, imageId: number): Provider {
 
 function download(catalog: Catalog, image: ImageRecord, request: ExecRequest): TreeOutcome<'done' | 'accepted'> {
   const asked = catalog.request(image.id, request.by.serverId, request.correlator);
-  if (!asked.ok) return treeError(asked.error);
+  if (!asked.ok) return imageFailure(asked.error);
   return success(asked.value === 'done' ? 'done' : 'accepted');
 }
 
@@ -224,24 +223,6 @@ function tellServer(names: Names, outbox: Outbox, event: ImageEvent): void {
 
 function nodeUri(names: Names, node: string): string {
   return formatNodeUri([...names.place('ImageInventory'), node]);
-}
-
-const TREE_ERROR: Readonly<Record<CatalogErrorCode, TreeErrorCode>> = {
-  'not-found': 'not-found',
-  exists: 'already-exists',
-  'bad-value': 'bad-value',
-  limit: 'full',
-  'no-uri': 'failed',
-  busy: 'busy',
-  'not-running': 'failed',
-};
-
-function treeError(error: CodedError<CatalogErrorCode>): TreeOutcome<never> {
-  return treeFailure(TREE_ERROR[error.code], error.text);
-}
-
-function outcome(result: Outcome<unknown, CodedError<CatalogErrorCode>>): TreeOutcome {
-  return result.ok ? success() : treeError(result.error);
 }
 
 function done(result: Outcome<unknown, CodedError>): TreeOutcome<'done'> {

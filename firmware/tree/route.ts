@@ -67,6 +67,13 @@ export class Routes {
     return route;
   }
 
+  /** What may stand at these names, without a look at what does. Undefined when the definitions have no such place. */
+  definitionAt(segments: readonly string[]): NodeDefinition | undefined {
+    let definition: NodeDefinition | undefined = this.root;
+    for (const segment of segments) definition = definition && childDefinition(definition, segment);
+    return definition;
+  }
+
   /**
    * From a node to its child of that name, whether it exists or only may.
    * @param locating false where the identity is of no interest

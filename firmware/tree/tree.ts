@@ -142,8 +142,8 @@ export class Tree {
   /** Whether a value at this URI, however short, has to come through `receive`. */
   isStreamed(uri: string): boolean {
     const parsed = parseNodeUri(uri);
-    const route = parsed.ok && parsed.value.query === undefined ? this.#routes.to(parsed.value.segments) : undefined;
-    return route !== undefined && last(route).definition.streamed === true;
+    if (!parsed.ok || parsed.value.query !== undefined) return false;
+    return this.#routes.definitionAt(parsed.value.segments)?.streamed === true;
   }
 
   /**

@@ -1,54 +1,5 @@
 /** Texts that a message may carry and that mean something to the one who reads it. */
-
-/** Every kind of place in the tree, and places beside them; `#` stands for one of NAMES. */
-const PLACES = [
-  '.',
-  './DevInfo',
-  './DevInfo/Man',
-  './DevDetail',
-  './DevDetail/URI/MaxDepth',
-  './DevDetail/LrgObj',
-  './DMAcc',
-  './DMAcc/dmserver',
-  './DMAcc/dmserver/Name',
-  './DMAcc/dmserver/AppAuth/1/AAuthName',
-  './DMAcc/dmserver/AppAuth/2/AAuthSecret',
-  './DMAcc/dmserver/AppAddr/1',
-  './DMAcc/other/AppAuth',
-  './GwMO',
-  './GwMO/ImageInventory',
-  './GwMO/ImageInventory/#',
-  ...['ImageID', 'Name', 'ImageURI', 'Data', 'Digest', 'Signature', 'Priority', 'Pinned', 'Size', 'State'].map(
-    (leaf) => `./GwMO/ImageInventory/#/${leaf}`,
-  ),
-  './GwMO/ImageInventory/#/LocalImageURI',
-  './GwMO/ImageInventory/#/Delivery',
-  './GwMO/ImageInventory/#/Delivery/1/Bytes',
-  ...['Download', 'Cancel', 'Remove'].map((leaf) => `./GwMO/ImageInventory/#/Operations/${leaf}`),
-  './GwMO/ImageInventory/theirs/Name',
-  './GwMO/ImageInventory/theirs/Version',
-  './GwMO/DeviceInventory',
-  './GwMO/DeviceInventory/#',
-  ...['DeviceID', 'ComponentType', 'Mode', 'Address', 'Encapsulation', 'Groups', 'Source', 'LastSeen', 'Reachable'].map(
-    (leaf) => `./GwMO/DeviceInventory/#/${leaf}`,
-  ),
-  './GwMO/Fanout',
-  './GwMO/Fanout/#',
-  ...['Type', 'Targets', 'Notification', 'Repeat', 'Interval', 'Lifetime', 'Rate', 'WaveSize', 'ImageRef', 'State'].map(
-    (leaf) => `./GwMO/Fanout/#/${leaf}`,
-  ),
-  './GwMO/Fanout/#/Target',
-  './GwMO/Fanout/#/Target/#',
-  ...['DeviceID', 'Notification', 'Status', 'Reacted'].map((leaf) => `./GwMO/Fanout/#/Target/#/${leaf}`),
-  './GwMO/Fanout/#/Result/Total',
-  './GwMO/Fanout/#/Operations/Start',
-  './GwMO/Fanout/#/Operations/Stop',
-  './GwMO/Storage/Free',
-  './GwMO/Config',
-  './GwMO/#/x',
-  './Inbox',
-  './#',
-];
+import { PLACES } from '../../firmware/conversations/places.js';
 
 const NAMES = ['a', 'a', 'a', 'b', 'b', '1', '%C3%A9', 'a b', '%2E%2E', 'constructor', '__proto__', 'x'.repeat(130)];
 
