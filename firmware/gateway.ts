@@ -5,6 +5,7 @@ import { tellServers } from './client-event.js';
 import {
   accountSettings,
   preparePlaces,
+  readSignatureKeys,
   readTlsFiles,
   resolveDevId,
   type Configuration,
@@ -114,6 +115,8 @@ async function start(
   const clock = systemClock(options.buildTimeMs);
   const names = parseNames(configuration.names);
   if (!names.ok) return names;
+  const signatureKeys = readSignatureKeys(configuration);
+  if (!signatureKeys.ok) return signatureKeys;
   const tls = readTlsFiles(configuration, process.getuid?.() ?? 0);
   if (!tls.ok) return tls;
   const places = preparePlaces(configuration);
@@ -130,7 +133,13 @@ async function start(
   closings.push(() => store.close());
 
   // The way of an image.
-  const catalog = new Catalog({ store, clock, log: log('image') });
+  const catalog = new Catalog({
+    store,
+    clock,
+    log: log('image'),
+    signatureKeys: signatureKeys.value,
+    requireSignature: configuration.retrieve.requireSignature,
+  });
   const blobs = new BlobStore({
     folder: configuration.storeDir,
     disk: systemDisk,

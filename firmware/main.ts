@@ -7,6 +7,7 @@ import {
   configurationSchema,
   loadConfiguration,
   loadNames,
+  readSignatureKeys,
   readTlsFiles,
   referenceOf,
   showConfiguration,
@@ -256,8 +257,9 @@ function ask<Report>(
 
 function checkConfiguration({ configuration }: LoadedConfiguration, file: string): number {
   const tls = readTlsFiles(configuration, process.getuid?.() ?? 0);
-  if (tls.ok) return print(`${file}: ok\n`);
-  complain(`${file}: ${tls.error.text}`);
+  const read = tls.ok ? readSignatureKeys(configuration) : tls;
+  if (read.ok) return print(`${file}: ok\n`);
+  complain(`${file}: ${read.error.text}`);
   return ExitCode.usage;
 }
 

@@ -22,6 +22,7 @@ const NEEDS_OTHER_CONFIGURATION: ReadonlySet<string> = new Set([
   'bad-name',
   'malformed',
   'not-a-certificate',
+  'not-a-key',
 ]);
 
 /**

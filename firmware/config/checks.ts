@@ -18,6 +18,7 @@ export const RULES: readonly ((configuration: Configuration) => Iterable<Finding
   distinctDeviceIds,
   usableCredentials,
   usableProxy,
+  signersWhereRequired,
   retryBounds,
   mountAboveFolders,
   shortControlSocket,
@@ -180,6 +181,12 @@ function* usableProxy({ retrieve: { proxy } }: Configuration): Iterable<Finding>
       yield { code: 'missing', path: at(other), reason: `missing; expected it beside ${formatPath(at(one))}` };
     }
   }
+}
+
+function* signersWhereRequired({ retrieve: { requireSignature, signatureKeys } }: Configuration): Iterable<Finding> {
+  if (!requireSignature || signatureKeys.length > 0) return;
+  const expected = 'expected at least one key, because retrieve.requireSignature is true';
+  yield contradiction(['retrieve', 'signatureKeys'], `empty; ${expected}`);
 }
 
 function* retryBounds(configuration: Configuration): Iterable<Finding> {

@@ -23,4 +23,5 @@ export {
   type EndDeviceConfiguration,
 } from './schema.js';
 export { showConfiguration, type ShownValue } from './show.js';
+export { readSignatureKeys, type SignatureKeyErrorCode } from './signatures.js';
 export { readTlsFiles, type TlsFileError, type TlsFileErrorCode, type TlsFiles } from './tls.js';

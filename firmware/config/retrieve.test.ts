@@ -80,6 +80,16 @@ const WRONG: [string, Record<string, unknown>, string][] = [
     'F: retrieve.windows[1]: "at night" is not allowed; expected a window such as 22:00-06:00, Sat,Sun 00:00-24:00 or Mon-Fri 01:30-05:00',
   ],
   [
+    'a key that is none',
+    { signatureKeys: ['key.pem'] },
+    'F: retrieve.signatureKeys[0]: "key.pem" is not allowed; expected the path of a PEM file, or a public key of Ed25519 in base64',
+  ],
+  [
+    'signatures that nobody may make',
+    { requireSignature: true },
+    'F: retrieve.signatureKeys: empty; expected at least one key, because retrieve.requireSignature is true',
+  ],
+  [
     'a time zone by its name',
     { timeZone: 'Europe/Berlin' },
     'F: retrieve.timeZone: "Europe/Berlin" is not allowed; expected a time zone as POSIX writes it, with its rules, such as UTC0 or CET-1CEST,M3.5.0,M10.5.0/3',
@@ -100,6 +110,7 @@ describe('a right section retrieve', () => {
     ['a proxy with a credential', { proxy }],
     ['windows', { windows: ['Mon-Fri 22:00-06:00'], timeZone: 'CET-1CEST,M3.5.0,M10.5.0/3' }],
     ['a metered link', { meteredFile: '/var/run/metered', meteredMinPriority: -1 }],
+    ['keys', { signatureKeys: ['/etc/dmgw/key.pem', `${'A'.repeat(43)}=`], requireSignature: true }],
     ['a token', withCredential({ scheme: 'bearer', secret: 'abc.def-_~+/==' })],
   ];
   for (const [name, retrieve] of RIGHT) it(`is taken: ${name}`, () => assert.equal(lineOf(retrieve), 'right'));

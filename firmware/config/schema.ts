@@ -17,6 +17,7 @@ import {
   prefix,
   secret,
   section,
+  signatureKey,
   text,
   timeZone,
   weeklyWindow,
@@ -295,6 +296,16 @@ const retrieveSchema = section(
       [],
     ),
     proxy: v.optional(proxySchema, {}),
+    signatureKeys: v.optional(
+      list(
+        signatureKey(),
+        { to: 16 },
+        'Public Ed25519 keys of those who may sign images (Signature): PEM files, or keys in base64.',
+        'keys',
+      ),
+      [],
+    ),
+    requireSignature: v.optional(flag('Refuses images without Signature.'), false),
     allowHttpsToHttp: v.optional(flag('Follows a redirect from https:// to http://.'), false),
     caFile: v.exactOptional(
       path('PEM file of the certificate authorities for download servers; they replace the built-in ones.'),

@@ -105,6 +105,14 @@ export const timeZone = (help: string) =>
     notes({ allowed: 'a time zone as POSIX writes it, with its rules, such as UTC0 or CET-1CEST,M3.5.0,M10.5.0/3' }),
   );
 
+/** A public key as `readSignatureKeys` takes it: an absolute path, or base64 of 32 or 44 bytes. */
+export const signatureKey = () =>
+  v.pipe(
+    v.string(),
+    v.check((value) => isPlainPath(value) || /^(?:[A-Za-z0-9+/]{43}=|[A-Za-z0-9+/]{59}=)$/.test(value)),
+    notes({ allowed: 'the path of a PEM file, or a public key of Ed25519 in base64' }),
+  );
+
 /** Scheme, host and port of a URL, and nothing else. */
 export const origin = (help: string) =>
   v.pipe(

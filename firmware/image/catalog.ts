@@ -3,7 +3,7 @@ import type { Clock } from '../clock/index.js';
 import type { Logger } from '../log/index.js';
 import { failure, success, type CodedError, type Outcome } from '../outcome/index.js';
 import type { Store } from '../store/index.js';
-import { acceptance, type Acceptance, type AcceptanceError } from './acceptance.js';
+import { acceptance, prospect, type Acceptance, type AcceptanceError, type Prospect } from './acceptance.js';
 import {
   digestHex,
   type ImageChange,
@@ -49,6 +49,8 @@ export interface CatalogOptions {
   readonly log: Logger;
   /** Public Ed25519 keys of those who may sign images. Default none. */
   readonly signatureKeys?: readonly KeyObject[];
+  /** Images without a signature are refused. Default false. */
+  readonly requireSignature?: boolean;
   /** Default 1024. */
   readonly maxImages?: number;
 }
@@ -84,12 +86,15 @@ export class Catalog {
   /** For this room only: the downloader and the deliveries stand on the same table. */
   readonly table: ImageTable;
   readonly accepts: Acceptance;
+  /** Why no content can be accepted, before any is fetched. */
+  readonly missing: Prospect;
   readonly #store: Store;
   readonly #maxImages: number;
 
   constructor(options: CatalogOptions) {
     this.table = new ImageTable(options.store, options.clock, options.log);
-    this.accepts = acceptance(options.signatureKeys ?? []);
+    this.missing = prospect(options.requireSignature ?? false);
+    this.accepts = acceptance(options.signatureKeys ?? [], this.missing);
     this.#store = options.store;
     this.#maxImages = options.maxImages ?? 1024;
   }
@@ -285,6 +290,20 @@ export class Catalog {
       const record = this.byId(id);
       if (!record || isRunning(record.state) || record.blob !== null || record.received === 0) return;
       this.table.save(forgetBytes(record));
+    });
+  }
+
+  /** Content that is not accepted any more, because keys have changed, is given up: it is not served. At start. */
+  refuseUnaccepted(): void {
+    this.#store.transaction(() => {
+      for (const record of this.table.all()) {
+        if (record.blob === null) continue;
+        const accepted = this.accepts(record.leaves, record.blob);
+        if (accepted.ok) continue;
+        const { code, text } = accepted.error;
+        this.table.end(record, 'fail', { kind: 'failed', code, text }, { blob: null, received: 0 });
+        this.#released(record);
+      }
     });
   }
 

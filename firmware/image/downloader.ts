@@ -182,6 +182,7 @@ export class Downloader {
       if (blob !== null && !blobs.has(blob)) catalog.lost(blob);
     }
     catalog.onChange((change) => this.#look(change));
+    catalog.refuseUnaccepted();
     this.#started = true;
     this.#reports.start();
     this.#fillPlaces();

@@ -1,6 +1,7 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import type { HttpError, HttpErrorCode } from '../net/index.js';
 import { systemErrorCode, type CodedError } from '../outcome/index.js';
+import { parseHttpDate } from './httpdate.js';
 import type { ResultCode } from './image.js';
 
 /** What is done about a fault. */
@@ -82,7 +83,6 @@ function byClass(status: number): readonly [Fault['code'], Course] {
 function parseRetryAfter(text: string | undefined, date: string | undefined, nowMs: number): number | undefined {
   if (text === undefined) return undefined;
   if (/^\d{1,9}$/.test(text)) return Number(text) * 1000;
-  const ownMs = Date.parse(date ?? '');
-  const delayMs = Date.parse(text) - (Number.isNaN(ownMs) ? nowMs : ownMs);
-  return Number.isNaN(delayMs) ? undefined : Math.max(0, delayMs);
+  const untilMs = parseHttpDate(text);
+  return untilMs === undefined ? undefined : Math.max(0, untilMs - (parseHttpDate(date ?? '') ?? nowMs));
 }

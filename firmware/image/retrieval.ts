@@ -200,6 +200,8 @@ export class Retrieval {
       const text = `given up after ${record.retrieval.attempts} tries: ${last.text}`;
       return { kind: 'fault', fault: fault(last.code, 'fail', text) };
     }
+    const missing = this.o.catalog.missing(record.leaves);
+    if (missing) return { kind: 'fault', fault: fault(missing.code, 'fail', missing.text) };
     const source = this.#source(record);
     if (!this.o.progress.attempting(this.key, this.#progressed)) return { kind: 'stop' };
     this.#progressed = false;
@@ -541,7 +543,7 @@ export class Retrieval {
 
   /** A final answer of one mirror is not the last word while there are others. */
   #hasOtherMirror(record: ImageRecord, found: Fault): boolean {
-    const local = found.code === 'no-room' || found.code === 'disk';
+    const local = found.code === 'no-room' || found.code === 'disk' || found.code === 'signature-mismatch';
     const exhausted = record.retrieval.attempts >= this.o.maxAttempts && !this.#progressed;
     if (local || exhausted) return false;
     this.#dead.set(this.#source(record), found);
