@@ -185,7 +185,7 @@ export function openHouse(options: HouseOptions = {}): House {
         return set.value;
       }),
     until: async (id, state) => {
-      for (let round = 0; round < 1000; round += 1) {
+      for (let round = 0; round < 4000; round += 1) {
         const image = catalog.byId(id);
         if (image?.state === state) return image;
         if (defects.length > 0) throw new Error('the downloader reports a defect', { cause: defects[0] });
