@@ -56,9 +56,10 @@ import { openControl } from './ops/index.js';
 import { describeThrown, failure, success, type CodedError, type Outcome } from './outcome/index.js';
 import { gatherHealth, gatherStatus, type Parts } from './report.js';
 import { backoff, caOf, retrieveOptions } from './retrieve.js';
+import { rescue } from './rescue.js';
 import { Retention, retentionSweeps } from './retention.js';
 import { databaseSchema } from './schema.js';
-import { openStore, StoreError } from './store/index.js';
+import { openOrReplace, StoreError } from './store/index.js';
 import { Tree, type Mount } from './tree/index.js';
 
 export interface GatewayOptions {
@@ -125,7 +126,7 @@ async function start(
   if (!deviceId.ok) return deviceId;
   const lan = Prefixes.of(configuration.lan.prefixes);
 
-  const store = openStore({
+  const { store, fresh } = openOrReplace({
     file: join(configuration.stateDir, 'dmgw.db'),
     schema: databaseSchema,
     log: log('store'),
@@ -326,6 +327,10 @@ async function start(
   });
   closings.push(() => retention.stop());
   outbox.onWaiting((serverId) => scheduler.alertWaits(serverId));
+
+  if (fresh) {
+    await rescue(fresh, { store, catalog, blobs, tree, accounts, outbox, names: names.value, log: log('store') });
+  }
 
   // From here on things happen.
   await downloader.start();

@@ -1,7 +1,9 @@
+import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import type { Logger } from '../log/index.js';
 import { describeThrown, success, systemErrorCode, type CodedError, type Outcome } from '../outcome/index.js';
 import type { Disk } from './disk.js';
+import { formatSidecar, MAX_SIDECAR_BYTES, parseSidecar, type Sidecar } from './sidecar.js';
 
 export interface BlobStoreOptions {
   /** Folder of `blobs/` and `partial/`. */
@@ -19,17 +21,15 @@ export interface NoRoom extends CodedError<'no-room'> {
   readonly missingBytes: number;
 }
 
-/** What stands beside a blob, for people and for a recovery of the catalog. */
-export interface Sidecar {
-  readonly imageIds: readonly string[];
-  readonly contentType: string | null;
-  /** URL without its secrets. */
-  readonly source: string | null;
-  readonly size: number;
-}
-
 /** Names a partial file: that of an image's retrieval by the image's number, or that of an upload. */
 export type PartialId = number | `data-${number}`;
+
+/** A blob in its folder, and what its sidecar says; undefined where that is missing or damaged. */
+export interface FoundBlob {
+  readonly sha256: string;
+  readonly size: number;
+  readonly sidecar: Sidecar | undefined;
+}
 
 /** An open blob. Reading goes on after the blob has been removed; whoever opened it closes it. */
 export interface BlobReader {
@@ -54,25 +54,28 @@ export interface Usage {
   readonly freeFloor: number;
 }
 
-/** A sidecar is much shorter. */
-const MAX_SIDECAR_BYTES = 16 * 1024;
+/** Rotten blobs that are kept, so that their places on the flash are not used again at once. */
+const MAX_ROTTEN = 2;
 
 const SHA256_NAME = /^[0-9a-f]{64}$/;
 const SIDECAR_NAME = /^([0-9a-f]{64})\.json$/;
 
 /**
- * The files: `blobs/<sha256>` with `<sha256>.json` beside it, `partial/<id>`. Leaves to the catalog which of them are
- * wanted. A blob that has its name is complete, verified and durable.
+ * The files: `blobs/<sha256>` with `<sha256>.json` beside it, `partial/<id>`, `rotten/<sha256>`. Leaves to the catalog
+ * which of them are wanted. A blob that has its name is complete, verified and durable.
  */
 export class BlobStore {
   readonly disk: Disk;
   readonly #folder: string;
   readonly #blobFolder: string;
   readonly #partialFolder: string;
+  readonly #rottenFolder: string;
   readonly #log: Logger;
   readonly #quota: number | undefined;
   readonly #freeFloor: number;
   readonly #sizes = new Map<string, number>();
+  /** What the sidecars say, as fingerprints of their text: what is said already is not written again. */
+  readonly #described = new Map<string, string>();
   readonly #claims = new Map<PartialId, number>();
   /** Blobs that nobody may remove although no image has them yet, with how many ask for that. */
   readonly #held = new Map<string, number>();
@@ -91,19 +94,89 @@ export class BlobStore {
     this.#folder = options.folder;
     this.#blobFolder = join(options.folder, 'blobs');
     this.#partialFolder = join(options.folder, 'partial');
+    this.#rottenFolder = join(options.folder, 'rotten');
     this.#log = options.log;
     this.#quota = options.quotaBytes;
     this.#freeFloor = options.freeFloorBytes ?? 16 * 1024 * 1024;
   }
 
+  /** The blobs that are there, before `start` removes what nobody wants. @throws the system's error */
+  async found(): Promise<FoundBlob[]> {
+    await this.disk.makeFolder(this.#blobFolder);
+    const names = (await this.disk.list(this.#blobFolder)).filter((name) => SHA256_NAME.test(name));
+    const found: FoundBlob[] = [];
+    for (const sha256 of names) {
+      const size = (await this.disk.size(join(this.#blobFolder, sha256))) ?? 0;
+      found.push({ sha256, size, sidecar: await this.#readSidecar(sha256) });
+    }
+    return found;
+  }
+
+  /**
+   * The SHA-256 that the content of a blob has, as it is read now.
+   * @param buffer is read into, piece by piece
+   * @param pace awaited after each piece, with its bytes; false: enough
+   * @returns undefined when `pace` ended it, or when the blob has gone
+   * @throws the system's error
+   */
+  async digestOf(
+    sha256: string,
+    buffer: Buffer,
+    pace: (bytes: number) => Promise<boolean> = () => Promise.resolve(true),
+  ): Promise<string | undefined> {
+    const hash = createHash('sha256');
+    let fd: number;
+    try {
+      fd = await this.disk.open(join(this.#blobFolder, sha256), 'read');
+    } catch (thrown) {
+      if (systemErrorCode(thrown) === 'ENOENT') return undefined;
+      throw thrown;
+    }
+    try {
+      for (let position = 0; ;) {
+        const bytes = await this.disk.read(fd, buffer, buffer.length, position);
+        if (bytes === 0) return hash.digest('hex');
+        hash.update(buffer.subarray(0, bytes));
+        position += bytes;
+        if (!(await pace(bytes))) return undefined;
+      }
+    } finally {
+      await this.disk.close(fd);
+    }
+  }
+
+  /**
+   * Takes a blob out of use whose content has changed on the disk. Its file is kept aside, a few of them, until room is
+   * needed. Readers that have it open finish.
+   */
+  setRotten(sha256: string): Promise<void> {
+    return this.#inTurn(async () => {
+      this.#sizes.delete(sha256);
+      this.#described.delete(sha256);
+      await this.disk.makeFolder(this.#rottenFolder);
+      await this.disk.rename(join(this.#blobFolder, sha256), join(this.#rottenFolder, sha256));
+      await this.disk.remove(join(this.#blobFolder, `${sha256}.json`));
+      await this.disk.flushFolder(this.#blobFolder);
+      const rotten = await this.#rotten();
+      for (const path of rotten.slice(0, -MAX_ROTTEN)) await this.disk.remove(path);
+    });
+  }
+
+  /** Gives up what was kept of rotten blobs. @returns whether there was any */
+  async dropRotten(): Promise<boolean> {
+    const rotten = await this.#rotten();
+    for (const path of rotten) await this.disk.remove(path);
+    return rotten.length > 0;
+  }
+
   /**
    * Makes the folders, removes what no image wants, and learns what is there.
-   * @param wanted says for a blob of this size whose sidecar names these ImageIDs, or for a partial file, whether some
-   *   image wants it
+   * @param wanted says for a blob of this size whose sidecar names these nodes, or for a partial file, whether some image
+   *   wants it
    * @throws the system's error when the folder cannot be used
    */
   async start(wanted: {
-    blob(sha256: string, size: number, imageIds: readonly string[]): boolean;
+    blob(sha256: string, size: number, nodes: readonly string[]): boolean;
     partial(id: number): boolean;
   }): Promise<void> {
     await this.disk.makeFolder(this.#blobFolder);
@@ -113,7 +186,8 @@ export class BlobStore {
     for (const name of await this.disk.list(this.#blobFolder)) {
       const path = join(this.#blobFolder, name);
       const size = (await this.disk.size(path)) ?? 0;
-      if (SHA256_NAME.test(name) && wanted.blob(name, size, await this.#sidecarIds(name))) this.#sizes.set(name, size);
+      if (SHA256_NAME.test(name) && wanted.blob(name, size, await this.#sidecarNodes(name)))
+        this.#sizes.set(name, size);
       else if (!SIDECAR_NAME.test(name)) await this.#discard(path);
     }
     for (const name of await this.disk.list(this.#blobFolder)) {
@@ -154,7 +228,7 @@ export class BlobStore {
   /**
    * Promises room for a partial file that may grow to `bytes`. The promise lasts until `settle` or `dropPartial`.
    * Checked against the quota, and against the disk less what other partial files may still write.
-   * @param free asked once where room is missing; false: it cannot make so much. No other promise comes between
+   * @param free asked where room is missing, twice at most; false: it cannot make so much. No other promise comes between
    */
   reserve(
     id: PartialId,
@@ -162,9 +236,12 @@ export class BlobStore {
     free: (missingBytes: number) => Promise<boolean> = () => Promise.resolve(false),
   ): Promise<Outcome<undefined, NoRoom>> {
     const turn = this.#promises.then(async () => {
-      const first = await this.#reserve(id, bytes);
-      if (first.ok || !(await free(first.error.missingBytes))) return first;
-      return this.#reserve(id, bytes);
+      let reserved = await this.#reserve(id, bytes);
+      for (let asked = 0; asked < 2 && !reserved.ok; asked += 1) {
+        if (!(await free(reserved.error.missingBytes))) break;
+        reserved = await this.#reserve(id, bytes);
+      }
+      return reserved;
     });
     this.#promises = turn.catch(() => undefined);
     return turn;
@@ -268,10 +345,11 @@ export class BlobStore {
     };
   }
 
-  /** Rewrites the sidecar after the images that use a blob have changed. */
+  /** Rewrites the sidecar after the images that use a blob have changed, where that changes anything. */
   describe(sha256: string, sidecar: Sidecar): Promise<void> {
     return this.#inTurn(async () => {
-      if (this.#sizes.has(sha256)) await this.#writeSidecar(sha256, sidecar);
+      const changes = this.#described.get(sha256) !== fingerprint(formatSidecar(sidecar));
+      if (this.#sizes.has(sha256) && changes) await this.#writeSidecar(sha256, sidecar);
     });
   }
 
@@ -283,6 +361,7 @@ export class BlobStore {
     return this.#inTurn(async () => {
       if (!this.#sizes.has(sha256) || this.#held.has(sha256) || used()) return;
       this.#sizes.delete(sha256);
+      this.#described.delete(sha256);
       await this.disk.remove(join(this.#blobFolder, sha256));
       await this.disk.remove(join(this.#blobFolder, `${sha256}.json`));
     });
@@ -336,6 +415,16 @@ export class BlobStore {
     await this.#names;
   }
 
+  /** The files of rotten blobs, in the order of their names. */
+  async #rotten(): Promise<string[]> {
+    try {
+      return (await this.disk.list(this.#rottenFolder)).sort().map((name) => join(this.#rottenFolder, name));
+    } catch (thrown) {
+      if (systemErrorCode(thrown) === 'ENOENT') return [];
+      throw thrown;
+    }
+  }
+
   #inTurn<T>(work: () => Promise<T>): Promise<T> {
     const turn = this.#names.then(work);
     this.#names = turn.catch(() => undefined);
@@ -344,30 +433,41 @@ export class BlobStore {
 
   async #writeSidecar(sha256: string, sidecar: Sidecar): Promise<void> {
     const path = join(this.#blobFolder, `${sha256}.json`);
+    const text = formatSidecar(sidecar);
+    this.#described.delete(sha256);
     const fd = await this.disk.open(`${path}.new`, 'replace');
     try {
-      await this.disk.write(fd, Buffer.from(`${JSON.stringify(sidecar)}\n`), 0);
+      await this.disk.write(fd, Buffer.from(text), 0);
       await this.disk.flush(fd);
     } finally {
       await this.disk.close(fd);
     }
     await this.disk.rename(`${path}.new`, path);
+    this.#described.set(sha256, fingerprint(text));
   }
 
-  /** Whose blob it is, as far as its sidecar tells: a damaged one says nothing. */
-  async #sidecarIds(sha256: string): Promise<readonly string[]> {
-    const buffer = Buffer.alloc(MAX_SIDECAR_BYTES);
+  /** Whose blob it is, as far as its sidecar tells. */
+  async #sidecarNodes(sha256: string): Promise<readonly string[]> {
+    return (await this.#readSidecar(sha256))?.images.map(({ node }) => node) ?? [];
+  }
+
+  /** Undefined when there is none, or a damaged one. */
+  async #readSidecar(sha256: string): Promise<Sidecar | undefined> {
+    const path = join(this.#blobFolder, `${sha256}.json`);
     try {
-      const fd = await this.disk.open(join(this.#blobFolder, `${sha256}.json`), 'read');
+      const size = await this.disk.size(path);
+      if (size === undefined || size > MAX_SIDECAR_BYTES) return undefined;
+      const buffer = Buffer.alloc(size);
+      const fd = await this.disk.open(path, 'read');
       try {
-        const length = await this.disk.read(fd, buffer, buffer.length, 0);
-        const sidecar = JSON.parse(buffer.toString('utf8', 0, length)) as Partial<Sidecar>;
-        return sidecar.imageIds ?? [];
+        const text = buffer.toString('utf8', 0, await this.disk.read(fd, buffer, size, 0));
+        this.#described.set(sha256, fingerprint(text));
+        return parseSidecar(text);
       } finally {
         await this.disk.close(fd);
       }
     } catch {
-      return [];
+      return undefined;
     }
   }
 
@@ -381,6 +481,11 @@ export class BlobStore {
   #partialPath(id: PartialId): string {
     return join(this.#partialFolder, String(id));
   }
+}
+
+/** Tells texts apart, in a few bytes. */
+function fingerprint(text: string): string {
+  return createHash('sha256').update(text).digest('base64').slice(0, 16);
 }
 
 function sum(numbers: Iterable<number>): number {

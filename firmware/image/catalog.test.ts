@@ -37,7 +37,7 @@ function available(node: string, sha256: string): ImageRecord {
   const generation = house.catalog.byId(id)!.retrieval.generation;
   const progress = new Progress(house.catalog.table, systemClock(0));
   progress.checking({ id, generation });
-  return progress.complete({ id, generation }, sha256, 5)!;
+  return progress.complete({ id, generation }, sha256, 5, 1_700_000_000_000)!;
 }
 
 describe('names', () => {

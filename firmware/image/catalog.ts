@@ -13,6 +13,7 @@ import {
   type RetrievalNotes,
 } from './image.js';
 import { forgetBytes, keepBytes } from './kept.js';
+import type { LostImage } from './sidecar.js';
 import { checkLeaf, isImageId, type LeafValue } from './leaves.js';
 import { isRunning } from './states.js';
 import { ImageTable } from './table.js';
@@ -34,11 +35,15 @@ export type RequestAnswer =
   | 'running' // it ran already; the event of its end answers this request too
   | 'done'; // the image is available already; no event will follow
 
-/** Content that a server has sent instead of a URL. */
-export interface SentContent {
+/** Content that is in the store. */
+export interface StoredContent {
   readonly sha256: string;
   readonly size: number;
   readonly contentType: string | null;
+}
+
+/** Content that a server has sent instead of a URL. */
+export interface SentContent extends StoredContent {
   /** Wall time of its end; null when the clock was not set. */
   readonly receivedMs: number | null;
 }
@@ -77,6 +82,22 @@ const NO_LEAVES = {
   priority: null,
   pinned: null,
 } as const;
+
+const BLANK: Omit<ImageRecord, 'id' | 'node' | 'imageId' | 'requester'> = {
+  leaves: NO_LEAVES,
+  state: 'idle',
+  result: null,
+  resultText: '',
+  size: null,
+  contentType: null,
+  received: 0,
+  blob: null,
+  correlator: null,
+  availableMs: null,
+  servedMs: null,
+  wanBytes: 0,
+  retrieval: NO_RETRIEVAL,
+};
 
 /**
  * What images there are, what is wanted of each, and how far it has come. Every method is synchronous and joins the
@@ -137,25 +158,43 @@ export class Catalog {
     if (!isImageId(node)) return failure('bad-value', 'the node name must have the form of an ImageID');
     if (this.byNode(node) || this.byImageId(node)) return failure('exists', `an image '${node}' exists`);
     if (this.count() >= this.#maxImages) return failure('limit', `no more than ${this.#maxImages} images`);
-    const record: Omit<ImageRecord, 'id'> = {
-      node,
-      imageId: node,
-      leaves: NO_LEAVES,
-      state: 'idle',
-      result: null,
-      resultText: '',
-      size: null,
-      contentType: null,
-      received: 0,
-      blob: null,
-      requester,
-      correlator: null,
-      availableMs: null,
-      servedMs: null,
-      wanBytes: 0,
-      retrieval: NO_RETRIEVAL,
-    };
+    const record = { ...BLANK, node, imageId: node, requester };
     return success({ ...record, id: this.table.insert(record) });
+  }
+
+  /**
+   * Puts an image back that a lost database had, with its content, which is in the store under its name. Nobody is told.
+   * @returns failure `exists`, `limit`, `bad-value` (a value that no leaf can have), `digest-mismatch` or
+   *   `signature-mismatch`
+   */
+  restore(lost: LostImage, content: StoredContent): Outcome<ImageRecord, CatalogError | AcceptanceError> {
+    const { node, leaves, requester, generation } = lost;
+    return this.#store.tentative((): Outcome<ImageRecord, CatalogError | AcceptanceError> => {
+      const created = this.create(node, requester);
+      if (!created.ok) return created;
+      for (const [leaf, value] of Object.entries(leaves) as [ImageLeaf, LeafValue | null][]) {
+        const checked = value === null ? success() : checkLeaf(leaf, value);
+        if (!checked.ok) return checked;
+      }
+      const identified = this.#identify({ ...created.value, leaves });
+      if (!identified.ok) return identified;
+      const accepted = this.accepts(leaves, content.sha256);
+      if (!accepted.ok) return accepted;
+      const restored = this.table.save({
+        ...identified.value,
+        state: 'available',
+        result: 'ok',
+        resultText: 'recovered after the database was lost',
+        blob: content.sha256,
+        size: content.size,
+        received: content.size,
+        contentType: content.contentType,
+        availableMs: lost.availableMs,
+        retrieval: { ...NO_RETRIEVAL, generation },
+      });
+      this.table.touch(restored.id);
+      return success(restored);
+    });
   }
 
   /**
@@ -172,6 +211,8 @@ export class Catalog {
         if (!checked.ok) return checked;
       }
       const changed = { ...before, leaves: { ...before.leaves, [leaf]: value } };
+      // The sidecar of its content is to tell it too.
+      if (before.blob !== null) this.table.changed({ id });
       if (leaf === 'imageId') return this.#identify(changed);
       return success(this.#retarget(before, this.table.save(changed), leaf, requester));
     });
@@ -185,6 +226,7 @@ export class Catalog {
       if (!isImageId(node)) return failure('bad-value', 'the node name must have the form of an ImageID');
       const holder = this.byNode(node);
       if (holder && holder.id !== id) return failure('exists', `an image '${node}' exists`);
+      if (before.blob !== null) this.table.changed({ id });
       return this.#identify({ ...before, node });
     });
   }

@@ -163,12 +163,12 @@ export class Downloader {
     );
     const named: { readonly image: ImageRecord; readonly sha256: string }[] = [];
     await blobs.start({
-      blob: (sha256, size, imageIds) => {
+      blob: (sha256, size, nodes) => {
         if (stored.some((image) => image.blob === sha256 && image.size === size)) return true;
         // It got its name, and the process ended before the catalog knew.
         const image = progress.owed().find((owed) => {
           const whole = owed.state === 'verifying' && owed.received === size && owed.size === size;
-          return whole && imageIds.includes(owed.imageId) && catalog.accepts(owed.leaves, sha256).ok;
+          return whole && nodes.includes(owed.node) && catalog.accepts(owed.leaves, sha256).ok;
         });
         if (image) named.push({ image, sha256 });
         return image !== undefined;
@@ -176,10 +176,17 @@ export class Downloader {
       partial: (id) => kept.has(id),
     });
     for (const { image, sha256 } of named) {
-      progress.complete({ id: image.id, generation: image.retrieval.generation }, sha256, image.received);
+      progress.complete(
+        { id: image.id, generation: image.retrieval.generation },
+        sha256,
+        image.received,
+        progress.nowMs(),
+      );
     }
     for (const { blob } of stored) {
-      if (blob !== null && !blobs.has(blob)) catalog.lost(blob);
+      if (blob === null) continue;
+      if (blobs.has(blob)) this.#inBackground(describeBlob(this.#o, blob));
+      else catalog.lost(blob);
     }
     catalog.onChange((change) => this.#look(change));
     catalog.refuseUnaccepted();

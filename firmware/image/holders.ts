@@ -1,8 +1,7 @@
-import { redactUrl } from '../net/index.js';
 import type { Store } from '../store/index.js';
 import type { BlobStore } from './blobs.js';
 import type { Catalog } from './catalog.js';
-import { mirrorsOf } from './leaves.js';
+import { sidecarOf } from './sidecar.js';
 
 interface Parts {
   readonly store: Store;
@@ -26,11 +25,5 @@ export async function describeBlob({ catalog, blobs }: Parts, sha256: string): P
   const holders = catalog.table.holders(sha256);
   const [first] = holders;
   if (first?.size == null) return;
-  const [source] = mirrorsOf(first.leaves.imageUri ?? '');
-  await blobs.describe(sha256, {
-    imageIds: holders.map((image) => image.imageId),
-    contentType: first.contentType,
-    source: source === undefined ? null : redactUrl(source),
-    size: first.size,
-  });
+  await blobs.describe(sha256, sidecarOf({ size: first.size, contentType: first.contentType }, holders));
 }

@@ -27,6 +27,7 @@ export {
 } from './image.js';
 export { meteredSwitch } from './metered.js';
 export { isImageId, type LeafValue } from './leaves.js';
+export { findImages, type FoundImages } from './recovery.js';
 export { ImageRetention, type ImageRetentionOptions } from './retention.js';
 export type { PinSource } from './room.js';
 export { imageSchema, momentSchema, retrievalSchema } from './schema.js';

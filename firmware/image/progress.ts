@@ -195,8 +195,13 @@ export class Progress {
     this.#update(key, (record) => this.table.end(record, 'need-uri', { kind: 'needs-uri', code, text }));
   }
 
-  /** The content is in its place under its name, durable. */
-  complete(key: RetrievalKey, sha256: string, size: number): ImageRecord | undefined {
+  /** The present wall time, for `complete`; null while the clock is not set. */
+  nowMs(): number | null {
+    return this.clock.plausible() ? Math.round(this.clock.wallMs()) : null;
+  }
+
+  /** The content is in its place under its name, durable. @param availableMs when it was verified */
+  complete(key: RetrievalKey, sha256: string, size: number, availableMs: number | null): ImageRecord | undefined {
     return this.#update(key, (record) => {
       const text = 'retrieved and verified';
       const ended = this.table.end(
@@ -208,7 +213,7 @@ export class Progress {
           blob: sha256,
           size,
           received: size,
-          availableMs: this.clock.plausible() ? Math.round(this.clock.wallMs()) : null,
+          availableMs,
         },
       );
       return ended;

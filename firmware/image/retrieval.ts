@@ -24,6 +24,7 @@ import { isPortalSized, isWebPage } from './portal.js';
 import { discard, readDocument, requestImage, type RequestEnd, type RequestOptions } from './request.js';
 import { guardBetween, meaningOf, sameSource, type Have, type ReplyMeaning } from './resume.js';
 import { makeRoom, type PinSource } from './room.js';
+import { sidecarOf } from './sidecar.js';
 import { bothCaps, Throttle, type RateCap } from './throttle.js';
 
 export interface RetrievalOptions extends RequestOptions {
@@ -486,14 +487,11 @@ export class Retrieval {
       // Should the process end between the rename and the commit, this and the sidecar tell whose the blob is.
       this.#record(size);
       await store.durable();
-      const { source } = record.retrieval;
-      const sidecar = {
-        imageIds: [record.imageId],
-        contentType: record.contentType,
-        source: source === null ? null : redactUrl(source),
-        size,
-      };
-      const taken = await blobs.adopt(this.key.id, sha256, sidecar, () => progress.complete(this.key, sha256, size));
+      const availableMs = progress.nowMs();
+      const sidecar = sidecarOf({ size, contentType: record.contentType }, [{ ...record, availableMs }]);
+      const taken = await blobs.adopt(this.key.id, sha256, sidecar, () =>
+        progress.complete(this.key, sha256, size, availableMs),
+      );
       // Superseded at the last moment: nobody has asked for this content any more.
       if (!taken) await this.o.release(sha256);
     } catch (thrown) {

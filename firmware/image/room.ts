@@ -29,6 +29,8 @@ interface Candidate {
  */
 export function makeRoom(id: PartialId, bytes: number, parts: Parts): Promise<Outcome<undefined, NoRoom>> {
   return parts.blobs.reserve(id, bytes, async (missingBytes) => {
+    // What is rotten takes room on the disk, though none of the quota.
+    if (await parts.blobs.dropRotten()) return true;
     const chosen: Candidate[] = [];
     let freed = 0;
     for (const candidate of candidates(parts)) {

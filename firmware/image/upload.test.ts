@@ -14,6 +14,7 @@ import {
   type House,
   type HouseOptions,
 } from './fixture.js';
+import { parseSidecar } from './sidecar.js';
 import type { Upload } from './upload.js';
 
 const CONTENT = pattern(500_003);
@@ -90,13 +91,13 @@ describe('an image that a server sends', () => {
     await house.close();
     await open({ folder: house.folder });
     assert.equal(house.catalog.byId(id)?.blob, SHA);
-    const sidecar = JSON.parse(readFileSync(join(house.folder, 'blobs', `${SHA}.json`), 'utf8')) as unknown;
-    assert.deepEqual(sidecar, {
-      imageIds: ['a'],
-      contentType: 'application/x-firmware',
-      source: null,
-      size: CONTENT.length,
-    });
+    await house.downloader.close();
+    const sidecar = parseSidecar(readFileSync(join(house.folder, 'blobs', `${SHA}.json`), 'utf8'));
+    assert.deepEqual([sidecar?.size, sidecar?.contentType], [CONTENT.length, 'application/x-firmware']);
+    assert.deepEqual(
+      sidecar?.images.map(({ node, requester, source }) => [node, requester, source]),
+      [['a', 'server-2', null]],
+    );
   });
 
   it('may be empty, and of a size that was not announced', async () => {

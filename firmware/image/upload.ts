@@ -9,6 +9,7 @@ import { isDiskFull } from './disk.js';
 import { releaseBlob } from './holders.js';
 import type { ImageRecord } from './image.js';
 import { makeRoom, type PinSource } from './room.js';
+import { sidecarOf } from './sidecar.js';
 
 export type UploadErrorCode =
   | 'not-found' // no such image
@@ -191,7 +192,7 @@ export class Upload {
     const sha256 = this.#hash.digest('hex');
     const size = this.#received;
     // No image is named: a blob without a row must not be taken for one at the next start.
-    const sidecar = { imageIds: [], contentType, source: null, size };
+    const sidecar = sidecarOf({ size, contentType }, []);
     this.#letGo = await blobs.adopt(this.file, sha256, sidecar, () => blobs.hold(sha256));
     const receivedMs = clock.plausible() ? Math.round(clock.wallMs()) : null;
     this.#content = { sha256, size, contentType, receivedMs };

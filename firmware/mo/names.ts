@@ -23,6 +23,7 @@ const ALERT_TYPE = {
   imageNeedsUri: 'org.dmgw.imageinventory.needsuri',
   imageEvicted: 'org.dmgw.imageinventory.evicted',
   fanoutFinished: 'org.dmgw.fanout.finished',
+  storeDamaged: 'org.dmgw.store.damaged',
 } as const;
 
 export type AlertKey = keyof typeof ALERT_TYPE;

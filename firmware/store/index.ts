@@ -3,6 +3,7 @@
  * Leaves tables and their meaning to the room that owns them; images are files, never rows.
  */
 export { ReadCache } from './read-cache.js';
+export { openOrReplace, type Fresh, type OpenedStore } from './rescue.js';
 export { openStore, type StoreOptions } from './sqlite.js';
 export {
   StoreError,

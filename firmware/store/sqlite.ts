@@ -1,9 +1,10 @@
-import { fdatasync, fsyncSync, openSync, closeSync, chmodSync } from 'node:fs';
+import { chmodSync, closeSync, fdatasync, openSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { promisify } from 'node:util';
 import Sqlite from 'better-sqlite3';
 import { describeThrown, systemErrorCode } from '../outcome/index.js';
 import type { Logger } from '../log/index.js';
+import { markDamaged } from './mark.js';
 import {
   StoreError,
   type SchemaStep,
@@ -12,6 +13,7 @@ import {
   type Store,
   type StoreErrorCode,
 } from './store.js';
+import { syncFolder } from './sync.js';
 
 export interface StoreOptions {
   /** Path of the database file; its folder exists. */
@@ -35,6 +37,8 @@ export function openStore(options: StoreOptions): Store {
     db = new Sqlite(options.file, { timeout: 0 });
     chmodSync(options.file, 0o600);
     const journal = chooseJournal(db, options.log);
+    checkVersion(db, options.schema);
+    checkContent(db);
     db.pragma(`cache_size = -${options.cacheKib ?? 512}`);
     db.pragma('temp_store = MEMORY');
     db.pragma('foreign_keys = ON');
@@ -47,6 +51,21 @@ export function openStore(options: StoreOptions): Store {
       throw new StoreError('unusable', `${options.file} ${TEXT.unusable} (${describeThrown(thrown)})`, thrown);
     }
     throw asStoreError(thrown, options.file);
+  }
+}
+
+/** True while another process has the database. Leaves the file as it is. */
+export function isLocked(file: string): boolean {
+  let db: Sqlite.Database | undefined;
+  try {
+    db = new Sqlite(file, { timeout: 0, fileMustExist: true });
+    db.pragma('locking_mode = EXCLUSIVE');
+    db.exec('BEGIN IMMEDIATE; ROLLBACK');
+    return false;
+  } catch (thrown) {
+    return storeErrorCode(thrown) === 'locked';
+  } finally {
+    db?.close();
   }
 }
 
@@ -81,14 +100,36 @@ function probe(db: Sqlite.Database): void {
   );
 }
 
-function migrate(db: Sqlite.Database, schema: readonly SchemaStep[]): void {
-  const taken = Number(db.pragma('user_version', { simple: true }));
+/** More steps than that were never taken: the number itself is damaged. */
+const MAX_STEPS = 10_000;
+
+/** A database of a newer version is refused, and not looked at any further. */
+function checkVersion(db: Sqlite.Database, schema: readonly SchemaStep[]): void {
+  const taken = stepsTaken(db);
+  if (taken > MAX_STEPS || taken < 0) throw new StoreError('corrupt', `schema ${taken} cannot be`);
   if (taken > schema.length) {
     throw new StoreError(
       'newer-schema',
       `the database has schema ${taken}, this version of dmgw knows ${schema.length}: install the newer version again, or move the file away`,
     );
   }
+}
+
+/**
+ * Reads every page, and finds what is not a sound tree. It does not compare tables with their indices, which takes three
+ * times as long; measured: 1.5 ms per MB that is in the page cache.
+ */
+function checkContent(db: Sqlite.Database): void {
+  const found = String(db.pragma('quick_check(1)', { simple: true }));
+  if (found !== 'ok') throw new StoreError('corrupt', `the check at the start found: ${found.replace(/\s+/g, ' ')}`);
+}
+
+function stepsTaken(db: Sqlite.Database): number {
+  return Number(db.pragma('user_version', { simple: true }));
+}
+
+function migrate(db: Sqlite.Database, schema: readonly SchemaStep[]): void {
+  const taken = stepsTaken(db);
   for (const [index, step] of schema.entries()) {
     if (index < taken) continue;
     db.transaction(() => {
@@ -237,22 +278,23 @@ class SqliteStore implements Store {
     try {
       return work();
     } catch (thrown) {
-      throw asStoreError(thrown, this.file);
+      const error = asStoreError(thrown, this.file);
+      if (error instanceof StoreError && error.code === 'corrupt') this.#noteDamage(error.message);
+      throw error;
+    }
+  }
+
+  /** The check at a start does not find everything: so that the next one does not come here again. */
+  #noteDamage(reason: string): void {
+    try {
+      markDamaged(this.file, reason);
+    } catch {
+      // The disk has failed altogether; the damage is found again.
     }
   }
 }
 
 const flushFile = promisify(fdatasync);
-
-/** A new file is durable only when the folder that names it is. */
-function syncFolder(folder: string): void {
-  const fd = openSync(folder, 'r');
-  try {
-    fsyncSync(fd);
-  } finally {
-    closeSync(fd);
-  }
-}
 
 function storeErrorCode(thrown: unknown): StoreErrorCode {
   const code = systemErrorCode(thrown) ?? '';

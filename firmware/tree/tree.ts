@@ -217,6 +217,15 @@ export class Tree {
   }
 
   /**
+   * Gives a node to its creator again, after its properties were lost.
+   * @param names from the root
+   */
+  giveTo(names: readonly string[], serverId: string): void {
+    const route = this.#routes.to(names);
+    if (route) this.#rights.grantToCreator({ serverId }, route);
+  }
+
+  /**
    * Forgets the properties of a node that its owner removes by itself, outside a session. Called while it is still there.
    * @param names from the root
    */

@@ -10,6 +10,7 @@ export const ALERT = {
   imageRetrieved: 'org.dmgw.imageinventory.retrieved',
   imageNeedsUri: 'org.dmgw.imageinventory.needsuri',
   imageEvicted: 'org.dmgw.imageinventory.evicted',
+  storeDamaged: 'org.dmgw.store.damaged',
   fanoutFinished: 'org.dmgw.fanout.finished',
   operationComplete: 'urn:oma:at:scomo:1.0:OperationComplete',
 } as const;

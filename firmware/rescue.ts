@@ -1,0 +1,51 @@
+import type { Accounts, Outbox } from './dm/index.js';
+import { findImages, type BlobStore, type Catalog } from './image/index.js';
+import type { Logger } from './log/index.js';
+import { tellDamage, type Names } from './mo/index.js';
+import type { Fresh, Store } from './store/index.js';
+import type { Tree } from './tree/index.js';
+
+export interface RescueParts {
+  readonly store: Store;
+  readonly catalog: Catalog;
+  readonly blobs: BlobStore;
+  readonly tree: Tree;
+  readonly accounts: Accounts;
+  readonly outbox: Outbox;
+  readonly names: Names;
+  readonly log: Logger;
+}
+
+/**
+ * Puts back into an empty database what the store of images still knows, and tells every DM Server what is lost. Accounts
+ * have come from the configuration by now; nonces are agreed on anew in the first sessions. Before the downloader starts:
+ * it removes what no image wants. Cut off, it begins anew at the next start.
+ * @throws StoreError, or the system's error when the folder of the blobs cannot be read
+ */
+export async function rescue(fresh: Fresh, parts: RescueParts): Promise<void> {
+  const { store, outbox, accounts, names, blobs, log } = parts;
+  const found = await findImages(blobs, log);
+  store.transaction(() => {
+    const recovered = found.images.filter((image) => putBack(image, parts)).length;
+    const lost = found.images.length - recovered + found.rotten + found.unknown;
+    if (fresh.damage === undefined && recovered + lost === 0) return;
+    log.warn('the database is a new one, with the images that were found', { recovered, lost });
+    const serverIds = accounts.list().map(({ serverId }) => serverId);
+    tellDamage(names, outbox, serverIds, { what: 'database', recovered, lost });
+  });
+  await store.durable();
+  fresh.settled();
+}
+
+function putBack(
+  { lost, content }: Awaited<ReturnType<typeof findImages>>['images'][number],
+  { catalog, tree, accounts, names, log }: RescueParts,
+): boolean {
+  const restored = catalog.restore(lost, content);
+  if (!restored.ok) {
+    log.warn('an image cannot be recovered', { image: lost.node, reason: restored.error.text });
+    return false;
+  }
+  if (accounts.byServerId(lost.requester)) tree.giveTo([...names.place('ImageInventory'), lost.node], lost.requester);
+  return true;
+}
