@@ -58,7 +58,7 @@ module.exports = {
     {
       name: 'fixtures-for-tests',
       severity: 'error',
-      from: { pathNot: '\\.(test|fixture)\\.ts$' },
+      from: { pathNot: '\\.(test|fixture)\\.ts$|^scripts/bench/' },
       to: { path: '^firmware/.*\\.fixture\\.ts$' },
     },
     { name: 'firmware-knows-no-lab', severity: 'error', from: { path: '^firmware/' }, to: { path: '^scripts/' } },

@@ -1,88 +1,50 @@
 import assert from 'node:assert/strict';
-import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
-import { mkdirSync, mkdtempSync, statSync, writeFileSync } from 'node:fs';
-import { connect, createServer, type AddressInfo } from 'node:net';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { mkdirSync, statSync, writeFileSync } from 'node:fs';
+import { connect } from 'node:net';
+import { dirname, join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { CONTENT, rowsFor, TYPE, validatorsAt, type Row } from './conformance.fixture.js';
-import { removeFolder } from './fixture.js';
+import { NO_NGINX, Nginx } from './nginx.fixture.js';
 import { requestOf } from './wire.fixture.js';
 
-/** Where Debian puts it is not on every user's path. */
-const program = ['nginx', '/usr/sbin/nginx'].find((name) => spawnSync(name, ['-v']).status === 0);
-
 /** nginx serves the file of the conformance table as it does by default. */
-class Nginx {
-  readonly folder = mkdtempSync(join(tmpdir(), 'dmgw-nginx-'));
-  readonly #file = join(this.folder, 'www/scomo/fw.bin');
-  #child: ChildProcess | undefined;
-  port = 0;
+const nginx = new Nginx(
+  ({ folder, ports: [port] }) => `access_log off; types { ${TYPE} bin; }
+  server { listen 127.0.0.1:${port}; root ${folder}/www; }`,
+);
+const file = join(nginx.folder, 'www/scomo/fw.bin');
 
-  async start(): Promise<void> {
-    mkdirSync(join(this.folder, 'www/scomo'), { recursive: true });
-    writeFileSync(this.#file, CONTENT);
-    this.port = await freePort();
-    const conf = join(this.folder, 'nginx.conf');
-    const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map(
-      (name) => `${name}_temp_path ${this.folder}/${name};`,
-    );
-    writeFileSync(
-      conf,
-      `daemon off; master_process off; pid ${this.folder}/pid; error_log ${this.folder}/log; events {}
-http { access_log off; ${temporary.join(' ')} types { ${TYPE} bin; }
-  server { listen 127.0.0.1:${this.port}; root ${this.folder}/www; } }`,
-    );
-    this.#child = spawn(program ?? 'nginx', ['-c', conf, '-e', join(this.folder, 'log')], { stdio: 'ignore' });
-    for (let round = 0; (await this.ask('GET / HTTP/1.0')).status === 0; round += 1) {
-      assert.ok(round < 500 && this.#child.exitCode === null, 'nginx does not start');
-      await sleep(10);
-    }
-  }
+/** Its strong entity tag, and the seconds of its Last-Modified. */
+async function validators(): Promise<{ etag: string; seconds: number }> {
+  const { head } = await ask('HEAD /scomo/fw.bin HTTP/1.0');
+  return {
+    etag: /^ETag: (.*)$/im.exec(head)?.[1]?.trim() ?? assert.fail(head),
+    seconds: Math.floor(statSync(file).mtimeMs / 1000),
+  };
+}
 
-  /** Its strong entity tag, and the seconds of its Last-Modified. */
-  async validators(): Promise<{ etag: string; seconds: number }> {
-    const { head } = await this.ask('HEAD /scomo/fw.bin HTTP/1.0');
-    return {
-      etag: /^ETag: (.*)$/im.exec(head)?.[1]?.trim() ?? assert.fail(head),
-      seconds: Math.floor(statSync(this.#file).mtimeMs / 1000),
-    };
-  }
-
-  /** Sends one request alone. Status 0: no HTTP answer at all. */
-  async ask(lines: string): Promise<{ status: number; head: string; body: Buffer }> {
-    const chunks: Buffer[] = [];
-    await new Promise<void>((resolve) => {
-      const socket = connect(this.port, '127.0.0.1', () => socket.write(Buffer.from(requestOf(lines), 'latin1')));
-      let quiet = setTimeout(() => socket.destroy(), 500);
-      socket.on('data', (chunk) => {
-        chunks.push(chunk);
-        clearTimeout(quiet);
-        quiet = setTimeout(() => socket.destroy(), isWhole(Buffer.concat(chunks), lines) ? 0 : 500);
-      });
-      socket.on('error', () => {});
-      socket.on('close', () => {
-        clearTimeout(quiet);
-        resolve();
-      });
+/** Sends one request alone. Status 0: no HTTP answer at all. */
+async function ask(lines: string): Promise<{ status: number; head: string; body: Buffer }> {
+  const chunks: Buffer[] = [];
+  await new Promise<void>((resolve) => {
+    const socket = connect(nginx.ports[0], '127.0.0.1', () => socket.write(Buffer.from(requestOf(lines), 'latin1')));
+    let quiet = setTimeout(() => socket.destroy(), 500);
+    socket.on('data', (chunk) => {
+      chunks.push(chunk);
+      clearTimeout(quiet);
+      quiet = setTimeout(() => socket.destroy(), isWhole(Buffer.concat(chunks), lines) ? 0 : 500);
     });
-    const bytes = Buffer.concat(chunks);
-    const end = bytes.indexOf('\r\n\r\n');
-    const head = bytes.subarray(0, end < 0 ? bytes.length : end).toString('latin1');
-    const status = Number(/^HTTP\/1\.1 (\d{3})/.exec(head)?.[1] ?? 0);
-    return { status, head, body: end < 0 ? Buffer.alloc(0) : bytes.subarray(end + 4) };
-  }
-
-  async stop(): Promise<void> {
-    const child = this.#child;
-    if (child?.exitCode === null) {
-      const ended = new Promise((resolve) => child.once('exit', resolve));
-      child.kill('SIGTERM');
-      await ended;
-    }
-    removeFolder(this.folder);
-  }
+    socket.on('error', () => {});
+    socket.on('close', () => {
+      clearTimeout(quiet);
+      resolve();
+    });
+  });
+  const bytes = Buffer.concat(chunks);
+  const end = bytes.indexOf('\r\n\r\n');
+  const head = bytes.subarray(0, end < 0 ? bytes.length : end).toString('latin1');
+  const status = Number(/^HTTP\/1\.1 (\d{3})/.exec(head)?.[1] ?? 0);
+  return { status, head, body: end < 0 ? Buffer.alloc(0) : bytes.subarray(end + 4) };
 }
 
 function isWhole(bytes: Buffer, lines: string): boolean {
@@ -91,15 +53,6 @@ function isWhole(bytes: Buffer, lines: string): boolean {
   if (/^HTTP\/1\.1 (?:204|304)/.test(bytes.toString('latin1', 0, 12))) return true;
   const length = /^content-length: (\d+)$/im.exec(bytes.subarray(0, end).toString('latin1'))?.[1];
   return lines.startsWith('HEAD') || (length !== undefined && bytes.length >= end + 4 + Number(length));
-}
-
-function freePort(): Promise<number> {
-  return new Promise((resolve) => {
-    const server = createServer().listen(0, '127.0.0.1', () => {
-      const { port } = server.address() as AddressInfo;
-      server.close(() => resolve(port));
-    });
-  });
 }
 
 /** Where the two may differ, and why we do as we do. A row that differs and does not stand here fails the test. */
@@ -138,54 +91,54 @@ const REASONS: readonly (readonly [why: string, rows: readonly string[]])[] = [
   ['nobody is asked for content that is not needed', ['an expectation to continue']],
 ];
 
-describe(
-  'the conformance table against nginx',
-  { skip: program === undefined && 'nginx is not installed', timeout: 120_000 },
-  () => {
-    const nginx = new Nginx();
-    before(() => nginx.start());
-    after(() => nginx.stop());
+after(() => nginx.close());
 
-    it('differs where a reason is given, and nowhere else', async (t) => {
-      const { etag, seconds } = await nginx.validators();
-      const rows = rowsFor(validatorsAt(etag, seconds));
-      const differing: string[] = [];
-      for (const row of rows) {
-        const { lines, expected, name } = row;
-        const { status, head, body } = await nginx.ask(lines);
-        if (status === expected.status && sameContent(row, head, body)) continue;
-        differing.push(name);
-        const why = REASONS.find(([, names]) => names.includes(name))?.[0] ?? '';
-        const theirs = status === 0 ? 'no HTTP' : `${status}${contentOf(head)}`;
-        t.diagnostic(`${name.padEnd(36)} ours ${expected.status}  nginx ${theirs.padEnd(24)} ${why}`);
-      }
-      t.diagnostic(`${differing.length} of ${rows.length} requests are answered otherwise`);
-      const explained = REASONS.flatMap(([, names]) => names);
-      assert.deepEqual(
-        differing.filter((name) => !explained.includes(name)),
-        [],
-        'differs without a reason',
-      );
-      assert.deepEqual(
-        explained.filter((name) => !differing.includes(name)),
-        [],
-        'has a reason, but does not differ',
-      );
-    });
+describe('the conformance table against nginx', { skip: NO_NGINX, timeout: 120_000 }, () => {
+  before(async () => {
+    mkdirSync(dirname(file));
+    writeFileSync(file, CONTENT);
+    await nginx.start();
+  });
 
-    it('has these fields more and less', async (t) => {
-      const { etag, seconds } = await nginx.validators();
-      const [whole] = rowsFor(validatorsAt(etag, seconds));
-      const { head } = await nginx.ask(whole!.lines);
-      const theirs = [...head.matchAll(/^([\w-]+):/gm)].map((field) => field[1]!.toLowerCase());
-      const ours = [...Object.keys(whole!.expected.headers), 'date', 'connection'];
-      const more = ours.filter((name) => !theirs.includes(name)).sort();
-      const less = theirs.filter((name) => !ours.includes(name)).sort();
-      t.diagnostic(`only ours: ${more.join(', ')}; only nginx's: ${less.join(', ')}`);
-      assert.deepEqual([more, less], [['cache-control', 'content-disposition', 'repr-digest'], ['server']]);
-    });
-  },
-);
+  it('differs where a reason is given, and nowhere else', async (t) => {
+    const { etag, seconds } = await validators();
+    const rows = rowsFor(validatorsAt(etag, seconds));
+    const differing: string[] = [];
+    for (const row of rows) {
+      const { lines, expected, name } = row;
+      const { status, head, body } = await ask(lines);
+      if (status === expected.status && sameContent(row, head, body)) continue;
+      differing.push(name);
+      const why = REASONS.find(([, names]) => names.includes(name))?.[0] ?? '';
+      const theirs = status === 0 ? 'no HTTP' : `${status}${contentOf(head)}`;
+      t.diagnostic(`${name.padEnd(36)} ours ${expected.status}  nginx ${theirs.padEnd(24)} ${why}`);
+    }
+    t.diagnostic(`${differing.length} of ${rows.length} requests are answered otherwise`);
+    const explained = REASONS.flatMap(([, names]) => names);
+    assert.deepEqual(
+      differing.filter((name) => !explained.includes(name)),
+      [],
+      'differs without a reason',
+    );
+    assert.deepEqual(
+      explained.filter((name) => !differing.includes(name)),
+      [],
+      'has a reason, but does not differ',
+    );
+  });
+
+  it('has these fields more and less', async (t) => {
+    const { etag, seconds } = await validators();
+    const [whole] = rowsFor(validatorsAt(etag, seconds));
+    const { head } = await ask(whole!.lines);
+    const theirs = [...head.matchAll(/^([\w-]+):/gm)].map((field) => field[1]!.toLowerCase());
+    const ours = [...Object.keys(whole!.expected.headers), 'date', 'connection'];
+    const more = ours.filter((name) => !theirs.includes(name)).sort();
+    const less = theirs.filter((name) => !ours.includes(name)).sort();
+    t.diagnostic(`only ours: ${more.join(', ')}; only nginx's: ${less.join(', ')}`);
+    assert.deepEqual([more, less], [['cache-control', 'content-disposition', 'repr-digest'], ['server']]);
+  });
+});
 
 /** True when nginx sends the same bytes of the content: one range or the whole; of several, as many parts. */
 function sameContent({ expected: { spans = [], status }, lines }: Row, head: string, body: Buffer): boolean {
