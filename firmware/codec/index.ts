@@ -4,7 +4,10 @@
  */
 export { child, childrenNamed, element, textOf, type DocumentLimits, type Element, type Namespace } from './element.js';
 export { parseXml, type XmlError } from './xml.js';
-export { isXmlText, writeXml, writeXmlFragment } from './write.js';
+export { pour, type ElementSink } from './sink.js';
+export type { ElementName } from './element-name.js';
+export { isXmlText, writeXml, writeXmlFragment, XmlCounter, XmlWriter } from './write.js';
 export type { XmlRefusal } from './scan.js';
 export { parseWbxml, type WbxmlError, type WbxmlRefusal } from './wbxml.js';
-export { wbxmlFragmentSize, writeWbxml } from './wbxml-write.js';
+export { nameOf } from './wbxml-tokens.js';
+export { WbxmlCounter, WbxmlWriter, writeWbxml } from './wbxml-write.js';

@@ -2,6 +2,7 @@
  * The tokens of WBXML for SyncML DM: the global ones, those of the documents, and the three code pages (facts 11.1, 11.2).
  */
 import type { Namespace } from './element.js';
+import { makeName, type ElementName } from './element-name.js';
 
 /** WBXML 1.3 §7.1, global tokens. EXT, PI and LITERAL are not named: whatever else has a low number is one of them. */
 export const Global = { SWITCH_PAGE: 0x00, END: 0x01, ENTITY: 0x02, STR_I: 0x03, STR_T: 0x83, OPAQUE: 0xc3 } as const;
@@ -49,14 +50,6 @@ const PAGES: readonly (readonly [Namespace, string])[] = [
   ],
 ];
 
-/** What a tag stands for. */
-export interface TokenName {
-  readonly namespace: Namespace;
-  readonly name: string;
-  /** Whether an opaque in it stays octets, because they may be a value of a node and not a text. */
-  readonly holdsOctets: boolean;
-}
-
 /** The elements whose opaques are values; some peers give a nonce as it is, not as base64 (libwbxml reads it so). */
 const HOLDING_OCTETS: Readonly<Partial<Record<Namespace, string>>> = {
   syncml: 'Data',
@@ -65,31 +58,31 @@ const HOLDING_OCTETS: Readonly<Partial<Record<Namespace, string>>> = {
 };
 
 /** By page, then by token. */
-const NAMES: readonly (readonly (TokenName | undefined)[])[] = PAGES.map(([namespace, list]) => {
-  const known = list.split(/\s+/).map((name): TokenName | undefined => {
+const NAMES: readonly (readonly (ElementName | undefined)[])[] = PAGES.map(([namespace, list]) => {
+  const known = list.split(/\s+/).map((name, place): ElementName | undefined => {
     const holdsOctets = HOLDING_OCTETS[namespace] === name;
-    return name === '-' ? undefined : { namespace, name, holdsOctets };
+    return name === '-' ? undefined : makeName(namespace, name, Tag.FIRST + place, holdsOctets);
   });
   return [...Array<undefined>(Tag.FIRST), ...known];
 });
 
 /** By namespace, then by name. */
-const TOKENS: ReadonlyMap<Namespace, ReadonlyMap<string, number>> = new Map(
+const BY_NAME: ReadonlyMap<Namespace, ReadonlyMap<string, ElementName>> = new Map(
   PAGES.map(([namespace], page) => [
     namespace,
-    new Map(NAMES[page]?.flatMap((known, token) => (known ? [[known.name, token] as const] : []))),
+    new Map(NAMES[page]?.flatMap((known) => (known ? [[known.name, known] as const] : []))),
   ]),
 );
 
 /** The element that a token stands for on a code page; an element of no known namespace where the page has no such token. */
-export function nameOfToken(page: number, token: number): TokenName {
+export function nameOfToken(page: number, token: number): Pick<ElementName, 'namespace' | 'name' | 'holdsOctets'> {
   const known = NAMES[page]?.[token];
   return known ?? { namespace: 'other', name: `unknown-${page}-${token.toString(16)}`, holdsOctets: true };
 }
 
-/** The token of an element on its namespace's page, or undefined. */
-export function tokenOfName(namespace: Namespace, name: string): number | undefined {
-  return TOKENS.get(namespace)?.get(name);
+/** The name of an element. It has a token where the page of its namespace has one for it. */
+export function nameOf(namespace: Namespace, name: string): ElementName {
+  return BY_NAME.get(namespace)?.get(name) ?? makeName(namespace, name, undefined, false);
 }
 
 /** The code page of a namespace that has tokens. */

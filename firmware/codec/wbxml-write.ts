@@ -1,4 +1,6 @@
 import type { Element } from './element.js';
+import type { ElementName } from './element-name.js';
+import { pour, type ElementSink } from './sink.js';
 import {
   CHARSET_UTF8,
   DDF_LITERAL,
@@ -7,7 +9,6 @@ import {
   PAGE_OF,
   SYNCML_1_2,
   Tag,
-  tokenOfName,
   VERSION_WRITTEN,
 } from './wbxml-tokens.js';
 
@@ -17,71 +18,133 @@ import {
  *
  * Text is an inline string, or an opaque where it has a NUL, which no string of WBXML can hold (facts 11.3); octets are
  * an opaque; an element without content is its bare tag. A lone surrogate becomes U+FFFD. The code page is changed only
- * before a tag of another page, so it may still be 1 where a Meta ended: `wbxmlFragmentSize` knows.
+ * before a tag of another page, so it may still be 1 where a Meta ended: `WbxmlCounter` knows.
  * @throws TypeError for an element that the code pages do not have
  */
 export function writeWbxml(root: Element): Uint8Array {
-  const writer = new Writer();
-  writer.header(root.namespace === 'dmddf');
-  writer.element(root);
-  return Buffer.from(writer.octets, 'latin1');
+  const writer = new WbxmlWriter();
+  pour(root, writer);
+  return writer.document(root.namespace === 'dmddf');
 }
 
-/**
- * Octets that a command (any element of page 0) adds to a message, so that it can be filled up to the receiver's
- * MaxMsgSize. Where a command ends on another page, the change back to page 0 before whatever follows is counted here.
- *
- *     a message with Final = the same message with Final and no commands + the fragments of its commands
- *
- * A message without Final is one octet shorter than this, or three where its last command ends on another page.
- * @throws TypeError as `writeWbxml`
- */
-export function wbxmlFragmentSize(element: Element): number {
-  const writer = new Writer();
-  writer.element(element);
-  writer.switchTo(0);
-  return writer.octets.length;
-}
-
-const ASCII_WITHOUT_NUL = /^[\x01-\x7f]*$/;
-
-class Writer {
-  /** One character for each octet: joining strings was measured to be three times as fast as filling memory. */
-  octets = '';
+/** Which code page is in force, and which tag is still to be written. @throws TypeError as `writeWbxml` */
+abstract class WbxmlSink implements ElementSink {
   #page = 0;
+  /** Token of the innermost open element, while it has nothing in it. */
+  #bare: number | undefined;
 
-  /** version publicid charset strtbl (WBXML 1.3 §5.4 to §5.7). */
-  header(isDdf: boolean): void {
+  open(name: ElementName): void {
+    this.#begin(name);
+    this.#bare = name.token;
+  }
+
+  close(): void {
+    if (this.#bare === undefined) this.end();
+    else this.tag(this.#bare);
+    this.#bare = undefined;
+  }
+
+  leaf(name: ElementName, text: string | Uint8Array): void {
+    this.#begin(name);
+    const token = name.token ?? 0;
+    if (text.length === 0) this.tag(token);
+    else {
+      this.tag(token | Tag.WITH_CONTENT);
+      this.content(text);
+      this.end();
+    }
+  }
+
+  protected abstract tag(token: number): void;
+  protected abstract content(text: string | Uint8Array): void;
+  protected abstract end(): void;
+  protected abstract switchPage(page: number): void;
+
+  /** Changes to a page, where it is not in force already. */
+  protected turnTo(page: number): void {
+    if (page === this.#page) return;
+    this.switchPage(page);
+    this.#page = page;
+  }
+
+  #begin({ namespace, name, token }: ElementName): void {
+    if (namespace === 'other' || token === undefined) throw new TypeError(`<${name}> has no token of WBXML`);
+    if (this.#bare !== undefined) this.tag(this.#bare | Tag.WITH_CONTENT);
+    this.#bare = undefined;
+    this.turnTo(PAGE_OF[namespace]);
+  }
+}
+
+/** Writes WBXML. */
+export class WbxmlWriter extends WbxmlSink {
+  /** One character for each octet: joining strings was measured to be three times as fast as filling memory. */
+  #octets = '';
+
+  /** What was written, behind a header: version publicid charset strtbl (WBXML 1.3 §5.4 to §5.7). */
+  document(isDdf = false): Uint8Array {
     const version = String.fromCharCode(VERSION_WRITTEN);
     const table = isDdf ? `${DDF_LITERAL}\0` : '';
     const id = isDdf ? integer(LITERAL_ID) + integer(0) : integer(SYNCML_1_2);
-    this.octets += version + id + integer(CHARSET_UTF8) + integer(table.length) + table;
+    const header = version + id + integer(CHARSET_UTF8) + integer(table.length) + table;
+    return Buffer.from(header + this.#octets, 'latin1');
   }
 
-  element({ namespace, name, text, children }: Element): void {
-    const token = tokenOfName(namespace, name);
-    if (namespace === 'other' || token === undefined) throw new TypeError(`<${name}> has no token of WBXML`);
-    this.switchTo(PAGE_OF[namespace]);
-    if (children.length === 0 && text.length === 0) {
-      this.octets += String.fromCharCode(token);
-      return;
-    }
-    this.octets += String.fromCharCode(token | Tag.WITH_CONTENT);
-    if (children.length === 0) this.octets += textTokens(text);
-    else for (const inner of children) this.element(inner);
-    this.octets += END;
+  protected tag(token: number): void {
+    this.#octets += String.fromCharCode(token);
   }
 
-  switchTo(page: number): void {
-    if (page === this.#page) return;
-    this.octets += String.fromCharCode(Global.SWITCH_PAGE, page);
-    this.#page = page;
+  protected content(text: string | Uint8Array): void {
+    this.#octets += textTokens(text);
+  }
+
+  protected end(): void {
+    this.#octets += END;
+  }
+
+  protected switchPage(page: number): void {
+    this.#octets += String.fromCharCode(Global.SWITCH_PAGE, page);
+  }
+}
+
+/**
+ * Counts the octets that commands (or any elements of page 0) add to a message, so that it can be filled up to the
+ * receiver's MaxMsgSize. Where a command ends on another page, the change back to page 0 before whatever follows is
+ * counted with it.
+ *
+ *     a message with Final = the same message with Final and no commands + what is counted of its commands
+ *
+ * A message without Final is one octet shorter than this, or three where its last command ends on another page.
+ */
+export class WbxmlCounter extends WbxmlSink {
+  #bytes = 0;
+
+  /** Nothing may follow that belongs to the same command. */
+  get bytes(): number {
+    this.turnTo(0);
+    return this.#bytes;
+  }
+
+  protected tag(): void {
+    this.#bytes += 1;
+  }
+
+  protected content(text: string | Uint8Array): void {
+    this.#bytes += textBytes(text);
+  }
+
+  protected end(): void {
+    this.#bytes += 1;
+  }
+
+  protected switchPage(): void {
+    this.#bytes += 2;
   }
 }
 
 const END = String.fromCharCode(Global.END);
 const STR_I = String.fromCharCode(Global.STR_I);
 const OPAQUE = String.fromCharCode(Global.OPAQUE);
+const ASCII_WITHOUT_NUL = /^[\x01-\x7f]*$/;
 
 function textTokens(text: string | Uint8Array): string {
   if (typeof text === 'string') {
@@ -91,6 +154,16 @@ function textTokens(text: string | Uint8Array): string {
   }
   const octets = Buffer.from(text.buffer, text.byteOffset, text.byteLength).toString('latin1');
   return OPAQUE + integer(octets.length) + octets;
+}
+
+/** Octets of `textTokens`. */
+function textBytes(text: string | Uint8Array): number {
+  if (typeof text === 'string') {
+    const bytes = Buffer.byteLength(text, 'utf8');
+    if (!text.includes('\0')) return 2 + bytes;
+    return 1 + integer(bytes).length + bytes;
+  }
+  return 1 + integer(text.byteLength).length + text.byteLength;
 }
 
 /** mb_u_int32 of a value below 2^31: seven bits an octet, the top bit says that another one follows (WBXML 1.3 §5.1). */

@@ -1,6 +1,7 @@
 import { isUtf8 } from 'node:buffer';
 import { failure, success, type CodedError, type Outcome } from '../outcome/index.js';
-import type { DocumentLimits, Element, Namespace } from './element.js';
+import type { DocumentLimits, Element } from './element.js';
+import type { ElementName } from './element-name.js';
 import {
   CHARSET_UTF8,
   Global,
@@ -49,9 +50,7 @@ export function parseWbxml(bytes: Uint8Array, limits: DocumentLimits): Outcome<E
 }
 
 interface OpenElement {
-  readonly namespace: Namespace;
-  readonly name: string;
-  readonly holdsOctets: boolean;
+  readonly name: Pick<ElementName, 'namespace' | 'name' | 'holdsOctets'>;
   readonly children: Element[];
   text: string;
   /** Once there was an opaque: the text as octets, in pieces; `text` then stays empty. */
@@ -158,8 +157,7 @@ class Reader {
     if (this.#elements > this.#limits.maxElements) {
       return this.#refuse('too-many-elements', `more than ${this.#limits.maxElements} elements`);
     }
-    const { namespace, name, holdsOctets } = nameOfToken(this.#page, token & Tag.TOKEN);
-    return { namespace, name, holdsOctets, children: [], text: '', octets: undefined };
+    return { name: nameOfToken(this.#page, token & Tag.TOKEN), children: [], text: '', octets: undefined };
   }
 
   #addText(current: OpenElement, token: number): true | null {
@@ -167,7 +165,7 @@ class Reader {
     if (this.#pieces > this.#limits.maxElements) {
       return this.#refuse('too-many-elements', `more than ${this.#limits.maxElements} pieces of text`);
     }
-    if (token === Global.OPAQUE && current.holdsOctets) {
+    if (token === Global.OPAQUE && current.name.holdsOctets) {
       const octets = this.#opaque();
       if (octets && octets.length > 0) {
         current.octets ??= current.text === '' ? [] : [Buffer.from(current.text, 'utf8')];
@@ -285,7 +283,7 @@ class Reader {
   }
 }
 
-function close({ namespace, name, children, text, octets }: OpenElement): Element {
+function close({ name: { namespace, name }, children, text, octets }: OpenElement): Element {
   if (children.length > 0) return { namespace, name, text: '', children };
   return { namespace, name, text: octets ? joined(octets) : text, children: NO_CHILDREN };
 }

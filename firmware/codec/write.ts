@@ -1,14 +1,8 @@
 import type { Element, Namespace } from './element.js';
+import type { ElementName, XmlTags } from './element-name.js';
+import { pour, type ElementSink } from './sink.js';
 
 const DECLARATION = '<?xml version="1.0" encoding="UTF-8"?>';
-
-/** Declared where the namespace changes: on SyncML, on each child of Meta, on MgmtTree. `other` is never declared. */
-const DECLARED: Readonly<Record<Namespace, string>> = {
-  syncml: ' xmlns="SYNCML:SYNCML1.2"',
-  metinf: ' xmlns="syncml:metinf"',
-  dmddf: ' xmlns="syncml:dmddf1.2"',
-  other: '',
-};
 
 /**
  * The octets of a document with its XML declaration, without white space between elements. Characters that XML 1.0 cannot hold
@@ -16,7 +10,9 @@ const DECLARED: Readonly<Record<Namespace, string>> = {
  * @throws TypeError for an element whose text is octets: XML carries base64, and only the caller knows its Meta
  */
 export function writeXml(root: Element): Uint8Array {
-  return Buffer.from(DECLARATION + writeXmlFragment(root), 'utf8');
+  const writer = new XmlWriter();
+  pour(root, writer);
+  return writer.document();
 }
 
 /**
@@ -25,22 +21,125 @@ export function writeXml(root: Element): Uint8Array {
  * @throws TypeError as `writeXml`
  */
 export function writeXmlFragment(element: Element, within: Namespace = 'other'): string {
-  const { name, text, children } = element;
-  if (typeof text !== 'string') throw new TypeError(`raw octets in <${name}>: XML needs base64 text`);
-  const start = element.namespace === within ? `<${name}` : `<${name}${DECLARED[element.namespace]}`;
-  if (children.length > 0) {
-    let content = '';
-    for (const inner of children) content += writeXmlFragment(inner, element.namespace);
-    return `${start}>${content}</${name}>`;
+  const writer = new XmlWriter(within);
+  pour(element, writer);
+  return writer.text;
+}
+
+/** Where in a document a writer stands: which namespace is in force, and which start tag is still to be written. */
+abstract class XmlSink implements ElementSink {
+  /** Tags of the elements that are open, and the namespace around each. */
+  readonly #open: XmlTags[] = [];
+  readonly #around: Namespace[] = [];
+  #within: Namespace;
+  /** The innermost open element has nothing in it so far. */
+  #bare = false;
+
+  /** @param within namespace of the enclosing element */
+  constructor(within: Namespace = 'other') {
+    this.#within = within;
   }
-  return text === '' ? `${start}/>` : `${start}>${escapeText(text)}</${name}>`;
+
+  open(name: ElementName): void {
+    this.#fill();
+    this.#open.push(this.#tags(name));
+    this.#around.push(this.#within);
+    this.#within = name.namespace;
+    this.#bare = true;
+  }
+
+  close(): void {
+    const tags = this.#open.pop();
+    const around = this.#around.pop();
+    if (!tags || around === undefined) throw new Error('no element is open');
+    if (this.#bare) this.empty(tags);
+    else this.end(tags);
+    this.#bare = false;
+    this.#within = around;
+  }
+
+  leaf(name: ElementName, text: string | Uint8Array): void {
+    if (typeof text !== 'string') throw new TypeError(`raw octets in <${name.name}>: XML needs base64 text`);
+    this.#fill();
+    const tags = this.#tags(name);
+    if (text === '') this.empty(tags);
+    else this.whole(tags, text);
+  }
+
+  protected abstract start(tags: XmlTags): void;
+  protected abstract end(tags: XmlTags): void;
+  protected abstract empty(tags: XmlTags): void;
+  /** An element with this text, which is not empty. */
+  protected abstract whole(tags: XmlTags, text: string): void;
+
+  #tags(name: ElementName): XmlTags {
+    return name.namespace === this.#within ? name.inherited : name.declared;
+  }
+
+  /** The innermost open element gets its first content. */
+  #fill(): void {
+    if (!this.#bare) return;
+    const tags = this.#open.at(-1);
+    if (tags) this.start(tags);
+    this.#bare = false;
+  }
+}
+
+/** Writes XML. */
+export class XmlWriter extends XmlSink {
+  /** What was written, without declaration. */
+  text = '';
+
+  /** As octets, with the declaration. */
+  document(): Uint8Array {
+    return Buffer.from(DECLARATION + this.text, 'utf8');
+  }
+
+  protected start({ start }: XmlTags): void {
+    this.text += start;
+  }
+
+  protected end({ end }: XmlTags): void {
+    this.text += end;
+  }
+
+  protected empty({ empty }: XmlTags): void {
+    this.text += empty;
+  }
+
+  protected whole({ start, end }: XmlTags, text: string): void {
+    this.text += start + escapeText(text) + end;
+  }
+}
+
+/** Counts the octets that `XmlWriter` would write. */
+export class XmlCounter extends XmlSink {
+  bytes = 0;
+
+  protected start({ bytes }: XmlTags): void {
+    this.bytes += bytes;
+  }
+
+  protected end(): void {
+    // Counted with the start tag.
+  }
+
+  protected empty({ emptyBytes }: XmlTags): void {
+    this.bytes += emptyBytes;
+  }
+
+  protected whole({ bytes }: XmlTags, text: string): void {
+    this.bytes += bytes + (PLAIN.test(text) ? text.length : Buffer.byteLength(escapeText(text), 'utf8'));
+  }
 }
 
 /** Whether XML can carry the text unchanged (XML 1.0 §2.2, Char). */
 export function isXmlText(text: string): boolean {
-  return !NOT_A_CHARACTER.test(text);
+  return PLAIN.test(text) || !NOT_A_CHARACTER.test(text);
 }
 
+/** ASCII that stands in XML as it is: what nearly every text of a message consists of. */
+const PLAIN = /^[\t\n\x20-\x25\x27-\x3b=\x3f-\x7f]*$/;
 /** `>` because of `]]>`, carriage return because a parser turns a bare one into a line feed (XML 1.0 §2.4, §2.11). */
 const ESCAPES: Readonly<Record<string, string>> = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '\r': '&#13;' };
 const NEEDS_ESCAPE = /[&<>\r\0-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]/;

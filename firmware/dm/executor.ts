@@ -295,7 +295,7 @@ export function reference(location: Location | undefined): string[] {
 
 /** Octets of a part in a message, at most: no message has more than 99999 commands. */
 export function sizeOf(part: Part, wire: Wire): number {
-  return wire.sizeOf({ ...part, cmdId: LONG_CMD_ID });
+  return wire.sizeOf(part, LONG_CMD_ID);
 }
 
 export const LONG_CMD_ID = '99999';

@@ -150,7 +150,8 @@ export type BodyCommand = ServerCommand | StatusCommand | ResultsCommand;
 /** A command of ours without the CmdID that its message gives it. */
 export type Part = Unnumbered<StatusCommand | ResultsCommand | AlertCommand | ReplaceCommand>;
 
-type Unnumbered<C> = C extends BodyCommand ? Omit<C, 'cmdId'> : never;
+/** A command without its CmdID. */
+export type Unnumbered<C> = C extends BodyCommand ? Omit<C, 'cmdId'> : never;
 
 export interface Message {
   readonly header: Header;

@@ -19,7 +19,7 @@ function list(wire: Wire, room: number): ResultsAnswer[] {
 }
 
 function sizeOf(wire: Wire, answer: ResultsAnswer): number {
-  return wire.sizeOf({ ...answer, cmdId: '99999' });
+  return wire.sizeOf(answer, '99999');
 }
 
 describe('the Results of a list', () => {

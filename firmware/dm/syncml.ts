@@ -1,4 +1,4 @@
-import { child, childrenNamed, element, textOf, writeXmlFragment, type Element } from '../codec/index.js';
+import { child, childrenNamed, textOf, writeXmlFragment, type Element } from '../codec/index.js';
 import { failure, success, type CodedError, type Outcome } from '../outcome/index.js';
 import type {
   BodyCommand,
@@ -10,7 +10,6 @@ import type {
   Message,
   Meta,
   ServerCommand,
-  StatusCommand,
   UnusableCommand,
 } from './message.js';
 
@@ -19,17 +18,16 @@ export type MessageRefusal =
   | 'bad-header' // SyncHdr without SessionID, MsgID, Target or Source: nobody can be answered
   | 'no-body'; // no SyncBody
 
-/** Element names of Meta in the order of the standard (2.3). */
-const META_PARTS = [
-  ['format', 'Format'],
-  ['type', 'Type'],
-  ['mark', 'Mark'],
-  ['size', 'Size'],
-  ['nextNonce', 'NextNonce'],
-  ['maxMsgSize', 'MaxMsgSize'],
-  ['maxObjSize', 'MaxObjSize'],
-] as const satisfies readonly (readonly [keyof Meta, string])[];
-const META_KIND: ReadonlyMap<string, keyof Meta> = new Map(META_PARTS.map(([key, name]) => [name, key]));
+/** What the elements of Meta stand for. */
+const META_KIND: ReadonlyMap<string, keyof Meta> = new Map([
+  ['Format', 'format'],
+  ['Type', 'type'],
+  ['Mark', 'mark'],
+  ['Size', 'size'],
+  ['NextNonce', 'nextNonce'],
+  ['MaxMsgSize', 'maxMsgSize'],
+  ['MaxObjSize', 'maxObjSize'],
+]);
 
 /** A value while it is being read. */
 type Writable<T> = { -readonly [K in keyof T]: T[K] };
@@ -283,127 +281,4 @@ function optional<K extends string, V>(key: K, value: V | undefined): { readonly
 
 function flag<K extends string>(key: K, set: boolean): { readonly [P in K]?: true } {
   return set ? ({ [key]: true } as { readonly [P in K]: true }) : {};
-}
-
-/** Writes a message as elements, in the order of the standard (2.1). Octets in Data stay octets. */
-export function encodeMessage({ header, body, final }: Message): Element {
-  const commands = body.map(encodeCommand);
-  if (final) commands.push(mark('Final'));
-  return syncml('SyncML', [encodeHeader(header), syncml('SyncBody', commands)]);
-}
-
-function encodeHeader(header: Header): Element {
-  return syncml('SyncHdr', [
-    syncml('VerDTD', header.verDtd),
-    syncml('VerProto', header.verProto),
-    syncml('SessionID', header.sessionId),
-    syncml('MsgID', header.msgId),
-    encodeLocation('Target', header.target),
-    encodeLocation('Source', header.source),
-    ...textPart('RespURI', header.respUri),
-    ...(header.noResp ? [mark('NoResp')] : []),
-    ...credPart(header.cred),
-    ...metaPart(header.meta),
-  ]);
-}
-
-/** Writes one command as it stands in SyncBody. */
-export function encodeCommand(command: BodyCommand): Element {
-  switch (command.kind) {
-    case 'Status':
-      return encodeStatus(command);
-    case 'Results':
-      return syncml('Results', [
-        syncml('CmdID', command.cmdId),
-        ...textPart('MsgRef', command.msgRef),
-        syncml('CmdRef', command.cmdRef),
-        ...metaPart(command.meta),
-        ...textPart('TargetRef', command.targetRef),
-        ...textPart('SourceRef', command.sourceRef),
-        ...command.items.map(encodeItem),
-      ]);
-    case 'Alert': {
-      const code = textPart('Data', command.data);
-      const correlator = textPart('Correlator', command.correlator);
-      return syncml('Alert', [...leadingParts(command), ...code, ...correlator, ...command.items.map(encodeItem)]);
-    }
-    case 'Exec': {
-      const correlator = textPart('Correlator', command.correlator);
-      return syncml('Exec', [...leadingParts(command), ...correlator, ...command.items.map(encodeItem)]);
-    }
-    case 'Atomic':
-    case 'Sequence':
-      return syncml(command.kind, [...leadingParts(command), ...command.commands.map(encodeCommand)]);
-    case 'Unusable':
-      return syncml(command.name, leadingParts(command));
-    case 'Add':
-    case 'Replace':
-    case 'Copy':
-    case 'Delete':
-    case 'Get':
-      return syncml(command.kind, [...leadingParts(command), ...command.items.map(encodeItem)]);
-  }
-}
-
-function encodeStatus(status: StatusCommand): Element {
-  return syncml('Status', [
-    syncml('CmdID', status.cmdId),
-    syncml('MsgRef', status.msgRef),
-    syncml('CmdRef', status.cmdRef),
-    syncml('Cmd', status.cmd),
-    ...status.targetRefs.map((uri) => syncml('TargetRef', uri)),
-    ...status.sourceRefs.map((uri) => syncml('SourceRef', uri)),
-    ...credPart(status.cred),
-    ...(status.chal ? [syncml('Chal', metaPart(status.chal))] : []),
-    syncml('Data', status.data),
-    ...status.items.map(encodeItem),
-  ]);
-}
-
-function leadingParts(command: ServerCommand): readonly Element[] {
-  return [
-    ...textPart('CmdID', command.cmdId || undefined),
-    ...(command.noResp ? [mark('NoResp')] : []),
-    ...metaPart(command.meta),
-  ];
-}
-
-function encodeItem({ target, source, meta, data, moreData }: Item): Element {
-  const parts: Element[] = [];
-  if (target) parts.push(encodeLocation('Target', target));
-  if (source) parts.push(encodeLocation('Source', source));
-  parts.push(...metaPart(meta));
-  if (data !== undefined) parts.push(syncml('Data', data));
-  if (moreData) parts.push(mark('MoreData'));
-  return syncml('Item', parts);
-}
-
-function encodeLocation(name: 'Target' | 'Source', location: Location): Element {
-  return syncml(name, [syncml('LocURI', location.uri), ...textPart('LocName', location.name)]);
-}
-
-function credPart(cred: Cred | undefined): readonly Element[] {
-  return cred ? [syncml('Cred', [...metaPart(cred.meta), syncml('Data', cred.data)])] : [];
-}
-
-function metaPart(meta: Meta | undefined): readonly Element[] {
-  if (!meta) return [];
-  const parts: Element[] = [];
-  for (const [key, name] of META_PARTS) {
-    const value = meta[key];
-    if (value !== undefined) parts.push(element('metinf', name, String(value)));
-  }
-  return [syncml('Meta', parts)];
-}
-
-function textPart(name: string, text: string | undefined): readonly Element[] {
-  return text === undefined ? [] : [syncml(name, text)];
-}
-
-function mark(name: 'Final' | 'MoreData' | 'NoResp'): Element {
-  return syncml(name, '');
-}
-
-function syncml(name: string, content: string | Uint8Array | readonly Element[]): Element {
-  return element('syncml', name, content);
 }

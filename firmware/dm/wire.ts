@@ -2,10 +2,12 @@ import {
   isXmlText,
   parseWbxml,
   parseXml,
-  wbxmlFragmentSize,
+  WbxmlCounter,
+  WbxmlWriter,
   writeWbxml,
-  writeXml,
   writeXmlFragment,
+  XmlCounter,
+  XmlWriter,
   type DocumentLimits,
   type Element,
   type WbxmlRefusal,
@@ -13,8 +15,9 @@ import {
 } from '../codec/index.js';
 import type { CodedError, Outcome } from '../outcome/index.js';
 import { MIME_WBXML, MIME_XML } from './codes.js';
-import type { BodyCommand, Header, Item, ItemData, Message } from './message.js';
-import { decodeMessage, effectiveMeta, encodeCommand, encodeMessage, type MessageRefusal } from './syncml.js';
+import type { BodyCommand, Header, Item, ItemData, Message, Unnumbered } from './message.js';
+import { decodeMessage, effectiveMeta, type MessageRefusal } from './syncml.js';
+import { writeCommand, writeMessage } from './syncml-write.js';
 
 /** How messages are encoded. */
 export type Encoding = 'xml' | 'wbxml';
@@ -36,8 +39,8 @@ export interface Wire {
   readonly mediaType: MediaType;
   encode(message: Message): Uint8Array;
   decode(octets: Uint8Array, limits: DocumentLimits): Outcome<Message, DecodingError>;
-  /** Octets that a command adds to a message. */
-  sizeOf(command: BodyCommand): number;
+  /** Octets that a command adds to a message, under this CmdID. */
+  sizeOf(command: Unnumbered<BodyCommand>, cmdId: string): number;
   /** Octets of a message with this header, `Final`, and no command yet. */
   envelopeSize(header: Header): number;
   /** A TNDS document as a value: text or octets, and their media type. */
@@ -55,13 +58,21 @@ export interface Transported {
 export const xmlWire: Wire = {
   encoding: 'xml',
   mediaType: MIME_XML,
-  encode: (message) => writeXml(encodeMessage({ ...message, body: message.body.map(asXml) })),
+  encode: (message) => {
+    const writer = new XmlWriter();
+    writeMessage({ ...message, body: message.body.map(asXml) }, writer);
+    return writer.document();
+  },
   decode: (octets, limits) => {
     const root = parseXml(octets, limits);
     return root.ok ? decodeMessage(root.value) : root;
   },
-  sizeOf: (command) => Buffer.byteLength(writeXmlFragment(encodeCommand(asXml(command)), 'syncml'), 'utf8'),
-  envelopeSize: (header) => writeXml(encodeMessage({ header, body: [], final: true })).byteLength,
+  sizeOf: (command, cmdId) => {
+    const counter = new XmlCounter('syncml');
+    writeCommand(asXml(command), cmdId, counter);
+    return counter.bytes;
+  },
+  envelopeSize: (header) => xmlWire.encode({ header, body: [], final: true }).byteLength,
   tnds: (document) => ({ type: 'application/vnd.syncml.dmtnds+xml', data: writeXmlFragment(document) }),
   transported: (format, data) =>
     fitsXml(data) ? { format, data } : { format: 'b64', data: octetsOf(data).toString('base64') },
@@ -71,15 +82,23 @@ export const xmlWire: Wire = {
 export const wbxmlWire: Wire = {
   encoding: 'wbxml',
   mediaType: MIME_WBXML,
-  encode: (message) => writeWbxml(encodeMessage(message)),
+  encode: (message) => {
+    const writer = new WbxmlWriter();
+    writeMessage(message, writer);
+    return writer.document();
+  },
   decode: (octets, limits) => {
     const root = parseWbxml(octets, limits);
     const message = root.ok ? decodeMessage(root.value) : root;
     if (!message.ok) return message;
     return { ok: true, value: { ...message.value, body: message.value.body.map(withBase64AsText) } };
   },
-  sizeOf: (command) => wbxmlFragmentSize(encodeCommand(command)),
-  envelopeSize: (header) => writeWbxml(encodeMessage({ header, body: [], final: true })).byteLength,
+  sizeOf: (command, cmdId) => {
+    const counter = new WbxmlCounter();
+    writeCommand(command, cmdId, counter);
+    return counter.bytes;
+  },
+  envelopeSize: (header) => wbxmlWire.encode({ header, body: [], final: true }).byteLength,
   tnds: (document) => ({ type: 'application/vnd.syncml.dmtnds+wbxml', data: writeWbxml(document) }),
   transported: (format, data) => ({ format, data }),
 };
@@ -99,7 +118,7 @@ function octetsOf(data: ItemData): Buffer {
   return typeof data === 'string' ? Buffer.from(data, 'utf8') : Buffer.from(data);
 }
 
-function asXml(command: BodyCommand): BodyCommand {
+function asXml<C extends Unnumbered<BodyCommand>>(command: C): C {
   return mapItems(command, (item) => {
     if (item.data === undefined || fitsXml(item.data)) return item;
     const { format, data } = xmlWire.transported(undefined, item.data);
@@ -118,7 +137,7 @@ function withBase64AsText(command: BodyCommand): BodyCommand {
 type ItemMapper = (item: Item, meta: ReturnType<typeof effectiveMeta>) => Item;
 
 /** The command with its Items changed, also those of commands inside it; the command itself where nothing changes. */
-function mapItems<C extends BodyCommand>(command: C, change: ItemMapper): C {
+function mapItems<C extends Unnumbered<BodyCommand>>(command: C, change: ItemMapper): C {
   if ('commands' in command) {
     return { ...command, commands: command.commands.map((inner) => mapItems(inner, change)) };
   }

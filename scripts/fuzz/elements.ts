@@ -1,4 +1,4 @@
-import { element, wbxmlFragmentSize, type Element, type Namespace } from '../../firmware/codec/index.js';
+import { element, nameOf, type Element, type Namespace } from '../../firmware/codec/index.js';
 
 /** An element of SyncML with text or children. */
 export function syncml(name: string, content: string | Uint8Array | readonly Element[] = ''): Element {
@@ -57,19 +57,6 @@ export function forWbxml(one: Element, within: Exclude<Namespace, 'other'> = 'sy
 
 const UNUSED = { syncml: 'Search', metinf: 'Anchor', dmddf: 'Man' } as const;
 
-const tokens = new Map<string, boolean>();
-
 function hasToken(namespace: Namespace, name: string): boolean {
-  const key = `${namespace} ${name}`;
-  let known = tokens.get(key);
-  if (known === undefined) {
-    try {
-      known = wbxmlFragmentSize(element(namespace, name, '')) > 0;
-    } catch {
-      known = false;
-    }
-    // Names are made up by the thousand.
-    if (tokens.size < 1000) tokens.set(key, known);
-  }
-  return known;
+  return nameOf(namespace, name).token !== undefined;
 }

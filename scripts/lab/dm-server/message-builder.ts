@@ -65,7 +65,7 @@ export class MessageBuilder {
 
   /** A Status that an earlier message had no room for, or a new one: behind those that wait already. */
   dueStatus(status: DueStatus): void {
-    const fits = this.wire.sizeOf(this.#numbered(status)) <= this.room;
+    const fits = this.wire.sizeOf(status, String(this.#nextCmdId)) <= this.room;
     if (fits && this.#due.length === 0) this.#add(status, 1);
     else this.#due.push(status);
   }
@@ -84,7 +84,7 @@ export class MessageBuilder {
   command(planned: PlannedCommand): CommandIds | undefined {
     if (bytesOfValues(planned) > this.maxBytes) return undefined;
     const { command, ids } = numberCommand(planned, this.#nextCmdId);
-    if (this.wire.sizeOf(command) > this.room) return undefined;
+    if (this.wire.sizeOf(command, command.cmdId) > this.room) return undefined;
     this.#add(command, ids.size);
     return ids;
   }
@@ -114,7 +114,7 @@ export class MessageBuilder {
   #add(command: Unnumbered<ServerCommand | StatusCommand>, cmdIds: number): void {
     const numbered = this.#numbered(command);
     this.#body.push(numbered);
-    this.#size += this.wire.sizeOf(numbered);
+    this.#size += this.wire.sizeOf(numbered, numbered.cmdId);
     this.#nextCmdId += cmdIds;
   }
 

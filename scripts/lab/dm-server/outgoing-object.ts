@@ -50,10 +50,10 @@ export class OutgoingObject {
   chunk(cmdId: string, room: number, wire: Wire): ItemCommand | undefined {
     const piece = this.value.read(this.#sent, Math.max(0, room));
     const make = (bytes: number): ItemCommand => this.#command(cmdId, piece.subarray(0, bytes), wire);
-    const overhead = wire.sizeOf(make(0));
+    const overhead = wire.sizeOf(make(0), cmdId);
     for (let bytes = this.#cut(piece, piece.byteLength, wire); bytes > 0;) {
       const command = make(bytes);
-      const size = wire.sizeOf(command);
+      const size = wire.sizeOf(command, cmdId);
       if (size <= room) {
         this.#sent += bytes;
         return command;

@@ -1,0 +1,51 @@
+import type { Namespace } from './element.js';
+
+/** The name of an element with what the encodings make of it: documents repeat a few names again and again. */
+export interface ElementName {
+  readonly namespace: Namespace;
+  readonly name: string;
+  /** Of its code page in WBXML; undefined: it has none. */
+  readonly token: number | undefined;
+  /** Whether an opaque of WBXML in it stays octets, because they may be a value of a node and not a text. */
+  readonly holdsOctets: boolean;
+  /** Tags of XML where the namespace is the enclosing element's, and where it is declared. */
+  readonly inherited: XmlTags;
+  readonly declared: XmlTags;
+}
+
+/** The tags of one element. */
+export interface XmlTags {
+  readonly start: string;
+  readonly end: string;
+  /** Both in one, for an element without content. */
+  readonly empty: string;
+  /** Octets of start and end together, and of the one tag. */
+  readonly bytes: number;
+  readonly emptyBytes: number;
+}
+
+/** Declared where the namespace changes: on SyncML, on each child of Meta, on MgmtTree. `other` is never declared. */
+const DECLARATION: Readonly<Record<Namespace, string>> = {
+  syncml: ' xmlns="SYNCML:SYNCML1.2"',
+  metinf: ' xmlns="syncml:metinf"',
+  dmddf: ' xmlns="syncml:dmddf1.2"',
+  other: '',
+};
+
+export function makeName(
+  namespace: Namespace,
+  name: string,
+  token: number | undefined,
+  holdsOctets: boolean,
+): ElementName {
+  const inherited = tags(name, '');
+  const declared = tags(name, DECLARATION[namespace]);
+  return { namespace, name, token, holdsOctets, inherited, declared };
+}
+
+function tags(name: string, declaration: string): XmlTags {
+  const start = `<${name}${declaration}>`;
+  const end = `</${name}>`;
+  const empty = `<${name}${declaration}/>`;
+  return { start, end, empty, bytes: Buffer.byteLength(start + end), emptyBytes: Buffer.byteLength(empty) };
+}
