@@ -21,7 +21,8 @@ const allowed = {
   notify: ['store'],
   ops: [],
   config: [],
-  mo: ['tree', 'image', 'notify', 'device', 'dm', 'store'],
+  settings: ['config', 'store'],
+  mo: ['tree', 'image', 'notify', 'device', 'dm', 'store', 'settings'],
 };
 
 const direction = Object.entries(allowed).map(([room, rooms]) => ({

@@ -8,6 +8,7 @@ import {
   readSignatureKeys,
   readTlsFiles,
   resolveDevId,
+  tunableValues,
   type Configuration,
   type TlsFiles,
 } from './config/index.js';
@@ -39,6 +40,7 @@ import {
 import { Finder } from './discover.js';
 import type { Logger } from './log/index.js';
 import {
+  config,
   deviceInventory,
   devDetail,
   devInfo,
@@ -52,13 +54,15 @@ import {
 } from './mo/index.js';
 import { HostNames, Prefixes } from './net/index.js';
 import { Fanouts, Forwarder, type Fetch } from './notify/index.js';
-import { openControl } from './ops/index.js';
+import { openControl, REPORT_FORMAT } from './ops/index.js';
 import { describeThrown, failure, success, type CodedError, type Outcome } from './outcome/index.js';
 import { gatherHealth, gatherStatus, type Parts } from './report.js';
+import { applySettings, fanoutDefaults } from './tuning.js';
 import { backoff, caOf, retrieveOptions } from './retrieve.js';
 import { rescue } from './rescue.js';
 import { Retention, retentionSweeps } from './retention.js';
 import { databaseSchema } from './schema.js';
+import { Settings } from './settings/index.js';
 import { openOrReplace, StoreError } from './store/index.js';
 import { Tree, type Mount } from './tree/index.js';
 
@@ -132,6 +136,12 @@ async function start(
     log: log('store'),
   });
   closings.push(() => store.close());
+  const settings = new Settings({
+    store,
+    log: log('settings'),
+    configured: tunableValues(configuration),
+    locked: configuration.settings.locked,
+  });
 
   // The way of an image.
   const catalog = new Catalog({
@@ -145,7 +155,6 @@ async function start(
     folder: configuration.storeDir,
     disk: systemDisk,
     log: log('image'),
-    ...(configuration.store.quotaMiB > 0 && { quotaBytes: configuration.store.quotaMiB * MIB }),
     freeFloorBytes: configuration.store.freeFloorMiB * MIB,
   });
   const deliveries = new Deliveries({ store, catalog, clock, log: log('image') });
@@ -217,12 +226,7 @@ async function start(
       return parsed.ok ? sessionIdText(parsed.value.sessionId) : undefined;
     },
     send: forwarder.send,
-    defaults: {
-      repeat: configuration.fanout.repeat,
-      interval: configuration.fanout.intervalSeconds,
-      lifetime: configuration.fanout.lifetimeSeconds,
-      rate: configuration.fanout.ratePerSecond,
-    },
+    defaults: fanoutDefaults(settings),
     onFault: (thrown) => reportFault(thrown, options),
   });
   closings.push(() => fanouts.close());
@@ -269,7 +273,8 @@ async function start(
       }),
       deviceInventory(names.value, inventory),
       fanout(names.value, fanouts, outbox),
-      storage(names.value, () => storageFigures(blobs, log('image'))),
+      storage(names.value, () => storageFigures(blobs, log('image')), administratorsOf(configuration)),
+      config(names.value, settings, administratorsOf(configuration)),
     ],
     clock,
   );
@@ -277,6 +282,7 @@ async function start(
     for (const serverId of accounts.configure(accountSettings(configuration, deviceId.value))) {
       tree.forgetServer(serverId);
       outbox.forget(serverId);
+      settings.forget(serverId);
     }
   });
   const holdSession = createSessionRunner({
@@ -331,6 +337,7 @@ async function start(
   if (fresh) {
     await rescue(fresh, { store, catalog, blobs, tree, accounts, outbox, names: names.value, log: log('store') });
   }
+  applySettings(settings, configuration, { blobs, downloader, scheduler });
 
   // From here on things happen.
   await downloader.start();
@@ -343,7 +350,7 @@ async function start(
   if (!listener.ok) return listener;
   closings.push(() => listener.value?.close());
   scheduler.start(
-    configuration.accounts.map(({ serverId, intervalSeconds = configuration.session.intervalSeconds }) => ({
+    configuration.accounts.map(({ serverId, intervalSeconds = settings.get('session.intervalSeconds') }) => ({
       serverId,
       intervalMs: intervalSeconds * 1000,
     })),
@@ -377,6 +384,7 @@ async function start(
       status: () => gatherStatus(parts),
       health: () => gatherHealth(parts),
       event: (event) => tellServers(event, parts),
+      settings: () => ({ format: REPORT_FORMAT, changed: settings.changed() }),
     },
     log('ops'),
   );
@@ -464,6 +472,11 @@ async function listen(
 function mayMoveTo({ accounts }: Configuration, serverId: string, hostname: string): boolean {
   const hosts = HostNames.parse(accounts.find((account) => account.serverId === serverId)?.allowHosts ?? []);
   return hosts.ok && hosts.value.contains(hostname);
+}
+
+/** ServerIDs of those who may change the settings. */
+function administratorsOf({ accounts }: Configuration): string[] {
+  return accounts.flatMap(({ serverId, administrator }) => (administrator ? [serverId] : []));
 }
 
 /** What DMAcc may set as the address of a server: never less secure than the configuration allows. */

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { after, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { silentLog } from './log/index.js';
-import { askStatus, healthReport, openControl } from './ops/index.js';
+import { askStatus, healthReport, openControl, REPORT_FORMAT } from './ops/index.js';
 
 interface Ended {
   readonly code: number | null;
@@ -101,6 +101,39 @@ describe('the command line', () => {
     assert.match(show.out, /\nsession\.idleTimeoutSeconds +30 +default\n/);
   });
 
+  it('shows what a DM Server has set in place of the configuration, or that it cannot', async () => {
+    const socket = join(folder, 'tuned.sock');
+    const refuse = (): Promise<never> => Promise.reject(new Error('no'));
+    const changed = [
+      { key: 'fanout.repeat', value: 2, serverId: 'srv' },
+      { key: 'retrieve.windows', value: ['22:00-06:00'], serverId: 'srv' },
+    ];
+    const control = await openControl(
+      socket,
+      { status: refuse, health: refuse, event: refuse, settings: () => ({ format: REPORT_FORMAT, changed }) },
+      silentLog,
+    );
+    assert.ok(control.ok);
+    const secret = { secret: 's' };
+    const server = {
+      serverId: 'srv',
+      url: 'https://s.example/dm',
+      administrator: true,
+      client: secret,
+      server: secret,
+    };
+    const path = file('administered.json', { ...configuration, accounts: [server] });
+    const running = await dmgw('config', 'show', '--config', path, '--socket', socket);
+    await control.value.close();
+    assert.match(running.out, /\nfanout\.repeat +2 +DM Server srv\n/);
+    assert.match(running.out, /\nretrieve\.windows +\["22:00-06:00"\] +DM Server srv\n/);
+    assert.match(running.out, /\nfanout\.intervalSeconds +2 +default\n/);
+    assert.equal(running.err, '');
+    const idle = await dmgw('config', 'show', '--config', path, '--socket', socket);
+    assert.match(idle.out, /\nfanout\.repeat +4 +default\n/);
+    assert.match(idle.err, /^dmgw: what DM Servers have set is not shown: the daemon is not running/);
+  });
+
   it('tells that the daemon is not running by exit code 3', async () => {
     const path = file('idle.json', configuration);
     const socket = join(folder, 'state', 'dmgw.sock');
@@ -117,7 +150,8 @@ describe('the command line', () => {
     const socket = join(folder, 'ill.sock');
     const health = healthReport([{ name: 'storage', ok: false, text: 'full' }]);
     const refuse = (): Promise<never> => Promise.reject(new Error('no'));
-    const control = await openControl(socket, { status: refuse, health: () => health, event: refuse }, silentLog);
+    const ports = { status: refuse, health: () => health, event: refuse, settings: refuse };
+    const control = await openControl(socket, ports, silentLog);
     assert.ok(control.ok);
     const [text, json] = await Promise.all([
       dmgw('health', '--socket', socket),

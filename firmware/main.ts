@@ -19,6 +19,7 @@ import { managementObjects, parseNames } from './mo/index.js';
 import {
   ANSI_PAINT,
   askHealth,
+  askSettings,
   askStatus,
   formatTable,
   NO_PAINT,
@@ -129,9 +130,9 @@ const COMMANDS: readonly Command[] = [
   {
     name: 'config show',
     summary: 'every value in force and where it comes from',
-    details: 'Secrets are not shown.',
-    options: ['config', 'board', 'json'],
-    run: (given) => withConfiguration(given, (loaded) => showValues(loaded, given.json === true)),
+    details: 'What DM Servers have set (./GwMO/Config) is asked from the running gateway. Secrets are not shown.',
+    options: ['config', 'board', 'socket', 'json'],
+    run: (given) => withConfiguration(given, (loaded) => showValues(loaded, given)),
   },
   {
     name: 'config keys',
@@ -263,9 +264,18 @@ function checkConfiguration({ configuration }: LoadedConfiguration, file: string
   return ExitCode.usage;
 }
 
-function showValues({ configuration, layers }: LoadedConfiguration, json: boolean): number {
-  const values = showConfiguration(configuration, layers);
-  if (json) return print(`${JSON.stringify(values)}\n`);
+async function showValues({ configuration, layers }: LoadedConfiguration, given: Arguments): Promise<number> {
+  const tuned = await askSettings(given.socket ?? configuration.controlSocket);
+  if (!tuned.ok && configuration.accounts.some(({ administrator }) => administrator)) {
+    complain(`what DM Servers have set is not shown: ${tuned.error.text}`);
+  }
+  const changed = new Map((tuned.ok ? tuned.value.changed : []).map((setting) => [setting.key, setting]));
+  const values = showConfiguration(configuration, layers).map((shown) => {
+    const setting = changed.get(shown.key);
+    if (!setting) return shown;
+    return { ...shown, value: JSON.stringify(setting.value), origin: `DM Server ${setting.serverId}` };
+  });
+  if (given.json === true) return print(`${JSON.stringify(values)}\n`);
   return printLines(
     formatTable(
       ['KEY', 'VALUE', 'FROM'],

@@ -60,11 +60,17 @@ function conditionsOf(
   { windows, timeZone, meteredFile, meteredMinPriority }: Configuration['retrieve'],
   log: Logger,
 ): NonNullable<RetrieveOptions['conditions']> {
+  const weekly = windowsOf(windows, timeZone);
   return {
-    ...(windows.length > 0 && { windows: good(WeeklyWindows.parse(windows, good(TimeZone.parse(timeZone)))) }),
+    ...(weekly && { windows: weekly }),
     ...(meteredFile !== undefined && { metered: meteredSwitch(meteredFile, log) }),
     ...(meteredMinPriority !== undefined && { meteredMinPriority }),
   };
+}
+
+/** The windows in which images may come in; undefined: always. Both have been checked. */
+export function windowsOf(windows: readonly string[], timeZone: string): WeeklyWindows | undefined {
+  return windows.length === 0 ? undefined : good(WeeklyWindows.parse(windows, good(TimeZone.parse(timeZone))));
 }
 
 /** @returns a Proxy; undefined where none is configured */

@@ -2,6 +2,7 @@ import { deviceSchema, discoveredSchema } from './device/index.js';
 import { accountChanges, accountSchema, nonceSchema, outboxChanges, outboxSchema } from './dm/index.js';
 import { imageSchema, momentSchema, retrievalSchema } from './image/index.js';
 import { endSchema, notifySchema, sleepersSchema } from './notify/index.js';
+import { settingSchema } from './settings/index.js';
 import type { SchemaStep } from './store/index.js';
 import { treeChanges, treeSchema } from './tree/index.js';
 
@@ -25,4 +26,5 @@ export const databaseSchema: readonly SchemaStep[] = [
   ...sleepersSchema,
   ...nonceSchema,
   ...outboxChanges,
+  ...settingSchema,
 ];

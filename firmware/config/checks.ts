@@ -8,6 +8,7 @@ import { deviceHost } from './values.js';
 export const RULES: readonly ((configuration: Configuration) => Iterable<Finding>)[] = [
   oneSourceOfDevId,
   distinctServerIds,
+  shortAdministrators,
   encryptedAccounts,
   secretsOfSchemes,
   certificatesWithKeys,
@@ -47,6 +48,16 @@ function* distinctServerIds({ accounts }: Configuration): Iterable<Finding> {
     ({ serverId }) => serverId,
     (index) => ['accounts', index, 'serverId'],
   );
+}
+
+/** Their ServerIDs stand together in one ACL, which has at most 2048 characters. */
+const MAX_ADMINISTRATORS_LENGTH = 2000;
+
+function* shortAdministrators({ accounts }: Configuration): Iterable<Finding> {
+  const ids = accounts.flatMap(({ serverId, administrator }) => (administrator ? [serverId] : [])).join('+');
+  if (ids.length <= MAX_ADMINISTRATORS_LENGTH) return;
+  const expected = `expected ServerIDs of administrators with at most ${MAX_ADMINISTRATORS_LENGTH} characters in all`;
+  yield contradiction(['accounts'], `${ids.length} characters; ${expected}`);
 }
 
 function* encryptedAccounts({ accounts }: Configuration): Iterable<Finding> {

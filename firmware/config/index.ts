@@ -24,4 +24,14 @@ export {
 } from './schema.js';
 export { showConfiguration, type ShownValue } from './show.js';
 export { readSignatureKeys, type SignatureKeyErrorCode } from './signatures.js';
+export {
+  formatTunable,
+  parseTunable,
+  TUNABLES,
+  tunableValues,
+  type Tunable,
+  type TunableValue,
+  type TunableValues,
+} from './tunable.js';
+export type { TunableKey } from './tunable-keys.js';
 export { readTlsFiles, type TlsFileError, type TlsFileErrorCode, type TlsFiles } from './tls.js';

@@ -155,6 +155,20 @@ const WRONG: [string, unknown, string][] = [
     'F: accounts[1].serverId: srv stands already in accounts[0].serverId; expected another one',
   ],
   [
+    'administrators with long names',
+    with_({
+      accounts: Array.from({ length: 8 }, (_, n) =>
+        account({ serverId: `${n}${'x'.repeat(250)}`, administrator: true }),
+      ),
+    }),
+    'F: accounts: 2015 characters; expected ServerIDs of administrators with at most 2000 characters in all',
+  ],
+  [
+    'a lock on a key that nobody can change',
+    with_({ settings: { locked: ['serve.port'] } }),
+    'F: settings.locked[0]: "serve.port" is not allowed; expected one of session.intervalSeconds, retrieve.maxBytesPerSecond, retrieve.maxBytesPerSecondPerImage, retrieve.windows, store.quotaMiB, fanout.repeat, fanout.intervalSeconds, fanout.lifetimeSeconds, fanout.ratePerSecond',
+  ],
+  [
     'a LAN that is the internet',
     with_({ lan: { prefixes: ['0.0.0.0/0'] } }),
     'F: lan.prefixes[0]: 0.0.0.0/0 is the whole internet; expected the prefix of the LAN',

@@ -1,4 +1,5 @@
 import * as v from 'valibot';
+import { TUNABLE_KEYS } from './tunable-keys.js';
 import {
   address,
   choice,
@@ -51,6 +52,10 @@ const accountSchema = v.pipe(
       url: httpUrl('Where the DM Server holds sessions.'),
       allowInsecure: v.optional(
         flag('Permits http:// in `url`, where everybody on the way reads along, and basic without TLS.'),
+        false,
+      ),
+      administrator: v.optional(
+        flag('This server may change the settings in ./GwMO/Config, which hold for all.'),
         false,
       ),
       caFile: v.exactOptional(
@@ -461,6 +466,21 @@ const retainSchema = section(
   'How long the gateway keeps what has ended.',
 );
 
+const settingsSchema = section(
+  {
+    locked: v.optional(
+      list(
+        choice(TUNABLE_KEYS, 'A key of this configuration.'),
+        { to: TUNABLE_KEYS.length },
+        'Keys that keep the value of this file: no DM Server can change them in ./GwMO/Config.',
+        'keys',
+      ),
+      [],
+    ),
+  },
+  'What an administrating DM Server may change while the gateway runs.',
+);
+
 /** Every key of the configuration file and of a board profile. */
 export const configurationSchema = v.pipe(
   section(
@@ -498,6 +518,7 @@ export const configurationSchema = v.pipe(
       ),
       fanout: v.optional(fanoutSchema, {}),
       discovery: v.optional(discoverySchema, {}),
+      settings: v.optional(settingsSchema, {}),
       log: v.optional(
         section(
           {

@@ -13,6 +13,7 @@ import {
   writeXmlFragment,
   type Element,
 } from '../codec/index.js';
+import type { TunableValues } from '../config/index.js';
 import { AddressBook, DeviceInventory } from '../device/index.js';
 import {
   Accounts,
@@ -32,6 +33,7 @@ import {
 import { BlobStore, Catalog, Deliveries, systemDisk, Uploads } from '../image/index.js';
 import { silentLog, type Logger } from '../log/index.js';
 import {
+  config,
   deviceInventory,
   devDetail,
   devInfo,
@@ -45,6 +47,7 @@ import { Prefixes } from '../net/index.js';
 import { Fanouts } from '../notify/index.js';
 import { failure, success } from '../outcome/index.js';
 import { databaseSchema } from '../schema.js';
+import { Settings } from '../settings/index.js';
 import { openStore, type Store } from '../store/index.js';
 import { Tree } from '../tree/index.js';
 import {
@@ -63,6 +66,19 @@ import {
   type Reply,
   type Turn,
 } from './format.js';
+
+/** What the configuration says of the settings. */
+const SETTINGS: TunableValues = {
+  'session.intervalSeconds': 86_400,
+  'retrieve.maxBytesPerSecond': 0,
+  'retrieve.maxBytesPerSecondPerImage': 0,
+  'retrieve.windows': [],
+  'store.quotaMiB': 0,
+  'fanout.repeat': 4,
+  'fanout.intervalSeconds': 2,
+  'fanout.lifetimeSeconds': 86_400,
+  'fanout.ratePerSecond': 0,
+};
 
 /** What the gateway sent, and where. */
 export interface Sent {
@@ -87,6 +103,7 @@ export class Bench {
   readonly outbox: Outbox;
   readonly tree: Tree;
   readonly catalog: Catalog;
+  readonly settings: Settings;
   /** Told of each message as it goes over the wire. */
   onMessage: (sender: 'client' | 'server', octets: Uint8Array, encoding: Encoding) => void = () => {};
   /** Told of each warning of a session. */
@@ -114,6 +131,7 @@ export class Bench {
     this.catalog = new Catalog({ store, clock: this.clock, log: silentLog });
     this.accounts = new Accounts(store);
     this.outbox = new Outbox(store);
+    this.settings = new Settings({ store, log: silentLog, configured: SETTINGS, locked: ['store.quotaMiB'] });
     this.#fanouts = new Fanouts({
       store,
       clock,
@@ -146,7 +164,8 @@ export class Bench {
         }),
         deviceInventory(names.value, inventory),
         fanout(names.value, this.#fanouts, this.outbox),
-        storage(names.value, () => ({ total: 1000, free: 600, reserved: 0, quota: 0 })),
+        storage(names.value, () => ({ total: 1000, free: 600, reserved: 0, quota: 0 }), ['dmserver']),
+        config(names.value, this.settings, ['dmserver']),
       ],
       clock,
     );

@@ -47,7 +47,6 @@ export const NEVER: Readonly<Record<string, string>> = {
   'Exec 403': FORBIDDEN,
   'Exec 406': 'Exec is implemented; on a property it is 405',
   'Get 415': 'a Get carries no data whose format could be wrong',
-  'Replace 403': FORBIDDEN,
   'Replace 500': BETTER,
   'Replace 516': ROLLBACK,
 };

@@ -448,3 +448,35 @@ describe('stop', () => {
     assert.deepEqual(bench.story, []);
   });
 });
+
+describe('another interval', () => {
+  it('moves the session that the clock would bring, counted from the end of the last one', async () => {
+    const bench = await quiet(100_000);
+    bench.clock.advance(20_000);
+    bench.scheduler.setInterval('A', 50_000);
+    assert.equal(bench.scheduler.report()[0]?.nextInMs, 30_000 + 5000);
+    bench.scheduler.setInterval('A', 10_000);
+    assert.equal(bench.scheduler.report()[0]?.nextInMs, 5000);
+  });
+  it('of 0 leaves none, and a later one brings it back', async () => {
+    const bench = await quiet(100_000);
+    bench.scheduler.setInterval('A', 0);
+    bench.clock.advance(1_000_000);
+    await settle();
+    assert.deepEqual([bench.held.length, bench.scheduler.report()[0]?.nextInMs], [0, undefined]);
+    bench.scheduler.setInterval('A', 2_000_000);
+    assert.equal(bench.scheduler.report()[0]?.nextInMs, 1_000_000 + 5000);
+  });
+  it('set while a session runs counts from its end; what is planned for another reason stays', async () => {
+    const bench = await quiet(100_000);
+    bench.scheduler.alertWaits('A');
+    const { nextInMs } = bench.scheduler.report()[0] ?? {};
+    bench.scheduler.setInterval('A', 50_000);
+    assert.equal(bench.scheduler.report()[0]?.nextInMs, nextInMs);
+    bench.clock.advance(nextInMs ?? 0);
+    await settle();
+    bench.scheduler.setInterval('A', 70_000);
+    await bench.last.end();
+    assert.equal(bench.scheduler.report()[0]?.nextInMs, 70_000 + 5000);
+  });
+});

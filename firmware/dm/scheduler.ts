@@ -92,7 +92,9 @@ interface Remembered {
   readonly atMs: number;
 }
 
-interface Slot extends ScheduledServer {
+interface Slot {
+  readonly serverId: string;
+  intervalMs: number;
   readonly backoff: Backoff;
   running: Promise<void> | undefined;
   waitsFor: SessionWait | undefined;
@@ -106,6 +108,8 @@ interface Slot extends ScheduledServer {
   lastEnd: SessionEnd | undefined;
   lastFailure: string | undefined;
   lastEndAtMs: number | undefined;
+  /** The same by the monotonic clock. */
+  endedMs: number;
 }
 
 /**
@@ -136,6 +140,7 @@ export class Scheduler {
         lastEnd: undefined,
         lastFailure: undefined,
         lastEndAtMs: undefined,
+        endedMs: this.options.clock.monotonicMs(),
       };
       this.#slots.set(serverId, slot);
       this.#plan(slot, { kind: 'start' }, this.options.startDelayMs + this.#jitter());
@@ -180,6 +185,22 @@ export class Scheduler {
     if (!slot) return false;
     if (!slot.running) this.#plan(slot, { kind: 'manual' }, 0);
     return true;
+  }
+
+  /**
+   * Another interval from now on; 0: no session by the clock. The session that the clock brings next moves along.
+   */
+  setInterval(serverId: string, intervalMs: number): void {
+    const slot = this.#slots.get(serverId);
+    if (!slot || slot.intervalMs === intervalMs) return;
+    slot.intervalMs = intervalMs;
+    if (slot.running || (slot.planned && slot.planned.trigger.kind !== 'interval')) return;
+    slot.timer?.cancel();
+    slot.planned = undefined;
+    slot.waitsFor = undefined;
+    if (intervalMs === 0) return;
+    const agoMs = this.options.clock.monotonicMs() - slot.endedMs;
+    this.#plan(slot, { kind: 'interval' }, Math.max(0, intervalMs - agoMs) + this.#jitter());
   }
 
   report(): AccountSchedule[] {
@@ -257,6 +278,7 @@ export class Scheduler {
     slot.lastEnd = result.end;
     slot.lastFailure = result.failure;
     slot.lastEndAtMs = options.clock.wallMs();
+    slot.endedMs = options.clock.monotonicMs();
     if (result.end === 'completed') slot.backoff.reset();
     this.#planNext(slot, trigger, result);
     this.#nextTurn();

@@ -71,7 +71,7 @@ export class BlobStore {
   readonly #partialFolder: string;
   readonly #rottenFolder: string;
   readonly #log: Logger;
-  readonly #quota: number | undefined;
+  #quota: number | undefined;
   readonly #freeFloor: number;
   readonly #sizes = new Map<string, number>();
   /** What the sidecars say, as fingerprints of their text: what is said already is not written again. */
@@ -200,6 +200,11 @@ export class BlobStore {
       if (id !== undefined && wanted.partial(id)) this.#claims.set(id, (await this.disk.size(path)) ?? 0);
       else await this.#discard(path);
     }
+  }
+
+  /** Another quota for what is promised from now on; what is there stays. Undefined: no limit but the disk's. */
+  setQuota(bytes: number | undefined): void {
+    this.#quota = bytes;
   }
 
   has(sha256: string): boolean {

@@ -172,6 +172,19 @@ describe('a retrieval', () => {
     assert.equal(house.events.length, 1);
   });
 
+  it('stops when other windows are set that are closed, and goes on when there are none', async () => {
+    origin.behave = slow(300_000);
+    await open({});
+    const { id } = house.add('a', origin.url);
+    while (house.downloader.wanBytes < 300_000) await sleep(2);
+    house.downloader.setWindows(windows);
+    assert.equal((await house.until(id, 'waiting')).result, 'window');
+    origin.behave = serveFile(CONTENT, { etag: '"1"' });
+    house.downloader.setWindows(undefined);
+    assert.equal((await house.until(id, 'available')).blob, SHA);
+    assert.equal(origin.seen.at(-1)?.headers.range, 'bytes=300000-');
+  });
+
   it('stops when the window closes, and goes on at its byte, over a restart too', async () => {
     clock.wall = Date.UTC(2026, 0, 15, 22);
     origin.behave = slow(300_000);

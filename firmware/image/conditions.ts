@@ -26,14 +26,21 @@ export interface ConditionsReport {
 /** Whether the line and the hour allow a retrieval. What was seen counts until the next `look`. */
 export class Conditions {
   #metered = false;
+  #windows: WeeklyWindows | undefined;
 
   constructor(private readonly o: ConditionsOptions) {
+    this.#windows = o.windows;
     this.look();
   }
 
   /** False when nothing here can ever hold an image. */
   get any(): boolean {
-    return this.o.windows !== undefined || this.o.metered !== undefined;
+    return this.#windows !== undefined || this.o.metered !== undefined;
+  }
+
+  /** Other windows from now on; undefined: always. */
+  setWindows(windows: WeeklyWindows | undefined): void {
+    this.#windows = windows;
   }
 
   look(): void {
@@ -42,7 +49,8 @@ export class Conditions {
 
   /** Undefined when the image may come in now. */
   holdOf({ leaves: { priority } }: ImageRecord): Hold | undefined {
-    const { clock, windows, meteredMinPriority } = this.o;
+    const { clock, meteredMinPriority } = this.o;
+    const windows = this.#windows;
     if (this.#metered && (meteredMinPriority === undefined || (priority ?? 0) < meteredMinPriority)) {
       return { code: 'metered', text: 'the link is metered' };
     }
@@ -58,9 +66,9 @@ export class Conditions {
   }
 
   report(): ConditionsReport {
-    const { clock, metered, windows } = this.o;
+    const { clock, metered } = this.o;
     const nowMs = clock.wallMs();
-    const known = clock.plausible() ? windows : undefined;
+    const known = clock.plausible() ? this.#windows : undefined;
     return {
       metered: metered ? this.#metered : null,
       windowOpen: known?.isOpen(nowMs) ?? null,

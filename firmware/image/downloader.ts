@@ -1,4 +1,4 @@
-import type { BackoffPolicy, Clock, Random, TimerHandle } from '../clock/index.js';
+import type { BackoffPolicy, Clock, Random, TimerHandle, WeeklyWindows } from '../clock/index.js';
 import type { Logger } from '../log/index.js';
 import type { HttpAccess } from '../net/index.js';
 import { describeThrown } from '../outcome/index.js';
@@ -80,7 +80,8 @@ const GARBAGE_BYTES = 2 * 1024 * 1024;
  * It leaves the meaning of a single try to `Retrieval`.
  */
 export class Downloader {
-  readonly #o: RetrievalOptions;
+  #o: RetrievalOptions;
+  readonly #throttle: Throttle;
   readonly #onDefect: (thrown: unknown) => void;
   readonly #places: number;
   readonly #freeBuffers: IntakeBuffers[] = [];
@@ -113,6 +114,7 @@ export class Downloader {
     this.conditions = new Conditions({ clock: options.clock, ...conditions });
     this.#checkConditionsMs = checkConditionsMs ?? 5_000;
     this.#clockWasSet = options.clock.plausible();
+    this.#throttle = new Throttle(options.clock, maxBytesPerSecond ?? 0);
     this.#o = {
       pins: { needs: () => false },
       userAgent: 'dm-gateway',
@@ -125,7 +127,7 @@ export class Downloader {
       maxAttempts: 20,
       maxRetryAfterMs: 3_600_000,
       ...rest,
-      throttle: new Throttle(options.clock, maxBytesPerSecond ?? 0),
+      throttle: this.#throttle,
       progress: new Progress(options.catalog.table, options.clock),
       release: (sha256) => releaseBlob(options, sha256),
       recorded: () => {
@@ -199,6 +201,23 @@ export class Downloader {
   retryNow(): void {
     for (const id of [...this.#pauses.keys()]) this.#endPause(id);
     this.#fillPlaces();
+  }
+
+  /** Another rate of all retrievals together, from now on; 0 for no cap. */
+  setRate(maxBytesPerSecond: number): void {
+    this.#throttle.setRate(maxBytesPerSecond);
+  }
+
+  /** Another rate of each retrieval, from now on; 0 for no cap. */
+  setRatePerImage(maxBytesPerSecond: number): void {
+    this.#o = { ...this.#o, maxBytesPerSecondPerImage: maxBytesPerSecond };
+    for (const retrieval of this.#retrievals.values()) retrieval.setRate(maxBytesPerSecond);
+  }
+
+  /** Other windows: what runs outside of them stops, what waited for them goes on. Undefined: always. */
+  setWindows(windows: WeeklyWindows | undefined): void {
+    this.conditions.setWindows(windows);
+    if (this.#started && !this.#closed) this.#check();
   }
 
   /** Stops retrievals with their bytes durable, and waits for file work. Idempotent. */

@@ -18,6 +18,9 @@ export interface FlowOptions {
   stalled(): void;
 }
 
+/** After so long, in ms, the rate cap is asked again: it may have been raised. */
+const MAX_RATE_PAUSE_MS = 1000;
+
 /**
  * Whether a body is read: not while the disk or the rate cap holds it back, by which the sender is held back too. Only
  * the time in which nothing holds it counts towards a stall.
@@ -42,10 +45,7 @@ export class Flow {
   /** The body has brought so many bytes. */
   came(bytes: number): void {
     this.#bytes += bytes;
-    const pauseMs = this.o.throttle.take(bytes);
-    if (pauseMs === 0) return;
-    this.#hold('rate');
-    this.#ratePause = this.o.clock.after(pauseMs, () => this.#release('rate'));
+    this.#pay(this.o.throttle.take(bytes));
   }
 
   /** The disk is behind. */
@@ -61,6 +61,14 @@ export class Flow {
   stop(): void {
     this.#ratePause?.cancel();
     this.#window?.cancel();
+  }
+
+  /** Waits until the debt is paid; the cap may change meanwhile. */
+  #pay(debtMs: number): void {
+    this.#ratePause?.cancel();
+    if (debtMs === 0) return this.#release('rate');
+    this.#hold('rate');
+    this.#ratePause = this.o.clock.after(Math.min(debtMs, MAX_RATE_PAUSE_MS), () => this.#pay(this.o.throttle.take(0)));
   }
 
   #hold(reason: 'disk' | 'rate'): void {

@@ -90,6 +90,7 @@ interface Asked {
 export class Retrieval {
   readonly #content = new PartialContent();
   readonly #backoff: Backoff;
+  readonly #ownThrottle: Throttle;
   readonly #throttle: RateCap;
   /** False until the bytes that an earlier run of the gateway left have been hashed. */
   #prepared = false;
@@ -114,7 +115,13 @@ export class Retrieval {
     private readonly o: RetrievalOptions,
   ) {
     this.#backoff = new Backoff(o.backoff, o.random);
-    this.#throttle = bothCaps(o.throttle, new Throttle(o.clock, o.maxBytesPerSecondPerImage));
+    this.#ownThrottle = new Throttle(o.clock, o.maxBytesPerSecondPerImage);
+    this.#throttle = bothCaps(o.throttle, this.#ownThrottle);
+  }
+
+  /** Another cap of its own from now on; 0 for none. */
+  setRate(maxBytesPerSecond: number): void {
+    this.#ownThrottle.setRate(maxBytesPerSecond);
   }
 
   /** Tries until the image is there, has failed, or a pause is due. Leaves the bytes durable when aborted. */

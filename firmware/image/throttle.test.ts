@@ -21,6 +21,19 @@ describe('the rate cap', () => {
     assert.equal(throttle.take(500), 500);
   });
 
+  it('holds to another rate from the moment on that it is set, and forgives what was owed', () => {
+    const clock = new ManualClock();
+    const throttle = new Throttle(clock, 1000);
+    assert.equal(throttle.take(10_250), 10_000);
+    throttle.setRate(2000);
+    assert.equal(throttle.take(500), 250);
+    throttle.setRate(0);
+    assert.equal(throttle.take(1e12), 0);
+    clock.advance(1000);
+    throttle.setRate(1000);
+    assert.equal(throttle.take(1000), 1000);
+  });
+
   it('saves up no more than one burst, however long it was quiet', () => {
     const clock = new ManualClock();
     const throttle = new Throttle(clock, 1000);
@@ -88,15 +101,16 @@ describe('the flow of a body', () => {
     const clock = new ManualClock();
     const body = new PassThrough();
     const seen = { stalls: 0 };
+    const throttle = new Throttle(clock, maxBytesPerSecond);
     const flow = new Flow({
       body,
       clock,
-      throttle: new Throttle(clock, maxBytesPerSecond),
+      throttle,
       stall: { windowMs: 1000, leastBytes: 100 },
       stalled: () => (seen.stalls += 1),
     });
     flow.start();
-    return { clock, body, flow, seen };
+    return { clock, body, flow, seen, throttle };
   }
 
   it('that is silent, or slower than the least, has stalled', () => {
@@ -142,6 +156,16 @@ describe('the flow of a body', () => {
     clock.advance(1000);
     assert.ok(body.isPaused());
     flow.diskReady();
+    assert.ok(!body.isPaused());
+  });
+
+  it('goes on soon when the rate cap is raised while it waits', () => {
+    const { clock, body, flow, throttle } = start(1);
+    flow.came(1_000_000);
+    clock.advance(60_000);
+    assert.ok(body.isPaused());
+    throttle.setRate(0);
+    clock.advance(1000);
     assert.ok(!body.isPaused());
   });
 

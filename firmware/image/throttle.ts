@@ -32,10 +32,18 @@ export class Throttle implements RateCap {
   /** @param maxBytesPerSecond 0 for no cap */
   constructor(
     private readonly clock: Clock,
-    private readonly maxBytesPerSecond: number,
+    private maxBytesPerSecond: number,
   ) {
     this.#balance = this.#burstBytes;
     this.#countedMs = clock.monotonicMs();
+  }
+
+  /** Another cap from now on; 0 for none. */
+  setRate(maxBytesPerSecond: number): void {
+    this.take(0);
+    this.maxBytesPerSecond = maxBytesPerSecond;
+    this.#countedMs = this.clock.monotonicMs();
+    this.#balance = Math.min(this.#burstBytes, Math.max(0, this.#balance));
   }
 
   take(bytes: number): number {

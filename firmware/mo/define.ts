@@ -85,6 +85,11 @@ export class Definer {
   }
 }
 
+/** The ACL of an object that every server may read, and those that the configuration names administrators may change. */
+export function administered(administrators: readonly string[]): string {
+  return administrators.length === 0 ? 'Get=*' : `Get=*&Replace=${administrators.join('+')}`;
+}
+
 /** The node and everything below it cannot be deleted. */
 export function permanent(definition: NodeDefinition): NodeDefinition {
   return {

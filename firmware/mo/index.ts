@@ -2,6 +2,7 @@
  * The management objects: each a thin translation between nodes of the tree and the room that does the work.
  * Leaves URIs, rights and formats to `tree/`, Status codes to `dm/`.
  */
+export { config } from './config.js';
 export { deviceInventory } from './device-inventory.js';
 export { devDetail, devInfo, type DeviceFacts } from './device.js';
 export { dmAccounts } from './dm-account.js';

@@ -1,7 +1,8 @@
 import { failure, success, type CodedError, type Outcome } from '../outcome/index.js';
 
 /** The management objects of the gateway, by the names that the code uses. */
-export type MoKey = 'DevInfo' | 'DevDetail' | 'DMAcc' | 'ImageInventory' | 'DeviceInventory' | 'Fanout' | 'Storage';
+export type MoKey =
+  'DevInfo' | 'DevDetail' | 'DMAcc' | 'ImageInventory' | 'DeviceInventory' | 'Fanout' | 'Storage' | 'Config';
 
 /**
  * Where each management object stands and what it calls itself. DevInfo, DevDetail and DMAcc are OMA's; everything else
@@ -15,6 +16,7 @@ const STANDARD: Readonly<Record<MoKey, { readonly place: string; readonly type: 
   DeviceInventory: { place: './GwMO/DeviceInventory', type: 'org.dmgw/1.0/DeviceInventory' },
   Fanout: { place: './GwMO/Fanout', type: 'org.dmgw/1.0/Fanout' },
   Storage: { place: './GwMO/Storage', type: 'org.dmgw/1.0/Storage' },
+  Config: { place: './GwMO/Config', type: 'org.dmgw/1.0/Config' },
 };
 
 /** Types of the generic alerts that the gateway sends, where nothing else is said. */

@@ -1,5 +1,6 @@
 import { failure, type CodedError, type Outcome } from '../outcome/index.js';
 import type { DescribedObject, NodeDefinition } from '../tree/index.js';
+import { configDefinition } from './config.js';
 import { deviceInventoryDefinition } from './device-inventory.js';
 import { devDetailDefinition, devInfoDefinition } from './device.js';
 import { dmAccountDefinition } from './dm-account.js';
@@ -18,6 +19,7 @@ export function managementObjects(names: Names): readonly DescribedObject[] {
     { place: names.place('DeviceInventory'), definition: deviceInventoryDefinition(names) },
     { place: names.place('Fanout'), definition: fanoutDefinition(names) },
     { place: names.place('Storage'), definition: storageDefinition(names) },
+    { place: names.place('Config'), definition: configDefinition(names) },
   ];
 }
 

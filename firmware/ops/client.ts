@@ -1,7 +1,7 @@
 import { request } from 'node:http';
 import { describeThrown, failure, success, systemErrorCode, type CodedError, type Outcome } from '../outcome/index.js';
 import type { EventReport, EventRequest } from './event.js';
-import { REPORT_FORMAT, type HealthReport, type StatusReport } from './reports.js';
+import { REPORT_FORMAT, type HealthReport, type SettingsReport, type StatusReport } from './reports.js';
 
 export type AskErrorCode =
   | 'not-running' // no socket, or nobody listens on it
@@ -22,6 +22,10 @@ export function askStatus(socket: string): Promise<Outcome<StatusReport, AskErro
 
 export function askHealth(socket: string): Promise<Outcome<HealthReport, AskError>> {
   return ask<HealthReport>(socket, '/health');
+}
+
+export function askSettings(socket: string): Promise<Outcome<SettingsReport, AskError>> {
+  return ask<SettingsReport>(socket, '/settings');
 }
 
 /** Has the daemon tell the DM Servers of something. */

@@ -23,6 +23,7 @@ import {
 import { exampleStatus } from './report.fixture.js';
 
 const ports: ControlPorts = {
+  settings: () => ({ format: REPORT_FORMAT, changed: [{ key: 'fanout.repeat', value: 2, serverId: 'srv' }] }),
   status: () => exampleStatus(),
   health: () => Promise.resolve(healthReport([{ name: 'database', ok: true, text: 'answers' }])),
   event: ({ server = 'all' }) =>

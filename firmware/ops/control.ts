@@ -4,7 +4,7 @@ import { connect } from 'node:net';
 import type { Logger } from '../log/index.js';
 import { describeThrown, failure, success, systemErrorCode, type CodedError, type Outcome } from '../outcome/index.js';
 import { readEvent, type EventReport, type EventRequest } from './event.js';
-import type { HealthReport, StatusReport } from './reports.js';
+import type { HealthReport, SettingsReport, StatusReport } from './reports.js';
 
 /** What the control socket shows and takes; the composition root does it. */
 export interface ControlPorts {
@@ -12,6 +12,7 @@ export interface ControlPorts {
   health(): HealthReport | Promise<HealthReport>;
   /** Tells the DM Servers of something; resolves when that survives a power cut. */
   event(event: EventRequest): Promise<Outcome<EventReport, CodedError>>;
+  settings(): SettingsReport | Promise<SettingsReport>;
 }
 
 export type ControlErrorCode =
@@ -32,7 +33,7 @@ const MAX_HEADER_BYTES = 4096;
 const REQUEST_TIMEOUT_MS = 5000;
 
 /**
- * Answers `GET /status`, `GET /health` and `POST /event` in JSON on a Unix socket that only its owner can open. A socket that a killed
+ * Answers `GET /status`, `GET /health`, `GET /settings` and `POST /event` in JSON on a Unix socket that only its owner can open. A socket that a killed
  * daemon left behind is replaced, one that answers is not.
  */
 export async function openControl(
@@ -111,9 +112,10 @@ function answers(path: string): Promise<boolean> {
 }
 
 function answer(ports: ControlPorts, log: Logger): RequestListener {
-  const reports: Readonly<Record<string, () => StatusReport | HealthReport | Promise<StatusReport | HealthReport>>> = {
+  const reports: Readonly<Record<string, () => object | Promise<object>>> = {
     '/status': () => ports.status(),
     '/health': () => ports.health(),
+    '/settings': () => ports.settings(),
   };
   return (request, response) => {
     const name = request.url ?? '';

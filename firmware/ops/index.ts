@@ -2,7 +2,7 @@
  * What people and scripts see of a running gateway and tell it: the reports, the control socket, its client and their text form.
  * Leaves to the composition root to gather what the reports say: this room knows no other.
  */
-export { askHealth, askStatus, sendEvent, type AskError, type AskErrorCode } from './client.js';
+export { askHealth, askSettings, askStatus, sendEvent, type AskError, type AskErrorCode } from './client.js';
 export { openControl, type ControlErrorCode, type ControlPorts, type ControlServer } from './control.js';
 export type { EventRefusal, EventReport, EventRequest } from './event.js';
 export { formatBytes, formatDuration, formatTable } from './format.js';
@@ -23,6 +23,7 @@ export {
   type Problem,
   type RetrieveReport,
   type ServeReport,
+  type SettingsReport,
   type StatusReport,
   type StoreReport,
   type TrafficReport,

@@ -161,6 +161,17 @@ export interface HealthCheck {
   readonly text: string;
 }
 
+/** What DM Servers have set in place of what the configuration says. */
+export interface SettingsReport {
+  readonly format: typeof REPORT_FORMAT;
+  readonly changed: readonly {
+    /** A key of the configuration: `fanout.repeat`. */
+    readonly key: string;
+    readonly value: number | readonly string[];
+    readonly serverId: string;
+  }[];
+}
+
 /** Healthy when every check is. */
 export function healthReport(checks: readonly HealthCheck[]): HealthReport {
   return { format: REPORT_FORMAT, healthy: checks.every(({ ok }) => ok), checks };

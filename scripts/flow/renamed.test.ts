@@ -13,6 +13,7 @@ const PLACES = {
   DeviceInventory: ['./GwMO/DeviceInventory', './Vendor/Clients'],
   Fanout: ['./GwMO/Fanout', './Vendor/Calls'],
   Storage: ['./GwMO/Storage', './Room'],
+  Config: ['./GwMO/Config', './Tuning'],
 } as const;
 
 /** Every node of the objects that OMA does not fix, by its standard name; the new one is a word of its own. */
@@ -32,6 +33,10 @@ const NODES = {
     ...['Operations', 'Start', 'Stop'],
   ],
   Storage: ['Total', 'Free', 'Reserved', 'Quota'],
+  Config: [
+    ...['session', 'retrieve', 'store', 'fanout', 'quotaMiB', 'windows', 'maxBytesPerSecond'],
+    ...['maxBytesPerSecondPerImage', 'repeat', 'intervalSeconds', 'lifetimeSeconds', 'ratePerSecond'],
+  ],
 } as const;
 
 const ALERTS = {
@@ -91,8 +96,9 @@ describe('the nine steps with every name changed', () => {
       );
       assert.equal(await lab.read('./GwMO/ImageInventory?prop=Type'), 'com.example/2.0/ImageInventorys');
       assert.equal(await lab.read('./DMAcc?prop=Type'), 'urn:oma:mo:oma-dm-dmacc:1.0');
-      assert.match((await lab.read('.')) ?? '', /^DevInfo\/DevDetail\/(Room\/Vendor|Vendor\/Room)$/);
+      assert.match((await lab.read('.')) ?? '', /^DevInfo\/DevDetail\/(Room\/Tuning\/Vendor|Vendor\/Room\/Tuning)$/);
       assert.equal(await lab.read('./DMAcc/dm1.lab/ServerID'), 'dm1.lab');
+      assert.equal(await lab.read('./GwMO/Config/fanout/repeat'), '4');
       const spoken = lab.dm.messages(lab.gatewayId).map(({ message = '' }) => message);
       assert.ok(spoken.some((message) => message.includes('./Vendor/Media/Firmware/package1/i-4')));
       for (const message of spoken) {
