@@ -14,7 +14,7 @@ TESTS := $(shell find firmware scripts -name '*.test.ts' | sort)
 # Two at a time: the tests wait more than they compute, and those of the whole flow start several processes each.
 TEST_CONCURRENCY ?= 2
 
-.PHONY: help setup build demo test fuzz bench-dm typecheck lint format stack-proof clean
+.PHONY: help setup build demo test fuzz torture bench-dm typecheck lint format stack-proof clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -45,6 +45,9 @@ test: $(BUILD) ## all tests
 
 fuzz: $(SETUP) ## any number of inputs for the DM client: N=inputs SEED=number
 	@node --import tsx scripts/fuzz/main.ts
+
+torture: $(BUILD) ## kills the gateway at random moments while images come in; ROUNDS=kills SEED=number
+	@node --import tsx scripts/torture/main.ts
 
 bench-dm: $(BUILD) ## messages per second through the DM client, and its memory; NODE_FLAGS=...
 	@node build/bench/dm.js

@@ -11,6 +11,18 @@ import type { RateCap } from './throttle.js';
  */
 export const INTAKE_BUFFER_BYTES = 256 * 1024;
 
+/** Longest chunk that a socket hands over at once, as Node.js reads them. */
+const CHUNK_BYTES = 64 * 1024;
+
+/**
+ * Bytes between two flushes, so that no more than `volumeBytes` are ever read and not recorded as durable: those of the
+ * flush that runs and of the next one, which waits for it, each up to a buffer longer, and what is on its way behind
+ * them.
+ */
+export function flushStepOf(volumeBytes: number): number {
+  return Math.max(1, Math.floor((volumeBytes - 3 * INTAKE_BUFFER_BYTES - CHUNK_BYTES) / 2));
+}
+
 /** The two buffers of a running retrieval, used again by the next one. */
 export type IntakeBuffers = readonly [Buffer, Buffer];
 
@@ -52,7 +64,7 @@ export interface IntakeOptions {
   readonly buffers: IntakeBuffers;
   /** Most bytes that this body may bring; undefined when nothing is known. */
   readonly limitBytes: number | undefined;
-  /** Bytes between two flushes. */
+  /** Most bytes that are read and not recorded as durable; no less than four buffers. */
   readonly volumeBytes: number;
   readonly clock: Clock;
   readonly throttle: RateCap;
@@ -104,8 +116,10 @@ class Intake {
   #end: IntakeEnd | undefined;
   #ended: () => void = () => {};
   readonly #flow: Flow;
+  readonly #flushStep: number;
 
   constructor(private readonly o: IntakeOptions) {
+    this.#flushStep = flushStepOf(o.volumeBytes);
     this.#position = o.content.received;
     this.#flushedTo = o.content.durable;
     this.#flow = new Flow({ ...o, stalled: () => this.#finish({ kind: 'stalled' }) });
@@ -197,7 +211,7 @@ class Intake {
   }
 
   async #write(bytes: Buffer): Promise<void> {
-    const { disk, fd, volumeBytes } = this.o;
+    const { disk, fd } = this.o;
     if (!(await this.#gate())) return;
     if (!(await this.o.mayGrowTo(this.#position + bytes.length))) {
       this.#finish({ kind: 'refused' });
@@ -205,8 +219,8 @@ class Intake {
     }
     await disk.write(fd, bytes, this.#position);
     this.#position += bytes.length;
-    if (this.#position - this.#flushedTo < volumeBytes) return;
-    // At most one flush runs beside the writes: a slow disk holds us back by one volume.
+    if (this.#position - this.#flushedTo < this.#flushStep) return;
+    // At most one flush runs beside the writes: a slow disk holds us back.
     await this.#flushing;
     this.#startFlush();
   }

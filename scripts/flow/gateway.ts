@@ -131,6 +131,11 @@ export class GatewayProcess {
     return (await this.status()).images.find((image) => image.imageId === imageId);
   }
 
+  /** Where the image server offers an image, once it does. */
+  localUri(imageId: string): string {
+    return `http://${this.options.lanAddress}:${this.options.servePort}/scomo/${imageId}`;
+  }
+
   /** Runs the command line as a person would. @param words such as `status --json` */
   command(...words: string[]): Promise<{ readonly code: number; readonly stdout: string; readonly stderr: string }> {
     const args = [PROGRAMS.gateway, ...words, '--config', this.#configFile];

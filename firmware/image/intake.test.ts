@@ -1,0 +1,65 @@
+import assert from 'node:assert/strict';
+import { PassThrough } from 'node:stream';
+import { describe, it } from 'node:test';
+import { systemClock } from '../clock/index.js';
+import { systemDisk, type Disk } from './disk.js';
+import { INTAKE_BUFFER_BYTES, intakeBuffers, PartialContent, takeBody } from './intake.js';
+import { Throttle } from './throttle.js';
+
+const MIB = 1024 * 1024;
+
+describe('what is read and not recorded as durable', () => {
+  for (const volumeBytes of [MIB, 2 * MIB, 8 * MIB]) {
+    it(`is never more than the fsync volume of ${volumeBytes / MIB} MiB, however slow the disk`, async () => {
+      const size = 4 * volumeBytes;
+      const content = new PartialContent();
+      const body = new PassThrough();
+      const clock = systemClock(0);
+      let atRisk = 0;
+      let flushes = 0;
+      // A flush ends only when nothing else goes on: whatever is read meanwhile has been read.
+      const disk: Disk = {
+        ...systemDisk,
+        write: () => Promise.resolve(),
+        flushData: async () => {
+          flushes += 1;
+          for (let before = -1; before !== content.received;) {
+            before = content.received;
+            for (let turn = 0; turn < 50; turn += 1) await new Promise(setImmediate);
+          }
+        },
+      };
+      const end = takeBody({
+        body,
+        content,
+        disk,
+        fd: -1,
+        buffers: intakeBuffers(),
+        limitBytes: size,
+        volumeBytes,
+        clock,
+        throttle: new Throttle(clock, 0),
+        stall: { windowMs: 60_000, leastBytes: 1 },
+        signal: new AbortController().signal,
+        ready: Promise.resolve(true),
+        counted: () => {
+          atRisk = Math.max(atRisk, content.received - content.durable);
+        },
+        durable: () => {},
+        mayGrowTo: () => Promise.resolve(true),
+      });
+      const chunk = Buffer.alloc(64 * 1024);
+      for (let sent = 0; sent < size; sent += chunk.length) {
+        if (!body.write(chunk)) await new Promise((resolve) => body.once('drain', resolve));
+      }
+      body.end();
+      assert.equal((await end).kind, 'complete');
+      assert.equal(content.received, size);
+      // Counted before the chunk itself.
+      const most = atRisk + chunk.length;
+      assert.ok(most <= volumeBytes, `${most} bytes`);
+      // No more flushes than that takes.
+      assert.ok(flushes <= size / Math.max(INTAKE_BUFFER_BYTES, (volumeBytes - MIB) / 2) + 1, `${flushes} flushes`);
+    });
+  }
+});
