@@ -33,6 +33,7 @@ import {
   Deliveries,
   Downloader,
   ImageServer,
+  Scrub,
   systemDisk,
   Uploads,
   type PinSource,
@@ -51,6 +52,7 @@ import {
   type Names,
   storage,
   type StorageFigures,
+  tellRotten,
 } from './mo/index.js';
 import { HostNames, Prefixes } from './net/index.js';
 import { Fanouts, Forwarder, type Fetch } from './notify/index.js';
@@ -332,6 +334,26 @@ async function start(
     onFault: (thrown) => reportFault(thrown, options),
   });
   closings.push(() => retention.stop());
+  const scrub = new Scrub({
+    store,
+    catalog,
+    blobs,
+    clock,
+    log: log('image'),
+    intervalMs: configuration.store.scrubDays * DAY_MS,
+    bytesPerSecond: configuration.store.scrubKiBPerSecond * 1024,
+    busy: () => downloader.running > 0 || imageServer.load.connections > 0,
+    onRotten: (images) => {
+      const isServer = (serverId: string): boolean => accounts.byServerId(serverId) !== undefined;
+      tellRotten(
+        names.value,
+        outbox,
+        images.filter(({ requester }) => isServer(requester)),
+      );
+    },
+    onFault: (thrown) => reportFault(thrown, options),
+  });
+  closings.push(() => scrub.stop());
   outbox.onWaiting((serverId) => scheduler.alertWaits(serverId));
 
   if (fresh) {
@@ -345,6 +367,7 @@ async function start(
   if (!serving.ok) return serving;
   fanouts.resume();
   retention.start();
+  if (configuration.store.scrubDays > 0) scrub.start();
   finder.start(serving.value[0]?.port ?? configuration.serve.port);
   const listener = await listen(configuration, options, clock, accounts, scheduler);
   if (!listener.ok) return listener;
@@ -395,6 +418,7 @@ async function start(
 }
 
 const MIB = 1024 * 1024;
+const DAY_MS = 86_400_000;
 
 /** The whole exchange of one DM message may take this many times the idle time-out. */
 const EXCHANGE_FACTOR = 10;

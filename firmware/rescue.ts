@@ -31,7 +31,7 @@ export async function rescue(fresh: Fresh, parts: RescueParts): Promise<void> {
     if (fresh.damage === undefined && recovered + lost === 0) return;
     log.warn('the database is a new one, with the images that were found', { recovered, lost });
     const serverIds = accounts.list().map(({ serverId }) => serverId);
-    tellDamage(names, outbox, serverIds, { what: 'database', recovered, lost });
+    tellDamage(names, outbox, serverIds, { recovered, lost });
   });
   await store.durable();
   fresh.settled();

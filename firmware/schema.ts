@@ -1,6 +1,6 @@
 import { deviceSchema, discoveredSchema } from './device/index.js';
 import { accountChanges, accountSchema, nonceSchema, outboxChanges, outboxSchema } from './dm/index.js';
-import { imageSchema, momentSchema, retrievalSchema } from './image/index.js';
+import { imageSchema, momentSchema, retrievalSchema, scrubSchema } from './image/index.js';
 import { endSchema, notifySchema, sleepersSchema } from './notify/index.js';
 import { settingSchema } from './settings/index.js';
 import type { SchemaStep } from './store/index.js';
@@ -27,4 +27,5 @@ export const databaseSchema: readonly SchemaStep[] = [
   ...nonceSchema,
   ...outboxChanges,
   ...settingSchema,
+  ...scrubSchema,
 ];

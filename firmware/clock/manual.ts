@@ -28,11 +28,13 @@ export class ManualClock implements Clock {
   sleep(delayMs: number, signal?: AbortSignal): Promise<void> {
     return new Promise((resolve) => {
       if (signal?.aborted) return resolve();
-      const timer = this.after(delayMs, resolve);
-      signal?.addEventListener('abort', () => {
+      const finish = (): void => {
         timer.cancel();
+        signal?.removeEventListener('abort', finish);
         resolve();
-      });
+      };
+      const timer = this.after(delayMs, finish);
+      signal?.addEventListener('abort', finish, { once: true });
     });
   }
 

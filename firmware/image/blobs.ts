@@ -80,7 +80,7 @@ export class BlobStore {
   /** Blobs that nobody may remove although no image has them yet, with how many ask for that. */
   readonly #held = new Map<string, number>();
   /** Open readers are shared: many clients of one image cost one descriptor. */
-  readonly #open = new Map<string, { fd: Promise<number>; readers: number; size: number }>();
+  readonly #open = new Map<string, { fd: Promise<number>; readers: number; size: number; isRotten: boolean }>();
   /**
    * Adoption and removal happen one after the other, so that a name is never removed right after it was adopted, nor a
    * partial file right after it was opened.
@@ -146,20 +146,34 @@ export class BlobStore {
   }
 
   /**
-   * Takes a blob out of use whose content has changed on the disk. Its file is kept aside, a few of them, until room is
-   * needed. Readers that have it open finish.
+   * Takes a blob out of use whose content has changed on the disk, or cannot be read. Its file is kept aside, a few of
+   * them, until room is needed. Readers that have it open get an error from now on.
+   * @param commit runs before the same content can be adopted again; whether the file could be put aside or not
    */
-  setRotten(sha256: string): Promise<void> {
+  setRotten(sha256: string, commit: () => void = () => undefined): Promise<void> {
     return this.#inTurn(async () => {
       this.#sizes.delete(sha256);
       this.#described.delete(sha256);
-      await this.disk.makeFolder(this.#rottenFolder);
-      await this.disk.rename(join(this.#blobFolder, sha256), join(this.#rottenFolder, sha256));
-      await this.disk.remove(join(this.#blobFolder, `${sha256}.json`));
-      await this.disk.flushFolder(this.#blobFolder);
-      const rotten = await this.#rotten();
-      for (const path of rotten.slice(0, -MAX_ROTTEN)) await this.disk.remove(path);
+      const open = this.#open.get(sha256);
+      if (open) open.isRotten = true;
+      this.#open.delete(sha256);
+      try {
+        await this.#putAside(sha256);
+      } catch (thrown) {
+        this.#log.error('cannot put a rotten file aside', { sha256, reason: describeThrown(thrown) });
+        await this.disk.remove(join(this.#blobFolder, sha256)).catch(() => undefined);
+      }
+      commit();
     });
+  }
+
+  async #putAside(sha256: string): Promise<void> {
+    await this.disk.makeFolder(this.#rottenFolder);
+    await this.disk.rename(join(this.#blobFolder, sha256), join(this.#rottenFolder, sha256));
+    await this.disk.remove(join(this.#blobFolder, `${sha256}.json`));
+    await this.disk.flushFolder(this.#blobFolder);
+    const rotten = await this.#rotten();
+    for (const path of rotten.slice(0, -MAX_ROTTEN)) await this.disk.remove(path);
   }
 
   /** Gives up what was kept of rotten blobs. @returns whether there was any */
@@ -378,7 +392,7 @@ export class BlobStore {
     if (size === undefined) return undefined;
     let shared = this.#open.get(sha256);
     if (!shared) {
-      shared = { fd: this.disk.open(join(this.#blobFolder, sha256), 'read'), readers: 0, size };
+      shared = { fd: this.disk.open(join(this.#blobFolder, sha256), 'read'), readers: 0, size, isRotten: false };
       this.#open.set(sha256, shared);
     }
     const entry = shared;
@@ -395,9 +409,15 @@ export class BlobStore {
     };
     try {
       const fd = await entry.fd;
-      const read: BlobReader['read'] = (buffer, length, position) => this.disk.read(fd, buffer, length, position);
-      const readNow: BlobReader['readNow'] = (buffer, length, position) =>
-        this.disk.readNow(fd, buffer, length, position);
+      const readNow: BlobReader['readNow'] = (buffer, length, position) => {
+        if (entry.isRotten) throw new Error('the content has changed on the disk');
+        return this.disk.readNow(fd, buffer, length, position);
+      };
+      const read: BlobReader['read'] = async (buffer, length, position) => {
+        const bytes = await this.disk.read(fd, buffer, length, position);
+        if (entry.isRotten) throw new Error('the content has changed on the disk');
+        return bytes;
+      };
       return { sha256, size: entry.size, read, readNow, close };
     } catch (thrown) {
       await close();

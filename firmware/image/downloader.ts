@@ -150,6 +150,11 @@ export class Downloader {
     return this.#wanBytes;
   }
 
+  /** Retrievals that run right now. */
+  get running(): number {
+    return this.#running.size;
+  }
+
   /**
    * Brings files and catalog together after whatever ended the last run, then begins to retrieve.
    * @throws the system's error when the store folder cannot be used

@@ -1,28 +1,33 @@
 import type { Outbox } from '../dm/index.js';
+import type { ImageRecord } from '../image/index.js';
 import { formatNodeUri } from '../tree/index.js';
 import type { Names } from './names.js';
 
-/** What became of the images when something in the store was lost. */
+/** What became of the images when the database was lost. */
 export interface Damage {
-  /** What is damaged. */
-  readonly what: 'database' | 'image';
-  /** Images that were recovered, or will be retrieved again. */
   readonly recovered: number;
-  /** Images whose content is lost. */
   readonly lost: number;
 }
 
-/** Tells DM Servers, by `org.dmgw.store.damaged`, that something in the store is lost. Part of the caller's transaction. */
+/** Tells DM Servers, by `org.dmgw.store.damaged`, that the database was lost. Part of the caller's transaction. */
 export function tellDamage(names: Names, outbox: Outbox, serverIds: readonly string[], damage: Damage): void {
-  const also = damage.what === 'database' ? ' gone=retrievals,fanouts,devices,acls' : '';
-  for (const serverId of serverIds) {
-    outbox.put({
-      serverId,
-      source: formatNodeUri(names.place('Storage')),
-      type: names.alertType('storeDamaged'),
-      format: 'chr',
-      mark: 'critical',
-      data: `${damage.what} recovered=${damage.recovered} lost=${damage.lost}${also}`,
-    });
+  const source = formatNodeUri(names.place('Storage'));
+  const counts = `recovered=${damage.recovered} lost=${damage.lost}`;
+  const data = `database ${counts} gone=retrievals,fanouts,devices,acls`;
+  for (const serverId of serverIds) tell(names, outbox, serverId, source, data);
+}
+
+/**
+ * Tells the DM Server of each of these images, by the same alert, that its content has changed on the disk and is not
+ * offered any more. Where it has an ImageURI it is retrieved again. Part of the caller's transaction.
+ */
+export function tellRotten(names: Names, outbox: Outbox, images: readonly ImageRecord[]): void {
+  for (const { requester, node, leaves } of images) {
+    const source = formatNodeUri([...names.place('ImageInventory'), node]);
+    tell(names, outbox, requester, source, leaves.imageUri === null ? 'image lost' : 'image retrieved-again');
   }
+}
+
+function tell(names: Names, outbox: Outbox, serverId: string, source: string, data: string): void {
+  outbox.put({ serverId, source, type: names.alertType('storeDamaged'), format: 'chr', mark: 'critical', data });
 }

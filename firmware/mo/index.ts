@@ -8,7 +8,7 @@ export { devDetail, devInfo, type DeviceFacts } from './device.js';
 export { dmAccounts } from './dm-account.js';
 export { fanout } from './fanout.js';
 export { imageInventory, type ImageInventoryOptions } from './image-inventory.js';
-export { tellDamage, type Damage } from './damage.js';
+export { tellDamage, tellRotten, type Damage } from './damage.js';
 export { Names, type AlertKey, type MoKey } from './names.js';
 export { managementObjects, parseNames } from './objects.js';
 export { Scomo, SCOMO_RESULT } from './scomo.js';
