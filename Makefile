@@ -14,10 +14,10 @@ TESTS := $(shell find firmware scripts -name '*.test.ts' | sort)
 # Two at a time: the tests wait more than they compute, and those of the whole flow start several processes each.
 TEST_CONCURRENCY ?= 2
 
-.PHONY: help setup build demo test fuzz torture bench-dm typecheck lint format stack-proof clean
+.PHONY: help setup build demo test fuzz torture bench-dm bench-large-object typecheck lint format stack-proof clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-18s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 setup: $(SETUP) ## system packages (through apt, where possible) and npm packages
 
@@ -51,6 +51,9 @@ torture: $(BUILD) ## kills the gateway at random moments while images come in; R
 
 bench-dm: $(BUILD) ## messages per second through the DM client, and its memory; NODE_FLAGS=...
 	@node build/bench/dm.js
+
+bench-large-object: $(BUILD) ## an image as one large object, and the memory that it takes; MIB=64 MESSAGE_KIB=16 ENCODINGS='xml wbxml'
+	@node build/bench/large-object.js
 
 typecheck: $(SETUP) ## the types of all sources
 	@$(BIN)/tsc --noEmit

@@ -72,6 +72,7 @@ export default defineConfig([
     entry: {
       dm: 'scripts/bench/dm/main.ts',
       'dm-worker': 'scripts/bench/dm/worker.ts',
+      'large-object': 'scripts/bench/large-object/main.ts',
     },
     outDir: 'build/bench',
     minify: false,

@@ -77,7 +77,7 @@ export const TREE_STATUS: Readonly<Record<TreeErrorCode, number>> = {
  * DMPRO: one Status per command, or per Item where there are several; Results follow their Status.
  */
 export function executeCommands(commands: readonly ServerCommand[], context: ExecutionContext): Answer[] {
-  const execution = { ...context, resultBytes: 0 };
+  const execution = { resultBytes: 0, ...context };
   try {
     return context.store.transaction(() => commands.flatMap((command) => execute(command, execution)));
   } catch (thrown) {
@@ -135,12 +135,8 @@ function executeItems(command: ItemCommand, context: Execution): Answer[] {
   if (command.items.length === 0) return statusOf(command, Status.INCOMPLETE, context.msgRef);
   return command.items.flatMap((item) => {
     const { code, results, failedAt } = executeItem(command, item, context);
-    const status = {
-      ...newStatus(command, code, context.msgRef),
-      targetRefs: reference(item.target),
-      sourceRefs: reference(item.source),
-      ...(failedAt !== undefined && failedAt !== item.target?.uri && { items: [{ target: { uri: failedAt } }] }),
-    };
+    const failed = failedAt === undefined || failedAt === item.target?.uri ? [] : [{ target: { uri: failedAt } }];
+    const status = newStatus(command, code, context.msgRef, item, failed);
     return [...(command.noResp ? [] : [status]), ...results];
   });
 }
@@ -278,13 +274,7 @@ export function statusOf(command: ServerCommand, code: number, msgRef: string): 
   if (command.noResp) return [];
   const items = 'items' in command ? command.items : [];
   const only = items.length === 1 ? items[0] : undefined;
-  return [
-    {
-      ...newStatus(command, code, msgRef),
-      targetRefs: reference(only?.target),
-      sourceRefs: reference(only?.source),
-    },
-  ];
+  return [newStatus(command, code, msgRef, only)];
 }
 
 /** TargetRef or SourceRef; what is longer than any URI of a node is not repeated. */
@@ -300,17 +290,23 @@ export function sizeOf(part: Part, wire: Wire): number {
 
 export const LONG_CMD_ID = '99999';
 
-function newStatus(command: ServerCommand, code: number, msgRef: string): Omit<StatusCommand, 'cmdId'> {
+function newStatus(
+  command: ServerCommand,
+  code: number,
+  msgRef: string,
+  about?: Item,
+  items: readonly Item[] = [],
+): Omit<StatusCommand, 'cmdId'> {
   return {
     kind: 'Status',
     msgRef,
     // 0 would mean the SyncHdr: a command that calls itself so has no CmdID.
     cmdRef: command.cmdId === '0' ? '' : command.cmdId,
     cmd: command.kind === 'Unusable' ? command.name : command.kind,
-    targetRefs: [],
-    sourceRefs: [],
+    targetRefs: reference(about?.target),
+    sourceRefs: reference(about?.source),
     data: String(code),
-    items: [],
+    items,
   };
 }
 

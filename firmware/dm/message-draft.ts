@@ -43,7 +43,7 @@ export class MessageDraft {
   /** Adds what no message may be without. */
   add(part: Part, bytes = sizeOf(part, this.wire)): void {
     this.#room -= this.#sizeHere(bytes);
-    this.body.push({ ...part, cmdId: this.nextCmdId });
+    this.body.push({ cmdId: this.nextCmdId, ...part });
   }
 
   build(final: boolean): Message {

@@ -257,12 +257,17 @@ export class ClientSession {
     }
     if (commands.some((one) => says(one, Alert.NO_END_OF_DATA))) this.#packing.breakOff();
     const context = {
-      ...{ tree, store, log, msgRef, wire: this.#writer.wire, onAlert: answerAlert },
+      tree,
+      store,
+      log,
+      msgRef,
+      wire: this.#writer.wire,
+      onAlert: answerAlert,
       subject: { serverId: account.serverId },
       room: this.#writer.roomForAnswers(),
     };
     const answers = await this.#receiver.take({ commands, msgId: msgRef, final }, (some, pieces) =>
-      executeCommands(some, { ...context, pieces }),
+      executeCommands(some, { pieces, ...context }),
     );
     // Asked for the rest of our package, we say so first (facts 3.3).
     this.#packing.owe(answers, !this.#sentFinal && commands.every(isNextMessage));

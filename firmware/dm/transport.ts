@@ -81,6 +81,8 @@ export class DmTransport {
     'http:': new HttpAgent({ keepAlive: true, maxSockets: 1 }),
     'https:': new HttpsAgent({ keepAlive: true, maxSockets: 1 }),
   };
+  /** One for all exchanges, until it is used: a signal for each message would outlive young garbage. */
+  #controller = new AbortController();
 
   constructor(private readonly options: TransportOptions) {}
 
@@ -93,7 +95,8 @@ export class DmTransport {
   ): Promise<Outcome<TransportReply, TransportError>> {
     const target = parseUrl(url);
     if (!target) return failure('bad-url', `'${redactUrl(url)}' is not an http or https URL`);
-    const deadline = new Deadline(this.options, options.signal);
+    if (this.#controller.signal.aborted) this.#controller = new AbortController();
+    const deadline = new Deadline(this.options, this.#controller, options.signal);
     try {
       const cookie = this.#cookies.header(target.origin);
       const reply = await openHttp({
@@ -197,12 +200,12 @@ function readRetryAfter(header: string | undefined, clock: Clock): number | unde
 /** The time that one exchange may take, joined with the caller's signal. */
 class Deadline {
   passed = false;
-  readonly #controller = new AbortController();
   readonly #timer: TimerHandle;
-  readonly #abort = (): void => this.#controller.abort();
+  readonly #abort = (): void => this.controller.abort();
 
   constructor(
     private readonly options: TransportOptions,
+    private readonly controller: AbortController,
     private readonly outer: AbortSignal | undefined,
   ) {
     this.#timer = options.clock.after(options.exchangeTimeoutMs, () => {
@@ -214,7 +217,7 @@ class Deadline {
   }
 
   get signal(): AbortSignal {
-    return this.#controller.signal;
+    return this.controller.signal;
   }
 
   failure(): Outcome<never, TransportError> {
