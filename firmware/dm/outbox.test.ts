@@ -78,18 +78,17 @@ describe('Outbox', () => {
       ['./c', './ab'],
     );
   });
-  it('puts refused alerts behind, does not call them unsent, and gives them up after ten refusals', () => {
+  it('puts refused alerts behind, does not call them unsent, and offers them until a 2xx', () => {
     outbox.put(alert('refused'));
     outbox.put(alert('new'));
-    const { id } = next();
     assert.equal(outbox.answered(next(), 500), false);
     assert.deepEqual(waiting(), ['new', 'refused']);
     assert.ok(outbox.hasUnsent('A'));
     outbox.answered(next(), 200);
     assert.equal(outbox.hasUnsent('A'), false);
-    for (let refusals = 2; refusals < 10; refusals += 1) outbox.refused(id);
+    for (let refusals = 2; refusals < 30; refusals += 1) assert.equal(outbox.answered(next(), 500), false);
     assert.deepEqual(waiting(), ['refused']);
-    outbox.refused(id);
+    outbox.answered(next(), 202);
     assert.deepEqual(waiting(), []);
   });
   it('keeps the newest thousand for a server that never answers, and all of the others', () => {

@@ -59,9 +59,6 @@ export const outboxChanges: readonly SchemaStep[] = [
 /** Alerts kept for one server; the oldest give way, so that a server that never answers cannot fill the flash. */
 const MAX_WAITING = 1000;
 
-/** A server that refuses the same alert so often does not want it. */
-const MAX_REFUSALS = 10;
-
 interface OutboxRow {
   id: number;
   server_id: string;
@@ -170,12 +167,12 @@ export class Outbox {
     return ended;
   }
 
-  /** The server has not taken the alert, or not answered: it is offered again in a later session, a bounded number of times. */
+  /**
+   * The server has not taken the alert, or not answered: it goes along with each later session, behind those that were
+   * refused less often, until the server takes it. No session is opened for it alone.
+   */
   refused(id: number): void {
-    this.store.transaction(() => {
-      this.store.sql('UPDATE outbox SET refusals = refusals + 1 WHERE id = ?').run(id);
-      this.store.sql('DELETE FROM outbox WHERE id = ? AND refusals >= ?').run(id, MAX_REFUSALS);
-    });
+    this.store.sql('UPDATE outbox SET refusals = refusals + 1 WHERE id = ?').run(id);
   }
 }
 
