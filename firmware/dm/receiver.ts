@@ -89,7 +89,12 @@ export class LargeObjectReceiver {
     }
   }
 
-  /** The session ends, or begins anew: drops what has come of an object. Idempotent. */
+  /** The session begins anew: alert 1225 about an object that is on its way, of which nothing is kept. */
+  async breakOff(): Promise<Part[]> {
+    return this.#object ? [await this.#breakOff(this.#object)] : [];
+  }
+
+  /** The session ends: drops what has come of an object. Idempotent. */
   async discard(): Promise<void> {
     const object = this.#object;
     this.#object = undefined;

@@ -143,7 +143,7 @@ export class ClientSession {
     }
     await this.#answer(commands, message.final);
     if (ours.kind === 'challenged') {
-      await this.#receiver.discard();
+      this.#packing.owe(await this.#receiver.breakOff());
       this.#move('challenged');
       return this.#send(this.#packageOne());
     }
