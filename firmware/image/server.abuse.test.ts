@@ -67,9 +67,24 @@ function descriptors(): number {
   return readdirSync('/proc/self/fd').length;
 }
 
+/** How long something may take to happen, on a machine that is busy with other things. */
+const PATIENCE_MS = 20_000;
+
+/** @throws when it has not become true in time: a loop without an end would hide which test it was */
+async function until(condition: () => boolean): Promise<void> {
+  const deadlineMs = performance.now() + PATIENCE_MS;
+  while (!condition()) {
+    assert.ok(
+      performance.now() < deadlineMs,
+      `waited ${PATIENCE_MS} ms in vain until ${condition.toString().slice(6)}`,
+    );
+    await sleep(2);
+  }
+}
+
 /** Nothing is left of the clients: no connection, no buffer, no open blob, no descriptor. */
 async function allIsFree(server: ImageServer, before: number): Promise<void> {
-  while (server.load.connections > 0 || house.blobs.isRead(SHA) || descriptors() > before) await sleep(5);
+  await until(() => server.load.connections === 0 && !house.blobs.isRead(SHA) && descriptors() <= before);
   assert.equal(server.load.buffers, 0);
 }
 
@@ -112,7 +127,7 @@ describe('clients that want to hold the server', { timeout: 60_000 }, () => {
       socket.write(GET.repeat(8));
     }
     await isServed(port);
-    while (server.load.connections > 0) await sleep(5);
+    await until(() => server.load.connections === 0);
     clearInterval(sip);
     sockets.forEach((socket) => socket.destroy());
     await allIsFree(server, before);
@@ -121,7 +136,7 @@ describe('clients that want to hold the server', { timeout: 60_000 }, () => {
   it('by hundreds that come and go at any moment leave nothing behind', async () => {
     const { server, port } = await serve();
     await isServed(port);
-    while (server.load.connections > 0) await sleep(5);
+    await until(() => server.load.connections === 0);
     const before = descriptors();
     const phases: readonly ((socket: Socket) => unknown)[] = [
       (socket) => socket.destroy(),
@@ -153,7 +168,7 @@ describe('clients that want to hold the server', { timeout: 60_000 }, () => {
       replies.map(({ headers }) => headers['connection']),
       replies.map((_, i) => (i === 31 ? 'close' : 'keep-alive')),
     );
-    while (server.load.connections > 0) await sleep(5);
+    await until(() => server.load.connections === 0);
   });
 });
 
@@ -176,7 +191,7 @@ describe('connections', () => {
     const { server, port } = await serve({ connections: 2 });
     const first = await open(port);
     const second = await open(port);
-    while (server.load.connections < 2) await sleep(2);
+    await until(() => server.load.connections >= 2);
     assert.equal(server.load.free, 0);
     const refused = await converse(port, HEAD, { methods: ['HEAD'], count: 2 });
     assert.deepEqual(
@@ -187,12 +202,12 @@ describe('connections', () => {
       [[[503, '5', 'close']], true],
     );
     const third = await open(port);
-    while (server.load.connections < 3) await sleep(2);
+    await until(() => server.load.connections >= 3);
     first.write(HEAD);
     const answer = await new Promise<Buffer>((resolve) => first.once('data', resolve));
     assert.match(answer.toString('latin1'), /^HTTP\/1\.1 200 /);
     second.destroy();
-    while (server.load.connections > 2) await sleep(2);
+    await until(() => server.load.connections <= 2);
     third.write(HEAD);
     const now = await new Promise<Buffer>((resolve) => third.once('data', resolve));
     assert.match(now.toString('latin1'), /^HTTP\/1\.1 200 /);
@@ -209,7 +224,7 @@ describe('the accounts of several ranges', () => {
     const lanBefore = server.lanBytes;
     for (const set of ['5000-5999,0-1999', '10-19,1990-', '30-30,20-20']) {
       await converse(port, range(set));
-      while (server.load.connections > 0) await sleep(2);
+      await until(() => server.load.connections === 0);
     }
     const sent = 3000 + 10 + (SIZE - 1990) + 2;
     const rows = house.deliveries.list(imageId, 0, 10);
@@ -262,7 +277,7 @@ describe('requests that others may read otherwise', { timeout: 60_000 }, () => {
       const methods = sent.split('\r\n\r\n').map((part) => part.split(' ')[0]!);
       const { replies, rest, closed } = await converse(port, sent, { count: 9, methods });
       assert.deepEqual([replies.map(({ status }) => status), rest.length, closed], [statuses, 0, true]);
-      while (server.load.connections > 0) await sleep(2);
+      await until(() => server.load.connections === 0);
     });
   }
 

@@ -70,12 +70,18 @@ export async function startDmServer(config: DmServerConfig): Promise<RunningDmSe
   };
 }
 
+/**
+ * Idle connections are kept so long, in ms. The 5 s of Node.js would end one just when a client that thinks for as long
+ * uses it again.
+ */
+const KEEP_ALIVE_MS = 120_000;
+
 /** A failure inside answers 500 and goes to the log; the server goes on. */
 function httpServer(
   handle: (request: IncomingMessage, response: ServerResponse) => Promise<void>,
   log: JsonLog,
 ): Server {
-  return createServer((request, response) => {
+  return createServer({ keepAliveTimeout: KEEP_ALIVE_MS }, (request, response) => {
     handle(request, response).catch((thrown: unknown) => {
       log.write({
         kind: 'defect',

@@ -33,7 +33,8 @@ export async function startDownloadServer(config: DownloadServerConfig): Promise
       response.destroy();
     });
   });
-  const admin = createServer((request, response) => {
+  // Longer than whoever asks may think between two questions.
+  const admin = createServer({ keepAliveTimeout: 120_000 }, (request, response) => {
     void administer(request, parts).then(({ status, body }) => {
       response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body));
     });
