@@ -2,7 +2,7 @@ import type { Clock } from '../clock/index.js';
 import type { Logger } from '../log/index.js';
 import type { Prefixes } from '../net/index.js';
 import { failure, success, type Outcome } from '../outcome/index.js';
-import type { Store } from '../store/index.js';
+import { ReadCache, type Store } from '../store/index.js';
 import { hostOf, macOf } from './address.js';
 import { checkLeaf, DEVICE_LEAVES, type DeviceError, type DeviceLeaf } from './leaves.js';
 import { nodeNameFor } from './node-name.js';
@@ -66,6 +66,9 @@ const COLUMNS: Readonly<Record<DeviceLeaf, string>> = {
 const FIELDS = `id, node, requester, source, last_seen_ms AS lastSeenMs, reachable, found_address AS foundAddress,
   ${DEVICE_LEAVES.map((leaf) => `${COLUMNS[leaf]} AS ${leaf}`).join(', ')}`;
 
+/** A message asks for the leaves of a few devices. */
+const NODES_AT_HAND = 16;
+
 type Row = Omit<Device, 'reachable'> & { readonly reachable: number };
 
 /**
@@ -75,9 +78,11 @@ type Row = Omit<Device, 'reachable'> & { readonly reachable: number };
 export class DeviceInventory {
   readonly #store: Store;
   readonly #sightings: Sightings;
+  readonly #byNode: ReadCache<Row | undefined>;
 
   constructor(private readonly options: DeviceInventoryOptions) {
     this.#store = options.store;
+    this.#byNode = new ReadCache(options.store, NODES_AT_HAND);
     this.#sightings = new Sightings(options.store, options.clock, options.log);
   }
 
@@ -87,7 +92,10 @@ export class DeviceInventory {
   }
 
   byNode(node: string): Device | undefined {
-    return this.#device(this.#store.sql<Row>(`SELECT ${FIELDS} FROM device WHERE node = ?`).get(node));
+    const row = this.#byNode.get(node, () =>
+      this.#store.sql<Row>(`SELECT ${FIELDS} FROM device WHERE node = ?`).get(node),
+    );
+    return this.#device(row);
   }
 
   byId(id: number): Device | undefined {

@@ -99,6 +99,9 @@ async function hold(
     get generation() {
       return store.generation;
     },
+    get rollbacks() {
+      return store.rollbacks;
+    },
     durable: async () => {
       await store.durable();
       story.push('durable');

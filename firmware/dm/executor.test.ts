@@ -310,6 +310,9 @@ function bound(of: Store): Store {
     get generation() {
       return of.generation;
     },
+    get rollbacks() {
+      return of.rollbacks;
+    },
     durable: () => of.durable(),
     journal: of.journal,
     close: () => of.close(),

@@ -1,7 +1,7 @@
 import type { Clock } from '../clock/index.js';
 import type { Logger } from '../log/index.js';
 import { nextState } from '../machine/index.js';
-import { ReadCache, type SqlValue, type Store } from '../store/index.js';
+import { RowCache, type SqlValue, type Store } from '../store/index.js';
 import type { ImageChange, ImageEvent, ImageEventKind, ImageRecord, InstallReport, ResultCode } from './image.js';
 import { IMAGE_STATES, type ImageState, type StateEvent } from './states.js';
 
@@ -45,15 +45,17 @@ const COLUMNS = [
 const INSERT = `INSERT INTO image (${COLUMNS.join(', ')}) VALUES (${COLUMNS.map(() => '?').join(', ')})`;
 const UPDATE = `UPDATE image SET ${COLUMNS.map((column) => `${column} = ?`).join(', ')} WHERE id = ?`;
 
-/** A message asks for the leaves of a few images. */
-const NODES_AT_HAND = 16;
+/** A message asks for, and sets, the leaves of a few images. */
+const ROWS_AT_HAND = 16;
 
 /**
  * The table `image`: records in and out, the one place where a state is moved, and whom to tell.
  * Events are told inside the transaction, changes after its commit.
  */
 export class ImageTable {
-  readonly #byNode: ReadCache<ImageRecord | undefined>;
+  readonly #rows: RowCache<number, ImageRecord | undefined>;
+  /** Which image has a node name, if any. */
+  readonly #ids: RowCache<string, number | undefined>;
   readonly #eventListeners: ((event: ImageEvent) => void)[] = [];
   readonly #changeListeners: ((change: ImageChange) => void)[] = [];
   readonly #reportListeners: ((report: InstallReport) => void)[] = [];
@@ -63,15 +65,20 @@ export class ImageTable {
     private readonly clock: Clock,
     private readonly log: Logger,
   ) {
-    this.#byNode = new ReadCache(store, NODES_AT_HAND);
+    this.#rows = new RowCache(store, ROWS_AT_HAND);
+    this.#ids = new RowCache(store, ROWS_AT_HAND);
   }
 
   byId(id: number): ImageRecord | undefined {
-    return this.#one('SELECT * FROM image WHERE id = ?', id);
+    return this.#rows.get(id, () => this.#one('SELECT * FROM image WHERE id = ?', id));
   }
 
   byNode(node: string): ImageRecord | undefined {
-    return this.#byNode.get(node, () => this.#one('SELECT * FROM image WHERE node = ?', node));
+    const id = this.#ids.get(
+      node,
+      () => this.store.sql<{ id: number }>('SELECT id FROM image WHERE node = ?').get(node)?.id,
+    );
+    return id === undefined ? undefined : this.byId(id);
   }
 
   byImageId(imageId: string): ImageRecord | undefined {
@@ -100,16 +107,24 @@ export class ImageTable {
   }
 
   insert(record: Omit<ImageRecord, 'id'>): number {
-    return this.store.sql(INSERT).run(...toValues(record)).lastInsertRowid;
+    const { lastInsertRowid } = this.store.sql(INSERT).run(...toValues(record));
+    this.#rows.forget(lastInsertRowid);
+    this.#ids.forgetAll();
+    return lastInsertRowid;
   }
 
   save(record: ImageRecord): ImageRecord {
+    const renamed = this.byId(record.id)?.node !== record.node;
     this.store.sql(UPDATE).run(...toValues(record), record.id);
+    this.#rows.forget(record.id);
+    if (renamed) this.#ids.forgetAll();
     return record;
   }
 
   delete(id: number): void {
     this.store.sql('DELETE FROM image WHERE id = ?').run(id);
+    this.#rows.forget(id);
+    this.#ids.forgetAll();
   }
 
   /** Moves the state by the table of states.ts, saves, and logs the move. */

@@ -1,7 +1,7 @@
 import type { Clock } from '../clock/index.js';
 import type { Logger } from '../log/index.js';
 import { failure, success, type Outcome } from '../outcome/index.js';
-import type { Store } from '../store/index.js';
+import { ReadCache, type Store } from '../store/index.js';
 import { Attempts } from './attempts.js';
 import { Ending, type FanoutListener, type StopRequest } from './ending.js';
 import { FanoutStore, noSuchFanout, type Counters, type FanoutRecord, type RunRow } from './fanout-store.js';
@@ -30,6 +30,9 @@ export interface FanoutsOptions {
   readonly onFault: (thrown: unknown) => void;
 }
 
+/** A message asks for all counters of a fanout or two; counting takes milliseconds where there are many targets. */
+const COUNTERS_AT_HAND = 4;
+
 /**
  * Fanout/<x> (management-objects.md): one notification for each of many devices, repeated until the device reacts.
  *
@@ -48,6 +51,7 @@ export class Fanouts {
   readonly #attempts: Attempts;
   readonly #ending: Ending;
   readonly #runner: Runner;
+  readonly #counters: ReadCache<Counters | undefined>;
   #unsubscribe: (() => void)[] = [];
 
   constructor(private readonly options: FanoutsOptions) {
@@ -56,6 +60,7 @@ export class Fanouts {
     this.#fanouts = new FanoutStore(store, log);
     this.#targets = new TargetStore(store);
     this.#attempts = new Attempts(store);
+    this.#counters = new ReadCache(store, COUNTERS_AT_HAND);
     this.#ending = new Ending(this.#fanouts, this.#attempts, options.clock);
     this.#runner = new Runner({
       ...options,
@@ -137,7 +142,7 @@ export class Fanouts {
 
   /** Result/{Total, Sent, Reacted, Failed}; undefined when there is no such fanout. */
   counters(id: number): Counters | undefined {
-    return this.#fanouts.byId(id) && this.#attempts.counters(id);
+    return this.#counters.get(String(id), () => this.#fanouts.byId(id) && this.#attempts.counters(id));
   }
 
   /** Adds a Target node with all leaves absent. */

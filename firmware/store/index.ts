@@ -4,6 +4,7 @@
  */
 export { ReadCache } from './read-cache.js';
 export { openOrReplace, type Fresh, type OpenedStore } from './rescue.js';
+export { RowCache } from './row-cache.js';
 export { openStore, type StoreOptions } from './sqlite.js';
 export {
   StoreError,

@@ -140,11 +140,20 @@ function migrate(db: Sqlite.Database, schema: readonly SchemaStep[]): void {
 }
 
 class SqliteStore implements Store {
-  readonly #statements = new Map<string, Sqlite.Statement>();
+  readonly #statements = new Map<string, Statement<unknown>>();
+  /** What begins and ends transactions and savepoints. There are so few levels that each has its own texts. */
+  readonly #controls = new Map<string, Sqlite.Statement>();
   #effects: (() => void)[] = [];
+  /** Open transactions, one inside the other. */
   #depth = 0;
+  /**
+   * For each of them, from the outermost, in whose savepoint it began; those beyond the end have changed nothing so far,
+   * and need none.
+   */
+  readonly #beginnings: number[] = [];
   #dirty = false;
   #generation = 0;
+  #rollbacks = 0;
   #flushing: Promise<void> = Promise.resolve();
   #queued: Promise<void> | undefined;
   #walFd: number | undefined;
@@ -165,18 +174,27 @@ class SqliteStore implements Store {
     return this.#generation;
   }
 
+  get rollbacks(): number {
+    return this.#rollbacks;
+  }
+
   sql<Row>(text: string): Statement<Row> {
-    let prepared = this.#statements.get(text);
-    if (!prepared) {
-      prepared = this.db.prepare(text);
-      this.#statements.set(text, prepared);
+    let statement = this.#statements.get(text);
+    if (!statement) {
+      statement = this.#prepare(text);
+      this.#statements.set(text, statement);
     }
-    const statement = prepared;
+    return statement as Statement<Row>;
+  }
+
+  #prepare(text: string): Statement<unknown> {
+    const statement = this.db.prepare(text);
     const execute = <T>(work: () => T): T => {
       // A transaction that only reads leaves nothing to flush.
       if (!statement.readonly) {
         this.#dirty = true;
         this.#generation += 1;
+        this.#mark();
       }
       return this.#guard(work);
     };
@@ -185,8 +203,8 @@ class SqliteStore implements Store {
         const { changes, lastInsertRowid } = execute(() => statement.run(...values));
         return { changes, lastInsertRowid: Number(lastInsertRowid) };
       },
-      get: (...values: SqlValue[]) => execute(() => statement.get(...values) as Row | undefined),
-      all: (...values: SqlValue[]) => execute(() => statement.all(...values) as Row[]),
+      get: (...values: SqlValue[]) => execute(() => statement.get(...values)),
+      all: (...values: SqlValue[]) => execute(() => statement.all(...values)),
     };
   }
 
@@ -232,9 +250,12 @@ class SqliteStore implements Store {
   }
 
   #run<T>(work: () => T, keep: (result: T) => boolean): T {
-    const savepoint = this.#depth > 0;
+    const level = this.#depth;
     const effectsBefore = this.#effects.length;
-    this.#exec(savepoint ? `SAVEPOINT s${this.#depth}` : 'BEGIN IMMEDIATE');
+    if (level === 0) {
+      this.#control('BEGIN IMMEDIATE');
+      this.#beginnings.push(0);
+    }
     this.#depth += 1;
     let result: T;
     let committed = false;
@@ -242,26 +263,45 @@ class SqliteStore implements Store {
       result = work();
       if (result instanceof Promise) throw new Error('a transaction is synchronous: its work returned a promise');
       if (keep(result)) {
-        this.#exec(savepoint ? `RELEASE s${this.#depth - 1}` : 'COMMIT');
+        if (level === 0) this.#control('COMMIT');
+        else if (this.#beginnings[level] === level) this.#control(`RELEASE s${level}`);
         committed = true;
       }
     } finally {
-      this.#depth -= 1;
+      this.#depth = level;
+      const began = this.#beginnings[level];
+      this.#beginnings.length = Math.min(this.#beginnings.length, level);
       if (!committed) {
         this.#effects.length = effectsBefore;
-        this.#rollback(savepoint);
+        if (began !== undefined) this.#rollback(level, began);
       }
     }
     if (this.#depth === 0) this.#runEffects();
     return result;
   }
 
+  /**
+   * Before a change: where the innermost transactions began. Nothing was changed since the outermost of those that have
+   * no savepoint yet, so one serves all of them.
+   */
+  #mark(): void {
+    const first = this.#beginnings.length;
+    if (first === this.#depth) return;
+    this.#control(`SAVEPOINT s${first}`);
+    while (this.#beginnings.length < this.#depth) this.#beginnings.push(first);
+  }
+
   /** SQLite may have rolled back by itself (disk full, I/O error): then there is nothing left to undo. */
-  #rollback(savepoint: boolean): void {
+  #rollback(level: number, began: number): void {
     this.#generation += 1;
+    this.#rollbacks += 1;
     if (!this.db.inTransaction) return;
-    if (savepoint) this.#exec(`ROLLBACK TO s${this.#depth}; RELEASE s${this.#depth}`);
-    else this.#exec('ROLLBACK');
+    if (level === 0) this.#control('ROLLBACK');
+    else {
+      this.#control(`ROLLBACK TO s${began}`);
+      // A savepoint that an outer transaction began with stays for it.
+      if (began === level) this.#control(`RELEASE s${level}`);
+    }
   }
 
   #runEffects(): void {
@@ -270,8 +310,14 @@ class SqliteStore implements Store {
     for (const effect of effects) effect();
   }
 
-  #exec(text: string): void {
-    this.#guard(() => this.db.exec(text));
+  #control(text: string): void {
+    let statement = this.#controls.get(text);
+    if (!statement) {
+      statement = this.db.prepare(text);
+      this.#controls.set(text, statement);
+    }
+    const control = statement;
+    this.#guard(() => control.run());
   }
 
   #guard<T>(work: () => T): T {

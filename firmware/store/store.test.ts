@@ -117,6 +117,39 @@ describe('tentative', () => {
     });
     assert.deepEqual(rows(store), [1, 3]);
   });
+  it('undoes exactly what failed, however successes and failures, with changes or without, stand in one another', () => {
+    const store = open();
+    const wanted: number[] = [];
+    let [seed, next] = [1, 0];
+    const choose = (choices: number): number => {
+      seed = (seed * 48_271) % 2_147_483_647;
+      return seed % choices;
+    };
+    /** One level: what it changes, and the levels inside it, in any order. @returns what stays of it */
+    const level = (depth: number, changed: number[]): number[] => {
+      const kept = [...changed];
+      for (let steps = choose(4); steps > 0; steps -= 1) {
+        if (depth === 5 || choose(2) === 0) {
+          if (choose(3) === 0) assert.deepEqual(rows(store), kept);
+          next += 1;
+          insert(store, next);
+          kept.push(next);
+          continue;
+        }
+        const ok = choose(2) === 0;
+        const { inner } = store.tentative(() => ({ ok, inner: level(depth + 1, kept) }));
+        if (ok) kept.splice(0, Infinity, ...inner);
+        assert.deepEqual(rows(store), kept);
+      }
+      return kept;
+    };
+    for (let round = 0; round < 300; round += 1) {
+      wanted.splice(0, Infinity, ...store.transaction(() => level(0, wanted)));
+      assert.deepEqual(rows(store), wanted);
+      store.sql('DELETE FROM t').run();
+      wanted.length = 0;
+    }
+  });
   it('a success inside a failure is undone with it', () => {
     const store = open();
     store.tentative(() => {

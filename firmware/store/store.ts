@@ -69,6 +69,9 @@ export interface Store {
    */
   readonly generation: number;
 
+  /** Grows with every rollback. While it stays the same, only who writes to a table changes it (`RowCache`). */
+  readonly rollbacks: number;
+
   /** `wal`, or `truncate` where the file system cannot do WAL. */
   readonly journal: 'wal' | 'truncate';
 

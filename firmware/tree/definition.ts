@@ -51,5 +51,10 @@ export const DEFAULT_LEAF_TYPE = 'text/plain';
 
 /** The child definition for a name of the tree: a named one first, else the one for run-time names. */
 export function childDefinition(parent: NodeDefinition, name: string): NodeDefinition | undefined {
-  return parent.children?.find((child) => child.name === name) ?? parent.children?.find((c) => c.name === undefined);
+  let unnamed: NodeDefinition | undefined;
+  for (const child of parent.children ?? []) {
+    if (child.name === name) return child;
+    if (child.name === undefined) unnamed ??= child;
+  }
+  return unnamed;
 }

@@ -1,5 +1,5 @@
 import type { Clock } from '../clock/index.js';
-import { ReadCache, type SchemaStep, type Store } from '../store/index.js';
+import { RowCache, type SchemaStep, type Store } from '../store/index.js';
 
 /**
  * Properties that are stored: ACL, title, version and time of the last change. They belong to the node's identity, which
@@ -53,13 +53,13 @@ const ROWS_AT_HAND = 128;
 
 /** The rows: one for each node that has something of its own to remember, none for the others. */
 export class Properties {
-  readonly #rows: ReadCache<Row | undefined>;
+  readonly #rows: RowCache<string, Row | undefined>;
 
   constructor(
     private readonly store: Store,
     private readonly clock: Clock,
   ) {
-    this.#rows = new ReadCache(store, ROWS_AT_HAND);
+    this.#rows = new RowCache(store, ROWS_AT_HAND);
   }
 
   /** The stored ACL text; undefined when none was ever stored, empty when it was emptied on purpose. */
@@ -71,6 +71,7 @@ export class Properties {
     this.store
       .sql('INSERT INTO node (identity, acl) VALUES (?, ?) ON CONFLICT (identity) DO UPDATE SET acl = excluded.acl')
       .run(identity, acl);
+    this.#rows.forget(identity);
   }
 
   title(identity: string): string {
@@ -83,6 +84,7 @@ export class Properties {
         'INSERT INTO node (identity, title) VALUES (?, ?) ON CONFLICT (identity) DO UPDATE SET title = excluded.title',
       )
       .run(identity, title);
+    this.#rows.forget(identity);
   }
 
   /** Undefined when no change was counted. */
@@ -101,6 +103,7 @@ export class Properties {
          ON CONFLICT (identity) DO UPDATE SET version = coalesce((version + 1) % 65536, 0), changed_ms = excluded.changed_ms`,
       )
       .run(identity, now);
+    this.#rows.forget(identity);
   }
 
   /** Every node with an ACL of its own. */
@@ -123,6 +126,7 @@ export class Properties {
     this.store
       .sql('DELETE FROM node WHERE identity = ? OR (identity > ? AND identity < ?)')
       .run(identity, ...descendants(identity));
+    this.#rows.forgetAll();
   }
 
   #row(identity: string): Row | undefined {

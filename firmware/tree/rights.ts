@@ -7,8 +7,14 @@ import { identityOf, last, parentOf, type Place, type Route } from './route.js';
 /** A DM Server in its session, or the gateway's own code, which no ACL binds. */
 export type Actor = Subject | 'local';
 
+/** A tree has few different ACLs, which are asked for again with every node; there are a few for each server. */
+const PARSED_AT_HAND = 32;
+
 /** What the ACLs of the nodes allow (DMTND: ACL property). */
 export class Rights {
+  /** By their text; once there are so many, all are forgotten. */
+  readonly #parsed = new Map<string, TreeOutcome<Acl>>();
+
   constructor(private readonly properties: Properties) {}
 
   /** Why the actor may not, or undefined when it may. */
@@ -27,7 +33,8 @@ export class Rights {
   effective(route: Route): Acl {
     for (let index = route.length - 1; index >= 0; index -= 1) {
       const place = route[index];
-      const acl = place && parseAcl(this.own(place));
+      const text = place ? this.own(place) : '';
+      const acl = text === '' ? undefined : this.#parse(text);
       if (acl?.ok && acl.value.size > 0) return acl.value;
     }
     return new Map();
@@ -79,6 +86,15 @@ export class Rights {
       if (!servers.has('*')) acl.set(command, new Set([...servers, subject.serverId]));
     }
     this.properties.setAcl(identity, formatAcl(acl));
+  }
+
+  #parse(text: string): TreeOutcome<Acl> {
+    const known = this.#parsed.get(text);
+    if (known) return known;
+    if (this.#parsed.size >= PARSED_AT_HAND) this.#parsed.clear();
+    const parsed = parseAcl(text);
+    this.#parsed.set(text, parsed);
+    return parsed;
   }
 
   /** Takes a server out of every ACL. What the root would lose, it grants to all (DMTND: a DM account is removed). */
