@@ -1,4 +1,7 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { describe, it } from 'node:test';
 import { element, parseXml, textOf, writeXml, type DocumentLimits, type Element } from './index.js';
 
@@ -142,6 +145,39 @@ describe('parseXml refuses', () => {
     assert.equal(refusal(nested(20)), 'accepted');
     assert.equal(refusal(`<a>${'<b/>'.repeat(499)}</a>`), 'accepted');
     assert.equal(refusal(`<a>${'x'.repeat(9993)}</a>`), 'accepted');
+  });
+
+  it('what takes libxml2 beyond its own bounds, where ours are wider: XML_PARSE_HUGE is off', () => {
+    const wide = { maxBytes: 20_000_000, maxDepth: 10_000, maxElements: 50_000 };
+    assert.equal(refusal(nested(200), wide), 'accepted');
+    assert.equal(refusal(nested(3000), wide), 'malformed');
+    assert.equal(refusal(`<a>${'x'.repeat(10_500_000)}</a>`, wide), 'malformed');
+  });
+  it('to ask the network or the disk for what a document type names', async () => {
+    const asked: string[] = [];
+    const server = createServer((request, response) => {
+      asked.push(request.url ?? '');
+      response.end('<!ELEMENT a ANY>');
+    });
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const dtd = `http://127.0.0.1:${(server.address() as AddressInfo).port}/a.dtd`;
+    const include = '<x:include xmlns:x="http://www.w3.org/2001/XInclude" href="/etc/hostname" parse="text"/>';
+    assert.deepEqual(shape(parsed(`<!DOCTYPE a SYSTEM "${dtd}"><a>1</a>`)), ['other:a', '1']);
+    assert.deepEqual(shape(parsed(`<!DOCTYPE a PUBLIC "p" "${dtd}"><a>${include}</a>`)), [
+      'other:a',
+      ['other:include'],
+    ]);
+    assert.equal(refusal(`<!DOCTYPE a [<!ENTITY % x SYSTEM "${dtd}"> %x;]><a/>`), 'doctype');
+    assert.equal(
+      refusal(`<!DOCTYPE a SYSTEM "${dtd}" [<!ENTITY x SYSTEM "file:///etc/hostname">]><a>&x;</a>`),
+      'doctype',
+    );
+    // Somebody who asks would be heard by now.
+    assert.equal(await (await fetch(dtd.replace('a.dtd', 'b'))).text(), '<!ELEMENT a ANY>');
+    server.close();
+    server.closeAllConnections();
+    assert.deepEqual(asked, ['/b']);
   });
 
   const hostile: readonly (readonly [string, string])[] = [

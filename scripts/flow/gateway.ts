@@ -18,7 +18,9 @@ export interface GatewayAccount {
 }
 
 /** Sections of the configuration; what is given replaces the harness's own choice key by key. */
-export type GatewaySettings = Readonly<Record<string, string | number | boolean | Readonly<Record<string, unknown>>>>;
+export type GatewaySettings = Readonly<
+  Record<string, string | number | boolean | readonly string[] | Readonly<Record<string, unknown>>>
+>;
 
 export interface GatewayOptions {
   readonly deviceId: string;
@@ -65,9 +67,9 @@ export class GatewayProcess {
     this.configure(settings);
   }
 
-  /** Writes the configuration; it counts from the next start on. */
-  configure(settings: GatewaySettings): void {
-    const configuration = mergeSections(this.#ownSettings(), settings);
+  /** Writes the configuration; it counts from the next start on. @param account more of each account */
+  configure(settings: GatewaySettings, account: GatewaySettings = {}): void {
+    const configuration = mergeSections(this.#ownSettings(account), settings);
     // It holds secrets: the gateway refuses it when others can read it.
     writeFileSync(this.#configFile, JSON.stringify(configuration, undefined, 2), { mode: 0o600 });
   }
@@ -150,7 +152,7 @@ export class GatewayProcess {
     return join(this.#socketFolder, 'control.sock');
   }
 
-  #ownSettings(): GatewaySettings {
+  #ownSettings(account: GatewaySettings): GatewaySettings {
     const { accounts, deviceId, devices, lanAddress, lanPrefix, wanAddress, wanPrefix } = this.options;
     return {
       stateDir: this.stateDir,
@@ -166,6 +168,7 @@ export class GatewayProcess {
         client,
         server,
         ...settings,
+        ...account,
       })) as unknown as Readonly<Record<string, unknown>>,
       session: {
         startDelaySeconds: 0,
@@ -189,8 +192,11 @@ function mergeSections(base: GatewaySettings, over: GatewaySettings): GatewaySet
   const merged: Record<string, GatewaySettings[string]> = { ...base };
   for (const [key, value] of Object.entries(over)) {
     const own = base[key];
-    const both = typeof own === 'object' && !Array.isArray(own) && typeof value === 'object' && !Array.isArray(value);
-    merged[key] = both ? { ...own, ...value } : value;
+    merged[key] = isSection(own) && isSection(value) ? { ...own, ...value } : value;
   }
   return merged;
+}
+
+function isSection(value: GatewaySettings[string] | undefined): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && !Array.isArray(value);
 }
