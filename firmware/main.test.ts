@@ -196,7 +196,8 @@ describe('the daemon', () => {
   it('goes on after SIGUSR2, and takes over from one that was killed', async () => {
     const first = await started();
     first.kill('SIGUSR2');
-    await sleep(200);
+    // The signal is there before the question.
+    assert.ok((await askStatus(join(configuration.stateDir, 'dmgw.sock'))).ok);
     assert.equal(first.exitCode, null);
     first.kill('SIGKILL');
     await once(first, 'exit');

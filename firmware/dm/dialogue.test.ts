@@ -148,6 +148,15 @@ async function hold(
   return result;
 }
 
+/** @throws when it has not become true within ten seconds */
+async function until(condition: () => boolean): Promise<void> {
+  const deadlineMs = performance.now() + 10_000;
+  while (!condition()) {
+    assert.ok(performance.now() < deadlineMs, `not within ten seconds: ${condition.toString().slice(6)}`);
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+}
+
 describe('a session', () => {
   it('is durable before each message leaves, and before it counts as completed', async () => {
     assert.deepEqual(await hold(['get', 'bye']), { end: 'completed', alertsUnsent: false });
@@ -202,7 +211,7 @@ describe('a transport failure', () => {
   it('during a stop is not repeated', async () => {
     const stopping = new AbortController();
     const ended = hold(['broken', 'bye'], { signal: stopping.signal });
-    await new Promise((resolve) => setTimeout(resolve, 20));
+    await until(() => story.includes('send'));
     stopping.abort();
     assert.equal((await ended).end, 'failed');
     assert.deepEqual(story, ['durable', 'send', 'close']);
@@ -221,9 +230,7 @@ describe('a stop amid a session', () => {
   async function stopAt(answers: readonly Answer[]): Promise<void> {
     const stopping = new AbortController();
     const ended = hold(answers, { signal: stopping.signal });
-    while (!story.includes('send') || story.filter((one) => one === 'send').length < answers.indexOf('hangs') + 1) {
-      await new Promise((resolve) => setTimeout(resolve, 1));
-    }
+    await until(() => story.filter((one) => one === 'send').length >= answers.indexOf('hangs') + 1);
     stopping.abort();
     assert.equal((await ended).end, 'failed');
   }
@@ -242,9 +249,9 @@ describe('a stop amid a session', () => {
   it('waits for the server no longer than two seconds', async () => {
     const stopping = new AbortController();
     const ended = hold(['get', 'hangs', 'hangs'], { signal: stopping.signal });
-    while (story.filter((one) => one === 'send').length < 2) await new Promise((resolve) => setTimeout(resolve, 1));
+    await until(() => story.filter((one) => one === 'send').length >= 2);
     stopping.abort();
-    while (!story.includes('abort')) await new Promise((resolve) => setTimeout(resolve, 1));
+    await until(() => story.includes('abort'));
     let over = false;
     void ended.then(() => (over = true));
     clock.advance(1999);

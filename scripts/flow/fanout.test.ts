@@ -1,5 +1,4 @@
 import assert from 'node:assert/strict';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, it } from 'node:test';
 import type { Answer, DeviceEvent } from './dm-server.js';
 import type { Lab } from './lab.js';
@@ -19,7 +18,7 @@ describe('fanout of notifications', { concurrency: 2 }, () => {
       const policy = { repeat: 3, interval: 1 };
       const answers = await start(lab, await targetsFor(lab, deviceIds(lab)), policy);
       assert.equal(answers.at(-1)?.status, 202);
-      await sleep(300);
+      await lab.devices[0]?.waitFor('notification');
       await lab.gateway.kill();
       await lab.gateway.start();
 
