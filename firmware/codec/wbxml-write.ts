@@ -80,13 +80,9 @@ export class WbxmlWriter extends WbxmlSink {
   /** One character for each octet: joining strings was measured to be three times as fast as filling memory. */
   #octets = '';
 
-  /** What was written, behind a header: version publicid charset strtbl (WBXML 1.3 §5.4 to §5.7). */
+  /** What was written, behind a header. */
   document(isDdf = false): Uint8Array {
-    const version = String.fromCharCode(VERSION_WRITTEN);
-    const table = isDdf ? `${DDF_LITERAL}\0` : '';
-    const id = isDdf ? integer(LITERAL_ID) + integer(0) : integer(SYNCML_1_2);
-    const header = version + id + integer(CHARSET_UTF8) + integer(table.length) + table;
-    return Buffer.from(header + this.#octets, 'latin1');
+    return Buffer.from((isDdf ? DDF_HEADER : MESSAGE_HEADER) + this.#octets, 'latin1');
   }
 
   protected tag(token: number): void {
@@ -122,6 +118,11 @@ export class WbxmlCounter extends WbxmlSink {
   get bytes(): number {
     this.turnTo(0);
     return this.#bytes;
+  }
+
+  /** Octets of a message with its header. */
+  get documentBytes(): number {
+    return MESSAGE_HEADER.length + this.bytes;
   }
 
   protected tag(): void {
@@ -172,3 +173,10 @@ function integer(value: number): string {
   for (let rest = value >> 7; rest > 0; rest >>= 7) octets = String.fromCharCode((rest & 0x7f) | 0x80) + octets;
   return octets;
 }
+
+/** version publicid charset strtbl (WBXML 1.3 §5.4 to §5.7). */
+const VERSION = String.fromCharCode(VERSION_WRITTEN);
+const MESSAGE_HEADER = VERSION + integer(SYNCML_1_2) + integer(CHARSET_UTF8) + integer(0);
+const DDF_TABLE = `${DDF_LITERAL}\0`;
+const DDF_HEADER =
+  VERSION + integer(LITERAL_ID) + integer(0) + integer(CHARSET_UTF8) + integer(DDF_TABLE.length) + DDF_TABLE;

@@ -116,6 +116,11 @@ export class XmlWriter extends XmlSink {
 export class XmlCounter extends XmlSink {
   bytes = 0;
 
+  /** Octets of the document with its declaration. */
+  get documentBytes(): number {
+    return DECLARATION.length + this.bytes;
+  }
+
   protected start({ bytes }: XmlTags): void {
     this.bytes += bytes;
   }

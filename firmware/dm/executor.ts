@@ -271,10 +271,15 @@ function isFailure(answer: Answer): boolean {
 
 /** One Status for the whole command: its TargetRef when it has just one Item. */
 export function statusOf(command: ServerCommand, code: number, msgRef: string): Answer[] {
-  if (command.noResp) return [];
+  if (command.noResp || isAnswer(command)) return [];
   const items = 'items' in command ? command.items : [];
   const only = items.length === 1 ? items[0] : undefined;
   return [newStatus(command, code, msgRef, only)];
+}
+
+/** A Status or Results that stands where a command should, or lacks what it needs: it is never answered. */
+export function isAnswer(command: ServerCommand): boolean {
+  return command.kind === 'Unusable' && (command.name === 'Status' || command.name === 'Results');
 }
 
 /** TargetRef or SourceRef; what is longer than any URI of a node is not repeated. */

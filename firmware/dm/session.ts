@@ -4,7 +4,7 @@ import type { Store } from '../store/index.js';
 import type { Tree } from '../tree/index.js';
 import type { Accounts } from './accounts.js';
 import { Alert, Status, VER_DTD, VER_PROTO } from './codes.js';
-import { answerAlert, executeCommands, isNextMessage, refuseCommands, sizeOf } from './executor.js';
+import { answerAlert, executeCommands, isAnswer, isNextMessage, refuseCommands, sizeOf } from './executor.js';
 import type { BodyCommand, Header, Message, ServerCommand, StatusCommand } from './message.js';
 import { openingParts } from './opening.js';
 import type { Outbox } from './outbox.js';
@@ -329,6 +329,6 @@ function says(command: ServerCommand, alert: number): boolean {
 
 /** What must be answered. A Status is never answered, not even a malformed one. */
 function isCommand(command: BodyCommand): command is ServerCommand {
-  if (command.kind === 'Unusable') return command.name !== 'Status' && command.name !== 'Results';
+  if (command.kind === 'Unusable') return !isAnswer(command);
   return command.kind !== 'Status' && command.kind !== 'Results';
 }

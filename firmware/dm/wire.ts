@@ -15,7 +15,7 @@ import {
 } from '../codec/index.js';
 import type { CodedError, Outcome } from '../outcome/index.js';
 import { MIME_WBXML, MIME_XML } from './codes.js';
-import type { BodyCommand, Header, Item, ItemData, Message, Unnumbered } from './message.js';
+import type { BodyCommand, Header, Item, ItemData, Message, Meta, Unnumbered } from './message.js';
 import { decodeMessage, effectiveMeta, type MessageRefusal } from './syncml.js';
 import { writeCommand, writeMessage } from './syncml-write.js';
 
@@ -72,7 +72,11 @@ export const xmlWire: Wire = {
     writeCommand(asXml(command), cmdId, counter);
     return counter.bytes;
   },
-  envelopeSize: (header) => xmlWire.encode({ header, body: [], final: true }).byteLength,
+  envelopeSize: (header) => {
+    const counter = new XmlCounter();
+    writeMessage({ header, body: [], final: true }, counter);
+    return counter.documentBytes;
+  },
   tnds: (document) => ({ type: 'application/vnd.syncml.dmtnds+xml', data: writeXmlFragment(document) }),
   transported: (format, data) =>
     fitsXml(data) ? { format, data } : { format: 'b64', data: octetsOf(data).toString('base64') },
@@ -98,7 +102,11 @@ export const wbxmlWire: Wire = {
     writeCommand(command, cmdId, counter);
     return counter.bytes;
   },
-  envelopeSize: (header) => wbxmlWire.encode({ header, body: [], final: true }).byteLength,
+  envelopeSize: (header) => {
+    const counter = new WbxmlCounter();
+    writeMessage({ header, body: [], final: true }, counter);
+    return counter.documentBytes;
+  },
   tnds: (document) => ({ type: 'application/vnd.syncml.dmtnds+wbxml', data: writeWbxml(document) }),
   transported: (format, data) => ({ format, data }),
 };
@@ -128,20 +136,27 @@ function asXml<C extends Unnumbered<BodyCommand>>(command: C): C {
 
 /** Facts 11.3: base64 remains possible in WBXML, Meta Format `b64` says so; any text may come as an opaque. */
 function withBase64AsText(command: BodyCommand): BodyCommand {
-  return mapItems(command, (item, meta) => {
-    if (!(item.data instanceof Uint8Array) || meta.format?.toLowerCase() !== 'b64') return item;
+  return mapItems(command, (item, of) => {
+    if (!(item.data instanceof Uint8Array)) return item;
+    if (effectiveMeta(of, item).format?.toLowerCase() !== 'b64') return item;
     return { ...item, data: Buffer.from(item.data).toString('latin1') };
   });
 }
 
-type ItemMapper = (item: Item, meta: ReturnType<typeof effectiveMeta>) => Item;
+type ItemMapper = (item: Item, command: { readonly meta?: Meta }) => Item;
 
 /** The command with its Items changed, also those of commands inside it; the command itself where nothing changes. */
 function mapItems<C extends Unnumbered<BodyCommand>>(command: C, change: ItemMapper): C {
   if ('commands' in command) {
     return { ...command, commands: command.commands.map((inner) => mapItems(inner, change)) };
   }
-  if (!('items' in command) || command.items.length === 0) return command;
-  const items = command.items.map((item) => change(item, effectiveMeta(command, item)));
-  return items.every((item, index) => item === command.items[index]) ? command : { ...command, items };
+  if (!('items' in command)) return command;
+  const { items } = command;
+  let changed: Item[] | undefined;
+  for (const [index, item] of items.entries()) {
+    const mapped = change(item, command);
+    if (mapped !== item) changed ??= items.slice(0, index);
+    changed?.push(mapped);
+  }
+  return changed ? { ...command, items: changed } : command;
 }

@@ -96,7 +96,7 @@ export function encodeName(name: string): string {
 
 function decodeName(name: string): string | undefined {
   try {
-    const decoded = decodeURIComponent(name);
+    const decoded = name.includes('%') ? decodeURIComponent(name) : name;
     return isName(decoded) ? decoded : undefined;
   } catch {
     return undefined; // a stray % or octets that are not UTF-8

@@ -123,6 +123,8 @@ class Server implements Carrier {
   #politeReply({ header, final, body }: Message, encoding: Encoding): FuzzMessage {
     this.#polite += 1;
     const asked = body.some((command) => command.kind === 'Alert' && command.data === '1222');
+    // Asked for more, the gateway had nothing else to say: the package that has no Final so far can end.
+    const silent = this.#polite > 1 && body.every((one) => one.kind === 'Status' && TO_ASKING.has(one.cmd));
     const goOn = syncml('Alert', [syncml('CmdID', '2'), syncml('Data', '1222')]);
     const octets = write(
       encoding,
@@ -144,13 +146,16 @@ class Server implements Carrier {
             syncml('Cmd', 'SyncHdr'),
             syncml('Data', '212'),
           ]),
-          ...(final || asked ? [syncml('Final')] : [goOn]),
+          ...(final || asked || silent ? [syncml('Final')] : [goOn]),
         ]),
       ]),
     );
     return { encoding, octets };
   }
 }
+
+/** What a message that only asks for more gets a Status for. */
+const TO_ASKING: ReadonlySet<string> = new Set(['SyncHdr', 'Alert']);
 
 /** Larger than the MsgID of any message that was given, except for one that means to be. */
 const POLITE_MSG_IDS = 1_000_000;
