@@ -6,6 +6,7 @@ import {
   UiMode,
   buildNotification,
   parseNotification,
+  isSameSession,
   sessionIdNumber,
   sessionIdText,
   unwrapPush,
@@ -155,6 +156,11 @@ describe('session id', () => {
     assert.equal(sessionIdNumber('0000a'), 10);
     assert.equal(sessionIdNumber('ffff'), 0xffff);
     for (const text of ['', '10000', 'G', '0x1', ' 1']) assert.equal(sessionIdNumber(text), undefined, text);
+    for (const text of ['ABCD', 'abcd', 'aBcD']) assert.ok(isSameSession('ABCD', text), text);
+    assert.ok(isSameSession('A', '000a'));
+    assert.ok(isSameSession('session-7', 'session-7'));
+    for (const text of ['', 'ABCE', 'ABCD0', 'session-8']) assert.ok(!isSameSession('ABCD', text), text);
+    assert.ok(!isSameSession('session-7', 'session-8'));
   });
 });
 

@@ -121,6 +121,14 @@ export function sessionIdNumber(text: string): number | undefined {
   return /^0*[0-9A-Fa-f]{1,4}$/.test(text) ? Number.parseInt(text, 16) : undefined;
 }
 
+/**
+ * Whether two texts are the same SessionID: the same text, or the same number, which a server may write as it knows it
+ * (facts 10.5: `ab`, `00AB`).
+ */
+export function isSameSession(one: string, other: string): boolean {
+  return one === other || (sessionIdNumber(one) !== undefined && sessionIdNumber(one) === sessionIdNumber(other));
+}
+
 type StructureFault = ReturnType<typeof failure<'too-short' | 'truncated' | 'no-server-id'>>;
 
 function structureFault(bytes: Uint8Array): StructureFault | undefined {

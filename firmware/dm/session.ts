@@ -6,6 +6,7 @@ import type { Accounts } from './accounts.js';
 import { Alert, Status, VER_DTD, VER_PROTO } from './codes.js';
 import { answerAlert, executeCommands, isAnswer, isNextMessage, refuseCommands, sizeOf } from './executor.js';
 import type { BodyCommand, Header, Message, ServerCommand, StatusCommand } from './message.js';
+import { isSameSession } from './notification.js';
 import { openingParts } from './opening.js';
 import type { Outbox } from './outbox.js';
 import { Packing, type AlertAnswer } from './packing.js';
@@ -188,7 +189,7 @@ export class ClientSession {
 
   #checkHeader(header: Header): SessionStep | undefined {
     const { sessionId, address } = this.options;
-    if (header.sessionId !== sessionId || !this.#isNext(header.msgId)) {
+    if (!isSameSession(header.sessionId, sessionId) || !this.#isNext(header.msgId)) {
       return this.#fail('wrong-session', 'the answer has another SessionID, or a MsgID that was there before');
     }
     if (header.verDtd !== VER_DTD) return this.#refuseVersion(header, Status.DTD_VERSION, VER_DTD);

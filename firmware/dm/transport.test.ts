@@ -154,7 +154,10 @@ describe('DmTransport.post', () => {
     ['no type', 200, {}, { code: 'content-type', status: 200 }],
     ['a coding', 200, { 'Content-Type': MIME_XML, 'Content-Encoding': 'gzip' }, { code: 'content-type', status: 200 }],
     ['204', 204, {}, { code: 'http-status', status: 204 }],
+    ['304', 304, {}, { code: 'http-status', status: 304 }],
+    ['401, which is not the 401 of a message', 401, {}, { code: 'http-status', status: 401 }],
     ['404', 404, {}, { code: 'http-status', status: 404 }],
+    ['500', 500, {}, { code: 'http-status', status: 500 }],
     ['503 with seconds', 503, { 'Retry-After': ' 120 ' }, { code: 'http-status', status: 503, retryAfterSeconds: 120 }],
     [
       '503 with a date',
