@@ -28,7 +28,9 @@ const MEASURED_MS = 3_000;
 const COMMITS_MS = 2_000;
 /** Samples of the memory over its run. */
 const SAMPLES = 100;
-const PHASE_ROUNDS = 5;
+/** Of a part by itself. */
+const PHASE_WARM_UP_MS = 300;
+const PHASE_MEASURED_MS = 500;
 
 const LIMITS: DocumentLimits = { maxBytes: 16_000_000, maxDepth: 64, maxElements: 1_000_000 };
 
@@ -134,14 +136,15 @@ async function phases(
 
 /** Processor time of some work on each of these, in ms; warmed up. */
 function perMessage<T>(inputs: readonly T[], work: (input: T) => unknown): number {
-  for (const input of inputs) work(input);
-  const cpu = process.cpuUsage();
-  let done = 0;
-  for (let round = 0; round < PHASE_ROUNDS; round += 1) {
-    for (const input of inputs) work(input);
-    done += inputs.length;
-  }
-  return cpuMsSince(cpu) / done;
+  const rounds = (forCpuMs: number): number => {
+    const cpu = process.cpuUsage();
+    let [done, spentMs] = [0, 0];
+    for (; spentMs < forCpuMs; done += inputs.length, spentMs = cpuMsSince(cpu))
+      for (const input of inputs) work(input);
+    return spentMs / done;
+  };
+  rounds(PHASE_WARM_UP_MS);
+  return rounds(PHASE_MEASURED_MS);
 }
 
 /** As many messages as asked for, with a look at the memory now and then. */
