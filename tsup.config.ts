@@ -73,6 +73,7 @@ export default defineConfig([
       dm: 'scripts/bench/dm/main.ts',
       'dm-worker': 'scripts/bench/dm/worker.ts',
       'large-object': 'scripts/bench/large-object/main.ts',
+      serve: 'scripts/bench/serve/main.ts',
     },
     outDir: 'build/bench',
     minify: false,

@@ -8,6 +8,33 @@ export interface ProcessMemory {
   readonly peakRssBytes: number;
 }
 
+/** What the memory of a process costs the whole machine beside RssAnon. */
+export interface ProcessLoad {
+  /** Shared pages are counted by the number of their users; null where the kernel does not tell. */
+  readonly pssBytes: number | null;
+  /** Pages that had to come from the disk, since its start. */
+  readonly majorFaults: number;
+  /** What TCP sockets of the whole machine hold in the kernel. */
+  readonly socketBytes: number;
+}
+
+const PAGE_BYTES = 4096;
+/** Field of /proc/PID/stat behind the name in parentheses, as below. */
+const MAJOR_FAULTS = 12 - 3;
+
+/** Undefined when the process has gone. */
+export function loadOf(pid: number | 'self'): ProcessLoad | undefined {
+  const fields = statOf(pid);
+  if (!fields) return undefined;
+  const pss = /^Pss:\s+(\d+) kB/m.exec(read(`/proc/${pid}/smaps_rollup`) ?? '')?.[1];
+  const pages = /^TCP: .* mem (\d+)/m.exec(read('/proc/net/sockstat') ?? '')?.[1];
+  return {
+    pssBytes: pss === undefined ? null : Number(pss) * 1024,
+    majorFaults: Number(fields[MAJOR_FAULTS]),
+    socketBytes: Number(pages ?? 0) * PAGE_BYTES,
+  };
+}
+
 /** Memory of a process by /proc (proc_pid_status(5)); undefined when the process has gone. */
 export function memoryOf(pid: number | 'self'): ProcessMemory | undefined {
   const status = read(`/proc/${pid}/status`);
@@ -26,9 +53,14 @@ const STIME = 15 - 3;
 
 /** CPU time of a process so far, user and system, in ms; undefined when it has gone. Counted in steps of 10 ms. */
 export function cpuMsOf(pid: number | 'self'): number | undefined {
-  const stat = read(`/proc/${pid}/stat`);
-  const fields = stat?.slice(stat.lastIndexOf(')') + 2).split(' ');
+  const fields = statOf(pid);
   return fields && ((Number(fields[UTIME]) + Number(fields[STIME])) * 1000) / TICKS_PER_SECOND;
+}
+
+/** Fields of /proc/PID/stat behind the name in parentheses (proc_pid_stat(5)). */
+function statOf(pid: number | 'self'): string[] | undefined {
+  const stat = read(`/proc/${pid}/stat`);
+  return stat?.slice(stat.lastIndexOf(')') + 2).split(' ');
 }
 
 function read(file: string): string | undefined {

@@ -1,0 +1,237 @@
+/**
+ * `make bench-serve`: the image server beside nginx, lighttpd and busybox, warm cache, loopback, clients that throw the
+ * bytes away. SIZE: MiB of the image (256). ROUNDS: of each transfer, medians are shown (3). RETRIEVAL: MiB of the image
+ * that comes in while memory is measured (1024). CASES: `transfers memory start`. Ends with exit code 1 where a target is
+ * missed.
+ */
+import { mkdirSync, readFileSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { formatBytes } from '../../../firmware/ops/index.js';
+import { makeImage, sha256Of } from '../../flow/images.js';
+import { Lab } from '../../flow/lab.js';
+import { addImage } from '../../flow/operator.js';
+import { PROJECT_ROOT } from '../../flow/project.js';
+import { eventually } from '../../flow/wait.js';
+import { nodeFlagsFrom, numberFrom } from '../environment.js';
+import { circumstances, showTable, writeReport } from '../report.js';
+import { buildClient, type Place } from './client.js';
+import { measureMemory } from './memory.js';
+import { busybox, installServers, lighttpd, nginx, type Contender } from './servers.js';
+import { measureStart } from './start.js';
+import { ratio, transfer, type Transfer } from './transfers.js';
+
+const MIB = 1024 * 1024;
+const RANGES_SECONDS = 3;
+/** Beyond the longest run: clients that read slowly are part of it. */
+const PATIENT_SECONDS = 3600;
+const RETRIEVED_WITHIN_MS = 120_000;
+
+/** One line of the table: what was asked for, and whether it holds. */
+interface Verdict {
+  readonly row: string;
+  readonly measured: string;
+  readonly target: string;
+  /** Null for what is reported only. */
+  readonly met: boolean | null;
+}
+
+interface Case {
+  readonly name: string;
+  readonly words: readonly (string | number)[];
+  /** Beside the gateway and nginx, the others too. */
+  readonly all: boolean;
+}
+
+const nodeFlags = nodeFlagsFrom(process.env);
+const imageBytes = (numberFrom(process.env, 'SIZE', 1, 2048) ?? 256) * MIB;
+const rounds = numberFrom(process.env, 'ROUNDS', 1, 99) ?? 3;
+const retrievalBytes = (numberFrom(process.env, 'RETRIEVAL', 1, 2048) ?? 1024) * MIB;
+const parts = (process.env.CASES ?? 'transfers memory start').split(' ');
+const folder = join(PROJECT_ROOT, 'build/bench-serve');
+const images = join(PROJECT_ROOT, 'build/bench-serve-images');
+
+const whole = (clients: number, all = true): Case => ({
+  name: `${clients} clients, whole file`,
+  words: ['whole', clients],
+  all,
+});
+const RANGES: Case = {
+  name: '16 clients, random 64 KiB ranges',
+  words: ['ranges', 16, imageBytes, RANGES_SECONDS],
+  all: true,
+};
+const HALF: Case = { name: '50 clients, whole file', words: ['mixed', 50, 0, 0], all: false };
+const MIXED: Case = { name: '50 clients beside 25 stalled and 25 slow', words: ['mixed', 50, 25, 25], all: false };
+const WHOLE = [whole(4), whole(16), whole(100, false)];
+
+installServers();
+buildClient();
+mkdirSync(images, { recursive: true });
+const [file, second] = [join(images, 'image.bin'), join(images, 'second.bin')];
+makeImage(file, imageBytes, 1);
+if (parts.includes('memory')) makeImage(second, retrievalBytes, 2);
+
+const verdicts: Verdict[] = [];
+const results: Record<string, unknown> = { imageBytes, retrievalBytes, rounds };
+const lab = await Lab.start({
+  folder,
+  devices: 0,
+  offers: [file, second].map((path, index) => ({
+    path: `/${index}`,
+    file: path,
+    contentType: 'application/octet-stream',
+  })),
+  gateway: {
+    nodeFlags,
+    settings: {
+      log: { level: 'info' },
+      retrieve: { fsyncVolumeMiB: 8 },
+      serve: {
+        maxConnections: 1024,
+        maxConnectionsPerAddress: 1024,
+        minBytesPerSecond: 1,
+        minRateSeconds: PATIENT_SECONDS,
+        idleTimeoutSeconds: PATIENT_SECONDS,
+      },
+    },
+  },
+});
+try {
+  await lab.manage(addImage('image', { uri: lab.downloads.urlOf('/0') }));
+  await eventually(
+    'the image to be there',
+    async () => ((await lab.gateway.image('image'))?.state === 'available' ? true : undefined),
+    { timeoutMs: RETRIEVED_WITHIN_MS },
+  );
+  const blob = join(lab.gateway.storeDir, 'blobs', await sha256Of(file));
+  const { hostname, port, pathname } = new URL((await lab.gateway.image('image'))?.localImageURI ?? '');
+  const place = { address: hostname, port: Number(port), path: pathname };
+  // Into the page cache, as the others' transfers would.
+  readFileSync(blob);
+  if (parts.includes('transfers')) await transfers(blob, place);
+  if (parts.includes('memory')) await memory(place);
+  if (parts.includes('start')) await start(place);
+} finally {
+  await lab.close();
+  rmSync(folder, { recursive: true, force: true });
+  rmSync(images, { recursive: true, force: true });
+}
+
+showTable(process.stdout, {
+  head: ['CASE', 'MEASURED', 'TARGET', ''],
+  rows: verdicts.map(({ row, measured, target, met }) => [
+    row,
+    measured,
+    target,
+    met === null ? '' : met ? 'met' : 'MISSED',
+  ]),
+});
+const report = writeReport('serve', circumstances(nodeFlags), { ...results, verdicts });
+process.stdout.write(`\nratios are medians of ${rounds} rounds, each against the same round of nginx\n${report}\n`);
+if (verdicts.some(({ met }) => met === false)) process.exitCode = 1;
+
+async function transfers(blob: string, place: Place): Promise<void> {
+  const others = [
+    await nginx(blob, true),
+    await nginx(blob, false),
+    await lighttpd(blob, folder),
+    await busybox(blob, folder),
+  ];
+  try {
+    const pid = lab.gateway.child.pid;
+    const gateway: Contender = { name: 'dmgw', place, processes: () => [pid], close: () => Promise.resolve() };
+    const all = [gateway, ...others];
+    const runs = new Map<string, Map<string, Transfer[]>>();
+    for (const one of [...WHOLE, RANGES, HALF, MIXED]) {
+      const byServer = new Map<string, Transfer[]>();
+      runs.set(one.name, byServer);
+      for (let round = 0; round < rounds; round += 1) {
+        for (const server of one.all ? all : all.slice(0, 2)) {
+          progress(`${one.name}: ${server.name}, round ${round + 1}`);
+          byServer.set(server.name, [...(byServer.get(server.name) ?? []), await transfer(server, ...one.words)]);
+        }
+      }
+      judge(one, byServer, all);
+    }
+    const beside = (name: string): number | null =>
+      ratio(runs.get(MIXED.name)?.get(name) ?? [], runs.get(HALF.name)?.get(name) ?? [], ({ wallMs }) => wallMs);
+    verdict('others beside 50 stalled or slow: wall / without them', beside('dmgw'), 'at most', 1.2);
+    verdict('  the same of nginx', beside('nginx'));
+    results['transfers'] = Object.fromEntries([...runs].map(([name, runs]) => [name, Object.fromEntries(runs)]));
+  } finally {
+    for (const server of others) await server.close();
+  }
+}
+
+/** The rows of one case: the gateway against nginx with its target, then the others against nginx. */
+function judge({ name, words }: Case, runs: ReadonlyMap<string, readonly Transfer[]>, all: readonly Contender[]): void {
+  const nginxRuns = runs.get('nginx') ?? [];
+  for (const server of all) {
+    const own = runs.get(server.name);
+    if (!own || server.name === 'nginx') continue;
+    const isGateway = server.name === 'dmgw';
+    const label = `${name}: ${server.name}`;
+    if (words[0] === 'ranges') {
+      const perSecond = ratio(own, nginxRuns, ({ repliesPerSecond }) => repliesPerSecond);
+      verdict(`${label}, requests per second / nginx`, perSecond, isGateway ? 'at least' : undefined, 0.5);
+      continue;
+    }
+    const isTarget = isGateway && words[0] === 'whole';
+    const [wall, cpu] = [
+      ratio(own, nginxRuns, ({ wallMs }) => wallMs),
+      ratio(own, nginxRuns, ({ cpuMsPerGib }) => cpuMsPerGib),
+    ];
+    verdict(`${label}, wall / nginx`, wall, isTarget ? 'at most' : undefined, 1);
+    verdict(`${label}, CPU per GiB / nginx`, cpu, isTarget ? 'at most' : undefined, 1.2);
+  }
+}
+
+async function memory(place: Place): Promise<void> {
+  await lab.gateway.stop();
+  await lab.gateway.start();
+  const situations = await measureMemory(lab, place, '/1', progress);
+  results['memory'] = situations;
+  const limits = [12, 24, 24];
+  for (const [index, { name, peakRssAnonBytes, ...more }] of situations.entries()) {
+    const limit = limits[index];
+    const { rssBytes, pssBytes, majorFaults, socketBytes } = more;
+    verdicts.push({
+      row: `RssAnon, ${name}`,
+      measured: formatBytes(peakRssAnonBytes),
+      target: limit === undefined ? '' : `at most ${limit} MB`,
+      met: limit === undefined ? null : peakRssAnonBytes <= limit * 1e6,
+    });
+    const pss = pssBytes === null ? '?' : formatBytes(pssBytes);
+    const rest = `RSS ${formatBytes(rssBytes)}, PSS ${pss}, ${majorFaults} major faults, sockets ${formatBytes(socketBytes)}`;
+    verdicts.push({ row: '  beside it', measured: rest, target: '', met: null });
+  }
+  const peakOf = (index: number): number => situations[index]?.peakRssAnonBytes ?? NaN;
+  const growth = peakOf(4) - peakOf(2);
+  verdicts.push({
+    row: 'growth of the stalled case after 50 rounds',
+    measured: `${(growth / 1e6).toFixed(1)} MB`,
+    target: 'at most 1 MB',
+    met: growth <= 1e6,
+  });
+}
+
+async function start(place: Place): Promise<void> {
+  progress('start of the process');
+  await lab.gateway.stop();
+  const figures = await measureStart(lab.gateway, place, nodeFlags);
+  results['start'] = figures;
+  verdict('start to the first byte / node -e 0', figures.firstByteMs / figures.bareNodeMs, 'at most', 2);
+}
+
+function verdict(row: string, value: number | null, bound?: 'at most' | 'at least', target = 0): void {
+  verdicts.push({
+    row,
+    measured: value === null ? 'nobody can tell' : value.toFixed(2),
+    target: bound === undefined ? '' : `${bound} ${target}`,
+    met: bound === undefined || value === null ? null : bound === 'at most' ? value <= target : value >= target,
+  });
+}
+
+function progress(what: string): void {
+  process.stderr.write(`${what}\n`);
+}
