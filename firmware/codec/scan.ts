@@ -47,7 +47,8 @@ interface OpenElement {
   readonly name: string;
   readonly namespace: Namespace;
   readonly scope: Scope;
-  readonly children: Element[];
+  /** Most elements have none. */
+  children: Element[] | undefined;
   text: string;
 }
 
@@ -95,6 +96,8 @@ class Scanner {
   readonly #plain: boolean;
   #at = 0;
   #elements = 0;
+  /** Whether the start tag that was read last is an end tag too. */
+  #empty = false;
 
   constructor(text: string, limits: DocumentLimits) {
     this.#text = text;
@@ -131,7 +134,7 @@ class Scanner {
         open.pop();
         current = open.at(-1);
         if (!current) return closed;
-        current.children.push(closed);
+        (current.children ??= []).push(closed);
       } else if (current && (next === BANG || next === QUESTION)) {
         if (text.startsWith('<![CDATA[', tag)) {
           if (!this.#cdata(current)) return null;
@@ -142,11 +145,11 @@ class Scanner {
         if (open.length >= this.#limits.maxDepth) {
           return this.#refuse('too-deep', `elements are nested deeper than ${this.#limits.maxDepth}`);
         }
-        if (!started.empty) {
-          open.push(started.element);
-          current = started.element;
-        } else if (current) current.children.push(close(started.element));
-        else return close(started.element);
+        if (!this.#empty) {
+          open.push(started);
+          current = started;
+        } else if (current) (current.children ??= []).push(close(started));
+        else return close(started);
       }
     }
   }
@@ -213,7 +216,7 @@ class Scanner {
     return this.#refuse('malformed', 'an end tag does not match its start tag');
   }
 
-  #startTag(outer: Scope): { readonly element: OpenElement; readonly empty: boolean } | null {
+  #startTag(outer: Scope): OpenElement | null {
     const nameStart = this.#at + 1;
     const nameEnd = this.#nameEnd(nameStart);
     const tag = this.#text.slice(nameStart, nameEnd);
@@ -226,14 +229,14 @@ class Scanner {
     }
     this.#at = nameEnd;
     let scope: Scope | null = outer;
-    let empty = false;
+    this.#empty = false;
     if (this.#text.charCodeAt(nameEnd) === GREATER_THAN) this.#at += 1;
     else {
       scope = this.#attributes(outer);
       if (!scope) return null;
       const end = this.#match(TAG_END);
       if (!end) return this.#refuse('malformed', 'a start tag is not understood');
-      empty = end[1] === '/';
+      this.#empty = end[1] === '/';
     }
     const colon = tag.indexOf(':');
     const namespace = colon < 0 ? scope.unprefixed : scope.prefixes.get(tag.slice(0, colon));
@@ -242,7 +245,7 @@ class Scanner {
       return this.#refuse('malformed', 'an element name has an undeclared prefix');
     }
     if (colon >= 0 && !PREFIXED_NAME_START.test(name)) return this.#refuse('malformed', 'a prefix without a name');
-    return { element: { tag, name, namespace, scope, children: [], text: '' }, empty };
+    return { tag, name, namespace, scope, children: undefined, text: '' };
   }
 
   #attributes(outer: Scope): Scope | null {
@@ -321,9 +324,7 @@ class Scanner {
 }
 
 function close({ namespace, name, text, children }: OpenElement): Element {
-  return children.length === 0
-    ? { namespace, name, text, children: NO_CHILDREN }
-    : { namespace, name, text: '', children };
+  return children ? { namespace, name, text: '', children } : { namespace, name, text, children: NO_CHILDREN };
 }
 
 /** One word for each namespace of the standards, whatever its version: VerDTD is what tells the version. */

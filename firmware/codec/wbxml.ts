@@ -51,7 +51,8 @@ export function parseWbxml(bytes: Uint8Array, limits: DocumentLimits): Outcome<E
 
 interface OpenElement {
   readonly name: Pick<ElementName, 'namespace' | 'name' | 'holdsOctets'>;
-  readonly children: Element[];
+  /** Most elements have none. */
+  children: Element[] | undefined;
   text: string;
   /** Once there was an opaque: the text as octets, in pieces; `text` then stays empty. */
   octets: Uint8Array[] | undefined;
@@ -133,7 +134,7 @@ class Reader {
         current = open.at(-1);
       } else if (!this.#addText(current, token)) return null;
       if (complete && !current) return complete;
-      if (complete) current?.children.push(complete);
+      if (complete && current) (current.children ??= []).push(complete);
     }
   }
 
@@ -157,7 +158,7 @@ class Reader {
     if (this.#elements > this.#limits.maxElements) {
       return this.#refuse('too-many-elements', `more than ${this.#limits.maxElements} elements`);
     }
-    return { name: nameOfToken(this.#page, token & Tag.TOKEN), children: [], text: '', octets: undefined };
+    return { name: nameOfToken(this.#page, token & Tag.TOKEN), children: undefined, text: '', octets: undefined };
   }
 
   #addText(current: OpenElement, token: number): true | null {
@@ -284,7 +285,7 @@ class Reader {
 }
 
 function close({ name: { namespace, name }, children, text, octets }: OpenElement): Element {
-  if (children.length > 0) return { namespace, name, text: '', children };
+  if (children) return { namespace, name, text: '', children };
   return { namespace, name, text: octets ? joined(octets) : text, children: NO_CHILDREN };
 }
 
