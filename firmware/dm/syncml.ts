@@ -137,8 +137,13 @@ function unusable(command: Element, reason: UnusableCommand['reason']): Unusable
   return { kind: 'Unusable', cmdId, ...flag('noResp', has(command, 'NoResp')), name: command.name, reason };
 }
 
+/** Made without `optional` and `flag`: a message has a thousand of them. */
 function commandParts(command: Element, cmdId: string): { cmdId: string; noResp?: boolean; meta?: Meta } {
-  return { cmdId, ...flag('noResp', has(command, 'NoResp')), ...optional('meta', decodeMeta(command)) };
+  const parts: { cmdId: string; noResp?: boolean; meta?: Meta } = { cmdId };
+  if (has(command, 'NoResp')) parts.noResp = true;
+  const meta = decodeMeta(command);
+  if (meta) parts.meta = meta;
+  return parts;
 }
 
 /** Nobody answers a Status, so one without CmdID serves as well. */
@@ -219,7 +224,9 @@ function decodeLocation(parent: Element, name: 'Target' | 'Source'): Location | 
 
 function locationOf(location: Element): Location | undefined {
   const uri = controlText(location, 'LocURI');
-  return uri === undefined ? undefined : { uri, ...optional('name', controlText(location, 'LocName')) };
+  if (uri === undefined) return undefined;
+  const name = controlText(location, 'LocName');
+  return name === undefined ? { uri } : { uri, name };
 }
 
 function decodeMeta(parent: Element): Meta | undefined {
