@@ -189,6 +189,19 @@ describe('an image that a server sends', () => {
     assert.deepEqual(blobs(), [SHA]);
   });
 
+  it('for an image that did not exist becomes the content of the one that was made for it', async () => {
+    await open();
+    const upload = value(house.uploads.begin('new'));
+    await writeAll(upload, CONTENT);
+    value(await upload.end());
+    assert.deepEqual(house.catalog.all(), []);
+    const id = create();
+    house.store.transaction(() => value(upload.commit('s', id)));
+    await upload.discard();
+    assert.equal(house.catalog.byId(id)?.state, 'available');
+    assert.deepEqual(blobs(), [sha256(CONTENT)]);
+  });
+
   it('stays held between its end and its commit, although the only image with that content is removed', async () => {
     await open();
     const [old, fresh] = [create('old'), create('fresh')];

@@ -62,7 +62,7 @@ const MAX_UPLOADS = 4;
  */
 export class Uploads {
   readonly #o: UploadsOptions;
-  readonly #open = new Map<number, Upload>();
+  readonly #open = new Set<Upload>();
   #count = 0;
 
   constructor(options: UploadsOptions) {
@@ -70,23 +70,25 @@ export class Uploads {
   }
 
   /**
-   * @param imageId number of the image in the catalog
+   * @param imageId number of the image in the catalog; `new` for one that is made when its content has come
    * @param about what the server has announced
    * @returns failure `not-found` or `busy`
    */
-  begin(imageId: number, about: Announced = {}): Outcome<Upload, UploadError> {
-    if (!this.#o.catalog.byId(imageId)) return failure('not-found', 'no such image');
-    if (this.#open.has(imageId)) return failure('busy', 'content for this image is coming in already');
+  begin(imageId: number | 'new', about: Announced = {}): Outcome<Upload, UploadError> {
+    const known = imageId !== 'new';
+    if (known && !this.#o.catalog.byId(imageId)) return failure('not-found', 'no such image');
+    if (known && [...this.#open].some((upload) => upload.imageId === imageId))
+      return failure('busy', 'content for this image is coming in already');
     if (this.#open.size >= MAX_UPLOADS) return failure('busy', `no more than ${MAX_UPLOADS} images come in at a time`);
     this.#count += 1;
-    const upload = new Upload(imageId, `data-${this.#count}`, about, this.#o, () => this.#open.delete(imageId));
-    this.#open.set(imageId, upload);
+    const upload = new Upload(imageId, `data-${this.#count}`, about, this.#o, () => this.#open.delete(upload));
+    this.#open.add(upload);
     return success(upload);
   }
 
   /** Discards what has not ended. Idempotent. */
   async close(): Promise<void> {
-    for (const upload of [...this.#open.values()]) await upload.discard();
+    for (const upload of [...this.#open]) await upload.discard();
   }
 }
 
@@ -107,7 +109,7 @@ export class Upload {
 
   /** For `Uploads`. */
   constructor(
-    readonly imageId: number,
+    readonly imageId: number | 'new',
     private readonly file: PartialId,
     private readonly about: Announced,
     private readonly o: UploadsOptions,
@@ -138,11 +140,14 @@ export class Upload {
   /**
    * Makes the content the image's own, as part of the caller's transaction. After a success of `end` only.
    * @param requester who sent it
+   * @param made number of the image that was made for it, where it was begun for a new one
    * @returns the image, available; failure `not-found`, `digest-mismatch` or `signature-mismatch`, nothing changed
    */
-  commit(requester: string): Outcome<ImageRecord, CatalogError | AcceptanceError> {
+  commit(requester: string, made?: number): Outcome<ImageRecord, CatalogError | AcceptanceError> {
     if (!this.#content || this.#discarded) throw new Error('an upload is committed between its end and its discard');
-    return this.o.catalog.take(this.imageId, this.#content, requester);
+    const id = this.imageId === 'new' ? made : this.imageId;
+    if (id === undefined) throw new Error('an upload for a new image is committed to the one that was made');
+    return this.o.catalog.take(id, this.#content, requester);
   }
 
   /** Removes what no image has taken, after the caller's transaction has ended. Rejects for the database only. Idempotent. */
