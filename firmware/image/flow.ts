@@ -1,5 +1,5 @@
-import type { Readable } from 'node:stream';
 import type { Clock, TimerHandle } from '../clock/index.js';
+import type { BodyReader } from '../net/index.js';
 import type { RateCap } from './throttle.js';
 
 /** A body that brings fewer bytes than this in a window of its own time has stalled. */
@@ -10,7 +10,7 @@ export interface StallRule {
 }
 
 export interface FlowOptions {
-  readonly body: Readable;
+  readonly body: Pick<BodyReader, 'pause' | 'resume'>;
   readonly clock: Clock;
   readonly throttle: RateCap;
   readonly stall: StallRule;
@@ -81,7 +81,7 @@ export class Flow {
   }
 
   #release(reason: 'disk' | 'rate'): void {
-    if (!this.#holds.delete(reason) || this.#holds.size > 0 || this.o.body.destroyed) return;
+    if (!this.#holds.delete(reason) || this.#holds.size > 0) return;
     this.#watch();
     this.o.body.resume();
   }

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { PassThrough } from 'node:stream';
 import { describe, it } from 'node:test';
 import { systemClock } from '../clock/index.js';
+import { StreamReader } from '../net/index.js';
 import { systemDisk, type Disk } from './disk.js';
 import { INTAKE_BUFFER_BYTES, intakeBuffers, PartialContent, takeBody } from './intake.js';
 import { Throttle } from './throttle.js';
@@ -30,7 +31,7 @@ describe('what is read and not recorded as durable', () => {
         },
       };
       const end = takeBody({
-        body,
+        readInto: (sink) => new StreamReader(body, sink),
         content,
         disk,
         fd: -1,

@@ -1,6 +1,6 @@
 import { createHash, type Hash } from 'node:crypto';
-import type { Readable } from 'node:stream';
 import type { Clock } from '../clock/index.js';
+import type { BodyReader, ByteSink } from '../net/index.js';
 import type { Disk } from './disk.js';
 import { Flow, type StallRule } from './flow.js';
 import type { RateCap } from './throttle.js';
@@ -57,7 +57,8 @@ export class PartialContent {
 }
 
 export interface IntakeOptions {
-  readonly body: Readable;
+  /** Takes over the body: see `HttpReply`. */
+  readonly readInto: (sink: ByteSink) => BodyReader;
   readonly content: PartialContent;
   readonly disk: Disk;
   readonly fd: number;
@@ -75,8 +76,8 @@ export interface IntakeOptions {
    * connection has brought would else be lost with it.
    */
   readonly ready: Promise<boolean>;
-  /** Told of every chunk that comes in. */
-  counted(bytes: number): void;
+  /** Told of all bytes that come in. @param leavesGarbage as of their reader */
+  counted(bytes: number, leavesGarbage: boolean): void;
   /** Records a watermark, after its bytes were flushed. */
   durable(bytes: number): void;
   /** Asked before the file grows beyond `bytes`; false ends the intake as `refused`. */
@@ -93,20 +94,18 @@ export type IntakeEnd =
   | { readonly kind: 'aborted' };
 
 /**
- * Copies a body to the end of a partial file: socket -> SHA-256 -> file. Every byte that was hashed is in the file when
- * this resolves, except after `disk` and `refused`: then only what lies below the watermark is certain. The body is
- * at its end or destroyed.
+ * Brings a body to the end of a partial file: socket -> buffer -> SHA-256 -> file. Every byte that was hashed is in the
+ * file when this resolves, except after `disk` and `refused`: then only what lies below the watermark is certain. The
+ * body is at its end or destroyed.
  */
 export function takeBody(options: IntakeOptions): Promise<IntakeEnd> {
   return new Intake(options).run();
 }
 
-class Intake {
-  /** The buffer that is being filled, and how far. */
+class Intake implements ByteSink {
+  /** The buffer that is being filled, and how far. While it is full the other one is being written. */
   #filling: 0 | 1 = 0;
   #fill = 0;
-  /** What did not fit while both buffers were taken; the body is held as long as this is set. */
-  #rest: Buffer | undefined;
   /** Offset in the file at which the next write goes. */
   #position: number;
   #writing: Promise<void> | undefined;
@@ -114,7 +113,8 @@ class Intake {
   #flushedTo: number;
   #taken = 0;
   #end: IntakeEnd | undefined;
-  #ended: () => void = () => {};
+  #over: () => void = () => {};
+  readonly #reader: BodyReader;
   readonly #flow: Flow;
   readonly #flushStep: number;
 
@@ -122,26 +122,23 @@ class Intake {
     this.#flushStep = flushStepOf(o.volumeBytes);
     this.#position = o.content.received;
     this.#flushedTo = o.content.durable;
-    this.#flow = new Flow({ ...o, stalled: () => this.#finish({ kind: 'stalled' }) });
+    this.#reader = o.readInto(this);
+    this.#flow = new Flow({ ...o, body: this.#reader, stalled: () => this.#finish({ kind: 'stalled' }) });
   }
 
   async run(): Promise<IntakeEnd> {
-    const { body, signal } = this.o;
-    const finished = new Promise<void>((resolve) => (this.#ended = resolve));
+    const { signal } = this.o;
+    const over = new Promise<void>((resolve) => (this.#over = resolve));
     const aborted = (): void => this.#finish({ kind: 'aborted' });
-    body.on('data', (chunk: Buffer) => this.#take(chunk));
-    body.on('end', () => this.#finish({ kind: 'complete' }));
-    body.on('error', () => this.#finish({ kind: signal.aborted ? 'aborted' : 'cut' }));
-    body.on('close', () => this.#finish({ kind: 'cut' }));
     signal.addEventListener('abort', aborted);
     if (signal.aborted) aborted();
-    else if (body.destroyed) this.#finish({ kind: 'cut' });
     void this.#gate();
     this.#flow.start();
-    await finished;
+    this.#reader.resume();
+    await over;
     this.#flow.stop();
     signal.removeEventListener('abort', aborted);
-    body.destroy();
+    this.#reader.destroy();
     await this.#drain();
     return this.#end ?? { kind: 'cut' };
   }
@@ -157,32 +154,29 @@ class Intake {
     return false;
   }
 
-  #take(chunk: Buffer): void {
-    if (this.#end) return;
-    this.#taken += chunk.length;
-    this.o.counted(chunk.length);
-    if (this.o.limitBytes !== undefined && this.#taken > this.o.limitBytes) return this.#finish({ kind: 'overflow' });
-    this.o.content.take(chunk);
-    this.#store(chunk);
-    this.#flow.came(chunk.length);
+  room(): Buffer | undefined {
+    const buffer = this.o.buffers[this.#filling];
+    if (this.#fill === buffer.length || this.#end) return undefined;
+    return buffer.subarray(this.#fill, Math.min(buffer.length, this.#fill + this.o.throttle.pieceBytes));
   }
 
-  /** Copies into the buffers and starts writes; pauses the body when both are taken. */
-  #store(chunk: Buffer): void {
-    let from = 0;
-    while (from < chunk.length) {
-      const buffer = this.o.buffers[this.#filling];
-      const copied = chunk.copy(buffer, this.#fill, from);
-      this.#fill += copied;
-      from += copied;
-      if (this.#fill < buffer.length) return;
-      if (this.#writing) {
-        this.#rest = chunk.subarray(from);
-        this.#flow.holdForDisk();
-        return;
-      }
-      this.#writeFilled();
+  came(bytes: number): void {
+    if (this.#end) return;
+    this.#taken += bytes;
+    this.o.counted(bytes, this.#reader.leavesGarbage);
+    if (this.o.limitBytes !== undefined && this.#taken > this.o.limitBytes) return this.#finish({ kind: 'overflow' });
+    const buffer = this.o.buffers[this.#filling];
+    this.o.content.take(buffer.subarray(this.#fill, this.#fill + bytes));
+    this.#fill += bytes;
+    if (this.#fill === buffer.length) {
+      if (this.#writing) this.#flow.holdForDisk();
+      else this.#writeFilled();
     }
+    this.#flow.came(bytes);
+  }
+
+  ended(whole: boolean): void {
+    this.#finish({ kind: whole ? 'complete' : 'cut' });
   }
 
   /** Hands the filled buffer to the disk and goes on with the other one. */
@@ -201,13 +195,9 @@ class Intake {
 
   #written(): void {
     this.#writing = undefined;
-    if (this.#rest === undefined || this.#failed) return;
-    const rest = this.#rest;
-    this.#rest = undefined;
+    if (this.#failed || this.#fill < this.o.buffers[this.#filling].length) return;
     this.#writeFilled();
-    this.#store(rest);
-    // TypeScript does not see that #store may have set it again.
-    if ((this.#rest as Buffer | undefined) === undefined) this.#flow.diskReady();
+    this.#flow.diskReady();
   }
 
   async #write(bytes: Buffer): Promise<void> {
@@ -242,7 +232,7 @@ class Intake {
   #finish(end: IntakeEnd): void {
     const failure = end.kind === 'disk' || end.kind === 'refused';
     if (this.#end === undefined || (failure && !this.#failed)) this.#end = end;
-    this.#ended();
+    this.#over();
   }
 
   get #failed(): boolean {

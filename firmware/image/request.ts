@@ -89,6 +89,7 @@ async function headOf(
     url,
     headers: headersFor(have, options.userAgent),
     signal: giveUp.signal,
+    large: true,
     idleTimeoutMs: options.idleTimeoutMs,
   });
   deadline.cancel();

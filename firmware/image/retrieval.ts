@@ -53,7 +53,7 @@ export interface RetrievalOptions extends RequestOptions {
   /** Makes a watermark durable that was just recorded, without being waited for. */
   recorded(): void;
   /** Counts bytes of image content as they come in from the WAN. */
-  countWanBytes(bytes: number): void;
+  countWanBytes(bytes: number, leavesGarbage: boolean): void;
 }
 
 /** What the downloader does with a retrieval after a step. */
@@ -366,7 +366,7 @@ export class Retrieval {
       return refused === undefined && (await this.#begin(record, asked, meaning, fd));
     };
     const end = await takeBody({
-      body: reply.body,
+      readInto: (sink) => reply.readInto(sink),
       content,
       disk: this.o.blobs.disk,
       fd,
@@ -382,9 +382,9 @@ export class Retrieval {
       signal,
       ready: prepare(),
       durable: (bytes) => this.#record(bytes),
-      counted: (bytes) => {
+      counted: (bytes, leavesGarbage) => {
         this.#uncounted += bytes;
-        this.o.countWanBytes(bytes);
+        this.o.countWanBytes(bytes, leavesGarbage);
       },
       mayGrowTo: async (bytes) => {
         if (bytes <= grantedTo) return true;

@@ -5,8 +5,15 @@ const BURST_MS = 250;
 /** Debts that are paid sooner, in ms, are not waited for: a timer per chunk would cost more than it evens out. */
 const LEAST_PAUSE_MS = 20;
 
+/** No more than the bytes of so many ms are read at once: a cap that is low must not come in large steps. */
+const PIECE_MS = 60;
+/** But so many bytes may be. */
+const LEAST_PIECE_BYTES = 4096;
+
 /** Limits how fast a source is read. */
 export interface RateCap {
+  /** Most bytes to be read at once. */
+  readonly pieceBytes: number;
   /**
    * Counts bytes that have come in.
    * @returns ms for which their source is to be left unread; 0 to read on
@@ -16,7 +23,10 @@ export interface RateCap {
 
 /** Both caps hold; each counts every byte. */
 export function bothCaps(one: RateCap, other: RateCap): RateCap {
-  return { take: (bytes) => Math.max(one.take(bytes), other.take(bytes)) };
+  return {
+    pieceBytes: Math.min(one.pieceBytes, other.pieceBytes),
+    take: (bytes) => Math.max(one.take(bytes), other.take(bytes)),
+  };
 }
 
 /**
@@ -44,6 +54,11 @@ export class Throttle implements RateCap {
     this.maxBytesPerSecond = maxBytesPerSecond;
     this.#countedMs = this.clock.monotonicMs();
     this.#balance = Math.min(this.#burstBytes, Math.max(0, this.#balance));
+  }
+
+  get pieceBytes(): number {
+    if (this.maxBytesPerSecond === 0) return Infinity;
+    return Math.max(LEAST_PIECE_BYTES, Math.ceil((this.maxBytesPerSecond * PIECE_MS) / 1000));
   }
 
   take(bytes: number): number {

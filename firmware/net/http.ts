@@ -5,6 +5,7 @@ import { isIP, type LookupFunction } from 'node:net';
 import type { Duplex, Readable } from 'node:stream';
 import type { SecureContextOptions } from 'node:tls';
 import { describeThrown, failure, success, systemErrorCode, type CodedError, type Outcome } from '../outcome/index.js';
+import { DirectConnection, StreamReader, type BodyReader, type ByteSink } from './body.js';
 import type { Credentials } from './credentials.js';
 import type { AddressFilter, HostFilter } from './destinations.js';
 import {
@@ -71,6 +72,8 @@ export interface HttpRequest extends HttpAccess {
   readonly signal?: AbortSignal;
   /** Silence on the socket longer than this, in ms, is a time-out; also while the body is read (the body then errors). */
   readonly idleTimeoutMs: number;
+  /** The body is long: `readInto` is to get it straight from the connection, where that can be. */
+  readonly large?: boolean;
   /** Keep-alive pool of the caller; without it the connection is closed after the reply. */
   readonly agent?: Agent;
 }
@@ -82,6 +85,8 @@ export interface HttpReply {
   readonly rawHeaders: readonly string[];
   /** Must be read to its end or destroyed. It errors when the connection breaks before the announced length. */
   readonly body: Readable;
+  /** Takes over the body, of which nothing has been read yet. The reader that this gives begins paused. */
+  readInto(sink: ByteSink): BodyReader;
 }
 
 /** Headers larger than this are an error: they come from the internet. */
@@ -136,6 +141,8 @@ function refusalToAsk({ url, ...access }: HttpRequest, proxy: Proxy | undefined)
 
 /** The options of a request that say whom to connect to and what to ask for there. */
 interface Way extends Pick<HttpsOptions, 'host' | 'port' | 'path' | 'lookup' | 'agent' | 'createConnection'> {
+  /** We make the connection, and nobody else uses it. */
+  readonly own?: true;
   readonly headers?: Readonly<Record<string, string>>;
 }
 
@@ -148,6 +155,7 @@ function directly(request: HttpRequest): Way & SecureContextOptions {
     path: `${url.pathname}${url.search}`,
     lookup: filteredLookup(request.allowAddress, request.resolve ?? dnsLookup),
     agent: request.agent ?? false,
+    ...(!request.agent && { own: true }),
     ...(url.protocol === 'https:' && {
       ...tlsContext(request),
       ...(isIP(literal) === 0 && { servername: literal }),
@@ -161,6 +169,7 @@ function throughProxy(request: HttpRequest, proxy: Proxy): Way {
     path: absoluteForm(request.url),
     lookup: filteredLookup(EVERY_ADDRESS, request.resolve ?? dnsLookup),
     agent: false,
+    own: true,
     headers: proxy.authorization === undefined ? {} : { 'Proxy-Authorization': proxy.authorization },
   };
 }
@@ -177,8 +186,9 @@ function tlsContext({ ca, identity }: HttpRequest): SecureContextOptions {
   return { minVersion: 'TLSv1.2', ...(ca !== undefined && { ca }), ...identity };
 }
 
-function send(request: HttpRequest, way: Way): Promise<Outcome<HttpReply, HttpError>> {
+function send(request: HttpRequest, { own, ...way }: Way): Promise<Outcome<HttpReply, HttpError>> {
   const { url } = request;
+  const direct = own && request.large ? new DirectConnection() : undefined;
   const authorization = request.credentials?.for(url);
   return new Promise((resolve) => {
     const ask = url.protocol === 'https:' ? httpsRequest : httpRequest;
@@ -186,6 +196,7 @@ function send(request: HttpRequest, way: Way): Promise<Outcome<HttpReply, HttpEr
       // Something else than a spread comes first: V8 makes a new hidden class each time for what begins with one.
       method: request.method,
       ...way,
+      ...(direct && { onread: direct.onread }),
       headers: {
         Host: url.host,
         ...way.headers,
@@ -205,6 +216,7 @@ function send(request: HttpRequest, way: Way): Promise<Outcome<HttpReply, HttpEr
       timedOut = true;
       outgoing.destroy(new Error(`no data for ${request.idleTimeoutMs} ms`));
     });
+    if (direct) outgoing.on('socket', (socket) => direct.use(socket));
     outgoing.on('response', (incoming: IncomingMessage) => {
       resolve(
         success({
@@ -212,6 +224,12 @@ function send(request: HttpRequest, way: Way): Promise<Outcome<HttpReply, HttpEr
           headers: incoming.headers,
           rawHeaders: incoming.rawHeaders,
           body: incoming,
+          readInto: (sink) => {
+            const bytes = ownLength(incoming);
+            return direct && bytes !== undefined
+              ? direct.readInto(incoming, bytes, sink)
+              : new StreamReader(incoming, sink);
+          },
         }),
       );
     });
@@ -221,6 +239,15 @@ function send(request: HttpRequest, way: Way): Promise<Outcome<HttpReply, HttpEr
     });
     outgoing.end(request.body);
   });
+}
+
+/** Octets of a body that is as long as its Content-Length says (RFC 9112 §6.3). */
+function ownLength({ headers, statusCode = 0 }: IncomingMessage): number | undefined {
+  const length = headers['content-length'] ?? '';
+  const hasBody = statusCode >= 200 && statusCode !== 204 && statusCode !== 304;
+  return hasBody && headers['transfer-encoding'] === undefined && /^\d{1,15}$/.test(length)
+    ? Number(length)
+    : undefined;
 }
 
 function bareHost({ hostname }: URL): string {

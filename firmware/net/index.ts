@@ -2,6 +2,7 @@
  * What the gateway may talk to, and one guarded HTTP request.
  * Leaves retries, ranges and the meaning of a reply to the caller.
  */
+export { StreamReader, type BodyReader, type ByteSink } from './body.js';
 export { Credentials, type Credential } from './credentials.js';
 export { wanAddresses, type AddressFilter, type HostFilter, type WanRanges } from './destinations.js';
 export { canonicalHost, HostNames } from './hosts.js';
