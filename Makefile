@@ -14,7 +14,7 @@ TESTS := $(shell find firmware scripts -name '*.test.ts' | sort)
 # Two at a time: the tests wait more than they compute, and those of the whole flow start several processes each.
 TEST_CONCURRENCY ?= 2
 
-.PHONY: help setup build demo test fuzz torture bench-dm bench-large-object bench-serve typecheck lint format stack-proof clean
+.PHONY: help setup build demo test fuzz torture bench-dm bench-large-object bench-serve bench-download typecheck lint format stack-proof clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-18s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -57,6 +57,10 @@ bench-large-object: $(BUILD) ## an image as one large object, and the memory tha
 
 bench-serve: $(BUILD) ## the image server beside nginx, lighttpd and busybox; SIZE=256 ROUNDS=3 RETRIEVAL=1024 CASES='transfers memory start'
 	@node build/bench/serve.js
+
+bench-download: $(BUILD) ## the downloader beside curl and aria2c, from nginx; SIZE=MiB RUNS=n FOLDER=path NODE_FLAGS=...
+	@scripts/setup.sh tools nginx-light nginx curl curl aria2 aria2c
+	@node build/bench/download.js
 
 typecheck: $(SETUP) ## the types of all sources
 	@$(BIN)/tsc --noEmit

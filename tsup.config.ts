@@ -74,6 +74,7 @@ export default defineConfig([
       'dm-worker': 'scripts/bench/dm/worker.ts',
       'large-object': 'scripts/bench/large-object/main.ts',
       serve: 'scripts/bench/serve/main.ts',
+      download: 'scripts/bench/download/main.ts',
     },
     outDir: 'build/bench',
     minify: false,

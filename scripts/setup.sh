@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 #
 # setup.sh: everything that building and testing needs, from a fresh clone.
+# setup.sh tools PACKAGE COMMAND...: only what a benchmark compares with: pairs of a Debian package and its command.
 #
 # Needs:  Node.js 20 or later with npm. On Debian and Ubuntu, as root or with sudo that asks for no password, it installs
 #         with apt what is missing of make, a C++ compiler and python3 (the addons are compiled), and what is used where
@@ -38,6 +39,17 @@ apt_install() { # PACKAGE...
     as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "$@"
   } >>build/setup-apt.log 2>&1 </dev/null
 }
+
+if [ "${1:-}" = tools ]; then
+  shift
+  PATH=$PATH:/usr/sbin
+  while [ "$#" -gt 0 ]; do need "$1" "$2"; shift 2; done
+  [ "${#missing[@]}" -gt 0 ] || exit 0
+  may_install || die "missing: ${missing[*]}; install them (here it takes root and apt-get)"
+  say "installing ${missing[*]}"
+  apt_install "${missing[@]}" || die "apt-get could not install ${missing[*]}; see build/setup-apt.log"
+  exit 0
+fi
 
 command -v node >/dev/null || die 'Node.js is missing; install version 20 or later'
 command -v npm >/dev/null || die 'npm is missing; install it with Node.js 20 or later'

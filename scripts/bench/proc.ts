@@ -63,6 +63,15 @@ function statOf(pid: number | 'self'): string[] | undefined {
   return stat?.slice(stat.lastIndexOf(')') + 2).split(' ');
 }
 
+/**
+ * Bytes that a process has had written to the disk so far (proc_pid_io(5)): what its writes made dirty in the page cache
+ * counts, whoever flushes it. Undefined when it has gone, or belongs to another user.
+ */
+export function writtenBytesOf(pid: number | 'self'): number | undefined {
+  const bytes = /^write_bytes: (\d+)$/m.exec(read(`/proc/${pid}/io`) ?? '')?.[1];
+  return bytes === undefined ? undefined : Number(bytes);
+}
+
 function read(file: string): string | undefined {
   try {
     return readFileSync(file, 'utf8');

@@ -1,0 +1,122 @@
+/**
+ * `make bench-download`: a file from nginx over loopback to the disk, by the gateway, curl and aria2c in turn.
+ * SIZE: MiB of the file (256). RUNS: of each (3). FOLDER: where what comes goes (build/).
+ */
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs';
+import { join } from 'node:path';
+import { Nginx, NO_NGINX } from '../../../firmware/image/nginx.fixture.js';
+import { formatBytes } from '../../../firmware/ops/index.js';
+import { makeImage, sha256Of } from '../../flow/images.js';
+import { PROJECT_ROOT } from '../../flow/project.js';
+import { nodeFlagsFrom, numberFrom } from '../environment.js';
+import { ProgressBar } from '../progress-bar.js';
+import { circumstances, showTable, writeReport } from '../report.js';
+import { median } from '../statistics.js';
+import { runCommand } from './command.js';
+import type { Cost } from './cost.js';
+import { BenchGateway } from './gateway.js';
+
+const MIB = 1024 * 1024;
+/** Of the gateway: times the wall time of curl, RssAnon at its peak, bytes written for each byte of the image. */
+const TARGET = { wallRatio: 1.2, peakRssAnonBytes: 20 * MIB, writtenPerByte: 1.05 };
+
+if (NO_NGINX !== false) throw new Error(NO_NGINX);
+const nodeFlags = nodeFlagsFrom(process.env);
+const bytes = (numberFrom(process.env, 'SIZE', 1, 1_000_000) ?? 256) * MIB;
+const runs = numberFrom(process.env, 'RUNS', 1, 100) ?? 3;
+const build = join(PROJECT_ROOT, 'build');
+mkdirSync(build, { recursive: true });
+const folder = mkdtempSync(join(build, 'bench-download-'));
+const target = mkdtempSync(join((process.env.FOLDER ?? '') === '' ? folder : (process.env.FOLDER ?? ''), 'came-'));
+
+const nginx = new Nginx(
+  ({ folder: own, ports: [port] }) =>
+    `access_log off; sendfile on; tcp_nopush on; server { listen 127.0.0.1:${port}; root ${own}/www; }`,
+);
+let gateway: BenchGateway | undefined;
+try {
+  const image = join(folder, 'image.bin');
+  makeImage(image, bytes, 1);
+  symlinkSync(image, join(nginx.folder, 'www/image.bin'));
+  const digest = await sha256Of(image);
+  await nginx.start();
+  const url = `http://127.0.0.1:${nginx.ports[0]}/image.bin`;
+  const started = await BenchGateway.start(join(folder, 'lab'), join(target, 'store'), nodeFlags);
+  gateway = started;
+
+  const came = join(target, 'came.bin');
+  const curl = `curl -sS --fail -o ${came} ${url}`;
+  const contenders: Readonly<Record<string, () => Promise<Cost>>> = {
+    curl: () => runCommand(curl),
+    'curl, sha256sum, sync': () => runCommand(`${curl}; sha256sum ${came}; sync ${came}`),
+    'aria2c -x1': () => runCommand(`aria2c -q -x1 --allow-overwrite=true -d ${target} -o came.bin ${url}`),
+    gateway: () => started.retrieve(url, digest),
+  };
+  const names = Object.keys(contenders);
+  const costs: Record<string, Cost[]> = Object.fromEntries(names.map((name) => [name, []]));
+  const bar = new ProgressBar(process.stderr, 'runs', runs * names.length, (done) => done.toFixed(0));
+  // In turn, so that whatever else the machine does meets them all.
+  for (let run = 0; run < runs; run += 1) {
+    for (const [index, [name, go]] of Object.entries(contenders).entries()) {
+      rmSync(came, { force: true });
+      execFileSync('sync');
+      costs[name]?.push(await go());
+      bar.show(run * names.length + index + 1);
+    }
+  }
+  bar.end();
+  gateway = undefined;
+  const life = await started.close();
+
+  const middle = (name: string, of: (cost: Cost) => number): number => median((costs[name] ?? []).map(of));
+  const wall = (cost: Cost): number => cost.wallMs;
+  showTable(process.stdout, {
+    head: ['MEDIAN OF', 'WALL MS', 'x CURL', 'CPU MS', 'RSS', 'RSSANON', 'WRITTEN PER BYTE', 'ALL WALL MS'],
+    rows: names.map((name) => [
+      name,
+      middle(name, wall).toFixed(0),
+      (middle(name, wall) / middle('curl', wall)).toFixed(2),
+      middle(name, ({ cpuMs }) => cpuMs).toFixed(0),
+      formatBytes(middle(name, ({ peakRssBytes }) => peakRssBytes)),
+      formatBytes(middle(name, ({ peakRssAnonBytes }) => peakRssAnonBytes)),
+      (middle(name, ({ writtenBytes }) => writtenBytes) / bytes).toFixed(3),
+      (costs[name] ?? []).map((cost) => cost.wallMs.toFixed(0)).join(' '),
+    ]),
+  });
+  const figures = {
+    wallRatio: middle('gateway', wall) / middle('curl', wall),
+    peakRssAnonBytes: life.peakRssAnonBytes,
+    writtenPerByte: middle('gateway', ({ writtenBytes }) => writtenBytes) / bytes,
+  };
+  showTable(process.stdout, {
+    head: ['GATEWAY', '', 'TARGET', ''],
+    rows: [
+      ['wall, times that of curl', figures.wallRatio.toFixed(2), TARGET.wallRatio.toFixed(2), verdict('wallRatio')],
+      [
+        `peak RssAnon in its life (${formatBytes(life.idleRssAnonBytes)} idle)`,
+        formatBytes(figures.peakRssAnonBytes),
+        formatBytes(TARGET.peakRssAnonBytes),
+        verdict('peakRssAnonBytes'),
+      ],
+      [
+        'written for each byte',
+        figures.writtenPerByte.toFixed(3),
+        TARGET.writtenPerByte.toFixed(2),
+        verdict('writtenPerByte'),
+      ],
+    ],
+  });
+  const measured = circumstances(nodeFlags);
+  const file = writeReport('download', measured, { bytes, target: TARGET, figures, gatewayMemory: life, costs });
+  process.stdout.write(`\n${formatBytes(bytes)} from nginx over loopback, ${runs} runs of each in turn; ${file}\n`);
+
+  function verdict(key: keyof typeof TARGET): string {
+    return figures[key] <= TARGET[key] ? 'met' : 'MISSED';
+  }
+} finally {
+  await gateway?.close();
+  await nginx.close();
+  rmSync(target, { recursive: true, force: true });
+  rmSync(folder, { recursive: true, force: true });
+}
