@@ -14,7 +14,7 @@ TESTS := $(shell find firmware scripts -name '*.test.ts' | sort)
 # Two at a time: the tests wait more than they compute, and those of the whole flow start several processes each.
 TEST_CONCURRENCY ?= 2
 
-.PHONY: help setup build demo test fuzz torture bench-dm bench-large-object bench-serve bench-download typecheck lint format stack-proof clean
+.PHONY: help setup build demo test fuzz torture powercut bench-dm bench-large-object bench-serve bench-download typecheck lint format stack-proof clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-18s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -48,6 +48,9 @@ fuzz: $(SETUP) ## any number of inputs for the DM client: N=inputs SEED=number
 
 torture: $(BUILD) ## kills the gateway at random moments while images come in; ROUNDS=kills SEED=number
 	@node --import tsx scripts/torture/main.ts
+
+powercut: $(SETUP) ## cuts the power under database and images, on a shim that drops what was not flushed; ROUNDS=cuts
+	@node --import tsx scripts/fault/powercut.ts
 
 bench-dm: $(BUILD) ## messages per second through the DM client, and its memory; NODE_FLAGS=...
 	@node build/bench/dm.js

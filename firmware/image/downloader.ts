@@ -342,7 +342,8 @@ export class Downloader {
       // What it knows is kept for the time when it may go on.
       if (hold && this.#o.progress.held(retrieval.key, hold, true)) return;
       if (this.#retrievals.get(id) === retrieval) this.#retrievals.delete(id);
-      await this.#tidy(id);
+      // A file that cannot be removed, as on a file system that is read-only now, is no reason to stop.
+      await this.#tidy(id).catch((thrown: unknown) => this.#cannotTidy(thrown));
     } catch (thrown) {
       this.#retrievals.delete(id);
       this.#defective.add(id);
@@ -389,11 +390,15 @@ export class Downloader {
   #inBackground(work: Promise<void>): void {
     const done = work
       .catch((thrown: unknown) => {
-        this.#o.log.error('cannot tidy up the store', { reason: describeThrown(thrown) });
+        this.#cannotTidy(thrown);
       })
       .then(() => {
         this.#background.delete(done);
       });
     this.#background.add(done);
+  }
+
+  #cannotTidy(thrown: unknown): void {
+    this.#o.log.error('cannot tidy up the store', { reason: describeThrown(thrown) });
   }
 }

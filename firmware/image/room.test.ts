@@ -163,6 +163,40 @@ describe('room', () => {
     assert.ok(stored + reserved <= 10_000);
   });
 
+  it('is promised to a retrieval before its first byte: another one that runs does not fill it', async () => {
+    const content = pattern(6000, 5);
+    let written = 0;
+    const disk: Disk = {
+      ...systemDisk,
+      write: (fd, bytes, position) => {
+        if (bytes.length >= 3000) written += bytes.length;
+        return systemDisk.write(fd, bytes, position);
+      },
+    };
+    await open({ blobs: { disk }, downloader: { concurrency: 2 } });
+    // The first reply gives its head, and its body when the second one has been refused.
+    let go = (): void => undefined;
+    const origin = await startOrigin((_request, response, n) => {
+      response.writeHead(200, { 'Content-Length': content.length, ETag: `"${n}"` });
+      if (n > 1) return response.end(content);
+      response.flushHeaders();
+      go = () => response.end(content);
+    });
+    try {
+      const first = house.add('a', origin.url);
+      await house.until(first.id, 'downloading');
+      while ((await house.blobs.usage()).reserved < content.length) await systemClock(0).sleep(2);
+      const second = house.add('b', `${origin.url}?other`);
+      const refused = await house.until(second.id, 'failed');
+      assert.deepEqual([refused.result, refused.received, written], ['no-room', 0, 0]);
+      go();
+      await house.until(first.id, 'available');
+      assert.equal(written, content.length);
+    } finally {
+      await origin.close();
+    }
+  });
+
   it('is told with what is promised and not written yet, at once and later', async () => {
     const disk: Disk = { ...systemDisk, freeBytes: () => Promise.resolve(50_000), freeBytesNow: () => 50_000 };
     await open({ blobs: { disk, freeFloorBytes: 100 } });

@@ -4,6 +4,7 @@ import { promisify } from 'node:util';
 import Sqlite from 'better-sqlite3';
 import { describeThrown, systemErrorCode } from '../outcome/index.js';
 import type { Logger } from '../log/index.js';
+import { Checkpoint } from './checkpoint.js';
 import { markDamaged } from './mark.js';
 import {
   StoreError,
@@ -22,10 +23,9 @@ export interface StoreOptions {
   readonly log: Logger;
   /** Page cache in KiB. Default 512: the tables are small and a router's memory too. */
   readonly cacheKib?: number;
+  /** After so many pages in the WAL it is copied into the database: bounds the file and the next start. Default 256. */
+  readonly checkpointPages?: number;
 }
-
-/** After so many pages in the WAL it is copied into the database: bounds the file and the next start. */
-const WAL_CHECKPOINT_PAGES = 256;
 
 /**
  * Opens (or makes) the database: exclusive to this process, probed with a real write, migrated to the newest schema.
@@ -43,7 +43,7 @@ export function openStore(options: StoreOptions): Store {
     db.pragma('temp_store = MEMORY');
     db.pragma('foreign_keys = ON');
     migrate(db, options.schema);
-    return new SqliteStore(db, options.file, journal);
+    return new SqliteStore(db, options.file, journal, options.checkpointPages ?? 256);
   } catch (thrown) {
     db?.close();
     // The driver has no code for a folder that is not there.
@@ -79,7 +79,7 @@ function chooseJournal(db: Sqlite.Database, log: Logger): 'wal' | 'truncate' {
     if (db.pragma('journal_mode = WAL', { simple: true }) === 'wal') {
       // A commit is written, not flushed, by SQLite: durable() flushes the WAL outside the event loop.
       db.pragma('synchronous = NORMAL');
-      db.pragma(`wal_autocheckpoint = ${WAL_CHECKPOINT_PAGES}`);
+      db.pragma('wal_autocheckpoint = 0');
       probe(db);
       return 'wal';
     }
@@ -156,18 +156,34 @@ class SqliteStore implements Store {
   #rollbacks = 0;
   #flushing: Promise<void> = Promise.resolve();
   #queued: Promise<void> | undefined;
-  #walFd: number | undefined;
+  /** Where the journal is a WAL. */
+  readonly #wal: { readonly walFd: number; readonly databaseFd: number; readonly checkpoint: Checkpoint } | undefined;
+  /** Flushes begin after this. */
+  #held: Promise<void> | undefined;
+  #checkpointing: Promise<void> | undefined;
   #closed = false;
 
   constructor(
     private readonly db: Sqlite.Database,
     private readonly file: string,
     readonly journal: 'wal' | 'truncate',
+    checkpointPages: number,
   ) {
-    if (journal === 'wal') {
-      this.#walFd = openSync(`${file}-wal`, 'r');
-      syncFolder(dirname(file));
-    }
+    if (journal !== 'wal') return;
+    syncFolder(dirname(file));
+    const walFd = openSync(`${file}-wal`, 'r+');
+    // It stays open until SQLite has closed its own: closing it would take away SQLite's lock, as POSIX wants it.
+    const databaseFd = openSync(file, 'r+');
+    // From here on every flush is ours.
+    db.pragma('synchronous = OFF');
+    const parts = {
+      walFd,
+      databaseFd,
+      generation: () => this.#generation,
+      passive: (how: 'unflushed' | 'flushed') => this.#passive(how),
+      hold: (until: Promise<void>) => this.#hold(until),
+    };
+    this.#wal = { walFd, databaseFd, checkpoint: new Checkpoint(parts, checkpointPages) };
   }
 
   get generation(): number {
@@ -232,9 +248,12 @@ class SqliteStore implements Store {
     this.#closed = true;
     try {
       await this.durable();
+      await this.#checkpointing;
     } finally {
+      // The last one to close copies the WAL into the database.
+      this.db.pragma('synchronous = FULL');
       this.db.close();
-      if (this.#walFd !== undefined) closeSync(this.#walFd);
+      for (const fd of this.#wal ? [this.#wal.walFd, this.#wal.databaseFd] : []) closeSync(fd);
     }
   }
 
@@ -242,11 +261,48 @@ class SqliteStore implements Store {
   #flush(): Promise<void> {
     this.#queued = undefined;
     this.#dirty = false;
-    if (this.#walFd === undefined) return Promise.resolve();
-    this.#flushing = flushFile(this.#walFd).catch((thrown: unknown) => {
+    if (!this.#wal) return Promise.resolve();
+    const { walFd } = this.#wal;
+    const flushed = this.#held ? this.#held.then(() => flushFile(walFd)) : flushFile(walFd);
+    this.#flushing = flushed.catch((thrown: unknown) => {
       throw asStoreError(thrown, this.file);
     });
+    this.#flushing.then(
+      () => this.#checkpoint(),
+      () => undefined,
+    );
     return this.#flushing;
+  }
+
+  #checkpoint(): void {
+    if (this.#checkpointing || this.#closed || !this.#wal) return;
+    const run = this.#wal.checkpoint
+      .run(() => this.#closed)
+      .catch((thrown: unknown) => {
+        throw asStoreError(thrown, this.file);
+      });
+    this.#checkpointing = run
+      .catch(() => {
+        this.#flushing = run;
+      })
+      .finally(() => {
+        this.#checkpointing = undefined;
+      });
+  }
+
+  #hold(until: Promise<void>): void {
+    const held = until.finally(() => {
+      if (this.#held === held) this.#held = undefined;
+    });
+    held.catch(() => undefined);
+    this.#held = held;
+  }
+
+  #passive(how: 'unflushed' | 'flushed'): { frames: number; copied: number } {
+    if (how === 'flushed') this.db.pragma('synchronous = NORMAL');
+    const [done] = this.db.pragma('wal_checkpoint(PASSIVE)') as { log: number; checkpointed: number }[];
+    if (how === 'flushed') this.db.pragma('synchronous = OFF');
+    return { frames: done?.log ?? -1, copied: done?.checkpointed ?? -2 };
   }
 
   #run<T>(work: () => T, keep: (result: T) => boolean): T {

@@ -43,8 +43,8 @@ export interface Store {
 
   /**
    * Runs `work` in a transaction and commits; a throw rolls back and goes on up. Inside another transaction it is a
-   * savepoint of it. `work` is synchronous. The commit is visible at once and survives a kill of the process; it
-   * survives a power cut once `durable()` has resolved.
+   * savepoint of it. `work` is synchronous. The commit is visible at once. It survives a kill of the process, but
+   * for one that meets the end of a checkpoint (see `Checkpoint`), and everything once `durable()` has resolved.
    */
   transaction<T>(work: () => T): T;
 

@@ -41,8 +41,15 @@ export interface Campaign {
 /**
  * @param rules beside those of the cut
  * @param until no more rounds once this many have shown a fault
+ * @param told how many rounds are done
  */
-export async function campaign(subject: Subject, rules: string, rounds: number, until = Infinity): Promise<Campaign> {
+export async function campaign(
+  subject: Subject,
+  rules: string,
+  rounds: number,
+  until = Infinity,
+  told: (rounds: number) => void = () => {},
+): Promise<Campaign> {
   const faults: string[] = [];
   const cuts: Record<string, number> = {};
   let disk = new FaultyDisk(subject.name, '');
@@ -67,6 +74,7 @@ export async function campaign(subject: Subject, rules: string, rounds: number, 
       cuts[what] = (cuts[what] ?? 0) + 1;
       promises.push(...lines);
       given += lines.length;
+      told(round + 1);
       const found = await faultsOnCopy(subject, disk, promises);
       if (found.length > 0) {
         faults.push(`seed ${seed} (${disk.rules}): ${found.slice(0, 3).join('; ')}`);

@@ -150,7 +150,8 @@ export class FaultyDisk {
   }
 
   remove(): void {
-    rmSync(this.#around, { recursive: true, force: true });
+    // A program that still runs may write its log or its findings here.
+    rmSync(this.#around, { recursive: true, force: true, maxRetries: 5 });
     for (const folder of this.watched ?? []) rmSync(`${folder}.unsynced`, { recursive: true, force: true });
   }
 

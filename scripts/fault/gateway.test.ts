@@ -155,6 +155,10 @@ describe('the gateway on a disk that fails', { skip }, () => {
       ['fail EIO write 1 */blobs/*.json.new', UNDEFINED_ERROR],
       ['fail EIO name 2 */blobs/*', UNDEFINED_ERROR],
       ['fail EIO sync 1 */blobs', UNDEFINED_ERROR],
+      ['fail EROFS name 1+ */partial/*', UNDEFINED_ERROR],
+      ['fail EROFS write 2+ */partial/*', UNDEFINED_ERROR],
+      ['fail EMFILE name 1+ */partial/*', UNDEFINED_ERROR],
+      ['fail EMFILE name 1 */blobs/*.json.new', UNDEFINED_ERROR],
       ['full 1500000 */partial/*', OUT_OF_MEMORY],
       ['fail ENOSPC write 1 */blobs/*.json.new', OUT_OF_MEMORY],
     ];

@@ -12,13 +12,14 @@
  * Rules; the n-th is counted from 1 over all operations that match, glob is matched against the whole path:
  *   cut OP N [GLOB]            the power goes right before the N-th such operation
  *   cut now
- *   fail ERRNO OP N[+] [GLOB]  the N-th fails (with +, each from the N-th on) with EIO or ENOSPC, without effect
+ *   fail ERRNO OP N[+] [GLOB]  the N-th fails (with +, each from the N-th on), without effect: EIO, ENOSPC, EROFS, EMFILE
  *   full BYTES [GLOB]          files may grow by so many bytes in all, then ENOSPC; removing a file gives nothing back
  *   slow sync MS [GLOB]        every sync takes so much longer
  *   slow read BYTES [GLOB]     reads bring at most so many bytes per second
  *   lie sync [GLOB]            a sync answers success and does nothing
  *   clear                      forgets the rules above
- *   loss torn|all|none         what a cut takes of unsynced data: each block by chance (default), all, nothing
+ *   loss torn|back|all|none    what a cut takes of unsynced data: each block by chance (default); what stands first in a
+ *                              file, as a disk does that writes from the back; all; nothing
  *   names ordered|strict|kept  which unsynced names a cut takes back: a file system with a journal keeps the first
  *                              ones of a sequence (default); POSIX promises nothing about their order; none
  *   seed N                     of chance
@@ -467,7 +468,7 @@ static void end_folder_sync(const char *folder, uint64_t number) {
 
 /* ---- The cut ---- */
 
-static enum { TORN, ALL, NONE } loss = TORN;
+static enum { TORN, BACK, ALL, NONE } loss = TORN;
 
 struct tally {
   long files, blocks_lost, blocks_kept, names_lost, names_kept;
@@ -485,10 +486,24 @@ static void restore(const struct file *file, const struct change *change, size_t
   (void)!syscall(SYS_pwrite64, file->fd, content, (size_t)BLOCK, offset);
 }
 
+/* @returns a block among those that have changed, or the one behind them: those before it are lost */
+static size_t first_kept(const struct file *file) {
+  size_t least = SIZE_MAX, most = 0;
+  for (struct change *change = file->newest; change; change = change->older) {
+    for (size_t i = 0; i < change->blocks; i += 1) {
+      if (change->before[i] == NULL) continue;
+      if (i < least) least = i;
+      if (i > most) most = i;
+    }
+  }
+  return least == SIZE_MAX ? 0 : least + chance(most - least + 2);
+}
+
 static void lose_data(const struct file *file, struct tally *tally) {
   static const int odds[] = {0, 1, 4, 7, 8};
   /* Luck differs from file to file: a database may be there whole and its journal not at all. */
-  int kept_of_8 = loss == ALL ? 0 : odds[chance(sizeof odds / sizeof *odds)];
+  int kept_of_8 = loss == ALL ? 0 : loss == BACK ? 8 : odds[chance(sizeof odds / sizeof *odds)];
+  size_t kept_from = loss == BACK ? first_kept(file) : 0;
   size_t unit = chance(2) ? 1 : BLOCKS_OF_PAGE;
   off_t size = size_of(file);
   bool size_decided = false;
@@ -499,8 +514,9 @@ static void lose_data(const struct file *file, struct tally *tally) {
     for (size_t i = 0; i < change->blocks; i += 1) {
       if (i % unit == 0) keep_unit = (int)chance(8) < kept_of_8;
       if (change->before[i] == NULL) continue;
+      bool is_first = loss == BACK && i < kept_from;
       bool undone_with_cut = !cut_stays && (off_t)(i + 1) * BLOCK > change->cut_to;
-      if (keep_unit && !undone_with_cut && !change->doomed) {
+      if (keep_unit && !is_first && !undone_with_cut && !change->doomed) {
         tally->blocks_kept += 1;
         continue;
       }
@@ -675,6 +691,15 @@ static enum op op_of(const char *word) {
   give_up("not an operation", word ? word : "nothing");
 }
 
+static int errno_of(const char *word) {
+  static const struct { const char *word; int error; } known[] = {
+      {"EIO", EIO}, {"ENOSPC", ENOSPC}, {"EROFS", EROFS}, {"EMFILE", EMFILE}};
+  for (size_t i = 0; word && i < sizeof known / sizeof known[0]; i += 1) {
+    if (strcmp(known[i].word, word) == 0) return known[i].error;
+  }
+  give_up("not an error that a disk has here", word ? word : "nothing");
+}
+
 static void take_counted(struct rule *rule, char **state) {
   rule->op = op_of(strtok_r(NULL, " ", state));
   const char *count = strtok_r(NULL, " ", state);
@@ -701,7 +726,7 @@ static void take_rule(char *text) {
   if (strcmp(word, "loss") == 0) {
     const char *how = strtok_r(NULL, " ", &state);
     if (how == NULL) give_up("a rule lacks its word", "loss");
-    loss = strcmp(how, "all") == 0 ? ALL : strcmp(how, "none") == 0 ? NONE : TORN;
+    loss = strcmp(how, "all") == 0 ? ALL : strcmp(how, "none") == 0 ? NONE : strcmp(how, "back") == 0 ? BACK : TORN;
     return;
   }
   if (strcmp(word, "names") == 0) {
@@ -718,7 +743,7 @@ static void take_rule(char *text) {
   } else if (strcmp(word, "fail") == 0) {
     const char *error = strtok_r(NULL, " ", &state);
     rule.action = FAIL;
-    rule.error = error && strcmp(error, "ENOSPC") == 0 ? ENOSPC : EIO;
+    rule.error = errno_of(error);
     take_counted(&rule, &state);
   } else if (strcmp(word, "full") == 0) {
     rule.action = FULL;

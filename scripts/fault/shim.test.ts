@@ -165,6 +165,16 @@ describe('a power cut tears what was not synced', { skip }, () => {
     for (const [kind, count] of Object.entries(seen)) assert.ok(count > 0, `${kind}: ${JSON.stringify(seen)}`);
   });
 
+  it('what stands first in a file, where it writes from the back', () => {
+    const found = new Set<string | undefined>();
+    for (let seed = 1; seed <= 40; seed += 1) {
+      const ran = run(`seed ${seed}; loss back; ${AT_END}`, 'pwrite a 0 y 5120', { a: 'x'.repeat(5120) });
+      found.add(ran.read('a'));
+    }
+    assert.ok(found.has('y5120') && found.has('x5120') && found.size > 4, [...found].join(', '));
+    for (const content of found) assert.match(content ?? '', /^(x\d+ y\d+|[xy]5120)$/);
+  });
+
   it('and what a file grew by may be there, as zeros, or not', () => {
     const steps = 'pwrite a 0 x 1000 sync a sync . append a y 8000';
     const found = seeds.map((seed) => run(`seed ${seed}; ${AT_END}`, steps).read('a') ?? '');

@@ -4,6 +4,7 @@
  */
 import { writeSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { silentLog } from '../../firmware/log/index.js';
 import { openStore } from '../../firmware/store/index.js';
 import { fillerOf, rowSchema } from './rows.js';
@@ -11,16 +12,31 @@ import { fillerOf, rowSchema } from './rows.js';
 /** Transactions that wait for their promise at the same time: some share a flush. */
 const AT_ONCE = 3;
 
-const store = openStore({ file: join(process.argv[2] ?? '.', 'dmgw.db'), schema: rowSchema, log: silentLog });
+/** So few that the WAL begins anew every few transactions. */
+const CHECKPOINT_PAGES = 24;
+
+const store = openStore({
+  file: join(process.argv[2] ?? '.', 'dmgw.db'),
+  schema: rowSchema,
+  log: silentLog,
+  checkpointPages: CHECKPOINT_PAGES,
+});
 const last = store.sql<{ n: number | null }>('SELECT max(n) AS n FROM written').get();
+/** After so many rows nothing is written for a while: the store then ends its checkpoint. */
+const ROWS_IN_A_ROW = 15;
+const PAUSE_MS = 12;
+
+let pause = Promise.resolve();
 let next = (last?.n ?? 0) + 1;
 
 for (let worker = 0; worker < AT_ONCE; worker += 1) void writeOn();
 
 async function writeOn(): Promise<never> {
   for (;;) {
+    await pause;
     const n = next;
     next += 1;
+    if (n % ROWS_IN_A_ROW === 0) pause = sleep(PAUSE_MS);
     store.transaction(() => {
       store.sql('INSERT INTO written (n, filler) VALUES (?, ?)').run(n, fillerOf(n));
       store.sql('UPDATE total SET count = count + 1, last = ?').run(n);

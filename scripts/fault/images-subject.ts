@@ -1,0 +1,75 @@
+import { createHash } from 'node:crypto';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { systemClock } from '../../firmware/clock/index.js';
+import {
+  BlobStore,
+  Catalog,
+  Downloader,
+  imageSchema,
+  momentSchema,
+  retrievalSchema,
+  systemDisk,
+} from '../../firmware/image/index.js';
+import { silentLog } from '../../firmware/log/index.js';
+import { openStore } from '../../firmware/store/index.js';
+import type { Subject } from './campaign.js';
+import { contentOf } from './contents.js';
+
+const MOMENTS = ['sync 80', 'name 60', 'now', 'write 200', 'sync 12', 'name 12'];
+
+/** Database and blobs together, written by image-writer.ts. @param program its bundle */
+export function imagesSubject(name: string, program: string): Subject {
+  return { name, program, faultsOf, moments: MOMENTS };
+}
+
+const sha256 = (content: Uint8Array): string => createHash('sha256').update(content).digest('hex');
+
+/**
+ * What is wrong with images after a cut: rows that name content which is not there or is not theirs, promises that are
+ * not kept, files that nobody wants and that are still there after a start.
+ */
+async function faultsOf(folder: string, promises: readonly string[]): Promise<string[]> {
+  if (!existsSync(join(folder, 'dmgw.db')) && promises.length === 0) return [];
+  const log = silentLog;
+  const store = openStore({
+    file: join(folder, 'dmgw.db'),
+    schema: [...imageSchema, ...retrievalSchema, ...momentSchema],
+    log,
+  });
+  try {
+    const catalog = new Catalog({ store, clock: systemClock(0), log });
+    const faults = store
+      .sql<{ integrity_check: string }>('PRAGMA integrity_check')
+      .all()
+      .map((row) => row.integrity_check)
+      .filter((line) => line !== 'ok');
+    const promised = new Map(promises.map((line) => line.split(' ') as [string, string]));
+    for (const [node, n] of promised) {
+      if (Number(catalog.byNode(node)?.leaves.version ?? 0) < Number(n)) faults.push(`${node} does not have ${n}`);
+    }
+    for (const { node, state, blob, leaves } of catalog.all()) {
+      if (state !== 'available' || blob === null) continue;
+      const file = join(folder, 'blobs', blob);
+      if (!existsSync(file)) faults.push(`${node}: the content is missing`);
+      else if (sha256(readFileSync(file)) !== blob) faults.push(`${node}: the content is damaged`);
+      if (sha256(contentOf(Number(leaves.version))) !== blob) faults.push(`${node}: content of another number`);
+    }
+    const blobs = new BlobStore({ folder, disk: systemDisk, log });
+    const parts = { store, catalog, blobs, clock: systemClock(0), random: Math.random, log };
+    const defects: unknown[] = [];
+    const downloader = new Downloader({
+      ...parts,
+      access: { allowAddress: () => true },
+      onDefect: (thrown) => defects.push(thrown),
+    });
+    await downloader.start();
+    await downloader.close();
+    const wanted = new Set(catalog.all().flatMap(({ blob }) => (blob === null ? [] : [blob, `${blob}.json`])));
+    const left = [...readdirSync(join(folder, 'blobs')), ...readdirSync(join(folder, 'partial'))];
+    faults.push(...left.filter((name) => !wanted.has(name)).map((name) => `nobody wants ${name}`));
+    return [...faults, ...defects.map(String)];
+  } finally {
+    await store.close();
+  }
+}
