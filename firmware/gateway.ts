@@ -58,7 +58,7 @@ import { HostNames, Prefixes } from './net/index.js';
 import { Fanouts, Forwarder, type Fetch } from './notify/index.js';
 import { openControl, REPORT_FORMAT } from './ops/index.js';
 import { describeThrown, failure, success, type CodedError, type Outcome } from './outcome/index.js';
-import { gatherHealth, gatherStatus, type Parts } from './report.js';
+import { gatherHealth, gatherStatus, meteredReport, type Parts } from './report.js';
 import { applySettings, fanoutDefaults } from './tuning.js';
 import { backoff, caOf, retrieveOptions } from './retrieve.js';
 import { rescue } from './rescue.js';
@@ -407,6 +407,12 @@ async function start(
       status: () => gatherStatus(parts),
       health: () => gatherHealth(parts),
       event: (event) => tellServers(event, parts),
+      metered: () => meteredReport(parts),
+      setMetered: (setting) => {
+        downloader.setMetered(setting);
+        log('image').info('told whether the link is metered', { set: setting });
+        return meteredReport(parts);
+      },
       settings: () => ({ format: REPORT_FORMAT, changed: settings.changed() }),
     },
     log('ops'),

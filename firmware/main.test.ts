@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { after, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { silentLog } from './log/index.js';
-import { askStatus, healthReport, openControl, REPORT_FORMAT } from './ops/index.js';
+import { askStatus, healthReport, openControl, REPORT_FORMAT, type ControlPorts } from './ops/index.js';
 
 interface Ended {
   readonly code: number | null;
@@ -46,6 +46,17 @@ const configuration = {
   serve: { listen: ['127.0.0.1'], port: 0 },
 };
 
+/** Ports of a control socket that nothing is asked of. */
+const refuse = (): Promise<never> => Promise.reject(new Error('no'));
+const refusing: ControlPorts = {
+  status: refuse,
+  health: refuse,
+  event: refuse,
+  settings: refuse,
+  metered: refuse,
+  setMetered: refuse,
+};
+
 describe('the command line', () => {
   const WRONG: [string[], string][] = [
     [['fly'], "dmgw: unknown command 'fly'; see: dmgw help\n"],
@@ -54,6 +65,7 @@ describe('the command line', () => {
     [['run', '--json'], "dmgw: 'run' takes no --json; see: dmgw help\n"],
     [['--json'], 'dmgw: a command is missing; see: dmgw help\n'],
     [['event'], "dmgw: 'event' needs TYPE; see: dmgw help\n"],
+    [['metered', 'maybe'], "dmgw: 'metered' takes on, off or auto, not 'maybe'; see: dmgw help\n"],
     [['event', 'a', 'b', 'c'], "dmgw: 'event' takes no 'c'; see: dmgw help\n"],
     [['event', 'a', '--board'], "dmgw: option '--board <value>' argument missing; see: dmgw help\n"],
     [['status', '--config'], "dmgw: option '--config <value>' argument missing; see: dmgw help\n"],
@@ -103,14 +115,13 @@ describe('the command line', () => {
 
   it('shows what a DM Server has set in place of the configuration, or that it cannot', async () => {
     const socket = join(folder, 'tuned.sock');
-    const refuse = (): Promise<never> => Promise.reject(new Error('no'));
     const changed = [
       { key: 'fanout.repeat', value: 2, serverId: 'srv' },
       { key: 'retrieve.windows', value: ['22:00-06:00'], serverId: 'srv' },
     ];
     const control = await openControl(
       socket,
-      { status: refuse, health: refuse, event: refuse, settings: () => ({ format: REPORT_FORMAT, changed }) },
+      { ...refusing, settings: () => ({ format: REPORT_FORMAT, changed }) },
       silentLog,
     );
     assert.ok(control.ok);
@@ -149,8 +160,7 @@ describe('the command line', () => {
   it('tells that the gateway is not healthy by exit code 1', async () => {
     const socket = join(folder, 'ill.sock');
     const health = healthReport([{ name: 'storage', ok: false, text: 'full' }]);
-    const refuse = (): Promise<never> => Promise.reject(new Error('no'));
-    const ports = { status: refuse, health: () => health, event: refuse, settings: refuse };
+    const ports = { ...refusing, health: () => health };
     const control = await openControl(socket, ports, silentLog);
     assert.ok(control.ok);
     const [text, json] = await Promise.all([
@@ -189,6 +199,15 @@ describe('the daemon', () => {
     assert.match(status.out, /^gateway +IMEI:1\n/);
     assert.equal((JSON.parse(json.out) as { processId: number }).processId, child.pid);
     assert.deepEqual([health.code, health.out.split('\n')[0]], [0, 'healthy']);
+    assert.match(status.out, /\nwritten +\d/);
+    for (const [words, told] of [
+      [[], 'nothing tells whether the link is metered\n'],
+      [['on'], 'metered (set; forgotten when the gateway ends)\n'],
+      [['off'], 'not metered (set; forgotten when the gateway ends)\n'],
+    ] as const) {
+      assert.deepEqual(await dmgw('metered', ...words, '--config', path), { code: 0, out: told, err: '' });
+    }
+    assert.match((await dmgw('status', '--config', path)).out, /\nlink +not metered\n/);
     child.kill('SIGTERM');
     assert.deepEqual(await once(child, 'exit'), [0, null]);
   });

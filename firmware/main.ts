@@ -19,11 +19,14 @@ import { managementObjects, parseNames } from './mo/index.js';
 import {
   ANSI_PAINT,
   askHealth,
+  askMetered,
   askSettings,
   askStatus,
   formatTable,
+  isMeteredSetting,
   NO_PAINT,
   renderHealth,
+  renderMetered,
   renderStatus,
   sendEvent,
   type AskError,
@@ -118,6 +121,26 @@ const COMMANDS: readonly Command[] = [
         render,
         () => ExitCode.done,
       );
+    },
+  },
+  {
+    name: 'metered',
+    summary: 'whether the link is metered, or tell the gateway so',
+    details:
+      'on: no image comes in over it but those of retrieve.meteredMinPriority; off: all do; auto: as retrieve.meteredFile says. What is told counts at once and until the gateway ends; then tell it again.',
+    options: ['config', 'board', 'socket', 'json'],
+    operands: ['[on|off|auto]'],
+    run: (given, [word]) => {
+      const set = isMeteredSetting(word) ? word : undefined;
+      if (word === set)
+        return ask(
+          given,
+          (socket) => askMetered(socket, set),
+          renderMetered,
+          () => ExitCode.done,
+        );
+      complain(`'metered' takes on, off or auto, not '${word ?? ''}'; see: dmgw help`);
+      return ExitCode.usage;
     },
   },
   {

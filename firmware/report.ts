@@ -11,12 +11,14 @@ import {
   healthReport,
   memoryReport,
   REPORT_FORMAT,
+  writtenBytes,
   type AccountReport,
   type DevicesReport,
   type FanoutReport,
   type HealthCheck,
   type HealthReport,
   type ImageReport,
+  type MeteredReport,
   type Problem,
   type RetrieveReport,
   type StatusReport,
@@ -74,7 +76,11 @@ export async function gatherStatus(parts: Parts): Promise<StatusReport> {
     serve: { listening: parts.serving, connections: parts.imageServer.load.connections },
     fanouts: fanoutReports(parts),
     devices: devicesReport(parts),
-    traffic: { wanReceivedBytes: parts.downloader.wanBytes, lanSentBytes: parts.imageServer.lanBytes },
+    traffic: {
+      wanReceivedBytes: parts.downloader.wanBytes,
+      lanSentBytes: parts.imageServer.lanBytes,
+      diskWrittenBytes: writtenBytes(),
+    },
     memory: memoryReport(),
     store: {
       journal: parts.store.journal,
@@ -156,6 +162,11 @@ function retrieveReport({ configuration, downloader }: Parts): RetrieveReport {
   const { metered, windowOpen, windowChangesMs } = downloader.conditions.report();
   const windowChangesAt = windowChangesMs === null ? null : new Date(windowChangesMs).toISOString();
   return { proxy: configuration.retrieve.proxy.url ?? null, windowOpen, windowChangesAt, metered };
+}
+
+export function meteredReport({ downloader: { conditions } }: Pick<Parts, 'downloader'>): MeteredReport {
+  const { metered } = conditions.report();
+  return { format: REPORT_FORMAT, set: conditions.meteredSetting, metered };
 }
 
 function imageReport(parts: Parts, image: ImageRecord): ImageReport {

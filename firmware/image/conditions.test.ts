@@ -185,6 +185,24 @@ describe('a retrieval', () => {
     assert.equal(origin.seen.at(-1)?.headers.range, 'bytes=300000-');
   });
 
+  it('stops when somebody says that the link is metered, whatever the switch says, and goes on when it is not', async () => {
+    origin.behave = slow(300_000);
+    await open({ conditions: { metered: () => metered } });
+    const { id } = house.add('a', origin.url);
+    while (house.downloader.wanBytes < 300_000) await sleep(2);
+    house.downloader.setMetered('on');
+    assert.equal((await house.until(id, 'waiting')).result, 'metered');
+    assert.equal(house.downloader.conditions.report().metered, true);
+    origin.behave = serveFile(CONTENT, { etag: '"1"' });
+    metered = true;
+    house.downloader.setMetered('auto');
+    await sleep(AWHILE_MS);
+    assert.equal(house.catalog.byId(id)?.result, 'metered');
+    house.downloader.setMetered('off');
+    assert.equal((await house.until(id, 'available')).blob, SHA);
+    assert.equal(origin.seen.at(-1)?.headers.range, 'bytes=300000-');
+  });
+
   it('stops when the window closes, and goes on at its byte, over a restart too', async () => {
     clock.wall = Date.UTC(2026, 0, 15, 22);
     origin.behave = slow(300_000);

@@ -2,6 +2,9 @@ import type { Clock, WeeklyWindows } from '../clock/index.js';
 import type { CodedError } from '../outcome/index.js';
 import type { ImageRecord } from './image.js';
 
+/** What somebody says of the link, until the process ends; `auto`: nothing, `metered` of the options counts. */
+export type MeteredSetting = 'on' | 'off' | 'auto';
+
 /** Why an image is not retrieved now, though nothing is wrong with it or its server. */
 export type Hold = CodedError<'clock' | 'window' | 'metered'>;
 
@@ -26,6 +29,7 @@ export interface ConditionsReport {
 /** Whether the line and the hour allow a retrieval. What was seen counts until the next `look`. */
 export class Conditions {
   #metered = false;
+  #meteredSetting: MeteredSetting = 'auto';
   #windows: WeeklyWindows | undefined;
 
   constructor(private readonly o: ConditionsOptions) {
@@ -35,7 +39,21 @@ export class Conditions {
 
   /** False when nothing here can ever hold an image. */
   get any(): boolean {
-    return this.#windows !== undefined || this.o.metered !== undefined;
+    return this.#windows !== undefined || this.#tellsMetered;
+  }
+
+  get meteredSetting(): MeteredSetting {
+    return this.#meteredSetting;
+  }
+
+  get #tellsMetered(): boolean {
+    return this.o.metered !== undefined || this.#meteredSetting !== 'auto';
+  }
+
+  /** It counts at once, before what looks. */
+  setMetered(setting: MeteredSetting): void {
+    this.#meteredSetting = setting;
+    this.look();
   }
 
   /** Other windows from now on; undefined: always. */
@@ -44,7 +62,8 @@ export class Conditions {
   }
 
   look(): void {
-    this.#metered = this.o.metered?.() ?? false;
+    const seen = (): boolean => this.o.metered?.() ?? false;
+    this.#metered = this.#meteredSetting === 'auto' ? seen() : this.#meteredSetting === 'on';
   }
 
   /** Undefined when the image may come in now. */
@@ -66,11 +85,11 @@ export class Conditions {
   }
 
   report(): ConditionsReport {
-    const { clock, metered } = this.o;
+    const { clock } = this.o;
     const nowMs = clock.wallMs();
     const known = clock.plausible() ? this.#windows : undefined;
     return {
-      metered: metered ? this.#metered : null,
+      metered: this.#tellsMetered ? this.#metered : null,
       windowOpen: known?.isOpen(nowMs) ?? null,
       windowChangesMs: known?.nextChangeMs(nowMs) ?? null,
     };

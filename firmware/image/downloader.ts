@@ -5,7 +5,7 @@ import { describeThrown } from '../outcome/index.js';
 import type { Store } from '../store/index.js';
 import type { BlobStore } from './blobs.js';
 import type { Catalog } from './catalog.js';
-import { Conditions, type ConditionsOptions, type Hold } from './conditions.js';
+import { Conditions, type ConditionsOptions, type Hold, type MeteredSetting } from './conditions.js';
 import { describeBlob, releaseBlob } from './holders.js';
 import type { ImageChange, ImageRecord } from './image.js';
 import { InstallReports } from './install.js';
@@ -222,6 +222,12 @@ export class Downloader {
   /** Other windows: what runs outside of them stops, what waited for them goes on. Undefined: always. */
   setWindows(windows: WeeklyWindows | undefined): void {
     this.conditions.setWindows(windows);
+    if (this.#started && !this.#closed) this.#check();
+  }
+
+  /** The link is metered, or is not, whatever else says: what may not come in stops, what waited goes on. */
+  setMetered(setting: MeteredSetting): void {
+    this.conditions.setMetered(setting);
     if (this.#started && !this.#closed) this.#check();
   }
 

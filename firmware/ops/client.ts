@@ -1,6 +1,7 @@
 import { request } from 'node:http';
 import { describeThrown, failure, success, systemErrorCode, type CodedError, type Outcome } from '../outcome/index.js';
 import type { EventReport, EventRequest } from './event.js';
+import type { MeteredReport, MeteredSetting } from './metered.js';
 import { REPORT_FORMAT, type HealthReport, type SettingsReport, type StatusReport } from './reports.js';
 
 export type AskErrorCode =
@@ -26,6 +27,11 @@ export function askHealth(socket: string): Promise<Outcome<HealthReport, AskErro
 
 export function askSettings(socket: string): Promise<Outcome<SettingsReport, AskError>> {
   return ask<SettingsReport>(socket, '/settings');
+}
+
+/** @param set what counts from now on; undefined: it is only asked for */
+export function askMetered(socket: string, set?: MeteredSetting): Promise<Outcome<MeteredReport, AskError>> {
+  return ask<MeteredReport>(socket, '/metered', set && JSON.stringify({ set }));
 }
 
 /** Has the daemon tell the DM Servers of something. */

@@ -11,6 +11,7 @@ import { silentLog, type Logger } from '../log/index.js';
 import { failure, success } from '../outcome/index.js';
 import {
   askHealth,
+  askMetered,
   askStatus,
   healthReport,
   openControl,
@@ -19,10 +20,24 @@ import {
   type ControlPorts,
   type ControlServer,
   type EventRequest,
+  type MeteredReport,
+  type MeteredSetting,
 } from './index.js';
 import { exampleStatus } from './report.fixture.js';
 
+let metered: MeteredSetting = 'auto';
+const meteredReport = (): MeteredReport => ({
+  format: REPORT_FORMAT,
+  set: metered,
+  metered: metered === 'auto' ? null : metered === 'on',
+});
+
 const ports: ControlPorts = {
+  metered: meteredReport,
+  setMetered: (setting) => {
+    metered = setting;
+    return meteredReport();
+  },
   settings: () => ({ format: REPORT_FORMAT, changed: [{ key: 'fanout.repeat', value: 2, serverId: 'srv' }] }),
   status: () => exampleStatus(),
   health: () => Promise.resolve(healthReport([{ name: 'database', ok: true, text: 'answers' }])),
@@ -101,6 +116,24 @@ describe('the control socket', () => {
     }
     assert.equal(await ask('GET', '/event'), 405);
     assert.equal(await ask('POST', '/event'), 400);
+  });
+
+  it('takes whether the link is metered, and tells it', async () => {
+    await open();
+    for (const [set, told] of [
+      [undefined, { set: 'auto', metered: null }],
+      ['on', { set: 'on', metered: true }],
+      [undefined, { set: 'on', metered: true }],
+      ['off', { set: 'off', metered: false }],
+      ['auto', { set: 'auto', metered: null }],
+    ] as const) {
+      assert.deepEqual(await askMetered(path, set), { ok: true, value: { format: REPORT_FORMAT, ...told } });
+    }
+    const refused = await askMetered(path, 'maybe' as MeteredSetting);
+    assert.ok(!refused.ok && refused.error.code === 'refused');
+    assert.equal(refused.error.text, 'metered is on, off or auto');
+    assert.equal(await ask('POST', '/metered'), 400);
+    assert.equal(await ask('PUT', '/metered'), 405);
   });
 
   it('knows no other name and no other method', async () => {

@@ -4,7 +4,9 @@ import { connect } from 'node:net';
 import type { Logger } from '../log/index.js';
 import { describeThrown, failure, success, systemErrorCode, type CodedError, type Outcome } from '../outcome/index.js';
 import { readEvent, type EventReport, type EventRequest } from './event.js';
+import { checkMetered, type MeteredReport, type MeteredSetting } from './metered.js';
 import type { HealthReport, SettingsReport, StatusReport } from './reports.js';
+import { readJson } from './request-body.js';
 
 /** What the control socket shows and takes; the composition root does it. */
 export interface ControlPorts {
@@ -12,6 +14,9 @@ export interface ControlPorts {
   health(): HealthReport | Promise<HealthReport>;
   /** Tells the DM Servers of something; resolves when that survives a power cut. */
   event(event: EventRequest): Promise<Outcome<EventReport, CodedError>>;
+  metered(): MeteredReport | Promise<MeteredReport>;
+  /** What is told counts from now on until the gateway ends. */
+  setMetered(setting: MeteredSetting): MeteredReport | Promise<MeteredReport>;
   settings(): SettingsReport | Promise<SettingsReport>;
 }
 
@@ -33,8 +38,8 @@ const MAX_HEADER_BYTES = 4096;
 const REQUEST_TIMEOUT_MS = 5000;
 
 /**
- * Answers `GET /status`, `GET /health`, `GET /settings` and `POST /event` in JSON on a Unix socket that only its owner can open. A socket that a killed
- * daemon left behind is replaced, one that answers is not.
+ * Answers `GET /status`, `GET /health`, `GET /settings`, `POST /event`, `GET` and `POST /metered` in JSON on a Unix socket
+ * that only its owner can open. A socket that a killed daemon left behind is replaced, one that answers is not.
  */
 export async function openControl(
   path: string,
@@ -111,38 +116,44 @@ function answers(path: string): Promise<boolean> {
   });
 }
 
+/** What a request for a name is answered with: an object, or why not. */
+type Answering = (request: IncomingMessage) => Promise<Outcome<object, CodedError>>;
+
 function answer(ports: ControlPorts, log: Logger): RequestListener {
-  const reports: Readonly<Record<string, () => object | Promise<object>>> = {
-    '/status': () => ports.status(),
-    '/health': () => ports.health(),
-    '/settings': () => ports.settings(),
+  const shown =
+    (report: () => object | Promise<object>): Answering =>
+    async () =>
+      success(await report());
+  const table: Readonly<Record<string, { readonly GET?: Answering; readonly POST?: Answering }>> = {
+    '/status': { GET: shown(() => ports.status()) },
+    '/health': { GET: shown(() => ports.health()) },
+    '/settings': { GET: shown(() => ports.settings()) },
+    '/event': { POST: (request) => takeEvent(ports, request) },
+    '/metered': { GET: shown(() => ports.metered()), POST: (request) => takeMetered(ports, request) },
   };
   return (request, response) => {
     const name = request.url ?? '';
-    const failed = (thrown: unknown): void => {
-      log.error('report failed', { report: name, reason: describeThrown(thrown) });
-      send(response, 500, { error: 'the report failed, see the log' });
-    };
-    if (name === '/event') {
-      if (request.method !== 'POST') return send(response, 405, { error: 'only POST' });
-      takeEvent(ports, request, response).catch(failed);
-      return;
-    }
-    const report = Object.hasOwn(reports, name) ? reports[name] : undefined;
-    if (!report) return send(response, 404, { error: 'not found' });
-    if (request.method !== 'GET') return send(response, 405, { error: 'only GET' });
-    Promise.resolve()
-      .then(report)
-      .then((body) => send(response, 200, body))
-      .catch(failed);
+    const methods = Object.hasOwn(table, name) ? table[name] : undefined;
+    if (!methods) return send(response, 404, { error: 'not found' });
+    const answering = request.method === 'GET' || request.method === 'POST' ? methods[request.method] : undefined;
+    if (!answering) return send(response, 405, { error: `only ${Object.keys(methods).join(', ')}` });
+    answering(request)
+      .then((told) => (told.ok ? send(response, 200, told.value) : send(response, 400, { error: told.error.text })))
+      .catch((thrown: unknown) => {
+        log.error('report failed', { report: name, reason: describeThrown(thrown) });
+        send(response, 500, { error: 'the report failed, see the log' });
+      });
   };
 }
 
-async function takeEvent(ports: ControlPorts, request: IncomingMessage, response: ServerResponse): Promise<void> {
+async function takeEvent(ports: ControlPorts, request: IncomingMessage): Promise<Outcome<EventReport, CodedError>> {
   const event = await readEvent(request);
-  const told = event.ok ? await ports.event(event.value) : event;
-  if (told.ok) send(response, 200, told.value);
-  else send(response, 400, { error: told.error.text });
+  return event.ok ? ports.event(event.value) : event;
+}
+
+async function takeMetered(ports: ControlPorts, request: IncomingMessage): Promise<Outcome<MeteredReport, CodedError>> {
+  const setting = checkMetered(await readJson(request));
+  return setting.ok ? success(await ports.setMetered(setting.value)) : setting;
 }
 
 function send(response: ServerResponse, status: number, body: object): void {

@@ -1,6 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 import { failure, success, type CodedError, type Outcome } from '../outcome/index.js';
 import type { REPORT_FORMAT } from './reports.js';
+import { MAX_REQUEST_BYTES, readJson } from './request-body.js';
 
 /** Something that happened, for the DM Servers (`dmgw event`). */
 export interface EventRequest {
@@ -21,30 +22,15 @@ export type EventRefusal =
   | 'bad-event' // malformed, or longer than may be
   | 'no-server'; // no account, or none with that ServerID
 
-/** Octets of a request. */
-const MAX_REQUEST_BYTES = 16 * 1024;
 const MAX_TYPE_LENGTH = 255;
 /** It waits in the database until the server has it, with up to a thousand others. */
 const MAX_DATA_BYTES = 4096;
 
 /** Reads the body of `POST /event` and holds it to its bounds. */
 export async function readEvent(request: IncomingMessage): Promise<Outcome<EventRequest, CodedError<EventRefusal>>> {
-  const chunks: Buffer[] = [];
-  let length = 0;
-  for await (const chunk of request as AsyncIterable<Buffer>) {
-    length += chunk.byteLength;
-    if (length > MAX_REQUEST_BYTES) return failure('bad-event', `a request has at most ${MAX_REQUEST_BYTES} bytes`);
-    chunks.push(chunk);
-  }
-  return checkEvent(parse(Buffer.concat(chunks).toString('utf8')));
-}
-
-function parse(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
+  const value = await readJson(request);
+  if (value === 'too-long') return failure('bad-event', `a request has at most ${MAX_REQUEST_BYTES} bytes`);
+  return checkEvent(value);
 }
 
 function checkEvent(value: unknown): Outcome<EventRequest, CodedError<EventRefusal>> {

@@ -23,3 +23,16 @@ function anonymousBytes(processStatus: string): number | null {
     return null; // no such file on this system
   }
 }
+
+/**
+ * Bytes that this process has had written to disks since its start, whatever it wrote (proc_pid_io(5)); null where the
+ * system does not tell.
+ */
+export function writtenBytes(processIo = '/proc/self/io'): number | null {
+  try {
+    const bytes = /^write_bytes: (\d+)$/m.exec(readFileSync(processIo, 'utf8'))?.[1];
+    return bytes === undefined ? null : Number(bytes);
+  } catch {
+    return null; // a kernel without CONFIG_TASK_IO_ACCOUNTING
+  }
+}

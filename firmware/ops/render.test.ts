@@ -24,6 +24,7 @@ devices      5 known, 4 reachable
 discovery    builtin on br-lan, 3 present
 images       1.0 MiB, 1.9 GiB free
 traffic      WAN 1.0 MiB in, LAN 3.0 MiB out
+written      1.0 MiB to the disk, 1.05 per byte of WAN
 memory       52.5 MiB (8.6 MiB its own)
 database     wal
 

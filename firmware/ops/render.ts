@@ -8,6 +8,7 @@ import type {
   Problem,
   RetrieveReport,
   StatusReport,
+  TrafficReport,
 } from './reports.js';
 
 /** How the terminal shows a line that someone should see. */
@@ -79,10 +80,18 @@ function summaryLines(report: StatusReport): string[] {
     ['discovery', discoveryText(devices.discovery)],
     ['images', `${formatBytes(store.imageBytes)}${quota}${free}`],
     ['traffic', `WAN ${formatBytes(traffic.wanReceivedBytes)} in, LAN ${formatBytes(traffic.lanSentBytes)} out`],
+    ...wearRows(traffic),
     ['memory', `${formatBytes(memory.residentBytes)}${own}`],
     ['database', store.journal],
   ];
   return rows.map(([name, value]) => `${name.padEnd(12)} ${printable(value)}`);
+}
+
+/** What wears the flash, and how much of it there is for each byte that has come in. */
+function wearRows({ diskWrittenBytes, wanReceivedBytes }: TrafficReport): [string, string][] {
+  if (diskWrittenBytes === null) return [];
+  const each = wanReceivedBytes === 0 ? '' : `, ${(diskWrittenBytes / wanReceivedBytes).toFixed(2)} per byte of WAN`;
+  return [['written', `${formatBytes(diskWrittenBytes)} to the disk${each}`]];
 }
 
 function retrieveRows({ proxy, windowOpen, windowChangesAt, metered }: RetrieveReport): [string, string][] {

@@ -1,5 +1,5 @@
 /** Raised when a report's fields change, so that a command does not misread a daemon of another version. */
-export const REPORT_FORMAT = 2;
+export const REPORT_FORMAT = 3;
 
 /** What `dmgw status` shows. Times are ISO 8601 in UTC, null where there is none. */
 export interface StatusReport {
@@ -113,12 +113,14 @@ export interface DiscoveryReport {
   readonly dropped: number;
 }
 
-/** Bytes of images since the start of the daemon. */
+/** Bytes since the start of the daemon. Of images, but for what is written. */
 export interface TrafficReport {
   /** Received from download servers. */
   readonly wanReceivedBytes: number;
   /** Sent to End Devices. */
   readonly lanSentBytes: number;
+  /** Written to the disk for everything: what wears the flash. Null where the system does not tell. */
+  readonly diskWrittenBytes: number | null;
 }
 
 export interface MemoryReport {
