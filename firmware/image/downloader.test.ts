@@ -237,6 +237,31 @@ describe('a server that', () => {
   });
 });
 
+describe('a mirror that', () => {
+  it('has other content is one of several, where a Digest tells', async () => {
+    await open();
+    const image = house.add('a', `${origin.url}?old\n${origin.url}`, SHA);
+    origin.behave = (request, response, count) =>
+      (request.url?.endsWith('old') === true ? serveFile(pattern(300_000, 7)) : file)(request, response, count);
+    assert.equal((await house.until(image.id, 'available')).blob, SHA);
+    assert.deepEqual(
+      origin.seen.map(({ url, headers }) => [url, headers.range]),
+      [
+        ['/image.bin?old', undefined],
+        ['/image.bin', undefined],
+      ],
+    );
+  });
+
+  it('has other content, as all the others, ends the retrieval', async () => {
+    await open();
+    const image = house.add('a', `${origin.url}?1\n${origin.url}?2`, sha256(pattern(5)));
+    assert.equal((await house.until(image.id, 'failed')).result, 'digest-mismatch');
+    assert.equal(origin.seen.length, 2);
+    assert.equal(house.events.length, 1);
+  });
+});
+
 describe('what a server of the management asks for meanwhile', () => {
   const slow: Behaviour = (_, response) => {
     response.writeHead(200, { 'Content-Length': total, ETag: '"1"' });

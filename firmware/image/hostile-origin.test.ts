@@ -147,10 +147,16 @@ const ROWS: readonly Row[] = [
     answers: [
       CUT_V1,
       say(head('206 Partial Content', range(CUT, SIZE - 1, SIZE), ETAG), V2.subarray(CUT)),
-      file(V1, '"v1"'),
+      file(V2, '"v1"'),
     ],
-    digest: sha256(V1),
-    ...failed('digest-mismatch', 'whole', CUT),
+    digest: sha256(V2),
+    ...available(V2, 'whole', CUT, 'whole'),
+  },
+  {
+    name: 'parts of another file than the Digest: the whole is tried once',
+    answers: [CUT_V1, FILE, CUT_V1, FILE],
+    digest: sha256(V2),
+    ...failed('digest-mismatch', 'whole', CUT, 'whole', CUT),
   },
   { name: 'another file than the Digest', answers: [FILE], digest: sha256(V2), ...failed('digest-mismatch', 'whole') },
   // Ranges.

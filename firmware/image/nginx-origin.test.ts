@@ -137,8 +137,6 @@ const ROWS: readonly Row[] = [
       utimesSync(file(nginx), OLD, OLD);
       return nginx.reload(site(''));
     },
-    at: 'failed',
-    then: (_, house, id) => house.catalog.request(id, 's'),
     ...whole(pattern(V1.length, 2)),
     asked: ['200 - -', '206 bytes=N- E', '200 - -'],
   },

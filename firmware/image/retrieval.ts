@@ -3,6 +3,7 @@ import type { LogFields, Logger } from '../log/index.js';
 import { redactUrl, type HttpReply } from '../net/index.js';
 import { describeThrown } from '../outcome/index.js';
 import { StoreError, type Store } from '../store/index.js';
+import type { AcceptanceError } from './acceptance.js';
 import type { BlobStore } from './blobs.js';
 import type { Catalog } from './catalog.js';
 import {
@@ -99,6 +100,10 @@ export class Retrieval {
   readonly #dead = new Map<string, Fault>();
   /** The next request is for the whole file. */
   #wholeNext = false;
+  /** What is there came by more than one reply. */
+  #joined = false;
+  /** The whole file was fetched once more, because what was joined was not accepted. */
+  #fetchedAgain = false;
   /** Most bytes that were ever there: only what goes beyond is progress. */
   #best = 0;
   #progressed = false;
@@ -192,6 +197,7 @@ export class Retrieval {
       return diskFault(thrown);
     }
     this.#content.durable = this.#content.received;
+    this.#joined = this.#content.received > 0;
     this.#best = this.#content.received;
     this.#furthest = this.#content.received;
     this.#prepared = true;
@@ -356,6 +362,7 @@ export class Retrieval {
       this.#content.restart();
       this.#wholeNext = false;
     }
+    this.#joined = meaning.kind === 'append';
     const content = this.#content;
     const before = content.received;
     let refused: Fault | undefined;
@@ -476,19 +483,7 @@ export class Retrieval {
     const sha256 = this.#content.sha256();
     const size = this.#content.received;
     const accepted = catalog.accepts(record.leaves, sha256);
-    if (!accepted.ok) {
-      if (record.retrieval.unguarded) {
-        this.o.log.warn('bytes of two versions were joined, fetching the whole file', { image: record.imageId });
-        progress.forget(this.key);
-        this.#content.restart();
-        this.#wholeNext = true;
-        return undefined;
-      }
-      if (isWebPage(record.contentType ?? undefined) && isPortalSized(size)) {
-        return this.#dropPage(fd);
-      }
-      return this.#fail(fault(accepted.error.code, 'fail', accepted.error.text));
-    }
+    if (!accepted.ok) return this.#notAccepted(record, accepted.error, fd);
     try {
       await blobs.disk.flush(fd);
       // Should the process end between the rename and the commit, this and the sidecar tell whose the blob is.
@@ -506,6 +501,30 @@ export class Retrieval {
     }
     await store.durable();
     return OVER;
+  }
+
+  /** What came whole is not what is asked for: it is fetched anew where that may help. */
+  async #notAccepted(record: ImageRecord, error: AcceptanceError, fd: number): Promise<StepEnd | undefined> {
+    // A server may keep a validator while it changes the file: nginx does for one of the same length and time.
+    const doubtful = this.#joined && !this.#fetchedAgain;
+    if (record.retrieval.unguarded || doubtful) {
+      this.o.log.warn('bytes of two versions may have been joined, fetching the whole file', { image: record.imageId });
+      this.#fetchedAgain = true;
+      this.#forget();
+      return undefined;
+    }
+    if (isWebPage(record.contentType ?? undefined) && isPortalSized(this.#content.received)) return this.#dropPage(fd);
+    const found = fault(error.code, 'fail', error.text);
+    if (!this.#hasOtherMirror(record, found)) return this.#fail(found);
+    this.o.log.warn('a mirror has other content, trying the next one', { image: record.imageId, reason: found.text });
+    this.#forget();
+    return undefined;
+  }
+
+  #forget(): void {
+    this.o.progress.forget(this.key);
+    this.#content.restart();
+    this.#wholeNext = true;
   }
 
   /** What came whole was a web page, not the image. */
