@@ -104,7 +104,7 @@ async function runUntilCut(program: string, disk: FaultyDisk, cutAfterMs: number
       await sleep(cutAfterMs);
       await disk.tell('cut now');
     }
-    await Promise.race([ended, sleep(10_000, undefined, { ref: false })]);
+    await Promise.race([ended, sleep(30_000, undefined, { ref: false })]);
     assert.ok(disk.cutSince(before), `the power did not go: ${disk.told.slice(before).join('; ')}`);
   } finally {
     child.kill('SIGKILL');

@@ -72,6 +72,25 @@ describe('room for images', { concurrency: 2 }, () => {
     });
   });
 
+  it('is not taken by what has failed: of that as many are kept as is configured, the last ones', async () => {
+    const options = { devices: 0, offers: [], gateway: { settings: { retain: { failedImages: 1 } } } };
+    await withLab('retention', options, async (lab) => {
+      for (const node of ['a', 'b', 'c']) {
+        await lab.manage(addImage(node, { uri: lab.downloads.urlOf(`/${node}`) }));
+        await retrievalAlert(lab, node);
+      }
+      // What has ended is looked at when the gateway starts, and every hour.
+      await lab.gateway.stop();
+      await lab.gateway.start();
+      const kept = await lab.manage(['a', 'b', 'c'].map((node) => get(`${IMAGES}/${node}/State`)));
+      assert.deepEqual(
+        kept.map(({ status }) => status),
+        [404, 404, 200],
+      );
+      assert.equal(kept[2]?.value, FAILED);
+    });
+  });
+
   it('ends when the disk is full in the middle, and comes back with the room', async (t) => {
     const disk = smallDisk();
     if (!disk) return t.skip('takes root, to mount a small file system');
