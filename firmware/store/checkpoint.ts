@@ -1,5 +1,6 @@
 import { fdatasync, fdatasyncSync, read, write, writeSync } from 'node:fs';
 import { promisify } from 'node:util';
+import { systemErrorCode } from '../outcome/index.js';
 import { WAL_HEADER_BYTES, WalReader } from './wal.js';
 
 export interface CheckpointParts {
@@ -44,8 +45,8 @@ const flush = promisify(fdatasync);
  *    anew.
  */
 export class Checkpoint {
-  readonly #reader: WalReader;
-  readonly #page: { buffer: Buffer | undefined } = { buffer: undefined };
+  #reader: WalReader;
+  #buffer: Buffer | undefined;
 
   /** @param pages in the WAL that make a checkpoint due */
   constructor(
@@ -58,14 +59,14 @@ export class Checkpoint {
   /**
    * Does what is due. Called after a flush of the WAL, and not again before it has ended.
    * @param isOver true when the store is being closed
-   * @throws the system's error: nothing more may be called durable then
+   * @throws the system's error: nothing more may be called durable then. A disk that is full is no error: the WAL has
+   *   everything, and grows until there is room again
    */
   async run(isOver: () => boolean): Promise<void> {
     if (!(await this.#reader.reaches(this.pages))) return;
     for (let round = 0; round < MAX_ROUNDS && !isOver(); round += 1) {
       const generation = this.parts.generation();
-      await this.#copy();
-      if (isOver()) return;
+      if (!(await this.#copy()) || isOver()) return;
       if (generation === this.parts.generation()) {
         const ended = this.#end(generation);
         this.parts.hold(ended.then(() => undefined));
@@ -77,18 +78,30 @@ export class Checkpoint {
     }
   }
 
-  /** Steps 1 and 2. */
-  async #copy(): Promise<void> {
-    const { walFd, databaseFd } = this.parts;
+  /** Steps 1 and 2. @returns false when there is no room */
+  async #copy(): Promise<boolean> {
+    const { walFd } = this.parts;
     await this.#reader.advance();
     await flush(walFd);
-    const pages = this.#reader.taken();
+    try {
+      await this.#write(this.#reader.taken());
+      return true;
+    } catch (thrown) {
+      if (!isFull(thrown)) throw thrown;
+      // Which of its pages are there is not known: all of them are written again.
+      this.#reader = new WalReader(walFd);
+      return false;
+    }
+  }
+
+  async #write(pages: ReturnType<WalReader['taken']>): Promise<void> {
+    const { walFd, databaseFd } = this.parts;
     const { pageBytes } = this.#reader;
     for (let from = 0; from < pages.length;) {
       const [first] = pages[from] ?? [0];
       let count = 1;
       while (count < PAGES_AT_ONCE && pages[from + count]?.[0] === first + count) count += 1;
-      const buffer = (this.#page.buffer ??= Buffer.allocUnsafeSlow(PAGES_AT_ONCE * pageBytes));
+      const buffer = (this.#buffer ??= Buffer.allocUnsafeSlow(PAGES_AT_ONCE * pageBytes));
       for (const [index, [, offset]] of pages.slice(from, from + count).entries()) {
         await fill(walFd, buffer.subarray(index * pageBytes, (index + 1) * pageBytes), offset);
       }
@@ -121,11 +134,20 @@ export class Checkpoint {
   /** All of it in the event loop: there are commits all the time, and the WAL must not grow for ever. */
   #endNow(): void {
     const { walFd } = this.parts;
-    const { frames, copied } = this.parts.passive('flushed');
-    if (copied < frames) return;
+    try {
+      const { frames, copied } = this.parts.passive('flushed');
+      if (copied < frames) return;
+    } catch (thrown) {
+      if (isFull(thrown)) return;
+      throw thrown;
+    }
     writeSync(walFd, NO_HEADER, 0, NO_HEADER.length, 0);
     fdatasyncSync(walFd);
   }
+}
+
+function isFull(thrown: unknown): boolean {
+  return ['ENOSPC', 'EDQUOT', 'SQLITE_FULL'].includes(systemErrorCode(thrown) ?? '');
 }
 
 /** @throws where the file ends before */

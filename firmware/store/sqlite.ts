@@ -300,9 +300,12 @@ class SqliteStore implements Store {
 
   #passive(how: 'unflushed' | 'flushed'): { frames: number; copied: number } {
     if (how === 'flushed') this.db.pragma('synchronous = NORMAL');
-    const [done] = this.db.pragma('wal_checkpoint(PASSIVE)') as { log: number; checkpointed: number }[];
-    if (how === 'flushed') this.db.pragma('synchronous = OFF');
-    return { frames: done?.log ?? -1, copied: done?.checkpointed ?? -2 };
+    try {
+      const [done] = this.db.pragma('wal_checkpoint(PASSIVE)') as { log: number; checkpointed: number }[];
+      return { frames: done?.log ?? -1, copied: done?.checkpointed ?? -2 };
+    } finally {
+      this.db.pragma('synchronous = OFF');
+    }
   }
 
   #run<T>(work: () => T, keep: (result: T) => boolean): T {

@@ -31,6 +31,7 @@ for (let burst = 0; burst < BURSTS; burst += 1) {
 }
 meter.disable();
 const figures = {
+  rows: n,
   p99Ms: meter.percentile(99) / 1e6,
   longestMs: meter.max / 1e6,
   grownBytes: statSync(file).size - before,

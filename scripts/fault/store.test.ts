@@ -1,8 +1,14 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
+import { statSync } from 'node:fs';
+import { join } from 'node:path';
 import { before, describe, it } from 'node:test';
+import { silentLog } from '../../firmware/log/index.js';
+import { openStore, type Store } from '../../firmware/store/index.js';
+import { eventually } from '../flow/wait.js';
 import { campaign, ROUNDS, type Campaign } from './campaign.js';
 import { buildProgram, FaultyDisk, whyNoFaults } from './faulty-disk.js';
+import { rowSchema } from './rows.js';
 import { storeSubject } from './store-subject.js';
 
 const skip = whyNoFaults() ?? false;
@@ -64,6 +70,36 @@ describe('the store on a slow disk', { skip }, () => {
       assert.ok(figures.p99Ms < 50);
       // SQLite's own checkpoint waits for three flushes.
       assert.ok(figures.longestMs < 200);
+    } finally {
+      disk.remove();
+    }
+  });
+});
+
+describe('the store where the disk of its database is full', { skip }, () => {
+  it('keeps everything in its WAL, and copies it once there is room', async () => {
+    const bursts = buildProgram('bursts');
+    const disk = new FaultyDisk('full', 'full 0 */dmgw.db');
+    // The file is there: what fails is that it grows.
+    const file = join(disk.folder, 'dmgw.db');
+    await openStore({ file, schema: rowSchema, log: silentLog }).close();
+    const rows = (store: Store): number => store.sql<{ n: number }>('SELECT count(*) AS n FROM written').get()?.n ?? 0;
+    try {
+      const text = execFileSync(process.execPath, [bursts, disk.folder], {
+        env: { ...process.env, ...disk.environment },
+        encoding: 'utf8',
+      });
+      const figures = JSON.parse(text) as Record<'rows' | 'grownBytes' | 'walBytes', number>;
+      assert.ok(disk.told.some((line) => line.startsWith('full ')));
+      assert.ok(figures.grownBytes === 0 && figures.walBytes > 250_000, text);
+      const { size } = statSync(file);
+      const store = openStore({ file, schema: rowSchema, log: silentLog, checkpointPages: 24 });
+      assert.equal(rows(store), figures.rows);
+      store.sql('UPDATE total SET count = 1').run();
+      await store.durable();
+      await eventually('the rows in the database', () => statSync(file).size > size + 40_000 || undefined);
+      assert.equal(rows(store), figures.rows);
+      await store.close();
     } finally {
       disk.remove();
     }
