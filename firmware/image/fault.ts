@@ -1,6 +1,7 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import type { HttpError, HttpErrorCode } from '../net/index.js';
-import { systemErrorCode, type CodedError } from '../outcome/index.js';
+import { describeThrown, systemErrorCode, type CodedError } from '../outcome/index.js';
+import { isDiskFull } from './disk.js';
 import { parseHttpDate } from './httpdate.js';
 import type { ResultCode } from './image.js';
 
@@ -85,4 +86,18 @@ function parseRetryAfter(text: string | undefined, date: string | undefined, now
   if (/^\d{1,9}$/.test(text)) return Number(text) * 1000;
   const untilMs = parseHttpDate(text);
   return untilMs === undefined ? undefined : Math.max(0, untilMs - (parseHttpDate(date ?? '') ?? nowMs));
+}
+
+/** Waits like any trouble of the network, however long: nothing has been heard from the server. */
+export const PORTAL_FAULT = fault(
+  'captive-portal',
+  'network',
+  'a web page came instead of the image: a login page of the network (captive portal)?',
+);
+
+/** What the file system of the store has failed with. */
+export function diskFault(thrown: unknown): Fault {
+  const text = describeThrown(thrown);
+  const found = isDiskFull(thrown) ? fault('no-room', 'fail', text) : fault('disk', 'fail', `the disk failed: ${text}`);
+  return { ...found, cause: thrown };
 }

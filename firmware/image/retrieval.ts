@@ -6,20 +6,13 @@ import { StoreError, type Store } from '../store/index.js';
 import type { AcceptanceError } from './acceptance.js';
 import type { BlobStore } from './blobs.js';
 import type { Catalog } from './catalog.js';
-import {
-  DESCRIPTOR_LIMITS,
-  isDescriptor,
-  isPackedDescriptor,
-  mediaTypeOf,
-  parseDescriptor,
-  type Descriptor,
-} from './descriptor.js';
-import { isDiskFull } from './disk.js';
-import { fault, type Fault } from './fault.js';
+import { mayLeadTo, mismatch, sizeMismatch, type Described } from './described.js';
+import { DESCRIPTOR_LIMITS, isDescriptor, isPackedDescriptor, parseDescriptor } from './descriptor.js';
+import { diskFault, fault, PORTAL_FAULT, type Fault } from './fault.js';
 import { PartialContent, takeBody, type IntakeBuffers } from './intake.js';
 import type { ImageRecord } from './image.js';
 import { cameForDigest } from './kept.js';
-import { mirrorsOf } from './leaves.js';
+import { Mirrors } from './mirrors.js';
 import type { Progress, RetrievalKey } from './progress.js';
 import { isPortalSized, isWebPage } from './portal.js';
 import { discard, readDocument, requestImage, type RequestEnd, type RequestOptions } from './request.js';
@@ -69,12 +62,6 @@ type TryEnd =
   | { readonly kind: 'stop' } // aborted, superseded or ended
   | { readonly kind: 'fault'; readonly fault: Fault };
 
-/** A download descriptor; `fresh` until a pause: what it names may be good for a while only. */
-interface Described extends Descriptor {
-  readonly mirror: string;
-  fresh: boolean;
-}
-
 /** What a request of a try is for. */
 interface Asked {
   /** The mirror, as given. */
@@ -95,9 +82,7 @@ export class Retrieval {
   readonly #throttle: RateCap;
   /** False until the bytes that an earlier run of the gateway left have been hashed. */
   #prepared = false;
-  /** Where in the list of mirrors we are, and which of them have ended for good. */
-  #mirror = 0;
-  readonly #dead = new Map<string, Fault>();
+  readonly #mirrors = new Mirrors();
   /** The next request is for the whole file. */
   #wholeNext = false;
   /** What is there came by more than one reply. */
@@ -216,7 +201,7 @@ export class Retrieval {
     }
     const missing = this.o.catalog.missing(record.leaves);
     if (missing) return { kind: 'fault', fault: fault(missing.code, 'fail', missing.text) };
-    const source = this.#source(record);
+    const source = this.#mirrors.current(record.leaves.imageUri ?? '');
     if (!this.o.progress.attempting(this.key, this.#progressed)) return { kind: 'stop' };
     this.#progressed = false;
     for (;;) {
@@ -260,7 +245,7 @@ export class Retrieval {
     if (!(document instanceof Uint8Array)) return { kind: 'fault', fault: document };
     const parsed = parseDescriptor(document, url);
     const notify = (parsed.ok ? parsed.value : parsed.error).installNotifyUri;
-    const reported = this.#allowed(url, notify) ? notify : undefined;
+    const reported = mayLeadTo(url, notify, this.o.allowDowngrade) ? notify : undefined;
     const record = this.o.progress.described(this.key, reported, 'bad-reply');
     if (!record) return { kind: 'stop' };
     if (!parsed.ok) return { kind: 'fault', fault: fault(parsed.error.code, 'fail', parsed.error.text) };
@@ -270,7 +255,7 @@ export class Retrieval {
       url: redactUrl(descriptor.objectUri),
       size_bytes: descriptor.size,
     });
-    if (!this.#allowed(url, descriptor.objectUri)) {
+    if (!mayLeadTo(url, descriptor.objectUri, this.o.allowDowngrade)) {
       return {
         kind: 'fault',
         fault: fault('bad-url', 'fail', 'a download descriptor of https names an object of http'),
@@ -282,11 +267,6 @@ export class Retrieval {
     this.#wholeNext = false;
     this.#described = { ...descriptor, mirror, fresh: true };
     return undefined;
-  }
-
-  /** As for redirects: what came by https does not lead to http. */
-  #allowed(from: URL, to: string | undefined): boolean {
-    return this.o.allowDowngrade || from.protocol !== 'https:' || to === undefined || to.startsWith('https:');
   }
 
   /** Decides on a reply that is not a download descriptor, and takes what it brings. */
@@ -326,13 +306,6 @@ export class Retrieval {
     });
     this.#wholeNext = true;
     return { kind: 'more' };
-  }
-
-  /** The mirror whose turn it is. There is one: a retrieval ends with the last mirror. */
-  #source(record: ImageRecord): string {
-    const mirrors = mirrorsOf(record.leaves.imageUri ?? '');
-    const alive = mirrors.filter((url) => !this.#dead.has(url));
-    return alive[this.#mirror % Math.max(1, alive.length)] ?? mirrors[0] ?? '';
   }
 
   /** What may be asked on from, at this URL: see `keepBytes`. */
@@ -553,7 +526,7 @@ export class Retrieval {
     }
     await this.#makeDurable(fd);
     if (this.#described) this.#described.fresh = false;
-    if (!this.#progressed) this.#mirror += 1;
+    if (!this.#progressed) this.#mirrors.advance();
     const delayMs = Math.max(this.#backoff.nextMs(), Math.min(found.retryAfterMs ?? 0, this.o.maxRetryAfterMs));
     this.o.progress.waiting(this.key, found.code, found.text, found.course === 'again');
     this.o.log.warn('the retrieval pauses', {
@@ -570,8 +543,7 @@ export class Retrieval {
     const local = found.code === 'no-room' || found.code === 'disk' || found.code === 'signature-mismatch';
     const exhausted = record.retrieval.attempts >= this.o.maxAttempts && !this.#progressed;
     if (local || exhausted) return false;
-    this.#dead.set(this.#source(record), found);
-    if (!mirrorsOf(record.leaves.imageUri ?? '').some((url) => !this.#dead.has(url))) return false;
+    if (!this.#mirrors.end(record.leaves.imageUri ?? '')) return false;
     this.o.progress.described(this.key, undefined, found.code);
     return true;
   }
@@ -607,13 +579,6 @@ export class Retrieval {
   }
 }
 
-/** Waits like any trouble of the network, however long: nothing has been heard from the server. */
-const PORTAL_FAULT = fault(
-  'captive-portal',
-  'network',
-  'a web page came instead of the image: a login page of the network (captive portal)?',
-);
-
 const PACKED_DESCRIPTOR = fault(
   'content-refused',
   'fail',
@@ -626,25 +591,4 @@ function sourceOf({ mirror, described, url }: Asked): { source: string; descript
 
 function fieldsOf(record: ImageRecord, { url }: Asked, have: Have): LogFields {
   return { image: record.imageId, url: redactUrl(url), offset_bytes: have.bytes };
-}
-
-/** What in a reply contradicts the download descriptor (DLOTA 905); undefined: nothing. */
-function mismatch(descriptor: Descriptor, headers: HttpReply['headers'], total: number | undefined): Fault | undefined {
-  const type = mediaTypeOf(headers);
-  if (type !== undefined && !descriptor.types.includes(type)) {
-    if (isWebPage(type)) return PORTAL_FAULT;
-    const expected = descriptor.types.join(', ');
-    return fault('descriptor-mismatch', 'fail', `the object is ${type}, its download descriptor says ${expected}`);
-  }
-  return total === undefined || total === descriptor.size ? undefined : sizeMismatch(descriptor);
-}
-
-function sizeMismatch({ size }: Descriptor): Fault {
-  return fault('descriptor-mismatch', 'fail', `the object has not the ${size} bytes that its download descriptor says`);
-}
-
-function diskFault(thrown: unknown): Fault {
-  const text = describeThrown(thrown);
-  const found = isDiskFull(thrown) ? fault('no-room', 'fail', text) : fault('disk', 'fail', `the disk failed: ${text}`);
-  return { ...found, cause: thrown };
 }
