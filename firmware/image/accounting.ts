@@ -85,6 +85,7 @@ export class Accounting {
 /** Adds a span to what was sent, so that an answer has no more of them than it has parts. */
 function append(spans: Span[], { start, length }: Span): void {
   const last = spans.at(-1);
-  if (last && last.start + last.length === start) spans[spans.length - 1] = { ...last, length: last.length + length };
-  else spans.push({ start, length });
+  if (last && last.start + last.length === start) {
+    spans[spans.length - 1] = { start: last.start, length: last.length + length };
+  } else spans.push({ start, length });
 }

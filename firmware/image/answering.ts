@@ -5,6 +5,7 @@ import { describeThrown } from '../outcome/index.js';
 import type { Accounting } from './accounting.js';
 import type { BlobReader, BlobStore } from './blobs.js';
 import type { Catalog } from './catalog.js';
+import type { SharedChunks } from './chunks.js';
 import type { Connections, Peer } from './connections.js';
 import type { ImageRecord } from './image.js';
 import { PATH_PREFIX } from './local-uri.js';
@@ -20,6 +21,7 @@ export interface AnsweringOptions {
   readonly accounting: Accounting;
   readonly buffers: OutflowBuffers;
   readonly reads: PacedReads;
+  readonly chunks: SharedChunks;
   readonly clock: Clock;
   readonly log: Logger;
 }
@@ -118,9 +120,20 @@ export class Answering {
     body: Iterable<Piece>,
   ): Promise<void> {
     const { socket, pace } = peer;
-    const { accounting, buffers, reads, clock, log } = this.o;
+    const { accounting, buffers, reads, chunks, clock, log } = this.o;
     const account = accounting.begin(peer, image, blob.sha256);
-    const end = await sendBody({ blob, response, socket, body, buffers, reads, pace, clock, sent: account.sent });
+    const end = await sendBody({
+      blob,
+      response,
+      socket,
+      body,
+      buffers,
+      reads,
+      chunks,
+      pace,
+      clock,
+      sent: account.sent,
+    });
     account.end();
     if (end.kind === 'complete') {
       if (socket.destroyed) accounting.confirm(peer, false);

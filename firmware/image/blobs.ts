@@ -38,6 +38,8 @@ export interface BlobReader {
   read(buffer: Buffer, length: number, position: number): Promise<number>;
   /** As `read`, but at once; throws the system's error. */
   readNow(buffer: Buffer, length: number, position: number): number;
+  /** It has changed on the disk: whoever reads on is told by an error. */
+  isRotten(): boolean;
   close(): Promise<void>;
 }
 
@@ -418,7 +420,7 @@ export class BlobStore {
         if (entry.isRotten) throw new Error('the content has changed on the disk');
         return bytes;
       };
-      return { sha256, size: entry.size, read, readNow, close };
+      return { sha256, size: entry.size, read, readNow, isRotten: () => entry.isRotten, close };
     } catch (thrown) {
       await close();
       if (systemErrorCode(thrown) === 'ENOENT') return undefined;

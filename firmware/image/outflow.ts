@@ -3,6 +3,8 @@ import type { Socket } from 'node:net';
 import { setImmediate } from 'node:timers/promises';
 import type { Clock } from '../clock/index.js';
 import type { BlobReader } from './blobs.js';
+import type { SharedChunks } from './chunks.js';
+import { writeDirect } from './direct.js';
 import type { Piece } from './multipart.js';
 import type { Pace } from './pace.js';
 import type { Span } from './ranges.js';
@@ -126,8 +128,13 @@ export class PacedReads {
   constructor(private readonly monotonicMs: () => number) {}
 
   async read(blob: BlobReader, buffer: Buffer, length: number, position: number): Promise<number> {
+    return this.tryNow(blob, buffer, length, position) ?? blob.read(buffer, length, position);
+  }
+
+  /** @returns bytes read at once; undefined while the disk is slow */
+  tryNow(blob: BlobReader, buffer: Buffer, length: number, position: number): number | undefined {
     const begunMs = this.monotonicMs();
-    if (begunMs < this.#slowUntilMs) return blob.read(buffer, length, position);
+    if (begunMs < this.#slowUntilMs) return undefined;
     const bytes = blob.readNow(buffer, length, position);
     const endedMs = this.monotonicMs();
     if (endedMs - begunMs > SLOW_READ_MS) this.#slowUntilMs = endedMs + SLOW_SPELL_MS;
@@ -138,7 +145,10 @@ export class PacedReads {
 /** A write that takes longer, in ms, belongs to a client that does not keep up. */
 const DRAIN_MS = 100;
 /** After so many bytes in a row everybody else gets a turn: reads and writes that succeed at once never wait. */
-const BURST_BYTES = 1024 * 1024;
+const BURST_BYTES = 2 * 1024 * 1024;
+
+/** Pieces of the content from this length on are also sent past Node.js; several shorter ones share a write. */
+const LONG_BYTES = 64 * 1024;
 
 export interface OutflowOptions {
   readonly blob: BlobReader;
@@ -148,20 +158,23 @@ export interface OutflowOptions {
   readonly body: Iterable<Piece>;
   readonly buffers: OutflowBuffers;
   readonly reads: PacedReads;
+  readonly chunks: SharedChunks;
   /** How fast the client must be. */
   readonly pace: Pace;
   readonly clock: Clock;
   /** Told of the content in every write that the kernel has taken. */
-  sent(spans: readonly Span[]): void;
+  readonly sent: (spans: readonly Span[]) => void;
 }
 
 export type OutflowEnd =
   { readonly kind: 'complete' | 'peer-gone' | 'too-slow' } | { readonly kind: 'disk'; readonly cause: unknown };
 
 /**
- * Copies a body to a response: file -> buffer -> socket, one write at a time, several small pieces in one write. The
- * response is not ended here; after anything but `complete` it must be broken off. A client that is too slow has been
- * disconnected.
+ * Copies a body to a response, in two ways by turns: what the kernel takes at once, from chunks that all clients share;
+ * then one write of a buffer of its own (file -> buffer -> socket, several small pieces in one write), which tells by its
+ * end that the kernel takes more. So a client that keeps us waiting holds a small buffer, and one that does not is served
+ * in large pieces. The response is not ended here; after anything but `complete` it must be broken off. A client that is
+ * too slow has been disconnected.
  */
 export async function sendBody(options: OutflowOptions): Promise<OutflowEnd> {
   const { socket, buffers, clock } = options;
@@ -178,9 +191,11 @@ export async function sendBody(options: OutflowOptions): Promise<OutflowEnd> {
       if (end !== 'taken') return { kind: end };
       const elapsedMs = clock.monotonicMs() - begunMs;
       options.pace.took(bytes, elapsedMs);
-      drains = elapsedMs < DRAIN_MS;
-      burst += bytes;
       options.sent(content);
+      lease.release();
+      const direct = sendDirect(options, source);
+      drains = direct === 0 && elapsedMs < DRAIN_MS;
+      burst += bytes + direct;
     } catch (cause) {
       return { kind: 'disk', cause };
     } finally {
@@ -194,11 +209,28 @@ export async function sendBody(options: OutflowOptions): Promise<OutflowEnd> {
   return { kind: 'complete' };
 }
 
+/** Sends as much of a long piece as the kernel takes now, within one turn. @returns bytes */
+function sendDirect({ response, socket, blob, chunks, pace, sent }: OutflowOptions, source: Source): number {
+  let bytes = 0;
+  while (bytes < BURST_BYTES) {
+    const rest = source.longSpan;
+    const chunk = rest && chunks.at(blob, rest.start, rest.start + rest.length);
+    if (!chunk) break;
+    const taken = writeDirect(response, socket, chunk);
+    if (taken > 0) sent([source.skip(taken)]);
+    bytes += taken;
+    if (taken < chunk.length) break;
+  }
+  pace.took(bytes, 0);
+  return bytes;
+}
+
 /** A body that is read from its start to its end. */
 class Source {
   readonly #pieces: Iterator<Piece>;
   /** What is left of the present piece; undefined after the last one. */
   #rest: Piece | undefined;
+  #isLong = false;
 
   constructor(
     body: Iterable<Piece>,
@@ -211,6 +243,20 @@ class Source {
 
   get exhausted(): boolean {
     return this.#rest === undefined;
+  }
+
+  /** What is left of a piece of the content that is worth writes of its own; undefined where it is not. */
+  get longSpan(): Span | undefined {
+    return this.#isLong && typeof this.#rest === 'object' ? this.#rest : undefined;
+  }
+
+  /** Goes on behind so many bytes of the present piece, which is content. @returns them */
+  skip(bytes: number): Span {
+    if (typeof this.#rest !== 'object') throw new Error('the present piece is not content');
+    const { start, length } = this.#rest;
+    this.#rest = { start: start + bytes, length: length - bytes };
+    if (this.#rest.length === 0) this.#next();
+    return { start, length: bytes };
   }
 
   /** Fills a buffer as far as there is something. @returns bytes, and the content among them */
@@ -241,6 +287,7 @@ class Source {
       const { value, done } = this.#pieces.next() as IteratorResult<Piece, undefined>;
       this.#rest = done ? undefined : value;
     } while (this.#rest?.length === 0);
+    this.#isLong = typeof this.#rest === 'object' && this.#rest.length >= LONG_BYTES;
   }
 }
 

@@ -372,6 +372,7 @@ describe('reads', () => {
         calls.push('pool');
         return Promise.resolve(length);
       },
+      isRotten: () => false,
       close: () => Promise.resolve(),
     };
     const reads = new PacedReads(() => nowMs);

@@ -9,6 +9,7 @@ import { Accounting, type Reactions } from './accounting.js';
 import { Answering } from './answering.js';
 import type { BlobStore } from './blobs.js';
 import type { Catalog } from './catalog.js';
+import { SharedChunks } from './chunks.js';
 import { Connections, type Peer } from './connections.js';
 import type { Deliveries } from './deliveries.js';
 import type { ImageRecord } from './image.js';
@@ -107,13 +108,15 @@ export class ImageServer {
     this.#accounting = new Accounting({ deliveries, reactions, log });
     const monotonicMs = (): number => clock.monotonicMs();
     this.#buffers = new OutflowBuffers(monotonicMs);
+    const reads = new PacedReads(monotonicMs);
     this.#answering = new Answering({
       catalog,
       blobs,
       connections: this.#connections,
       accounting: this.#accounting,
       buffers: this.#buffers,
-      reads: new PacedReads(monotonicMs),
+      reads,
+      chunks: new SharedChunks(reads),
       clock,
       log,
     });
