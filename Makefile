@@ -14,7 +14,7 @@ TESTS := $(shell find firmware scripts -name '*.test.ts' | sort)
 # Two at a time: the tests wait more than they compute, and those of the whole flow start several processes each.
 TEST_CONCURRENCY ?= 2
 
-.PHONY: help setup build demo test fuzz torture powercut bench-dm bench-large-object bench-serve bench-download typecheck lint format stack-proof clean
+.PHONY: help setup build demo test fuzz torture powercut bench-dm bench-large-object bench-fanout bench-serve bench-download typecheck lint format stack-proof clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-18s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -57,6 +57,9 @@ bench-dm: $(BUILD) ## messages per second through the DM client, and its memory;
 
 bench-large-object: $(BUILD) ## an image as one large object, and the memory that it takes; MIB=64 MESSAGE_KIB=16 ENCODINGS='xml wbxml'
 	@node build/bench/large-object.js
+
+bench-fanout: $(BUILD) ## notifications for 10,000 devices beside a bare dgram loop, and their memory; DEVICES=n ROUNDS=n NODE_FLAGS=...
+	@node build/bench/fanout.js
 
 bench-serve: $(BUILD) ## the image server beside nginx, lighttpd and busybox; SIZE=256 ROUNDS=3 RETRIEVAL=1024 CASES='transfers memory start'
 	@node build/bench/serve.js

@@ -73,6 +73,8 @@ export default defineConfig([
       dm: 'scripts/bench/dm/main.ts',
       'dm-worker': 'scripts/bench/dm/worker.ts',
       'large-object': 'scripts/bench/large-object/main.ts',
+      fanout: 'scripts/bench/fanout/main.ts',
+      'fanout-worker': 'scripts/bench/fanout/worker.ts',
       serve: 'scripts/bench/serve/main.ts',
       download: 'scripts/bench/download/main.ts',
     },

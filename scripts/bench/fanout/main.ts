@@ -1,0 +1,181 @@
+/**
+ * `make bench-fanout`: a notification of its own for each of many devices, as fast as it goes (Rate -1), beside a bare
+ * `dgram` loop; and what the devices take in memory. All devices are played by this process, one address of loopback each;
+ * the gateway's parts run in another one, find them by mDNS, and see them react by the SessionID that they announce.
+ * DEVICES: 10000. ROUNDS: 5. Ends with exit code 1 where a target is missed.
+ */
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { formatBytes } from '../../../firmware/ops/index.js';
+import { PROJECT_ROOT } from '../../flow/project.js';
+import { nodeFlagsFrom, numberFrom } from '../environment.js';
+import { MemoryWatch } from '../memory-watch.js';
+import { circumstances, showTable, writeReport } from '../report.js';
+import { median } from '../statistics.js';
+import { runWorker } from '../worker.js';
+import { Devices } from './devices.js';
+import type { WorkerLine } from './protocol.js';
+
+type Line<K extends WorkerLine['kind']> = Extract<WorkerLine, { kind: K }>;
+
+const TARGET = { allOutMs: 500, ratioToBare: 3, inventoryBytes: 6_000_000 };
+/** Found before the memory is read that the others are measured against. */
+const WARM = 100;
+/** The last datagrams of a round are on their way so long after the worker has told of it. */
+const ARRIVAL_MS = 300;
+
+const nodeFlags = nodeFlagsFrom(process.env);
+const count = numberFrom(process.env, 'DEVICES', 2 * WARM, 16_000) ?? 10_000;
+const rounds = numberFrom(process.env, 'ROUNDS', 1, 100) ?? 5;
+const build = join(PROJECT_ROOT, 'build');
+mkdirSync(build, { recursive: true });
+const folder = mkdtempSync(join(build, 'bench-fanout-'));
+const devices = await Devices.open();
+
+const lines: WorkerLine[] = [];
+let memory: MemoryWatch | undefined;
+try {
+  await runWorker<WorkerLine>(
+    {
+      name: 'bench-fanout',
+      program: 'build/bench/fanout-worker.js',
+      args: [folder, devices.port, count, WARM, rounds].map(String),
+      nodeFlags,
+      onLine: (line) => {
+        lines.push(line);
+        void follow(line);
+      },
+    },
+    (pid) => {
+      memory = new MemoryWatch(pid);
+      void devices.appear(0, WARM, () => isPresent(WARM));
+    },
+  );
+} finally {
+  devices.close();
+  rmSync(folder, { recursive: true });
+}
+
+const bare = all('bare').map((line) => outMs(line));
+const fanouts = all('sent').map((line, index) => {
+  const finished = all('finished')[index];
+  const bareMs = bare[index] ?? NaN;
+  const allOutMs = outMs(line);
+  return {
+    allOutMs,
+    bareMs,
+    ratioToBare: allOutMs / bareMs,
+    arrived: devices.of(line.round).devices.size,
+    ...line,
+    finished,
+  };
+});
+const results = {
+  devices: count,
+  target: TARGET,
+  allOutMs: median(fanouts.map(({ allOutMs }) => allOutMs)),
+  bareMs: median(bare),
+  ratioToBare: median(fanouts.map(({ ratioToBare }) => ratioToBare)),
+  inventoryBytes: (all('found')[0]?.rssAnonBytes ?? NaN) - (all('warm')[0]?.rssAnonBytes ?? NaN),
+  complete: fanouts.every(({ arrived, finished }) => arrived === count && isComplete(finished)),
+  memory: memory?.stop(),
+  rounds: fanouts,
+};
+
+showTable(process.stdout, {
+  head: [
+    'ROUND',
+    'BARE MS',
+    'ALL OUT MS',
+    'RATIO',
+    'OF IT START',
+    'CPU MS',
+    'BARE CPU',
+    'DELAY MAX',
+    'P99',
+    'ARRIVED',
+    'REACTED',
+    'FAILED',
+    'DELAY REACTING',
+  ],
+  rows: fanouts.map((one, index) => [
+    String(index + 1),
+    one.bareMs.toFixed(0),
+    one.allOutMs.toFixed(0),
+    one.ratioToBare.toFixed(2),
+    one.startMs.toFixed(0),
+    one.cpuMs.toFixed(0),
+    (all('bare')[index]?.cpuMs ?? NaN).toFixed(0),
+    one.delayMaxMs.toFixed(1),
+    one.delayP99Ms.toFixed(1),
+    String(one.arrived),
+    String(one.finished?.reacted ?? '-'),
+    String(one.finished?.failed ?? '-'),
+    (one.finished?.delayMaxMs ?? NaN).toFixed(1),
+  ]),
+});
+const verdicts = [
+  verdict(
+    'all out (median)',
+    `${results.allOutMs.toFixed(0)} ms`,
+    `at most ${TARGET.allOutMs} ms`,
+    results.allOutMs <= TARGET.allOutMs,
+  ),
+  verdict(
+    'times the bare loop (median)',
+    results.ratioToBare.toFixed(2),
+    `at most ${TARGET.ratioToBare}`,
+    results.ratioToBare <= TARGET.ratioToBare,
+  ),
+  verdict(
+    `memory of ${count - WARM} devices`,
+    formatBytes(results.inventoryBytes),
+    `at most ${formatBytes(TARGET.inventoryBytes)}`,
+    results.inventoryBytes <= TARGET.inventoryBytes,
+  ),
+  verdict('final reports', results.complete ? 'complete' : 'not complete', 'complete', results.complete),
+];
+const idle = all('found')[0]?.rssAnonBytes ?? 0;
+showTable(process.stdout, {
+  head: ['FIGURE', '', 'TARGET', ''],
+  rows: [
+    ...verdicts.map(({ row }) => row),
+    ['RssAnon before the first fanout', formatBytes(idle), '', ''],
+    ['RssAnon at its peak', formatBytes(results.memory?.peakRssAnonBytes ?? 0), '', ''],
+  ],
+});
+const file = writeReport('fanout', circumstances(nodeFlags), results);
+process.stdout.write(`\n${file}\n`);
+if (verdicts.some(({ met }) => !met)) process.exitCode = 1;
+
+/** What the devices do when the worker has come so far. */
+async function follow(line: WorkerLine): Promise<void> {
+  if (line.kind === 'warm') await devices.appear(WARM, count, () => isPresent(count));
+  if (line.kind === 'found') memory?.markIdle();
+  if (line.kind !== 'sent') return;
+  await sleep(ARRIVAL_MS);
+  await devices.react(line.round);
+}
+
+function isPresent(devices: number): boolean {
+  return all('present').some((line) => line.devices >= devices);
+}
+
+function outMs({ round, startNs }: { readonly round: number; readonly startNs: string }): number {
+  return Number(devices.of(round).lastNs - BigInt(startNs)) / 1e6;
+}
+
+function isComplete(finished: Line<'finished'> | undefined): boolean {
+  return (
+    finished?.end === 'finished' && finished.total === count && finished.sent === count && finished.reacted === count
+  );
+}
+
+function verdict(what: string, measured: string, target: string, met: boolean): { row: string[]; met: boolean } {
+  return { row: [what, measured, target, met ? 'met' : 'MISSED'], met };
+}
+
+function all<K extends WorkerLine['kind']>(kind: K): Line<K>[] {
+  return lines.filter((line): line is Line<K> => line.kind === kind);
+}
