@@ -1,5 +1,6 @@
 import type { Element } from './element.js';
 import type { ElementName } from './element-name.js';
+import { octetsOf } from './octets.js';
 import { pour, type ElementSink } from './sink.js';
 import {
   CHARSET_UTF8,
@@ -82,7 +83,7 @@ export class WbxmlWriter extends WbxmlSink {
 
   /** What was written, behind a header. */
   document(isDdf = false): Uint8Array {
-    return Buffer.from((isDdf ? DDF_HEADER : MESSAGE_HEADER) + this.#octets, 'latin1');
+    return octetsOf((isDdf ? DDF_HEADER : MESSAGE_HEADER) + this.#octets, 'latin1');
   }
 
   protected tag(token: number): void {

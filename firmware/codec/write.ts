@@ -1,5 +1,6 @@
 import type { Element, Namespace } from './element.js';
 import type { ElementName, XmlTags } from './element-name.js';
+import { octetsOf } from './octets.js';
 import { pour, type ElementSink } from './sink.js';
 
 const DECLARATION = '<?xml version="1.0" encoding="UTF-8"?>';
@@ -92,7 +93,7 @@ export class XmlWriter extends XmlSink {
 
   /** As octets, with the declaration. */
   document(): Uint8Array {
-    return Buffer.from(DECLARATION + this.text, 'utf8');
+    return octetsOf(DECLARATION + this.text, 'utf8');
   }
 
   protected start({ start }: XmlTags): void {

@@ -60,7 +60,8 @@ export const xmlWire: Wire = {
   mediaType: MIME_XML,
   encode: (message) => {
     const writer = new XmlWriter();
-    writeMessage({ ...message, body: message.body.map(asXml) }, writer);
+    const { header, body, final } = message;
+    writeMessage({ header, body: body.map(asXml), final }, writer);
     return writer.document();
   },
   decode: (octets, limits) => {
@@ -95,7 +96,8 @@ export const wbxmlWire: Wire = {
     const root = parseWbxml(octets, limits);
     const message = root.ok ? decodeMessage(root.value) : root;
     if (!message.ok) return message;
-    return { ok: true, value: { ...message.value, body: message.value.body.map(withBase64AsText) } };
+    const { header, body, final } = message.value;
+    return { ok: true, value: { header, body: body.map(withBase64AsText), final } };
   },
   sizeOf: (command, cmdId) => {
     const counter = new WbxmlCounter();
