@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import { networkInterfaces } from 'node:os';
 import { join } from 'node:path';
 import { systemClock, type Clock } from './clock/index.js';
 import { tellServers } from './client-event.js';
@@ -33,6 +34,7 @@ import {
   Deliveries,
   Downloader,
   ImageServer,
+  lanAddresses,
   Scrub,
   systemDisk,
   Uploads,
@@ -169,6 +171,10 @@ async function start(
     clock,
     log: log('serve'),
     addresses: configuration.serve.listen,
+    ...(configuration.serve.interfaces.length > 0 && {
+      movingAddresses: () => lanAddresses(configuration.serve.interfaces, lan, networkInterfaces),
+      onMoved: () => catalog.moved(),
+    }),
     port: configuration.serve.port,
     publicHost: configuration.serve.publicHost,
     reactions: {
@@ -398,7 +404,7 @@ async function start(
     accounts,
     outbox,
     scheduler,
-    serving: serving.value.map(({ address, port }) => formatEndpoint(address, port)),
+    serving: () => imageServer.listening.map(({ address, port }) => formatEndpoint(address, port)),
     notified: (listener.value?.bound ?? []).map(({ address, port }) => formatEndpoint(address, port)),
   };
   const control = await openControl(
@@ -420,7 +426,7 @@ async function start(
   if (!control.ok) return control;
   closings.push(() => control.value.close());
   await store.durable();
-  return success({ listening: { serve: parts.serving, notification: parts.notified } });
+  return success({ listening: { serve: parts.serving(), notification: parts.notified } });
 }
 
 const MIB = 1024 * 1024;

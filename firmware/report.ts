@@ -46,7 +46,7 @@ export interface Parts {
   readonly outbox: Outbox;
   readonly scheduler: Scheduler;
   /** `address:port` of the image server and of the listener for notifications. */
-  readonly serving: readonly string[];
+  readonly serving: () => readonly string[];
   readonly notified: readonly string[];
 }
 
@@ -73,7 +73,7 @@ export async function gatherStatus(parts: Parts): Promise<StatusReport> {
     notification: { listening: parts.notified },
     retrieve: retrieveReport(parts),
     images: parts.catalog.all().map((image) => imageReport(parts, image)),
-    serve: { listening: parts.serving, connections: parts.imageServer.load.connections },
+    serve: { listening: parts.serving(), connections: parts.imageServer.load.connections },
     fanouts: fanoutReports(parts),
     devices: devicesReport(parts),
     traffic: {
@@ -105,7 +105,7 @@ export async function gatherHealth(parts: Parts): Promise<HealthReport> {
       if (free < freeFloor) throw new Error('less free than store.freeFloorMiB');
       return 'images can be stored';
     }),
-    { name: 'serve', ok: parts.serving.length > 0, text: `listening on ${parts.serving.join(', ')}` },
+    serveCheck(parts.serving()),
     { name: 'clock', ok: clock.plausible(), text: clock.plausible() ? 'set' : 'before the date of the build' },
     {
       name: 'session',
@@ -115,6 +115,11 @@ export async function gatherHealth(parts: Parts): Promise<HealthReport> {
     },
   ];
   return healthReport(checks);
+}
+
+function serveCheck(serving: readonly string[]): HealthCheck {
+  const ok = serving.length > 0;
+  return { name: 'serve', ok, text: ok ? `listening on ${serving.join(', ')}` : 'no address in the LAN yet' };
 }
 
 async function check(name: string, look: () => Promise<string>): Promise<HealthCheck> {

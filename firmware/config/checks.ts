@@ -113,6 +113,9 @@ function* narrowLan({ lan }: Configuration): Iterable<Finding> {
 
 function* serveInLanOnly({ serve, lan }: Configuration): Iterable<Finding> {
   const inside = Prefixes.of(lan.prefixes);
+  if (serve.listen.length + serve.interfaces.length === 0) {
+    yield { code: 'missing', path: ['serve', 'listen'], reason: 'empty; expected an address, or serve.interfaces' };
+  }
   for (const [index, address] of serve.listen.entries()) {
     if (inside.contains(address) && address !== '0.0.0.0') continue;
     const expected = `expected an address of the gateway inside lan.prefixes (${lan.prefixes.join(', ')})`;

@@ -183,6 +183,7 @@ const WRONG: [string, unknown, string][] = [
     with_({ serve: { listen: ['0.0.0.0'] }, lan: { prefixes: ['0.0.0.0/8'] } }),
     'F: serve.listen[0]: 0.0.0.0 is not an address of the LAN; expected an address of the gateway inside lan.prefixes (0.0.0.0/8)',
   ],
+  ['no place to serve on', with_({ serve: {} }), 'F: serve.listen: empty; expected an address, or serve.interfaces'],
   [
     'an address twice',
     with_({ serve: { listen: ['192.168.1.1', '192.168.1.1'] } }),

@@ -390,11 +390,23 @@ const storeSchema = section(
 
 const serveSchema = section(
   {
-    listen: list(
-      address(),
-      { from: 1, to: 16 },
-      'Addresses on which images are served; each must lie in `lan.prefixes`.',
-      'IP addresses',
+    listen: v.optional(
+      list(
+        address(),
+        { to: 16 },
+        'Addresses on which images are served; each must lie in `lan.prefixes`, and be there at the start.',
+        'IP addresses',
+      ),
+      [],
+    ),
+    interfaces: v.optional(
+      list(
+        pattern(/^[^/\s]{1,15}$/, 'the name of a network interface such as br-lan', 'A network interface.'),
+        { to: 8 },
+        'Images are served on their addresses in `lan.prefixes` too, also on those that come later; the DM Server is told when LocalImageURI changes with them.',
+        'names of interfaces',
+      ),
+      [],
     ),
     port: v.optional(port('TCP port.'), 8180),
     publicHost: v.exactOptional(
@@ -402,7 +414,7 @@ const serveSchema = section(
         /^(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,62})(?:\.[A-Za-z0-9][A-Za-z0-9-]{0,62}){0,15}|[0-9A-Fa-f:]*:[0-9A-Fa-f:.]*)$/,
         'a host name or an IP address',
         'Host in LocalImageURI.',
-        'the first address of `serve.listen`',
+        'the first address of `serve.listen`, else of `serve.interfaces`',
       ),
     ),
     maxConnections: v.optional(whole(1, 4096, 'Connections at the same time; more are refused.'), 64),

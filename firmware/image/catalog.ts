@@ -231,6 +231,13 @@ export class Catalog {
     });
   }
 
+  /** The image server has another place: whoever had an image retrieved is told that its LocalImageURI has changed. */
+  moved(): void {
+    this.#store.transaction(() => {
+      for (const image of this.all()) if (image.state === 'available') this.table.tell('local-uri', image, null);
+    });
+  }
+
   /** Removes the image, its retrieval and, when nobody else uses it, its content. False when there is none. */
   remove(id: number): boolean {
     return this.#store.transaction(() => {

@@ -25,6 +25,7 @@ export {
   type ImageRecord,
   type ResultCode,
 } from './image.js';
+export { lanAddresses } from './lan-addresses.js';
 export { meteredSwitch } from './metered.js';
 export { isImageId, type LeafValue } from './leaves.js';
 export { findImages, type FoundImages } from './recovery.js';

@@ -22,6 +22,8 @@ const EXTRA_LARGE_BUFFERS = 16;
 const HELD_MS = 200;
 /** Small buffers kept for reuse when nobody uses any; what is above was for a crowd that has gone. */
 const SMALL_BUFFERS_KEPT = 64;
+/** A crowd has gone, in ms, when it has not come again for so long. */
+const CROWD_GONE_MS = 60_000;
 
 export interface Lease {
   readonly bytes: Buffer;
@@ -34,15 +36,23 @@ export interface Lease {
  * are large ones, else a small one.
  */
 export class OutflowBuffers {
-  readonly #large = new Shelf(LARGE_BUFFER_BYTES, LARGE_BUFFERS);
-  readonly #small = new Shelf(SMALL_BUFFER_BYTES, SMALL_BUFFERS_KEPT);
+  readonly #large: Shelf;
+  readonly #small: Shelf;
   /** Leases of large buffers and since when, by the monotonic clock. */
   readonly #since = new Map<Lease, number>();
 
-  constructor(private readonly monotonicMs: () => number) {}
+  constructor(private readonly monotonicMs: () => number) {
+    this.#large = new Shelf(LARGE_BUFFER_BYTES, LARGE_BUFFERS, monotonicMs);
+    this.#small = new Shelf(SMALL_BUFFER_BYTES, SMALL_BUFFERS_KEPT, monotonicMs);
+  }
 
   take(drains: boolean): Lease {
     return drains && this.#since.size < this.#largeAllowed() ? this.#leaseLarge() : this.#leaseSmall();
+  }
+
+  /** Buffers that are there, lent or not. */
+  get held(): number {
+    return this.#large.held + this.#small.held;
   }
 
   /** Buffers that are lent now. */
@@ -83,17 +93,23 @@ export class OutflowBuffers {
 }
 
 /**
- * Buffers of one size, reused as long as any of them is lent: to allocate anew under load leaves garbage outside V8's
- * heap, which V8 notices late. When all have come back, only some are kept.
+ * Buffers of one size, reused: to allocate anew leaves garbage outside V8's heap, which V8 notices late. So those of a
+ * crowd are kept until no crowd has come for a while; then, when all have come back, only some are.
  */
 class Shelf {
   readonly #free: Buffer[] = [];
   #lent = 0;
+  #crowdMs = -Infinity;
 
   constructor(
     private readonly bytes: number,
     private readonly kept: number,
+    private readonly monotonicMs: () => number,
   ) {}
+
+  get held(): number {
+    return this.#lent + this.#free.length;
+  }
 
   get lent(): number {
     return this.#lent;
@@ -101,6 +117,7 @@ class Shelf {
 
   take(): Buffer {
     this.#lent += 1;
+    if (this.#lent > this.kept) this.#crowdMs = this.monotonicMs();
     // Slow: outside Node's shared pool.
     return this.#free.pop() ?? Buffer.allocUnsafeSlow(this.bytes);
   }
@@ -108,7 +125,8 @@ class Shelf {
   giveBack(buffer: Buffer): void {
     this.#lent -= 1;
     this.#free.push(buffer);
-    if (this.#lent === 0 && this.#free.length > this.kept) this.#free.length = this.kept;
+    if (this.#lent > 0 || this.#free.length <= this.kept) return;
+    if (this.monotonicMs() - this.#crowdMs >= CROWD_GONE_MS) this.#free.length = this.kept;
   }
 }
 

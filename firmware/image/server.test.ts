@@ -403,4 +403,18 @@ describe('the buffers', () => {
     for (const lease of extra) lease.release();
     assert.equal(buffers.take(true).bytes.length, LARGE_BUFFER_BYTES);
   });
+
+  it('of a crowd serve the next crowd, and go when none has come for a while', () => {
+    let nowMs = 0;
+    const buffers = new OutflowBuffers(() => nowMs);
+    const crowd = (clients: number): void => {
+      const leases = Array.from({ length: clients }, () => buffers.take(false));
+      for (const lease of leases) lease.release();
+    };
+    for (let round = 0; round < 50; round += 1) crowd(500);
+    assert.equal(buffers.held, 500);
+    nowMs += 100_000;
+    crowd(1);
+    assert.equal(buffers.held, 64);
+  });
 });

@@ -1,7 +1,7 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import type { Clock } from '../clock/index.js';
+import type { Clock, TimerHandle } from '../clock/index.js';
 import type { Logger } from '../log/index.js';
 import { canonicalAddress } from '../net/index.js';
 import { describeThrown, failure, success, systemErrorCode, type CodedError, type Outcome } from '../outcome/index.js';
@@ -42,12 +42,16 @@ export interface ServerOptions {
   readonly deliveries: Deliveries;
   readonly clock: Clock;
   readonly log: Logger;
-  /** Addresses of the LAN to listen on. */
+  /** Addresses of the LAN to listen on; all must be there at the start. */
   readonly addresses: readonly string[];
+  /** More of them, which may come and go: those that there are now. Asked again and again. */
+  readonly movingAddresses?: () => readonly string[];
   /** 0 takes a free one, for tests. */
   readonly port: number;
-  /** Host in LocalImageURI: a name or an address by which the devices reach us. */
+  /** Host in LocalImageURI: a name or an address by which the devices reach us; empty: the first address of all. */
   readonly publicHost: string;
+  /** LocalImageURI of every image is another one, or empty, from now on. */
+  readonly onMoved?: () => void;
   readonly reactions?: Reactions;
   readonly limits?: ServerLimits;
 }
@@ -59,6 +63,9 @@ const LISTEN_ERRORS: Readonly<Record<string, ListenError['code']>> = {
   EADDRNOTAVAIL: 'no-such-address',
   EACCES: 'not-permitted',
 };
+
+/** So often, in ms, the moving addresses are asked for: an address that changes is a rare thing. */
+const FOLLOW_MS = 5_000;
 
 /** Beyond the limit so many connections are still told so; more are dropped. */
 const CONNECTIONS_TOLD = 64;
@@ -79,7 +86,12 @@ export class ImageServer {
   readonly #o: ServerOptions;
   readonly #limits: Required<ServerLimits>;
   readonly #buffers: OutflowBuffers;
-  readonly #servers: Server[] = [];
+  /** By the address as it was asked for. */
+  readonly #servers = new Map<string, { readonly server: Server; readonly bound: AddressInfo }>();
+  /** Addresses on which nothing can listen, said once. */
+  readonly #complained = new Set<string>();
+  #following: Promise<void> = Promise.resolve();
+  #timer: TimerHandle | undefined;
   readonly #connections: Connections;
   readonly #accounting: Accounting;
   readonly #answering: Answering;
@@ -124,24 +136,83 @@ export class ImageServer {
 
   /** Listens on every address, or on none. @returns the addresses with their ports */
   async start(): Promise<Outcome<readonly AddressInfo[], ListenError>> {
-    const bound: AddressInfo[] = [];
     for (const address of this.#o.addresses) {
-      const server = this.#createServer();
-      const listening = await listen(server, address, this.#o.port);
-      if (!listening.ok) {
-        for (const opened of this.#servers.splice(0)) opened.close();
-        return listening;
+      const opened = await this.#open(address, this.#o.port);
+      if (!opened.ok) {
+        for (const { server } of this.#servers.values()) server.close();
+        this.#servers.clear();
+        return opened;
       }
-      this.#servers.push(server);
-      bound.push(listening.value);
     }
-    this.#port = bound[0]?.port ?? this.#o.port;
-    return success(bound);
+    this.#port = this.listening[0]?.port ?? this.#o.port;
+    if (this.#o.movingAddresses) {
+      await this.follow();
+      this.#followLater();
+    }
+    return success(this.listening);
+  }
+
+  /** Where it listens now. */
+  get listening(): readonly AddressInfo[] {
+    return [...this.#servers.values()].map(({ bound }) => bound);
+  }
+
+  /** Listens on the addresses that have come, and no longer on those that have gone; whoever is connected there is cut off. */
+  follow(): Promise<void> {
+    this.#following = this.#following.then(() => this.#follow());
+    return this.#following;
+  }
+
+  async #follow(): Promise<void> {
+    if (this.#closing) return;
+    const { addresses, movingAddresses, log } = this.#o;
+    const hostBefore = this.#publicHost;
+    const wanted = new Set([...addresses, ...(movingAddresses?.() ?? [])]);
+    for (const [address, { server }] of this.#servers) {
+      if (wanted.has(address)) continue;
+      this.#servers.delete(address);
+      server.close();
+      server.closeAllConnections();
+      log.info('no longer serving on an address', { address });
+    }
+    for (const address of wanted) {
+      if (this.#servers.has(address)) continue;
+      const opened = await this.#open(address, this.#port);
+      if (opened.ok) {
+        this.#complained.delete(address);
+        if (this.#port === 0) this.#port = opened.value.port;
+        log.info('serving on an address', { address });
+      } else if (!this.#complained.has(address)) {
+        // An IPv6 address that is new is not usable for a moment (RFC 4862 §5.4): tried again with the next look.
+        this.#complained.add(address);
+        log.warn('cannot serve on an address yet', { address, reason: opened.error.text });
+      }
+    }
+    for (const address of this.#complained) if (!wanted.has(address)) this.#complained.delete(address);
+    if (this.#timer && this.#publicHost !== hostBefore) this.#o.onMoved?.();
+  }
+
+  #followLater(): void {
+    if (this.#closing) return;
+    this.#timer = this.#o.clock.after(FOLLOW_MS, () => void this.follow().then(() => this.#followLater()));
+  }
+
+  async #open(address: string, port: number): Promise<Outcome<AddressInfo, ListenError>> {
+    const server = this.#createServer();
+    const listening = await listen(server, address, port);
+    if (listening.ok) this.#servers.set(address, { server, bound: listening.value });
+    return listening;
+  }
+
+  /** Empty while there is no address at all. */
+  get #publicHost(): string {
+    return this.#o.publicHost === '' ? (this.listening[0]?.address ?? '') : this.#o.publicHost;
   }
 
   /** LocalImageURI of an image; empty unless it is available. */
   localUri(image: ImageRecord): string {
-    return localUriOf(image, { host: this.#o.publicHost, port: this.#port });
+    const host = this.#publicHost;
+    return host === '' ? '' : localUriOf(image, { host, port: this.#port });
   }
 
   /** Bytes of image content sent into the LAN since the start. */
@@ -161,9 +232,11 @@ export class ImageServer {
   }
 
   async #close(): Promise<void> {
+    this.#timer?.cancel();
+    await this.#following;
     await Promise.all(
-      this.#servers.map(
-        (server) =>
+      [...this.#servers.values()].map(
+        ({ server }) =>
           new Promise<void>((resolve) => {
             server.close(() => resolve());
             server.closeAllConnections();

@@ -168,6 +168,7 @@ describe('the end of a retrieval', () => {
     ['cancelled', 'cancelled', 'retrieved', 'warning', '1401'],
     ['needs-uri', 'expired', 'needsuri', 'warning', '1402'],
     ['evicted', 'ok', 'evicted', 'warning', '1200'],
+    ['local-uri', 'ok', 'localuri', 'informational', '1200'],
   ];
   for (const [kind, result, type, mark, data] of results) {
     it(`${kind}, ${result ?? ''}: ${type} ${data}`, () => {

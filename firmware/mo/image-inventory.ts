@@ -203,6 +203,7 @@ const EVENT_ALERT: Readonly<Partial<Record<ImageEventKind, AlertKey>>> = {
   cancelled: 'imageRetrieved',
   'needs-uri': 'imageNeedsUri',
   evicted: 'imageEvicted',
+  'local-uri': 'imageLocalUri',
 };
 
 /** Runs inside the transaction that ends the retrieval: the alert exists exactly if the new state does. */
@@ -215,7 +216,7 @@ function tellServer(names: Names, outbox: Outbox, event: ImageEvent): void {
     source: nodeUri(names, image.node),
     type: names.alertType(alert),
     format: 'int',
-    mark: event.kind === 'retrieved' ? 'informational' : 'warning',
+    mark: event.kind === 'retrieved' || event.kind === 'local-uri' ? 'informational' : 'warning',
     data: String(image.result === null ? 0 : SCOMO_RESULT[image.result]),
     ...(correlator !== null && { correlator }),
   });

@@ -24,6 +24,7 @@ const ALERT_TYPE = {
   imageRetrieved: 'org.dmgw.imageinventory.retrieved',
   imageNeedsUri: 'org.dmgw.imageinventory.needsuri',
   imageEvicted: 'org.dmgw.imageinventory.evicted',
+  imageLocalUri: 'org.dmgw.imageinventory.localuri',
   fanoutFinished: 'org.dmgw.fanout.finished',
   storeDamaged: 'org.dmgw.store.damaged',
 } as const;
