@@ -39,6 +39,7 @@ import {
   systemDisk,
   Uploads,
   type PinSource,
+  type ServerOptions,
 } from './image/index.js';
 import { Finder } from './discover.js';
 import type { Logger } from './log/index.js';
@@ -177,6 +178,7 @@ async function start(
     }),
     port: configuration.serve.port,
     publicHost: configuration.serve.publicHost,
+    ...servedAddresses(configuration),
     reactions: {
       deviceAt: (address) => book.deviceAt(address),
       fetched: (imageId, address) => fetches.tell({ imageId, address }),
@@ -502,6 +504,12 @@ async function listen(
       }
     },
   });
+}
+
+function servedAddresses({ serve: { allowPrefixes } }: Configuration): Pick<ServerOptions, 'allowAddress'> {
+  if (allowPrefixes.length === 0) return {};
+  const allowed = Prefixes.of(allowPrefixes);
+  return { allowAddress: (address) => allowed.contains(address) };
 }
 
 /** Whether a server may send its sessions to another host than its own. */

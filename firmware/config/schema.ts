@@ -409,6 +409,15 @@ const serveSchema = section(
       [],
     ),
     port: v.optional(port('TCP port.'), 8180),
+    allowPrefixes: v.optional(
+      list(
+        prefix(),
+        { to: 32 },
+        'The only addresses that images are served to; the connections of others are closed. Empty: every address.',
+        'address prefixes',
+      ),
+      [],
+    ),
     publicHost: v.exactOptional(
       pattern(
         /^(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,62})(?:\.[A-Za-z0-9][A-Za-z0-9-]{0,62}){0,15}|[0-9A-Fa-f:]*:[0-9A-Fa-f:.]*)$/,

@@ -3,6 +3,8 @@ import { readdirSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import { after, before, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import {
   openHouse,
   pattern,
@@ -13,7 +15,7 @@ import {
   type House,
   serverOptions,
 } from './fixture.js';
-import { ImageServer, type ServerLimits } from './server.js';
+import { ImageServer, type ServerLimits, type ServerOptions } from './server.js';
 import { converse, requestOf } from './wire.fixture.js';
 
 const SIZE = 3_000_001;
@@ -40,9 +42,13 @@ after(async () => {
   removeFolder(house.folder);
 });
 
-async function serve(limits: ServerLimits = {}): Promise<{ server: ImageServer; port: number }> {
+async function serve(
+  limits: ServerLimits = {},
+  options: Partial<ServerOptions> = {},
+): Promise<{ server: ImageServer; port: number }> {
   const server = new ImageServer({
     ...serverOptions(house),
+    ...options,
     limits: { connectionsPerAddress: 512, ...limits },
   });
   servers.push(server);
@@ -65,6 +71,17 @@ function closed(socket: Socket): Promise<unknown> {
 
 function descriptors(): number {
   return readdirSync('/proc/self/fd').length;
+}
+
+setFlagsFromString('--expose-gc');
+const collectGarbage = runInNewContext('gc') as () => void;
+
+/** What is left after a full collection: V8's heap and the buffers outside of it, in bytes. */
+function memoryInUse(): number {
+  collectGarbage();
+  collectGarbage();
+  const { heapUsed, external } = process.memoryUsage();
+  return heapUsed + external;
 }
 
 /** How long something may take to happen, on a machine that is busy with other things. */
@@ -154,6 +171,45 @@ describe('clients that want to hold the server', { timeout: 60_000 }, () => {
       await Promise.all(sockets.map((socket) => closed(socket)));
     }
     await allIsFree(server, before);
+    await isServed(port);
+  });
+
+  it('by 10,000 connections opened and dropped leave neither memory nor descriptors behind', async () => {
+    const { server, port } = await serve();
+    /** In groups of 250, some with a request under way. */
+    const churn = async (connections: number): Promise<void> => {
+      for (let opened = 0; opened < connections; opened += 250) {
+        const sockets = await Promise.all(Array.from({ length: 250 }, () => open(port)));
+        sockets.forEach((socket, index) => {
+          if (index % 10 === 0) socket.write(GET, () => socket.resetAndDestroy());
+          else if (index % 2 === 0) socket.resetAndDestroy();
+          else socket.destroy();
+        });
+        await Promise.all(sockets.map((socket) => closed(socket)));
+        await until(() => server.load.connections === 0);
+      }
+    };
+    const before = descriptors();
+    await churn(2_500);
+    const memory = memoryInUse();
+    await churn(7_500);
+    await allIsFree(server, before);
+    const grown = memoryInUse() - memory;
+    assert.ok(grown < 3_000_000, `${grown} bytes more`);
+    await isServed(port);
+  });
+
+  it('from addresses that are not allowed are cut off unheard, others are served', async () => {
+    const allowed = new Set(['127.0.0.1']);
+    const { server, port } = await serve({}, { allowAddress: (address) => allowed.has(address) });
+    await isServed(port);
+    await until(() => server.load.connections === 0);
+    const socket = connect({ port, host: '127.0.0.1', localAddress: '127.0.0.9' });
+    const heard: Buffer[] = [];
+    socket.on('data', (bytes) => heard.push(bytes)).on('error', () => {});
+    socket.write(GET);
+    await closed(socket);
+    assert.deepEqual([heard.length, server.load.connections], [0, 0]);
     await isServed(port);
   });
 

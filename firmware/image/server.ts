@@ -50,6 +50,8 @@ export interface ServerOptions {
   readonly port: number;
   /** Host in LocalImageURI: a name or an address by which the devices reach us; empty: the first address of all. */
   readonly publicHost: string;
+  /** Whether images are served to an address; default to every one. */
+  readonly allowAddress?: (address: string) => boolean;
   /** LocalImageURI of every image is another one, or empty, from now on. */
   readonly onMoved?: () => void;
   readonly reactions?: Reactions;
@@ -273,7 +275,14 @@ export class ImageServer {
   }
 
   #connected(socket: Socket): void {
-    const peer = this.#connections.open(socket, canonicalAddress(socket.remoteAddress ?? ''));
+    const address = canonicalAddress(socket.remoteAddress ?? '');
+    // One that was reset before it was taken has no address; who may not come is not even told so, and costs nothing.
+    if (address === '' || this.#o.allowAddress?.(address) === false) {
+      socket.on('error', () => {});
+      socket.destroy();
+      return;
+    }
+    const peer = this.#connections.open(socket, address);
     let broken = false;
     socket.on('error', () => (broken = true));
     socket.on('close', () => {
