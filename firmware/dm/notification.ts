@@ -152,9 +152,22 @@ const CONFIRMED_PUSH = 0x07;
 
 /** Wraps a Package#0 into a WSP Push, as it goes to UDP port 2948 (10.6). @param tid transaction id, 8 bits */
 export function wrapWsp(notification: Uint8Array, tid: number): Uint8Array {
-  const headers = [0x80 | WSP_MEDIA_CODE, 0x80 | WSP_APPLICATION_HEADER_CODE, 0x80 | WSP_APPLICATION_CODE];
-  return Buffer.concat([Buffer.from([tid & 0xff, PUSH, headers.length, ...headers]), notification]);
+  const push = Buffer.allocUnsafe(PUSH_HEAD.length + notification.length);
+  push.set(PUSH_HEAD);
+  push[0] = tid & 0xff;
+  push.set(notification, PUSH_HEAD.length);
+  return push;
 }
+
+/** Transaction id (filled in), type of PDU, length of the headers, headers. */
+const PUSH_HEAD = [
+  0,
+  PUSH,
+  3,
+  0x80 | WSP_MEDIA_CODE,
+  0x80 | WSP_APPLICATION_HEADER_CODE,
+  0x80 | WSP_APPLICATION_CODE,
+] as const;
 
 export type PushRefusal =
   | 'not-a-notification' // neither a Package#0 nor a WSP Push that holds one

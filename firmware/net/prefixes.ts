@@ -47,6 +47,8 @@ export const NOT_GLOBAL_PREFIXES: readonly string[] = [
 /** A set of address prefixes, IPv4 and IPv6. An IPv4 address written as IPv6 (`::ffff:10.0.0.1`) counts as IPv4. */
 export class Prefixes {
   readonly #list = new BlockList();
+  /** The IPv4 prefixes once more, as numbers: asked for each datagram, where the list would make an object of the address. */
+  readonly #ipv4: { readonly shift: number; readonly network: number }[] = [];
 
   private constructor(readonly texts: readonly string[]) {}
 
@@ -61,6 +63,7 @@ export class Prefixes {
       if (family === 0 || rest.length > 0 || length < 0 || length > width) {
         return failure('bad-prefix', `'${text}' is not an address prefix such as 192.168.1.0/24 or fd00::/8`);
       }
+      if (family === 4) prefixes.#ipv4.push({ shift: 32 - length, network: shifted(ipv4Number(address), 32 - length) });
       prefixes.#list.addSubnet(address, length, family === 4 ? 'ipv4' : 'ipv6');
     }
     return success(prefixes);
@@ -75,10 +78,24 @@ export class Prefixes {
 
   /** @param address IP address as text; a zone (`%eth0`) is ignored; anything else is in no prefix */
   contains(address: string): boolean {
+    if (isIP(address) === 4) {
+      const number = ipv4Number(address);
+      if (this.#ipv4.some(({ shift, network }) => shifted(number, shift) === network)) return true;
+    }
     const canonical = canonicalAddress(address);
     const family = isIP(canonical);
     return family !== 0 && this.#list.check(canonical, family === 4 ? 'ipv4' : 'ipv6');
   }
+}
+
+function ipv4Number(address: string): number {
+  const [a = '', b = '', c = '', d = ''] = address.split('.');
+  return ((Number(a) * 256 + Number(b)) * 256 + Number(c)) * 256 + Number(d);
+}
+
+/** A shift by 32 would be none in JavaScript. */
+function shifted(number: number, bits: number): number {
+  return Math.floor(number / 2 ** bits);
 }
 
 /** One spelling per address: zone cut off, brackets removed, IPv6 in its short form, IPv4-mapped IPv6 as IPv4. */

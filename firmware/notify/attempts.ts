@@ -86,14 +86,14 @@ export class Attempts {
     return { tried: row?.n ?? 0, anyOpen: this.#has(fanoutId, STAGE.begun) };
   }
 
-  /** Written before the datagram leaves, and as if it had: only a failure needs a second write. */
-  recordSend(targetId: number, { dueMs, hearable, mayAppear }: Prospect): void {
+  /** Written before the datagrams leave, and as if they had: only a failure needs a second write. */
+  recordSends(targetIds: readonly number[], { dueMs, hearable, mayAppear }: Prospect): void {
     this.store
       .sql(
         `UPDATE fanout_target SET stage = ${STAGE.begun}, status = ${sent}, attempts = attempts + 1, sends = sends + 1,
-           due_ms = ?, hearable = ?, may_appear = ? WHERE id = ?`,
+           due_ms = ?, hearable = ?, may_appear = ? WHERE id IN (SELECT value FROM json_each(?))`,
       )
-      .run(dueMs, Number(hearable), Number(mayAppear), targetId);
+      .run(dueMs, Number(hearable), Number(mayAppear), JSON.stringify(targetIds));
   }
 
   /** A try that could not even be made. */

@@ -1,4 +1,4 @@
-import { createSocket, type Socket } from 'node:dgram';
+import { createSocket, type Socket, type SocketOptions } from 'node:dgram';
 import { isIP } from 'node:net';
 import type { Clock } from '../clock/index.js';
 import type { Logger } from '../log/index.js';
@@ -52,6 +52,8 @@ const HTTP_HEADERS = {
  */
 export class Forwarder {
   readonly #sockets = new Map<4 | 6, Promise<Outcome<Socket, ForwardError>>>();
+  /** Those of them that are open: of thousands of sends, none waits for a promise of its socket. */
+  readonly #ready = new Map<4 | 6, Socket>();
   readonly #inFlight = new Set<Promise<unknown>>();
   readonly #closing = new AbortController();
   readonly #watched: WatchedSends;
@@ -83,7 +85,7 @@ export class Forwarder {
           )
         : this.#post(address.url, notification);
     this.#inFlight.add(sending);
-    void sending.finally(() => this.#inFlight.delete(sending));
+    void sending.then(() => this.#inFlight.delete(sending));
     return sending;
   };
 
@@ -94,6 +96,7 @@ export class Forwarder {
     await Promise.all(this.#inFlight);
     const sockets = [...this.#sockets.values()];
     this.#sockets.clear();
+    this.#ready.clear();
     for (const socket of await Promise.all(sockets)) {
       if (socket.ok) await new Promise<void>((resolve) => socket.value.close(() => resolve()));
     }
@@ -103,7 +106,7 @@ export class Forwarder {
     return this.close();
   }
 
-  async #sendUdp(
+  #sendUdp(
     host: string,
     port: number,
     payload: Uint8Array,
@@ -111,42 +114,44 @@ export class Forwarder {
   ): Promise<Outcome<undefined, ForwardError>> {
     const family = isIP(host);
     if ((family !== 4 && family !== 6) || !this.options.lan.contains(host)) {
-      return failure('address-refused', `${host} is not an address in the LAN`);
+      return Promise.resolve(failure('address-refused', `${host} is not an address in the LAN`));
     }
     if (onLateFailure && this.#watched.hasRoom()) {
       const late = (error: Error): void => onLateFailure(udpError(error));
-      const error = await this.#watched.send(family, host, port, payload, late);
-      return error ? udpFailure(error) : success();
+      return this.#watched
+        .send(family, host, port, payload, late)
+        .then((error) => (error ? udpFailure(error) : success()));
     }
-    const socket = await this.#socket(family);
-    if (!socket.ok) return socket;
-    return new Promise((resolve) => {
-      socket.value.send(payload, port, host, (error) => {
-        if (error) resolve(udpFailure(error));
-        else resolve(success());
-      });
-    });
+    const ready = this.#ready.get(family);
+    if (ready) return sendOn(ready, host, port, payload);
+    return this.#socket(family).then((socket) => (socket.ok ? sendOn(socket.value, host, port, payload) : socket));
   }
 
   /** Bound to a free port when the first notification needs it. A socket that fails is made anew for the next one. */
   #socket(family: 4 | 6): Promise<Outcome<Socket, ForwardError>> {
     const present = this.#sockets.get(family);
     if (present) return present;
-    const opening = new Promise<Outcome<Socket, ForwardError>>((resolve) => {
-      const socket = createSocket({ type: `udp${family}`, ipv6Only: family === 6 });
+    const opened = (resolve: (socket: Outcome<Socket, ForwardError>) => void): void => {
+      // What is sent to is an address already: there is nothing to look up.
+      const lookup: NonNullable<SocketOptions['lookup']> = (host, _, callback) => callback(null, host, family);
+      const socket = createSocket({ type: `udp${family}`, ipv6Only: family === 6, lookup });
       socket.on('error', (error) => {
         this.options.log.warn('socket for notifications failed', { family, reason: describeThrown(error) });
         if (this.#sockets.get(family) === opening) {
           this.#sockets.delete(family);
+          this.#ready.delete(family);
           socket.close();
         }
         resolve(udpFailure(error));
       });
       socket.bind(0, () => {
         socket.unref();
+        if (this.#sockets.get(family) === opening) this.#ready.set(family, socket);
         resolve(success(socket));
       });
-    });
+    };
+    // Without a lookup, binding ends before it returns: only then is it known whose socket this is.
+    const opening = Promise.resolve().then(() => new Promise(opened));
     this.#sockets.set(family, opening);
     return opening;
   }
@@ -174,6 +179,17 @@ export class Forwarder {
     const { status } = reply.value;
     return status >= 200 && status < 300 ? success() : failure('rejected', `the device answered ${status}`);
   }
+}
+
+function sendOn(
+  socket: Socket,
+  host: string,
+  port: number,
+  payload: Uint8Array,
+): Promise<Outcome<undefined, ForwardError>> {
+  return new Promise((resolve) => {
+    socket.send(payload, port, host, (error) => resolve(error ? udpFailure(error) : success()));
+  });
 }
 
 const FROM_HTTP: Readonly<Record<HttpErrorCode, ForwardErrorCode>> = {

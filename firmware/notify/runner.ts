@@ -213,6 +213,7 @@ export class Runner {
     const shared = targets.some(({ notification }) => notification === null)
       ? fanouts.notification(fanout.id)
       : undefined;
+    const recorded = new Map<string, { readonly prospect: Prospect; readonly targetIds: number[] }>();
     for (const target of targets) {
       const notification = target.notification ?? shared;
       if (!notification) throw new Error('a target without a notification was let into a run');
@@ -226,13 +227,17 @@ export class Runner {
         mayAppear: presence === 'absent' || (presence === 'present' && hearable),
       };
       if (address.ok) {
-        attempts.recordSend(target.id, prospect);
+        const key = `${prospect.dueMs} ${prospect.hearable} ${prospect.mayAppear}`;
+        const alike = recorded.get(key) ?? { prospect, targetIds: [] };
+        recorded.set(key, alike);
+        alike.targetIds.push(target.id);
         batch.push({ run, target, address: address.value, notification });
       } else {
         const unknown = address.error.code === 'unknown-device';
         attempts.recordFailure(target.id, unknown ? TARGET_STATUS.unknownDevice : TARGET_STATUS.unreachable, prospect);
       }
     }
+    for (const { prospect, targetIds } of recorded.values()) attempts.recordSends(targetIds, prospect);
   }
 
   #send({ run, target, address, notification }: Outgoing): void {
