@@ -471,6 +471,19 @@ describe('fanout', () => {
       assert.equal(bench.events[0]?.kind, 'finished');
     });
 
+    it('waits for a device that was found a moment before its last try, and is written a moment after it', async () => {
+      bench.presences.set('d1', 'present');
+      const id = bench.make({ repeat: 1, lifetime: 300 }, { d1: 'x' });
+      bench.start(id);
+      await bench.pass(1);
+      assert.equal(bench.fanouts.byId(id)?.state, 'running');
+      const { heard } = await bench.listen('d1', '127.9.0.1');
+      bench.appeared('d1');
+      await bench.pass(1);
+      assert.equal(heard.length, 1);
+      assert.deepEqual(bench.statuses(id), { d1: sent });
+    });
+
     it('wakes those that appear at the pace of the fanout', async () => {
       const names = Array.from({ length: 20 }, (_, i) => `d${i}`);
       await Promise.all(names.map((name, i) => bench.listen(name, `127.9.5.${i + 1}`)));

@@ -223,8 +223,9 @@ export class Runner {
       const prospect: Prospect = {
         dueMs: nowMs + waitAfterTryMs(policy, target.attempts + 1, hearable),
         hearable,
-        // A device that is there and cannot show a reaction has been sent what there was to send.
-        mayAppear: presence === 'absent' || (presence === 'present' && hearable),
+        // A device that is there and cannot show a reaction has been sent what there was to send. One that was found
+        // and has no address yet appears as soon as that is written.
+        mayAppear: presence === 'absent' || (presence === 'present' && (hearable || !address.ok)),
       };
       if (address.ok) {
         const key = `${prospect.dueMs} ${prospect.hearable} ${prospect.mayAppear}`;
