@@ -9,7 +9,7 @@ import { eventually, type WaitOptions } from './wait.js';
 /** A line of an End Device's own log. Which fields there are follows from `kind`. */
 export interface DeviceLogEntry {
   readonly time: string;
-  readonly kind: 'notification' | 'session' | 'download' | 'reported';
+  readonly kind: 'notification' | 'dropped' | 'session' | 'download' | 'reported';
   /** Of a notification: Package#0 without its wrapping, base64. */
   readonly bytes?: string | number;
   readonly digestOk?: boolean;
@@ -18,6 +18,13 @@ export interface DeviceLogEntry {
   readonly sha256?: string | null;
   /** Of a download: `ok`, or why it failed. */
   readonly result?: string;
+}
+
+/** What a device does beside the usual: see the lab's End Device. */
+export interface EndDeviceTraits {
+  readonly announce?: boolean;
+  readonly sleepMs?: number;
+  readonly dropPercent?: number;
 }
 
 /** An End Device in a process of its own, at its own address. */
@@ -35,6 +42,7 @@ export class EndDevice {
     bind: { readonly address: string; readonly udpPort: number },
     folder: string,
     encoding: 'xml' | 'wbxml' = 'xml',
+    options: EndDeviceTraits = {},
   ): Promise<EndDevice> {
     const logFile = join(folder, 'device.events.log');
     const config = {
@@ -45,6 +53,7 @@ export class EndDevice {
       imageDir: join(folder, 'images'),
       logFile,
       server: { serverId: server.serverId, url: server.url, encoding, client: shared.client, server: shared.server },
+      options,
     };
     mkdirSync(config.stateDir, { recursive: true });
     mkdirSync(config.imageDir, { recursive: true });

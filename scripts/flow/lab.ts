@@ -11,7 +11,7 @@ import type { Child } from './child.js';
 import { shareSecrets, type Schemes } from './credentials.js';
 import { DmServer, type Answer, type Command } from './dm-server.js';
 import { DownloadServer, type Offer } from './download-server.js';
-import { EndDevice } from './end-device.js';
+import { EndDevice, type EndDeviceTraits } from './end-device.js';
 import { GatewayProcess, type GatewaySettings } from './gateway.js';
 import { requirePrograms } from './project.js';
 
@@ -21,6 +21,8 @@ export interface LabOptions {
   readonly devices: number;
   /** Devices that the gateway and the server know, but that are not there. Default none. */
   readonly absentDevices?: number;
+  /** The gateway is told of no device: it finds those that announce themselves by mDNS. What each does beside that. */
+  readonly discovery?: (index: number) => Omit<EndDeviceTraits, 'announce'>;
   /** The first one also manages the End Devices. Default one with default options. */
   readonly dmServers?: readonly DmServerOptions[];
   readonly offers: readonly Offer[];
@@ -127,7 +129,8 @@ export class Lab {
       const deviceFolder = join(folder, `device-${String(index + 1).padStart(2, '0')}`);
       mkdirSync(deviceFolder);
       const bind = { address, udpPort };
-      const device = await EndDevice.start(shared, first, bind, deviceFolder, ordered[0]?.encoding);
+      const traits = options.discovery && { announce: true, ...options.discovery(index) };
+      const device = await EndDevice.start(shared, first, bind, deviceFolder, ordered[0]?.encoding, traits);
       closings.push(() => device.child.stop());
       return device;
     });
@@ -149,9 +152,12 @@ export class Lab {
       wanPrefix: block.wanPrefix,
       servePort: await freePort(block.gateway, SERVE_PORT),
       notificationPort,
-      devices: placed.map(({ deviceId, address, udpPort }) => ({ deviceId, address: `udp://${address}:${udpPort}` })),
+      devices: options.discovery
+        ? []
+        : placed.map(({ deviceId, address, udpPort }) => ({ deviceId, address: `udp://${address}:${udpPort}` })),
       folder: gatewayFolder,
       ...options.gateway,
+      settings: { discovery: { backend: options.discovery ? 'builtin' : 'off' }, ...options.gateway?.settings },
     });
     closings.push(() => gateway.close());
     await gateway.start();

@@ -39,6 +39,8 @@ const configSchema = v.strictObject({
       dropPercent: v.optional(v.pipe(v.number(), v.minValue(0), v.maxValue(100)), 0),
       /** The device sleeps so long after its start: no datagram reaches it. */
       sleepMs: v.optional(v.pipe(v.number(), v.minValue(0)), 0),
+      /** Announces itself by mDNS on loopback: DevId, and the SessionID that it acted on last. */
+      announce: v.optional(v.boolean(), false),
       /** Longest wait of a finished download before the session that reports it. */
       reportDelayMs: v.optional(v.pipe(v.number(), v.minValue(0)), 100),
       /** Silence of the download server that counts as a broken connection. */

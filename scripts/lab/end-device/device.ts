@@ -1,7 +1,9 @@
 import { randomBytes } from 'node:crypto';
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { systemClock } from '../../../firmware/clock/index.js';
+import { systemClock, type Clock } from '../../../firmware/clock/index.js';
+import { END_DEVICE_TYPE } from '../../../firmware/device/index.js';
+import type { Logger } from '../../../firmware/log/index.js';
 import {
   accountChanges,
   Accounts,
@@ -16,6 +18,8 @@ import {
   Scheduler,
   type AccountSettings,
 } from '../../../firmware/dm/index.js';
+import { BuiltinDiscovery } from '../../../firmware/discovery/index.js';
+import { Prefixes } from '../../../firmware/net/index.js';
 import { openStore } from '../../../firmware/store/index.js';
 import { Tree, treeChanges, treeSchema } from '../../../firmware/tree/index.js';
 import { JsonLog } from '../dm-server/json-log.js';
@@ -119,11 +123,17 @@ export async function startEndDevice(config: EndDeviceConfig): Promise<RunningEn
         clock,
       }),
   });
+  const announcer = options.announce ? startAnnouncer(config, clock, logger) : undefined;
+  const runLogged = loggedRunner(run, outbox, log);
   const scheduler = new Scheduler({
     clock,
     random,
     log: logger,
-    run: loggedRunner(run, outbox, log),
+    run: async (server, trigger, signal) => {
+      const result = await runLogged(server, trigger, signal);
+      if (trigger.kind === 'notification' && result.end === 'completed') announcer?.tell(trigger.sessionId);
+      return result;
+    },
     needsClock: () => false,
     startDelayMs: NEVER_MS,
     jitterMs: 0,
@@ -151,6 +161,7 @@ export async function startEndDevice(config: EndDeviceConfig): Promise<RunningEn
     log.close();
     throw new Error(listener.error.text);
   }
+  announcer?.appear(listener.value.bound[0]?.port ?? config.udpPort, options.sleepMs);
   scheduler.start([{ serverId, intervalMs: 0 }]);
   outbox.onWaiting((server) => scheduler.alertWaits(server));
   if (outbox.count(serverId) > 0) scheduler.alertWaits(serverId);
@@ -160,6 +171,7 @@ export async function startEndDevice(config: EndDeviceConfig): Promise<RunningEn
   log.write({ kind: 'started', deviceId, address: bindAddress, udpPort: bound?.port });
   let closing: Promise<void> | undefined;
   const shutDown = async (): Promise<void> => {
+    await announcer?.close();
     await listener.value.close();
     await downloads.stop();
     await scheduler.stop();
@@ -172,6 +184,45 @@ export async function startEndDevice(config: EndDeviceConfig): Promise<RunningEn
     address: bindAddress,
     udpPort: bound?.port ?? config.udpPort,
     close: () => (closing ??= shutDown()),
+  };
+}
+
+/** mDNS of one device. While it sleeps, it is not there. */
+function startAnnouncer({ deviceId, bindAddress }: EndDeviceConfig, clock: Clock, log: Logger) {
+  const lan = Prefixes.parse([bindAddress]);
+  if (!lan.ok) throw new Error(lan.error.text);
+  const discovery = new BuiltinDiscovery({
+    links: { names: [], lan: lan.value, own: [bindAddress] },
+    clock,
+    random: Math.random,
+    log,
+  });
+  // Other labs on this machine have devices of the same DevId, at other addresses.
+  const host = `${deviceId}-${bindAddress}`.replace(/[^A-Za-z0-9]+/g, '-').toLowerCase();
+  let port = 0;
+  let txt: Record<string, string> = { devid: deviceId, enc: 'wsp' };
+  const announce = (): void =>
+    discovery.announce('device', {
+      instance: host,
+      type: END_DEVICE_TYPE,
+      port,
+      txt,
+      host,
+      addresses: [bindAddress],
+    });
+  return {
+    appear: (udpPort: number, afterMs: number): void => {
+      port = udpPort;
+      clock.after(afterMs, () => {
+        announce();
+        discovery.start();
+      });
+    },
+    tell: (sessionId: string): void => {
+      txt = { ...txt, sid: sessionId };
+      announce();
+    },
+    close: () => discovery.close(),
   };
 }
 
