@@ -32,7 +32,7 @@ $(BUILD): $(SETUP) $(SOURCES)
 	@$(BIN)/tsup >build/build.log 2>&1 || { cat build/build.log >&2; exit 1; }
 	@touch $@
 
-demo: $(BUILD) ## the nine steps on this machine; IMAGE=path DEVICES=n WAN_RATE=bytes/s CUTS=n CGROUP_MB=n NODE_FLAGS=...
+demo: $(BUILD) ## the nine steps on this machine; IMAGE=path DEVICES=n MDNS=1 LOSS=% WAN_RATE=bytes/s CUTS=n CGROUP_MB=n NODE_FLAGS=...
 	@node build/lab/demo.js
 
 test: $(BUILD) ## all tests

@@ -51,6 +51,7 @@ async function demonstrate(options: DemoOptions, image: OfferedImage): Promise<n
   const running = await Lab.start({
     folder,
     devices: options.devices,
+    ...(options.mdns && { discovery: () => ({ dropPercent: options.loss }) }),
     offers: [{ path: image.path, file: image.file, contentType: 'application/octet-stream' }],
     rateBytesPerSecond: options.wanRate,
     gateway: {
