@@ -1,7 +1,7 @@
 import type { BlobReader } from './blobs.js';
 import type { PacedReads } from './outflow.js';
 
-/** What is read at once: measured, larger ones take no less CPU time, smaller ones more. */
+/** What is read at once: on a busy machine, larger ones took no less CPU time, smaller ones more. */
 const CHUNK_BYTES = 512 * 1024;
 /** More of them do not stay in the CPU's cache; so 1 MiB in all, however many clients there are. */
 const CHUNKS = 2;
