@@ -68,6 +68,7 @@ import { rescue } from './rescue.js';
 import { Retention, retentionSweeps } from './retention.js';
 import { databaseSchema } from './schema.js';
 import { Settings } from './settings/index.js';
+import { SteadyFlush } from './steady-flush.js';
 import { openOrReplace, StoreError } from './store/index.js';
 import { Tree, type Mount } from './tree/index.js';
 
@@ -342,6 +343,8 @@ async function start(
     onFault: (thrown) => reportFault(thrown, options),
   });
   closings.push(() => retention.stop());
+  const steadyFlush = new SteadyFlush({ store, clock, onFault: (thrown) => reportFault(thrown, options) });
+  closings.push(() => steadyFlush.stop());
   const scrub = new Scrub({
     store,
     catalog,
@@ -375,6 +378,7 @@ async function start(
   if (!serving.ok) return serving;
   fanouts.resume();
   retention.start();
+  steadyFlush.start();
   if (configuration.store.scrubDays > 0) scrub.start();
   finder.start(serving.value[0]?.port ?? configuration.serve.port);
   const listener = await listen(configuration, options, clock, accounts, scheduler);

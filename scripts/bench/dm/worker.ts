@@ -1,6 +1,6 @@
 /**
  * The process that is measured. Arguments: folder for the databases; messages of the memory run, 0 for none; the one
- * case to measure (`get 5 KiB xml`), for a profile of it. What it tells stands in protocol.ts.
+ * case to measure (`get 5 KiB xml`), for a profile of it, or `none`. What it tells stands in protocol.ts.
  */
 import { join } from 'node:path';
 import { parseWbxml, parseXml, type DocumentLimits } from '../../../firmware/codec/index.js';
