@@ -6,6 +6,7 @@ import { afterEach, beforeEach, describe, it } from 'node:test';
 import { tellServers } from './client-event.js';
 import { Accounts, Outbox } from './dm/index.js';
 import { silentLog } from './log/index.js';
+import { REPORT_FORMAT } from './ops/index.js';
 import { databaseSchema } from './schema.js';
 import { openStore, type Store } from './store/index.js';
 
@@ -41,7 +42,7 @@ describe('tellServers', () => {
   it('puts the event into the outbox of every server, or of the one that is named', async () => {
     assert.deepEqual(await tellServers(event, { accounts, outbox, store }), {
       ok: true,
-      value: { format: 2, servers: ['A', 'B'] },
+      value: { format: REPORT_FORMAT, servers: ['A', 'B'] },
     });
     await tellServers({ ...event, server: 'B' }, { accounts, outbox, store });
     assert.deepEqual([outbox.count('A'), outbox.count('B')], [1, 2]);
