@@ -3,17 +3,9 @@ import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import { Chunker, isDivisible, transportedSize, type Divisible } from './chunker.js';
 import { MessageDraft } from './message-draft.js';
-import type { Header, Item, ItemData, Message, Part } from './message.js';
+import type { Item, ItemData, Message, Part } from './message.js';
+import { HEADER } from './header.fixture.js';
 import { wbxmlWire, xmlWire, type Wire } from './wire.js';
-
-const HEADER: Header = {
-  verDtd: '1.2',
-  verProto: 'DM/1.2',
-  sessionId: '1',
-  msgId: '1',
-  target: { uri: 's' },
-  source: { uri: 'd' },
-};
 
 function results(data: ItemData, format = 'chr'): Divisible {
   return { kind: 'Results', cmdRef: '1', items: [{ source: { uri: './A' }, meta: { format }, data }] };

@@ -7,19 +7,12 @@ import { silentLog, type Logger } from '../log/index.js';
 import { openStore, type Store } from '../store/index.js';
 import { LONG_CMD_ID, type Answer } from './executor.js';
 import { MessageDraft } from './message-draft.js';
-import type { Header, Item, Message, Part, StatusCommand } from './message.js';
+import type { Item, Message, Part, StatusCommand } from './message.js';
 import { Outbox, outboxChanges, outboxSchema } from './outbox.js';
 import { Packing } from './packing.js';
+import { HEADER } from './header.fixture.js';
 import { wbxmlWire, xmlWire, type Wire } from './wire.js';
 
-const HEADER: Header = {
-  verDtd: '1.2',
-  verProto: 'DM/1.2',
-  sessionId: '1',
-  msgId: '1',
-  target: { uri: 's' },
-  source: { uri: 'd' },
-};
 const LIMITS = { maxBytes: 1_000_000, maxDepth: 32, maxElements: 10_000 };
 
 let folder: string;
