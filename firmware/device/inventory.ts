@@ -78,11 +78,11 @@ type Row = Omit<Device, 'reachable'> & { readonly reachable: number };
 export class DeviceInventory {
   readonly #store: Store;
   readonly #sightings: Sightings;
-  readonly #byNode: ReadCache<Row | undefined>;
+  readonly #byNode: ReadCache<string, Row | undefined>;
 
   constructor(private readonly options: DeviceInventoryOptions) {
     this.#store = options.store;
-    this.#byNode = new ReadCache(options.store, NODES_AT_HAND);
+    this.#byNode = new ReadCache(() => options.store.generation, NODES_AT_HAND);
     this.#sightings = new Sightings(options.store, options.clock, options.log);
   }
 

@@ -1,7 +1,7 @@
 import type { Clock } from '../clock/index.js';
 import type { Logger } from '../log/index.js';
 import { nextState } from '../machine/index.js';
-import { RowCache, type SqlValue, type Store } from '../store/index.js';
+import { ReadCache, type SqlValue, type Store } from '../store/index.js';
 import type { ImageChange, ImageEvent, ImageEventKind, ImageRecord, InstallReport, ResultCode } from './image.js';
 import { IMAGE_STATES, type ImageState, type StateEvent } from './states.js';
 
@@ -53,9 +53,9 @@ const ROWS_AT_HAND = 16;
  * Events are told inside the transaction, changes after its commit.
  */
 export class ImageTable {
-  readonly #rows: RowCache<number, ImageRecord | undefined>;
+  readonly #rows: ReadCache<number, ImageRecord | undefined>;
   /** Which image has a node name, if any. */
-  readonly #ids: RowCache<string, number | undefined>;
+  readonly #ids: ReadCache<string, number | undefined>;
   readonly #eventListeners: ((event: ImageEvent) => void)[] = [];
   readonly #changeListeners: ((change: ImageChange) => void)[] = [];
   readonly #reportListeners: ((report: InstallReport) => void)[] = [];
@@ -65,8 +65,8 @@ export class ImageTable {
     private readonly clock: Clock,
     private readonly log: Logger,
   ) {
-    this.#rows = new RowCache(store, ROWS_AT_HAND);
-    this.#ids = new RowCache(store, ROWS_AT_HAND);
+    this.#rows = new ReadCache(() => store.rollbacks, ROWS_AT_HAND);
+    this.#ids = new ReadCache(() => store.rollbacks, ROWS_AT_HAND);
   }
 
   byId(id: number): ImageRecord | undefined {

@@ -73,13 +73,13 @@ const NODES_AT_HAND = 16;
 
 /** The rows of `fanout` and `fanout_run`. */
 export class FanoutStore {
-  readonly #byNode: ReadCache<FanoutRecord | undefined>;
+  readonly #byNode: ReadCache<string, FanoutRecord | undefined>;
 
   constructor(
     private readonly store: Store,
     private readonly log: Logger,
   ) {
-    this.#byNode = new ReadCache(store, NODES_AT_HAND);
+    this.#byNode = new ReadCache(() => store.generation, NODES_AT_HAND);
   }
 
   create(node: string, requester: string): Outcome<FanoutRecord, FanoutError> {

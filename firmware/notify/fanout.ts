@@ -51,7 +51,7 @@ export class Fanouts {
   readonly #attempts: Attempts;
   readonly #ending: Ending;
   readonly #runner: Runner;
-  readonly #counters: ReadCache<Counters | undefined>;
+  readonly #counters: ReadCache<string, Counters | undefined>;
   #unsubscribe: (() => void)[] = [];
 
   constructor(private readonly options: FanoutsOptions) {
@@ -60,7 +60,7 @@ export class Fanouts {
     this.#fanouts = new FanoutStore(store, log);
     this.#targets = new TargetStore(store);
     this.#attempts = new Attempts(store);
-    this.#counters = new ReadCache(store, COUNTERS_AT_HAND);
+    this.#counters = new ReadCache(() => store.generation, COUNTERS_AT_HAND);
     this.#ending = new Ending(this.#fanouts, this.#attempts, options.clock);
     this.#runner = new Runner({
       ...options,

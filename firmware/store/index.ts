@@ -4,7 +4,6 @@
  */
 export { ReadCache } from './read-cache.js';
 export { openOrReplace, type Fresh, type OpenedStore } from './rescue.js';
-export { RowCache } from './row-cache.js';
 export { openStore, type StoreOptions } from './sqlite.js';
 export {
   StoreError,

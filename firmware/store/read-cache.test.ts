@@ -9,7 +9,7 @@ import { openStore, ReadCache, type Store } from './index.js';
 describe('ReadCache', () => {
   const folder = mkdtempSync(join(tmpdir(), 'read-cache-'));
   let store: Store;
-  let cache: ReadCache<number | undefined>;
+  let cache: ReadCache<string, number | undefined>;
   let reads = 0;
   const stored = (key = 'a'): number | undefined =>
     cache.get(key, () => {
@@ -24,7 +24,7 @@ describe('ReadCache', () => {
     store = openStore({ file: join(folder, 'db'), schema, log: silentLog });
   });
   beforeEach(() => {
-    cache = new ReadCache(store, 3);
+    cache = new ReadCache(() => store.generation, 3);
     put(1);
     reads = 0;
   });

@@ -1,30 +1,44 @@
-import type { Store } from './store.js';
-
 /**
- * What was read from the database, by a key of the caller's, kept until anything in the database may have changed: one
- * DM message reads the same few rows again and again. Whoever gets a value must not change it.
+ * What was read from the database, by a key of the caller's: one DM message reads the same few rows again and again. All of
+ * it is forgotten when the epoch is another:
+ *
+ * - `store.generation`, for everybody: anything in the database may have changed.
+ * - `store.rollbacks`, for the one owner who makes every change of what is kept, and says so with `forget`: then changes of
+ *   other tables forget nothing. A rollback may have taken back any of them.
+ *
+ * Whoever gets a value must not change it.
  */
-export class ReadCache<T> {
-  readonly #values = new Map<string, T>();
-  #generation = -1;
+export class ReadCache<K, T> {
+  readonly #values = new Map<K, T>();
+  #epoch = -1;
 
   /** @param capacity values that are kept at most; once there are so many, all are forgotten */
   constructor(
-    private readonly store: Pick<Store, 'generation'>,
+    private readonly epoch: () => number,
     private readonly capacity: number,
   ) {}
 
   /** The value for this key; `read` gets it from the database where it is not at hand. */
-  get(key: string, read: () => T): T {
-    const { generation } = this.store;
-    if (generation !== this.#generation || this.#values.size >= this.capacity) {
+  get(key: K, read: () => T): T {
+    const epoch = this.epoch();
+    if (epoch !== this.#epoch || this.#values.size >= this.capacity) {
       this.#values.clear();
-      this.#generation = generation;
+      this.#epoch = epoch;
     }
     const known = this.#values.get(key);
     if (known !== undefined || this.#values.has(key)) return known as T;
     const value = read();
     this.#values.set(key, value);
     return value;
+  }
+
+  /** What this key stands for has been changed, or was made. */
+  forget(key: K): void {
+    this.#values.delete(key);
+  }
+
+  /** Any of it may have been changed. */
+  forgetAll(): void {
+    this.#values.clear();
   }
 }

@@ -69,7 +69,7 @@ export interface Store {
    */
   readonly generation: number;
 
-  /** Grows with every rollback. While it stays the same, only who writes to a table changes it (`RowCache`). */
+  /** Grows with every rollback. While it stays the same, only who writes to a table changes it (`ReadCache`). */
   readonly rollbacks: number;
 
   /** `wal`, or `truncate` where the file system cannot do WAL. */

@@ -1,5 +1,5 @@
 import type { Clock } from '../clock/index.js';
-import { RowCache, type SchemaStep, type Store } from '../store/index.js';
+import { ReadCache, type SchemaStep, type Store } from '../store/index.js';
 
 /**
  * Properties that are stored: ACL, title, version and time of the last change. They belong to the node's identity, which
@@ -53,13 +53,13 @@ const ROWS_AT_HAND = 128;
 
 /** The rows: one for each node that has something of its own to remember, none for the others. */
 export class Properties {
-  readonly #rows: RowCache<string, Row | undefined>;
+  readonly #rows: ReadCache<string, Row | undefined>;
 
   constructor(
     private readonly store: Store,
     private readonly clock: Clock,
   ) {
-    this.#rows = new RowCache(store, ROWS_AT_HAND);
+    this.#rows = new ReadCache(() => store.rollbacks, ROWS_AT_HAND);
   }
 
   /** The stored ACL text; undefined when none was ever stored, empty when it was emptied on purpose. */

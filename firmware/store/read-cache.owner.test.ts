@@ -4,16 +4,16 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, beforeEach, describe, it } from 'node:test';
 import { silentLog } from '../log/index.js';
-import { openStore, RowCache, type SchemaStep, type Store } from './index.js';
+import { openStore, ReadCache, type SchemaStep, type Store } from './index.js';
 
 const schema: readonly SchemaStep[] = [
   { owner: 'test', sql: 'CREATE TABLE t (k TEXT PRIMARY KEY, v INTEGER); CREATE TABLE others (n INTEGER)' },
 ];
 
-describe('RowCache', () => {
-  const folder = mkdtempSync(join(tmpdir(), 'row-cache-'));
+describe('ReadCache of an owner', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'owner-cache-'));
   let store: Store;
-  let cache: RowCache<string, number | undefined>;
+  let cache: ReadCache<string, number | undefined>;
   let reads = 0;
   const stored = (key = 'a'): number | undefined =>
     cache.get(key, () => {
@@ -28,7 +28,7 @@ describe('RowCache', () => {
     store = openStore({ file: join(folder, 'db'), schema, log: silentLog });
   });
   beforeEach(() => {
-    cache = new RowCache(store, 3);
+    cache = new ReadCache(() => store.rollbacks, 3);
     put(1);
     reads = 0;
   });
