@@ -23,6 +23,7 @@ const allowed = {
   config: [],
   settings: ['config', 'store'],
   mo: ['tree', 'image', 'notify', 'device', 'dm', 'store', 'settings'],
+  cli: ['config', 'ops', 'mo', 'tree', 'store'],
 };
 
 const direction = Object.entries(allowed).map(([room, rooms]) => ({

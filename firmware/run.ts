@@ -5,7 +5,7 @@
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { loadConfiguration, type ConfigurationFiles } from './config/index.js';
-import { ExitCode } from './exit.js';
+import { ExitCode } from './cli/index.js';
 import type { Gateway } from './gateway.js';
 import { createLog, type Logger } from './log/index.js';
 import { askStatus } from './ops/index.js';

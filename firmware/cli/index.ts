@@ -1,0 +1,38 @@
+/**
+ * The command line: arguments -> command -> exit code.
+ * Leaves the daemon's life to run.ts, what is done to others' things to the rooms that know them: the running gateway's
+ * by its control socket, those of one that does not run by what main.ts hands in.
+ */
+import type { Command, Program } from './command.js';
+import { CONFIGURATION_COMMANDS } from './configuration.js';
+import { DAEMON_COMMANDS } from './daemon.js';
+import { ExitCode } from './exit.js';
+import { detailed, overview } from './help.js';
+import { parse } from './parse.js';
+import { complain, type Terminal } from './terminal.js';
+import { showVersion, VERSION_COMMAND } from './version.js';
+
+export type { Program } from './command.js';
+export { ExitCode } from './exit.js';
+export { complain, processTerminal, type Terminal } from './terminal.js';
+
+const COMMANDS: readonly Command[] = [...DAEMON_COMMANDS, ...CONFIGURATION_COMMANDS, VERSION_COMMAND];
+
+/** @param words as typed behind the program's name. @returns the exit code */
+export async function runCommandLine(words: readonly string[], terminal: Terminal, program: Program): Promise<number> {
+  const typed = parse(words, COMMANDS);
+  if (!typed.ok) {
+    complain(terminal, `${typed.error}; see: dmgw help`);
+    return ExitCode.usage;
+  }
+  const { value } = typed;
+  switch (value.kind) {
+    case 'version':
+      return showVersion(terminal, program, value.json);
+    case 'help':
+      await terminal.write(value.command ? detailed(value.command) : overview(COMMANDS));
+      return ExitCode.done;
+    case 'command':
+      return value.command.run({ given: value.given, operands: value.operands, terminal, program });
+  }
+}

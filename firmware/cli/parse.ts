@@ -1,0 +1,76 @@
+import { parseArgs } from 'node:util';
+import { describeThrown, success, type Outcome } from '../outcome/index.js';
+import type { Command } from './command.js';
+import { OPTIONS, type Given, type OptionName } from './options.js';
+
+/** What somebody has typed. */
+export type Typed =
+  | { readonly kind: 'version'; readonly json: boolean }
+  | { readonly kind: 'help'; readonly command: Command | undefined }
+  | {
+      readonly kind: 'command';
+      readonly command: Command;
+      readonly given: Given;
+      readonly operands: readonly string[];
+    };
+
+/** Names that a command group also goes by. */
+const ALSO: Readonly<Record<string, string>> = { image: 'images', device: 'devices', fanouts: 'fanout' };
+
+/** Reads the arguments. @returns or what is wrong, in half a sentence */
+export function parse(words: readonly string[], commands: readonly Command[]): Outcome<Typed, string> {
+  const parsed = split(words);
+  if (!parsed.ok) return parsed;
+  const { given, positionals } = parsed.value;
+  if (given.version === true) return success({ kind: 'version', json: given.json === true });
+  const helps = given.help === true || positionals[0] === 'help' || words.length === 0;
+  const [first = '', ...others] = positionals[0] === 'help' ? positionals.slice(1) : positionals;
+  const typed = first === '' ? [] : [ALSO[first] ?? first, ...others];
+  if (helps && typed.length === 0) return success({ kind: 'help', command: undefined });
+  const command = commandOf(typed, commands);
+  if (!command) return wrong(unknown(typed, commands));
+  if (helps) return success({ kind: 'help', command });
+  const operands = typed.slice(command.name.split(' ').length);
+  const reason = wrongOption(command, given) ?? wrongOperands(command, operands);
+  return reason === undefined ? success({ kind: 'command', command, given, operands }) : wrong(reason);
+}
+
+function split(words: readonly string[]): Outcome<{ given: Given; positionals: readonly string[] }, string> {
+  try {
+    const { values, positionals } = parseArgs({ args: [...words], options: OPTIONS, allowPositionals: true });
+    return success({ given: values, positionals });
+  } catch (thrown) {
+    const text = describeThrown(thrown).replace(/\. .*$/, '');
+    return wrong(text.replace(/^./, (letter) => letter.toLowerCase()));
+  }
+}
+
+/** The command with the longest name that the words begin with. */
+function commandOf(typed: readonly string[], commands: readonly Command[]): Command | undefined {
+  const line = `${typed.join(' ')} `;
+  return commands.filter(({ name }) => line.startsWith(`${name} `)).sort((a, b) => b.name.length - a.name.length)[0];
+}
+
+function unknown(typed: readonly string[], commands: readonly Command[]): string {
+  const [first] = typed;
+  if (first === undefined) return 'a command is missing';
+  const group = commands.filter(({ name }) => name.startsWith(`${first} `)).map(({ name }) => name);
+  if (group.length === 0) return `unknown command '${first}'`;
+  const said = typed.length === 1 ? `'${first}' is not complete` : `unknown command '${typed.slice(0, 2).join(' ')}'`;
+  return `${said}: ${group.join(', ')}`;
+}
+
+function wrongOption({ name, options }: Command, given: Given): string | undefined {
+  const option = Object.keys(given).find((key) => !options.includes(key as OptionName));
+  return option === undefined ? undefined : `'${name}' takes no --${option}`;
+}
+
+function wrongOperands({ name, operands = [] }: Command, given: readonly string[]): string | undefined {
+  const missing = operands[given.length];
+  if (missing !== undefined && !missing.startsWith('[')) return `'${name}' needs ${missing}`;
+  return given.length > operands.length ? `'${name}' takes no '${given[operands.length] ?? ''}'` : undefined;
+}
+
+function wrong(reason: string): Outcome<never, string> {
+  return { ok: false, error: reason };
+}
