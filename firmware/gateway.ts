@@ -29,6 +29,7 @@ import {
   type NotificationListener,
 } from './dm/index.js';
 import {
+  Arrivals,
   BlobStore,
   Catalog,
   Deliveries,
@@ -156,6 +157,7 @@ async function start(
     log: log('image'),
     signatureKeys: signatureKeys.value,
     requireSignature: configuration.retrieve.requireSignature,
+    cutThrough: configuration.serve.cutThrough,
   });
   const blobs = new BlobStore({
     folder: configuration.storeDir,
@@ -163,6 +165,7 @@ async function start(
     log: log('image'),
     freeFloorBytes: configuration.store.freeFloorMiB * MIB,
   });
+  const arrivals = configuration.serve.cutThrough ? new Arrivals({ catalog, blobs }) : undefined;
   const deliveries = new Deliveries({ store, catalog, clock, log: log('image') });
   const book = new AddressBook(store);
   const fetches = new Listeners<Fetch>();
@@ -170,6 +173,7 @@ async function start(
     catalog,
     blobs,
     deliveries,
+    arrivals,
     clock,
     log: log('serve'),
     addresses: configuration.serve.listen,
@@ -256,6 +260,7 @@ async function start(
     random: Math.random,
     log: log('image'),
     pins,
+    ...(arrivals && { arrivals }),
     userAgent: `dmgw/${options.version}`,
     ...retrieve,
     collectGarbage: options.collectGarbage,

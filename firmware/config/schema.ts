@@ -426,6 +426,12 @@ const serveSchema = section(
         'the first address of `serve.listen`, else of `serve.interfaces`',
       ),
     ),
+    cutThrough: v.optional(
+      flag(
+        'Images whose Digest and size are known are served while they come in: LocalImageURI is assigned with their first durable bytes, and a device that reads ahead waits for more.',
+      ),
+      false,
+    ),
     maxConnections: v.optional(whole(1, 4096, 'Connections at the same time; more are refused.'), 64),
     maxConnectionsPerAddress: v.optional(whole(1, 4096, 'Of them, from one address.'), 8),
     idleTimeoutSeconds: v.optional(whole(1, 3600, 'Silence of an End Device that ends its connection.'), 60),

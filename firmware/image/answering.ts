@@ -3,6 +3,7 @@ import type { Clock } from '../clock/index.js';
 import type { Logger } from '../log/index.js';
 import { describeThrown } from '../outcome/index.js';
 import type { Accounting } from './accounting.js';
+import type { Arrivals } from './arrivals.js';
 import type { BlobReader, BlobStore } from './blobs.js';
 import type { Catalog } from './catalog.js';
 import type { SharedChunks } from './chunks.js';
@@ -17,11 +18,14 @@ import { select } from './selection.js';
 export interface AnsweringOptions {
   readonly catalog: Catalog;
   readonly blobs: BlobStore;
+  readonly arrivals: Arrivals | undefined;
   readonly connections: Connections;
   readonly accounting: Accounting;
   readonly buffers: OutflowBuffers;
   readonly reads: PacedReads;
   readonly chunks: SharedChunks;
+  /** A client waits so long, in ms, for a download that brings nothing. */
+  readonly maxWaitMs: number;
   readonly clock: Clock;
   readonly log: Logger;
 }
@@ -58,7 +62,7 @@ export class Answering {
         return;
       }
       const image = this.#lookUp(target);
-      if (image?.blob == null) {
+      if (!image) {
         refuse(response, 404);
         return;
       }
@@ -70,9 +74,11 @@ export class Answering {
         refuse(response, 405, { Allow: ALLOW });
         return;
       }
-      reader = await this.o.blobs.openBlob(image.blob);
+      reader = await this.#open(image);
       if (!reader) {
-        refuse(response, 404);
+        // What was on its way a moment ago may be there in another moment, or has been withdrawn.
+        if (image.blob === null) refuse(response, 503, { 'Retry-After': RETRY_AFTER_S });
+        else refuse(response, 404);
         return;
       }
       await this.#send(method, peer, request, response, image, reader);
@@ -93,7 +99,17 @@ export class Answering {
     const path = target.replace(/^https?:\/\/[^/?#]*/i, '').replace(/\?.*$/, '');
     if (!path.startsWith(PATH_PREFIX)) return undefined;
     const image = this.o.catalog.byImageId(path.slice(PATH_PREFIX.length));
-    return image?.state === 'available' ? image : undefined;
+    return image && this.o.catalog.isServed(image) ? image : undefined;
+  }
+
+  async #open(image: ImageRecord): Promise<BlobReader | undefined> {
+    const { blobs, arrivals, catalog } = this.o;
+    if (image.blob !== null) return blobs.openBlob(image.blob);
+    const coming = await arrivals?.open(image);
+    if (coming) return coming;
+    // It may have become a blob since it was looked up.
+    const blob = catalog.byId(image.id)?.blob ?? null;
+    return blob === null ? undefined : blobs.openBlob(blob);
   }
 
   async #send(
@@ -120,7 +136,7 @@ export class Answering {
     body: Iterable<Piece>,
   ): Promise<void> {
     const { socket, pace } = peer;
-    const { accounting, buffers, reads, chunks, clock, log } = this.o;
+    const { accounting, buffers, reads, chunks, maxWaitMs, clock, log } = this.o;
     const account = accounting.begin(peer, image, blob.sha256);
     const end = await sendBody({
       blob,
@@ -131,6 +147,7 @@ export class Answering {
       reads,
       chunks,
       pace,
+      maxWaitMs,
       clock,
       sent: account.sent,
     });
@@ -145,6 +162,10 @@ export class Answering {
     accounting.confirm(peer, false);
     const { imageId } = image;
     if (end.kind === 'too-slow') log.info('a client that reads too slowly is dropped', { address: peer.address });
+    if (end.kind === 'withdrawn')
+      log.info('an image is withdrawn while it is sent', { image: imageId, address: peer.address });
+    if (end.kind === 'late')
+      log.info('a download keeps a client waiting for too long', { image: imageId, address: peer.address });
     if (end.kind === 'disk') log.error('cannot read an image', { image: imageId, reason: describeThrown(end.cause) });
   }
 }

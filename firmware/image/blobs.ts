@@ -35,11 +35,17 @@ export interface FoundBlob {
 export interface BlobReader {
   readonly sha256: string;
   readonly size: number;
+  /** The same for all readers of the same bytes: what one has read is good for the others. */
+  readonly source: object;
+  /** Bytes from 0 that can be read now: all, but of content that is still coming in. Never falls. */
+  readable(): number;
+  /** Has a listener told when there is more to read, or nothing to come any more. @returns ends that */
+  onMore(listener: () => void): () => void;
   read(buffer: Buffer, length: number, position: number): Promise<number>;
   /** As `read`, but at once; throws the system's error. */
   readNow(buffer: Buffer, length: number, position: number): number;
-  /** It has changed on the disk: whoever reads on is told by an error. */
-  isRotten(): boolean;
+  /** It has changed on the disk, or does not come in any more: whoever reads on is told by an error. */
+  isVoid(): boolean;
   close(): Promise<void>;
 }
 
@@ -312,6 +318,17 @@ export class BlobStore {
     }
   }
 
+  /**
+   * Opens the partial file of an image for reading. Whoever opened it closes it; it stays readable when it becomes a blob.
+   * @returns undefined when it has become one, or has not the `bytes` that it should have
+   */
+  openArriving(id: number, bytes: number): Promise<number | undefined> {
+    return this.#inTurn(async () => {
+      const size = await this.partialSize(id);
+      return size === undefined || size < bytes ? undefined : this.disk.open(this.#partialPath(id), 'read');
+    });
+  }
+
   /** Bytes of the partial file; undefined when there is none. */
   partialSize(id: PartialId): Promise<number | undefined> {
     return this.disk.size(this.#partialPath(id));
@@ -420,7 +437,19 @@ export class BlobStore {
         if (entry.isRotten) throw new Error('the content has changed on the disk');
         return bytes;
       };
-      return { sha256, size: entry.size, read, readNow, isRotten: () => entry.isRotten, close };
+      const { size } = entry;
+      const isVoid = (): boolean => entry.isRotten;
+      return {
+        sha256,
+        size,
+        source: entry,
+        readable: () => size,
+        onMore: () => () => {},
+        read,
+        readNow,
+        isVoid,
+        close,
+      };
     } catch (thrown) {
       await close();
       if (systemErrorCode(thrown) === 'ENOENT') return undefined;

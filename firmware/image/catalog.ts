@@ -4,6 +4,7 @@ import type { Logger } from '../log/index.js';
 import { failure, success, type CodedError, type Outcome } from '../outcome/index.js';
 import type { Store } from '../store/index.js';
 import { acceptance, prospect, type Acceptance, type AcceptanceError, type Prospect } from './acceptance.js';
+import { earlyWith, neverEarly, type Early } from './early.js';
 import {
   digestHex,
   type ImageChange,
@@ -56,6 +57,8 @@ export interface CatalogOptions {
   readonly signatureKeys?: readonly KeyObject[];
   /** Images without a signature are refused. Default false. */
   readonly requireSignature?: boolean;
+  /** Images whose Digest and size are known are served while they come in. Default false. */
+  readonly cutThrough?: boolean;
   /** Default 1024. */
   readonly maxImages?: number;
 }
@@ -109,13 +112,16 @@ export class Catalog {
   readonly accepts: Acceptance;
   /** Why no content can be accepted, before any is fetched. */
   readonly missing: Prospect;
+  /** Says whether an image is served while it comes in. */
+  readonly early: Early;
   readonly #store: Store;
   readonly #maxImages: number;
 
   constructor(options: CatalogOptions) {
-    this.table = new ImageTable(options.store, options.clock, options.log);
     this.missing = prospect(options.requireSignature ?? false);
     this.accepts = acceptance(options.signatureKeys ?? [], this.missing);
+    this.early = options.cutThrough === true ? earlyWith(this.accepts) : neverEarly;
+    this.table = new ImageTable(options.store, options.clock, options.log, this.early);
     this.#store = options.store;
     this.#maxImages = options.maxImages ?? 1024;
   }
@@ -231,10 +237,15 @@ export class Catalog {
     });
   }
 
+  /** True when the image has a LocalImageURI. */
+  isServed(image: ImageRecord): boolean {
+    return image.state === 'available' || this.early(image) !== undefined;
+  }
+
   /** The image server has another place: whoever had an image retrieved is told that its LocalImageURI has changed. */
   moved(): void {
     this.#store.transaction(() => {
-      for (const image of this.all()) if (image.state === 'available') this.table.tell('local-uri', image, null);
+      for (const image of this.all()) if (this.isServed(image)) this.table.tell('local-uri', image, null);
     });
   }
 
@@ -395,7 +406,7 @@ export class Catalog {
     const holder = this.byImageId(imageId);
     if (holder && holder.id !== changed.id) return failure('exists', `another image has the ImageID '${imageId}'`);
     const saved = this.table.save({ ...changed, imageId });
-    if (imageId !== changed.imageId && saved.state === 'available') this.table.tell('local-uri', saved, null);
+    if (imageId !== changed.imageId && this.isServed(saved)) this.table.tell('local-uri', saved, null);
     return success(saved);
   }
 

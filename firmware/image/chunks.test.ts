@@ -6,6 +6,7 @@ import { pattern } from './fixture.js';
 import { PacedReads } from './outflow.js';
 
 const CONTENT = pattern(3 * 1024 * 1024);
+const A = {};
 
 let nowMs: number;
 let readTakesMs: number;
@@ -28,7 +29,10 @@ function blob(sha256 = 'a'): BlobReader {
       return CONTENT.copy(buffer, 0, position, position + length);
     },
     read: () => Promise.reject(new Error('not asked for')),
-    isRotten: () => isRotten,
+    source: sha256 === 'a' ? A : {},
+    readable: () => CONTENT.length,
+    onMore: () => () => {},
+    isVoid: () => isRotten,
     close: () => Promise.resolve(),
   };
 }

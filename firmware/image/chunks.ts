@@ -8,7 +8,7 @@ const CHUNKS = 2;
 
 interface Chunk {
   readonly bytes: Buffer;
-  sha256: string;
+  source: object | undefined;
   /** Of the blob: where it begins, and behind its last byte. */
   from: number;
   to: number;
@@ -28,7 +28,7 @@ export class SharedChunks {
 
   /**
    * Bytes of a blob from `position` on, at most to `end`; good until the event loop goes on.
-   * @returns at least one byte; undefined while the disk is slow. Throws as `readNow` does
+   * @returns at least one byte; undefined while the disk is slow, or before they have come. Throws as `readNow` does
    */
   at(blob: BlobReader, position: number, end: number): Buffer | undefined {
     const chunk = this.#holder(blob, position) ?? this.#read(blob, position, end);
@@ -40,8 +40,8 @@ export class SharedChunks {
 
   #holder(blob: BlobReader, position: number): Chunk | undefined {
     // What has changed on the disk is not sent from memory either: `readNow` says so.
-    if (blob.isRotten()) return undefined;
-    return this.#chunks.find(({ sha256, from, to }) => position >= from && position < to && sha256 === blob.sha256);
+    if (blob.isVoid()) return undefined;
+    return this.#chunks.find(({ source, from, to }) => position >= from && position < to && source === blob.source);
   }
 
   /** Up to a boundary that all clients have in common. */
@@ -52,7 +52,7 @@ export class SharedChunks {
     const read = this.reads.tryNow(blob, chunk.bytes, Math.min(end, boundary) - position, position);
     if (read === undefined) return undefined;
     if (read === 0) throw new Error(`the blob ends at byte ${position}`);
-    chunk.sha256 = blob.sha256;
+    chunk.source = blob.source;
     chunk.from = position;
     chunk.to = position + read;
     return chunk;
@@ -60,7 +60,7 @@ export class SharedChunks {
 
   #leastUsed(): Chunk {
     if (this.#chunks.length < CHUNKS) {
-      const chunk = { bytes: Buffer.allocUnsafeSlow(CHUNK_BYTES), sha256: '', from: 0, to: 0, used: 0 };
+      const chunk = { bytes: Buffer.allocUnsafeSlow(CHUNK_BYTES), source: undefined, from: 0, to: 0, used: 0 };
       this.#chunks.push(chunk);
       return chunk;
     }

@@ -3,6 +3,7 @@ import type { Logger } from '../log/index.js';
 import type { HttpAccess } from '../net/index.js';
 import { describeThrown } from '../outcome/index.js';
 import type { Store } from '../store/index.js';
+import { UNFOLLOWED, type ArrivalPort } from './arrivals.js';
 import type { BlobStore } from './blobs.js';
 import type { Catalog } from './catalog.js';
 import { Conditions, type ConditionsOptions, type Hold, type MeteredSetting } from './conditions.js';
@@ -27,6 +28,8 @@ export interface DownloaderOptions {
   readonly access: HttpAccess;
   /** Which images eviction must spare. Default none. */
   readonly pins?: PinSource;
+  /** Follows the partial files. Default nobody. */
+  readonly arrivals?: ArrivalPort;
   readonly userAgent?: string;
   /** Follow redirects from https to http. Default false. */
   readonly allowDowngrade?: boolean;
@@ -117,6 +120,7 @@ export class Downloader {
     this.#throttle = new Throttle(options.clock, maxBytesPerSecond ?? 0);
     this.#o = {
       pins: { needs: () => false },
+      arrivals: UNFOLLOWED,
       userAgent: 'dm-gateway',
       allowDowngrade: false,
       fsyncVolumeBytes: 16 * 1024 * 1024,

@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { systemClock } from '../clock/index.js';
 import { silentLog } from '../log/index.js';
 import { openStore, type Store } from '../store/index.js';
+import type { Arrivals } from './arrivals.js';
 import { BlobStore, type BlobStoreOptions } from './blobs.js';
 import { Catalog, type CatalogOptions } from './catalog.js';
 import { Deliveries } from './deliveries.js';
@@ -111,6 +112,8 @@ export interface HouseOptions {
   readonly blobs?: Partial<BlobStoreOptions>;
   readonly downloader?: Partial<DownloaderOptions>;
   readonly uploads?: Partial<UploadsOptions>;
+  /** Makes what follows the retrievals. */
+  readonly follow?: (catalog: Catalog, blobs: BlobStore) => Arrivals;
   /** A folder of an earlier house, to start again on. */
   readonly folder?: string;
 }
@@ -120,6 +123,7 @@ export interface House {
   readonly store: Store;
   readonly catalog: Catalog;
   readonly blobs: BlobStore;
+  readonly arrivals: Arrivals | undefined;
   readonly deliveries: Deliveries;
   readonly downloader: Downloader;
   readonly uploads: Uploads;
@@ -144,6 +148,7 @@ export function openHouse(options: HouseOptions = {}): House {
   });
   const catalog = new Catalog({ store, clock, log: silentLog, ...options.catalog });
   const blobs = new BlobStore({ folder, disk: systemDisk, log: silentLog, freeFloorBytes: 0, ...options.blobs });
+  const arrivals = options.follow?.(catalog, blobs);
   const deliveries = new Deliveries({ store, catalog, clock, log: silentLog });
   const events: ImageEvent[] = [];
   const defects: unknown[] = [];
@@ -161,6 +166,7 @@ export function openHouse(options: HouseOptions = {}): House {
     maxAttempts: 4,
     fsyncVolumeBytes: 64 * 1024,
     onDefect: (thrown) => defects.push(thrown),
+    ...(arrivals && { arrivals }),
     ...options.downloader,
   });
   const pins = options.downloader?.pins ?? { needs: () => false };
@@ -170,6 +176,7 @@ export function openHouse(options: HouseOptions = {}): House {
     store,
     catalog,
     blobs,
+    arrivals,
     deliveries,
     downloader,
     uploads,

@@ -5,6 +5,7 @@
  */
 export type { AcceptanceError } from './acceptance.js';
 export { BlobStore, type BlobStoreOptions, type Usage } from './blobs.js';
+export { Arrivals } from './arrivals.js';
 export {
   Catalog,
   type CatalogError,

@@ -38,6 +38,7 @@ describe('what is read and not recorded as durable', () => {
         buffers: intakeBuffers(),
         limitBytes: size,
         volumeBytes,
+        flushFirst: false,
         clock,
         throttle: new Throttle(clock, 0),
         stall: { windowMs: 60_000, leastBytes: 1 },
@@ -46,6 +47,7 @@ describe('what is read and not recorded as durable', () => {
         counted: () => {
           atRisk = Math.max(atRisk, content.received - content.durable);
         },
+        written: () => {},
         durable: () => {},
         mayGrowTo: () => Promise.resolve(true),
       });

@@ -67,6 +67,8 @@ export interface IntakeOptions {
   readonly limitBytes: number | undefined;
   /** Most bytes that are read and not recorded as durable; no less than four buffers. */
   readonly volumeBytes: number;
+  /** The first write of a file is flushed at once, whatever its volume: somebody waits for first durable bytes. */
+  readonly flushFirst: boolean;
   readonly clock: Clock;
   readonly throttle: RateCap;
   readonly stall: StallRule;
@@ -78,6 +80,8 @@ export interface IntakeOptions {
   readonly ready: Promise<boolean>;
   /** Told of all bytes that come in. @param leavesGarbage as of their reader */
   counted(bytes: number, leavesGarbage: boolean): void;
+  /** So many bytes from 0 are in the file. */
+  written(bytes: number): void;
   /** Records a watermark, after its bytes were flushed. */
   durable(bytes: number): void;
   /** Asked before the file grows beyond `bytes`; false ends the intake as `refused`. */
@@ -209,7 +213,9 @@ class Intake implements ByteSink {
     }
     await disk.write(fd, bytes, this.#position);
     this.#position += bytes.length;
-    if (this.#position - this.#flushedTo < this.#flushStep) return;
+    this.o.written(this.#position);
+    const isFirst = this.o.flushFirst && this.#flushedTo === 0;
+    if (this.#position - this.#flushedTo < this.#flushStep && !isFirst) return;
     // At most one flush runs beside the writes: a slow disk holds us back.
     await this.#flushing;
     this.#startFlush();

@@ -11,8 +11,7 @@ export interface PublicPlace {
   readonly port: number;
 }
 
-/** LocalImageURI of an image; empty unless it is available. */
+/** LocalImageURI of an image that is served. */
 export function localUriOf(image: ImageRecord, { host, port }: PublicPlace): string {
-  if (image.state !== 'available') return '';
   return `http://${isIPv6(host) ? `[${host}]` : host}:${port}${PATH_PREFIX}${image.imageId}`;
 }

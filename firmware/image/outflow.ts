@@ -149,8 +149,9 @@ export class PacedReads {
     return this.tryNow(blob, buffer, length, position) ?? blob.read(buffer, length, position);
   }
 
-  /** @returns bytes read at once; undefined while the disk is slow */
+  /** @returns bytes read at once; undefined while the disk is slow, or before there are any */
   tryNow(blob: BlobReader, buffer: Buffer, length: number, position: number): number | undefined {
+    if (position >= blob.readable()) return undefined;
     const begunMs = this.monotonicMs();
     if (begunMs < this.#slowUntilMs) return undefined;
     const bytes = blob.readNow(buffer, length, position);
@@ -179,13 +180,17 @@ export interface OutflowOptions {
   readonly chunks: SharedChunks;
   /** How fast the client must be. */
   readonly pace: Pace;
+  /** Longest time, in ms, to wait for content that is on its way while nothing of it comes. */
+  readonly maxWaitMs: number;
   readonly clock: Clock;
   /** Told of the content in every write that the kernel has taken. */
   readonly sent: (spans: readonly Span[]) => void;
 }
 
 export type OutflowEnd =
-  { readonly kind: 'complete' | 'peer-gone' | 'too-slow' } | { readonly kind: 'disk'; readonly cause: unknown };
+  /** `withdrawn`: the content is void; `late`: it was waited for in vain. */
+  | { readonly kind: 'complete' | 'peer-gone' | 'too-slow' | 'withdrawn' | 'late' }
+  | { readonly kind: 'disk'; readonly cause: unknown };
 
 /**
  * Copies a body to a response, in two ways by turns: what the kernel takes at once, from chunks that all clients share;
@@ -201,6 +206,10 @@ export async function sendBody(options: OutflowOptions): Promise<OutflowEnd> {
   let burst = 0;
   while (!source.exhausted) {
     if (socket.destroyed) return { kind: 'peer-gone' };
+    // Who waits holds no buffer.
+    const missing = source.missing;
+    const arrived = missing === undefined ? 'arrived' : await arrival(options, missing);
+    if (arrived !== 'arrived') return { kind: arrived };
     const lease = buffers.take(drains);
     try {
       const { bytes, content } = await source.fill(lease.bytes);
@@ -215,7 +224,7 @@ export async function sendBody(options: OutflowOptions): Promise<OutflowEnd> {
       drains = direct === 0 && elapsedMs < DRAIN_MS;
       burst += bytes + direct;
     } catch (cause) {
-      return { kind: 'disk', cause };
+      return options.blob.isVoid() ? { kind: 'withdrawn' } : { kind: 'disk', cause };
     } finally {
       lease.release();
     }
@@ -268,6 +277,12 @@ class Source {
     return this.#isLong && typeof this.#rest === 'object' ? this.#rest : undefined;
   }
 
+  /** Offset of the content that comes next, when it cannot be read yet. */
+  get missing(): number | undefined {
+    const rest = this.#rest;
+    return typeof rest === 'object' && rest.start >= this.blob.readable() ? rest.start : undefined;
+  }
+
   /** Goes on behind so many bytes of the present piece, which is content. @returns them */
   skip(bytes: number): Span {
     if (typeof this.#rest !== 'object') throw new Error('the present piece is not content');
@@ -277,11 +292,11 @@ class Source {
     return { start, length: bytes };
   }
 
-  /** Fills a buffer as far as there is something. @returns bytes, and the content among them */
+  /** Fills a buffer as far as there is something to read now. @returns bytes, and the content among them */
   async fill(buffer: Buffer): Promise<{ bytes: number; content: Span[] }> {
     const content: Span[] = [];
     let bytes = 0;
-    while (this.#rest !== undefined && bytes < buffer.length) {
+    while (this.#rest !== undefined && bytes < buffer.length && this.missing === undefined) {
       const room = buffer.length - bytes;
       if (typeof this.#rest === 'string') {
         bytes += buffer.write(this.#rest, bytes, 'latin1');
@@ -307,6 +322,38 @@ class Source {
     } while (this.#rest?.length === 0);
     this.#isLong = typeof this.#rest === 'object' && this.#rest.length >= LONG_BYTES;
   }
+}
+
+/**
+ * Waits until a byte of the content can be read. The client is not to blame for that: neither its pace nor the idle time
+ * of its connection counts meanwhile; only how long nothing at all comes in.
+ */
+function arrival(
+  { blob, socket, clock, maxWaitMs }: OutflowOptions,
+  position: number,
+): Promise<'arrived' | 'peer-gone' | 'withdrawn' | 'late'> {
+  return new Promise((resolve) => {
+    const idleMs = socket.timeout ?? 0;
+    socket.setTimeout(0);
+    const late = (): void => end('late');
+    let deadline = clock.after(maxWaitMs, late);
+    const end = (how: 'arrived' | 'peer-gone' | 'withdrawn' | 'late'): void => {
+      deadline.cancel();
+      forget();
+      socket.removeListener('close', gone);
+      socket.setTimeout(idleMs);
+      resolve(how);
+    };
+    const gone = (): void => end('peer-gone');
+    const forget = blob.onMore(() => {
+      if (blob.isVoid()) return end('withdrawn');
+      if (position < blob.readable()) return end('arrived');
+      deadline.cancel();
+      deadline = clock.after(maxWaitMs, late);
+    });
+    socket.once('close', gone);
+    if (blob.isVoid()) end('withdrawn');
+  });
 }
 
 /** Resolves when the kernel has taken the bytes, or when the connection is gone; then they are free again. */

@@ -4,6 +4,7 @@ import { redactUrl, type HttpReply } from '../net/index.js';
 import { describeThrown } from '../outcome/index.js';
 import { StoreError, type Store } from '../store/index.js';
 import type { AcceptanceError } from './acceptance.js';
+import { UNFOLLOWED, type ArrivalPort } from './arrivals.js';
 import type { BlobStore } from './blobs.js';
 import type { Catalog } from './catalog.js';
 import { mayLeadTo, mismatch, sizeMismatch, type Described } from './described.js';
@@ -26,6 +27,8 @@ export interface RetrievalOptions extends RequestOptions {
   readonly catalog: Catalog;
   readonly progress: Progress;
   readonly blobs: BlobStore;
+  /** Follows the partial files. */
+  readonly arrivals: ArrivalPort;
   readonly pins: PinSource;
   readonly clock: Clock;
   readonly random: Random;
@@ -361,6 +364,8 @@ export class Retrieval {
       },
       signal,
       ready: prepare(),
+      flushFirst: this.o.arrivals !== UNFOLLOWED,
+      written: (bytes) => this.o.arrivals.written(this.key.id, bytes),
       durable: (bytes) => this.#record(bytes),
       counted: (bytes, leavesGarbage) => {
         this.#uncounted += bytes;
@@ -378,6 +383,7 @@ export class Retrieval {
       // What was hashed is not all in the file.
       this.#prepared = false;
       content.restart();
+      this.o.arrivals.doubted(this.key.id);
       if (end.kind === 'disk') return { kind: 'fault', fault: diskFault(end.cause) };
       return refused ? { kind: 'fault', fault: refused } : { kind: 'stop' };
     }
@@ -565,6 +571,7 @@ export class Retrieval {
       // The kernel tells of lost pages once and then takes them for clean: beyond the watermark nothing can be trusted.
       this.#prepared = false;
       this.#content.restart();
+      this.o.arrivals.doubted(this.key.id);
       return;
     }
     this.#content.durable = received;

@@ -372,7 +372,10 @@ describe('reads', () => {
         calls.push('pool');
         return Promise.resolve(length);
       },
-      isRotten: () => false,
+      source: {},
+      readable: () => 1,
+      onMore: () => () => {},
+      isVoid: () => false,
       close: () => Promise.resolve(),
     };
     const reads = new PacedReads(() => nowMs);

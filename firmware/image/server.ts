@@ -7,6 +7,7 @@ import { canonicalAddress } from '../net/index.js';
 import { describeThrown, failure, success, systemErrorCode, type CodedError, type Outcome } from '../outcome/index.js';
 import { Accounting, type Reactions } from './accounting.js';
 import { Answering } from './answering.js';
+import type { Arrivals } from './arrivals.js';
 import type { BlobStore } from './blobs.js';
 import type { Catalog } from './catalog.js';
 import { SharedChunks } from './chunks.js';
@@ -25,7 +26,7 @@ export interface ServerLimits {
   readonly headerBytes?: number;
   /** Time for the headers of a request. Default 10 s. */
   readonly headerMs?: number;
-  /** A connection on which nothing moves for so long is closed. Default 60 s. */
+  /** A connection on which nothing moves for so long is closed, whether its client or a download is waited for. Default 60 s. */
   readonly idleMs?: number;
   /** Time between two requests on a connection. Default 5 s. */
   readonly keepAliveMs?: number;
@@ -40,6 +41,8 @@ export interface ServerOptions {
   readonly catalog: Catalog;
   readonly blobs: BlobStore;
   readonly deliveries: Deliveries;
+  /** What is served while it comes in. Default nothing. */
+  readonly arrivals?: Arrivals | undefined;
   readonly clock: Clock;
   readonly log: Logger;
   /** Addresses of the LAN to listen on; all must be there at the start. */
@@ -117,7 +120,7 @@ export class ImageServer {
       ...options.limits,
     };
     this.#connections = new Connections(this.#limits);
-    const { catalog, blobs, deliveries, clock, log } = options;
+    const { catalog, blobs, deliveries, arrivals, clock, log } = options;
     const reactions = options.reactions ?? { deviceAt: () => undefined, fetched: () => {} };
     this.#accounting = new Accounting({ deliveries, reactions, log });
     const monotonicMs = (): number => clock.monotonicMs();
@@ -131,6 +134,8 @@ export class ImageServer {
       buffers: this.#buffers,
       reads,
       chunks: new SharedChunks(reads),
+      arrivals,
+      maxWaitMs: this.#limits.idleMs,
       clock,
       log,
     });
@@ -211,10 +216,10 @@ export class ImageServer {
     return this.#o.publicHost === '' ? (this.listening[0]?.address ?? '') : this.#o.publicHost;
   }
 
-  /** LocalImageURI of an image; empty unless it is available. */
+  /** LocalImageURI of an image; empty unless it is available, or served while it comes in. */
   localUri(image: ImageRecord): string {
     const host = this.#publicHost;
-    return host === '' ? '' : localUriOf(image, { host, port: this.#port });
+    return host === '' || !this.#o.catalog.isServed(image) ? '' : localUriOf(image, { host, port: this.#port });
   }
 
   /** Bytes of image content sent into the LAN since the start. */

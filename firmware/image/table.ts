@@ -2,6 +2,7 @@ import type { Clock } from '../clock/index.js';
 import type { Logger } from '../log/index.js';
 import { nextState } from '../machine/index.js';
 import { ReadCache, type SqlValue, type Store } from '../store/index.js';
+import type { Early } from './early.js';
 import type { ImageChange, ImageEvent, ImageEventKind, ImageRecord, InstallReport, ResultCode } from './image.js';
 import { IMAGE_STATES, type ImageState, type StateEvent } from './states.js';
 
@@ -59,11 +60,13 @@ export class ImageTable {
   readonly #eventListeners: ((event: ImageEvent) => void)[] = [];
   readonly #changeListeners: ((change: ImageChange) => void)[] = [];
   readonly #reportListeners: ((report: InstallReport) => void)[] = [];
+  readonly #savedListeners: ((id: number, image: ImageRecord | undefined) => void)[] = [];
 
   constructor(
     readonly store: Store,
     private readonly clock: Clock,
     private readonly log: Logger,
+    private readonly early: Early,
   ) {
     this.#rows = new ReadCache(() => store.rollbacks, ROWS_AT_HAND);
     this.#ids = new ReadCache(() => store.rollbacks, ROWS_AT_HAND);
@@ -114,10 +117,12 @@ export class ImageTable {
   }
 
   save(record: ImageRecord): ImageRecord {
-    const renamed = this.byId(record.id)?.node !== record.node;
+    const before = this.byId(record.id);
     this.store.sql(UPDATE).run(...toValues(record), record.id);
     this.#rows.forget(record.id);
-    if (renamed) this.#ids.forgetAll();
+    if (before?.node !== record.node) this.#ids.forgetAll();
+    if (before) this.#tellEarly(before, record);
+    this.#tellSaved(record.id, record);
     return record;
   }
 
@@ -125,6 +130,20 @@ export class ImageTable {
     this.store.sql('DELETE FROM image WHERE id = ?').run(id);
     this.#rows.forget(id);
     this.#ids.forgetAll();
+    this.#tellSaved(id, undefined);
+  }
+
+  /** LocalImageURI is assigned before the image is there, or withdrawn; when it stays, the end of the retrieval is told. */
+  #tellEarly(before: ImageRecord, now: ImageRecord): void {
+    const [had, has] = [this.early(before) !== undefined, this.early(now) !== undefined];
+    if (had !== has && now.state !== 'available') this.tell('local-uri', now, null);
+  }
+
+  #tellSaved(id: number, image: ImageRecord | undefined): void {
+    if (this.#savedListeners.length === 0) return;
+    this.store.afterCommit(() => {
+      for (const listener of this.#savedListeners) listener(id, image);
+    });
   }
 
   /** Moves the state by the table of states.ts, saves, and logs the move. */
@@ -200,6 +219,11 @@ export class ImageTable {
 
   onChange(listener: (change: ImageChange) => void): void {
     this.#changeListeners.push(listener);
+  }
+
+  /** Told after the commit of what became of an image, each time; undefined: it was removed. */
+  onSaved(listener: (id: number, image: ImageRecord | undefined) => void): void {
+    this.#savedListeners.push(listener);
   }
 
   /** Told inside the transaction in which a retrieval ends whose download descriptor wants to know. */

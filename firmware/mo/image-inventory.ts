@@ -70,7 +70,12 @@ export function imageInventoryDefinition(names: Names): NodeDefinition {
           define.leaf('Pinned', 'bool', 'GRA', 'Never evicted for room', { defaultValue: 'false' }),
           define.leaf('Size', 'chr', 'G', 'Bytes, empty while unknown'),
           define.leaf('ContentType', 'chr', 'G', 'Media type as delivered'),
-          define.leaf('LocalImageURI', 'chr', 'G', 'URL in the LAN once the image is stored and verified, else empty'),
+          define.leaf(
+            'LocalImageURI',
+            'chr',
+            'G',
+            'URL in the LAN once the image is stored and verified, or where configured comes in, else empty',
+          ),
           define.leaf(
             'State',
             'int',

@@ -9,6 +9,7 @@ export const FANOUTS = './GwMO/Fanout';
 export const ALERT = {
   imageRetrieved: 'org.dmgw.imageinventory.retrieved',
   imageNeedsUri: 'org.dmgw.imageinventory.needsuri',
+  imageLocalUri: 'org.dmgw.imageinventory.localuri',
   imageEvicted: 'org.dmgw.imageinventory.evicted',
   storeDamaged: 'org.dmgw.store.damaged',
   fanoutFinished: 'org.dmgw.fanout.finished',
