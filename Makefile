@@ -9,7 +9,13 @@ SETUP := node_modules/.package-lock.json
 BUILD := build/.stamp
 BIN := node_modules/.bin
 SOURCES := $(shell find firmware scripts -name '*.ts') tsup.config.ts package.json tsconfig.json
-TESTS := $(shell find firmware scripts -name '*.test.ts' | sort)
+TESTS ?= $(shell find firmware scripts -name '*.test.ts' | sort)
+
+# Tests and harnesses run as JavaScript that is transpiled at once, with what lies beside it: a loader in each of their
+# several hundred processes takes longer than most tests.
+SCRIPTS := build/js
+TRANSPILED := $(SCRIPTS)/.stamp
+BESIDE := $(shell find board firmware scripts -type f ! -name '*.ts')
 
 # Two at a time: the tests wait more than they compute, and those of the whole flow start several processes each.
 TEST_CONCURRENCY ?= 2
@@ -32,25 +38,32 @@ $(BUILD): $(SETUP) $(SOURCES)
 	@$(BIN)/tsup >build/build.log 2>&1 || { cat build/build.log >&2; exit 1; }
 	@touch $@
 
+$(TRANSPILED): $(SETUP) $(SOURCES) $(BESIDE)
+	@rm -rf $(SCRIPTS)
+	@$(BIN)/esbuild $(filter %.ts,$(filter firmware/% scripts/%,$(SOURCES))) \
+	  --outdir=$(SCRIPTS) --outbase=. --format=esm --platform=node --target=node20 --sourcemap --log-level=warning
+	@cp --parents $(BESIDE) $(SCRIPTS)
+	@touch $@
+
 demo: $(BUILD) ## the nine steps on this machine; IMAGE=path DEVICES=n MDNS=1 LOSS=% WAN_RATE=bytes/s CUTS=n CGROUP_MB=n NODE_FLAGS=...
 	@node build/lab/demo.js
 
-test: $(BUILD) ## all tests
-	@timeout -k 10 900 node --import tsx --test --test-concurrency=$(TEST_CONCURRENCY) \
+test: $(BUILD) $(TRANSPILED) ## all tests, or those of TESTS='path ...'
+	@timeout -k 10 900 node --enable-source-maps --test --test-concurrency=$(TEST_CONCURRENCY) \
 	  --test-reporter=spec --test-reporter-destination=build/test.log \
-	  --test-reporter=tap --test-reporter-destination=build/test.tap $(TESTS) >build/test.err 2>&1 </dev/null \
+	  --test-reporter=tap --test-reporter-destination=build/test.tap $(TESTS:%.ts=$(SCRIPTS)/%.js) >build/test.err 2>&1 </dev/null \
 	  || { sed -n '/failing tests:/,$$p' build/test.log | head -n 300; tail -n 8 build/test.tap; cat build/test.err; \
 	       echo 'all of it: build/test.log'; exit 1; } >&2
 	@tail -n 8 build/test.tap
 
-fuzz: $(SETUP) ## any number of inputs for the DM client: N=inputs SEED=number
-	@node --import tsx scripts/fuzz/main.ts
+fuzz: $(TRANSPILED) ## any number of inputs for the DM client: N=inputs SEED=number
+	@node $(SCRIPTS)/scripts/fuzz/main.js
 
-torture: $(BUILD) ## kills the gateway at random moments while images come in; ROUNDS=kills SEED=number
-	@node --import tsx scripts/torture/main.ts
+torture: $(BUILD) $(TRANSPILED) ## kills the gateway at random moments while images come in; ROUNDS=kills SEED=number
+	@node $(SCRIPTS)/scripts/torture/main.js
 
-powercut: $(SETUP) ## cuts the power under database and images, on a shim that drops what was not flushed; ROUNDS=cuts
-	@node --import tsx scripts/fault/powercut.ts
+powercut: $(TRANSPILED) ## cuts the power under database and images, on a shim that drops what was not flushed; ROUNDS=cuts
+	@node $(SCRIPTS)/scripts/fault/powercut.js
 
 bench-dm: $(BUILD) ## messages per second through the DM client, and its memory; NODE_FLAGS=...
 	@node build/bench/dm.js

@@ -3,7 +3,7 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { after, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { askStatus } from './ops/index.js';
@@ -17,7 +17,7 @@ interface Ended {
 const folder = mkdtempSync(join(tmpdir(), 'dmgw-main-'));
 after(() => rmSync(folder, { recursive: true }));
 /** As it is built: it starts in a tenth of the time that its sources take. */
-const program = join(import.meta.dirname, '../build/dmgw.js');
+const program = resolve('build/dmgw.js');
 
 function dmgw(...words: string[]): Promise<Ended> {
   return new Promise((resolve, reject) => {

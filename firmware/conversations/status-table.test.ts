@@ -15,9 +15,8 @@ describe('each command and each Status code', () => {
 
   it('is produced by a conversation, or has a reason why this client never sends it', (test) => {
     const text = formatStatusTable(cells);
-    const folder = new URL('../../build/', import.meta.url);
-    mkdirSync(folder, { recursive: true });
-    writeFileSync(new URL('status-table.txt', folder), text);
+    mkdirSync('build', { recursive: true });
+    writeFileSync('build/status-table.txt', text);
     for (const line of text.trimEnd().split('\n')) test.diagnostic(line);
     assert.deepEqual(
       cells.flatMap((cell) => cellFault(cell) ?? []),

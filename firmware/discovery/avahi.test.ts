@@ -8,6 +8,7 @@ import { accessSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
+import { fileURLToPath } from 'node:url';
 
 const TOOLS = [
   ['/usr/sbin/ip', '/sbin/ip', '/usr/bin/ip'],
@@ -81,10 +82,10 @@ describe('discovery in the process and Avahi, over a link', { skip: whyNot() }, 
     start(THERE, ['dbus-daemon', `--config-file=${folder}/bus.conf`, '--nofork']);
     await new Promise((resolve) => setTimeout(resolve, 500));
     daemon = startDaemon();
-    const fixture = join(import.meta.dirname, 'builtin.fixture.ts');
+    const fixture = fileURLToPath(import.meta.resolve('./builtin.fixture.js'));
     const ours = start(
       HERE,
-      [process.execPath, '--import', 'tsx', fixture, '10.77.0.0/24', TYPE, 'gateway-under-test'],
+      [process.execPath, ...process.execArgv, fixture, '10.77.0.0/24', TYPE, 'gateway-under-test'],
       true,
     );
     let rest = '';

@@ -271,13 +271,13 @@ describe('openStore', () => {
       codeOf(() => open()),
       'locked',
     );
-    const other = `import('./firmware/store/index.ts').then(({ openStore }) => {
+    const other = `import('${import.meta.resolve('./index.js')}').then(({ openStore }) => {
       const silent = () => {};
       try {
         openStore({ file: process.argv[1], schema: [], log: { error: silent, warn: silent, info: silent, debug: silent } });
       } catch (error) { console.log(error.code); }
     })`;
-    const { stdout } = spawnSync(process.execPath, ['--import', 'tsx', '-e', other, file], { encoding: 'utf8' });
+    const { stdout } = spawnSync(process.execPath, [...process.execArgv, '-e', other, file], { encoding: 'utf8' });
     assert.equal(stdout.trim(), 'locked');
     insert(store, 1);
     await store.close();

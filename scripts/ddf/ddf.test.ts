@@ -5,14 +5,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, describe, it } from 'node:test';
 import libxml from 'libxmljs2';
+import { PROGRAMS } from '../flow/project.js';
 
-const root = join(import.meta.dirname, '..', '..');
 const folder = mkdtempSync(join(tmpdir(), 'ddf-'));
 after(() => rmSync(folder, { recursive: true }));
 
 function ddf(...words: string[]): string {
-  return execFileSync(process.execPath, ['--import', 'tsx', 'firmware/main.ts', 'ddf', ...words], {
-    cwd: root,
+  return execFileSync(process.execPath, [PROGRAMS.gateway, 'ddf', ...words], {
     encoding: 'utf8',
   });
 }

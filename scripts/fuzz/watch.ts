@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { closeSync, copyFileSync, existsSync, mkdirSync, mkdtempSync, openSync, readSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { cpuMsOf } from '../bench/proc.js';
 import { Child } from '../flow/child.js';
 import { PROJECT_ROOT } from '../flow/project.js';
@@ -22,7 +23,7 @@ export type FuzzResult =
 export const FUZZ_FOLDER = join(PROJECT_ROOT, 'build/fuzz');
 
 /** The process that does the work. */
-const WORKER = join(PROJECT_ROOT, 'scripts/fuzz/worker.ts');
+const WORKER = fileURLToPath(import.meta.resolve('./worker.js'));
 
 /** Fuzzes in a process of its own and watches over it. */
 export function fuzz(
@@ -77,7 +78,7 @@ export async function watch(
   return result;
 }
 
-const NODE_FLAGS = ['--expose-gc', '--import', 'tsx'];
+const NODE_FLAGS = ['--expose-gc', ...process.execArgv];
 
 /** Databases are opened by the hundred, and nothing here is about their disk. */
 const IN_MEMORY = '/dev/shm';

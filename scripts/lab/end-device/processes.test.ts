@@ -6,10 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { after, describe, it } from 'node:test';
-import { fileURLToPath } from 'node:url';
-
-const DM_SERVER = fileURLToPath(new URL('../dm-server/main.ts', import.meta.url));
-const END_DEVICE = fileURLToPath(new URL('main.ts', import.meta.url));
+import { PROGRAMS } from '../../flow/project.js';
 
 /** Without a secret of the server no notification verifies. */
 const CREDENTIALS = { client: { scheme: 'none' }, server: { scheme: 'none', secret: 's' } };
@@ -23,7 +20,7 @@ describe('the parties as processes', () => {
     return file;
   };
   const start = async (entry: string, configs: readonly string[]) => {
-    const args = ['--import', 'tsx', entry, ...configs.flatMap((file) => ['--config', file])];
+    const args = [entry, ...configs.flatMap((file) => ['--config', file])];
     const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'] });
     children.push(child);
     const errors: string[] = [];
@@ -50,7 +47,7 @@ describe('the parties as processes', () => {
   });
 
   it('say when they are ready, do their work, and end by SIGTERM or by the admin API', async () => {
-    const server = await start(DM_SERVER, [
+    const server = await start(PROGRAMS.dmServer, [
       write('server.json', {
         serverId: 's',
         logFile: join(folder, 'server.log'),
@@ -59,7 +56,7 @@ describe('the parties as processes', () => {
     ]);
     assert.equal(server.ready.ready, true);
     const url = String(server.ready.url);
-    const ends = await start(END_DEVICE, [device('one', '127.88.0.1', url), device('two', '127.88.0.2', url)]);
+    const ends = await start(PROGRAMS.endDevice, [device('one', '127.88.0.1', url), device('two', '127.88.0.2', url)]);
     const admin = String(server.ready.adminUrl);
     for (const { deviceId, address, udpPort } of ends.ready.devices as {
       deviceId: string;
@@ -79,7 +76,7 @@ describe('the parties as processes', () => {
   });
 
   it('refuse a wrong configuration with one line', async () => {
-    const server = await start(DM_SERVER, [write('bad.json', { serverId: 's', logFile: 'x', accounts: 3 })]);
+    const server = await start(PROGRAMS.dmServer, [write('bad.json', { serverId: 's', logFile: 'x', accounts: 3 })]);
     assert.deepEqual(await server.exited, [2, null]);
     assert.match(server.errors.join(''), /^dm-server: .*bad\.json: accounts: .*\n$/);
   });
