@@ -23,6 +23,7 @@ const allowed = {
   config: [],
   settings: ['config', 'store'],
   mo: ['tree', 'image', 'notify', 'device', 'dm', 'store', 'settings'],
+  operator: ['tree', 'image', 'notify', 'device', 'dm', 'mo', 'store', 'ops', 'config'],
   cli: ['config', 'ops', 'mo', 'tree', 'store'],
 };
 

@@ -12,6 +12,7 @@ import {
 import { BuiltinDiscovery, type AnnouncedService, type Discovery } from './discovery/index.js';
 import type { Logger } from './log/index.js';
 import type { Prefixes } from './net/index.js';
+import type { DiscoveryReport } from './ops/index.js';
 import type { Store } from './store/index.js';
 
 export interface FinderOptions {
@@ -57,9 +58,10 @@ export class Finder {
         : new LeaseWatch({ file: leaseFile, store, clock, log, lan, inventory, discovered, onFault });
   }
 
-  /** What discovery does now; undefined when it is off. */
-  get discovery(): Discovery | undefined {
-    return this.#discovery;
+  /** What discovery does now. */
+  report(): DiscoveryReport {
+    const { backend, links = [], dropped = 0 } = this.#discovery?.status() ?? { backend: 'off' as const };
+    return { backend, interfaces: links, present: this.recognition.presentCount, dropped };
   }
 
   /** Whether a device is there; `untold` where discovery would not know. */

@@ -2,7 +2,6 @@ import { randomBytes } from 'node:crypto';
 import { networkInterfaces } from 'node:os';
 import { join } from 'node:path';
 import { systemClock, type Clock } from './clock/index.js';
-import { tellServers } from './client-event.js';
 import {
   accountSettings,
   preparePlaces,
@@ -43,7 +42,7 @@ import {
   type ServerOptions,
 } from './image/index.js';
 import { Finder } from './discover.js';
-import type { Logger } from './log/index.js';
+import type { Logger, LogRing } from './log/index.js';
 import {
   config,
   deviceInventory,
@@ -60,9 +59,9 @@ import {
 } from './mo/index.js';
 import { HostNames, Prefixes } from './net/index.js';
 import { Fanouts, Forwarder, type Fetch } from './notify/index.js';
+import { operatorPorts, type OperatorParts } from './operator/index.js';
 import { openControl, REPORT_FORMAT } from './ops/index.js';
 import { describeThrown, failure, success, type CodedError, type Outcome } from './outcome/index.js';
-import { gatherHealth, gatherStatus, meteredReport, type Parts } from './report.js';
 import { applySettings, fanoutDefaults } from './tuning.js';
 import { backoff, caOf, retrieveOptions } from './retrieve.js';
 import { rescue } from './rescue.js';
@@ -76,6 +75,8 @@ import { Tree, type Mount } from './tree/index.js';
 export interface GatewayOptions {
   /** Makes the logger of a component. */
   readonly log: (component: string) => Logger;
+  /** The latest lines of the log. */
+  readonly lines: LogRing;
   readonly version: string;
   /** Wall time of the build, in ms: an earlier clock is not plausible. */
   readonly buildTimeMs: number;
@@ -396,7 +397,7 @@ async function start(
     })),
   );
 
-  const parts: Parts = {
+  const parts: OperatorParts = {
     configuration,
     version: options.version,
     deviceId: deviceId.value,
@@ -410,29 +411,33 @@ async function start(
     downloader,
     imageServer,
     inventory,
-    finder,
+    discovery: () => finder.report(),
     fanouts,
     accounts,
     outbox,
     scheduler,
+    names: names.value,
+    tree,
+    uploads,
+    scrub,
+    lines: options.lines,
     serving: () => imageServer.listening.map(({ address, port }) => formatEndpoint(address, port)),
     notified: (listener.value?.bound ?? []).map(({ address, port }) => formatEndpoint(address, port)),
   };
+  const ports = operatorPorts(parts);
   const control = await openControl(
     configuration.controlSocket,
     {
-      status: () => gatherStatus(parts),
-      health: () => gatherHealth(parts),
-      event: (event) => tellServers(event, parts),
-      metered: () => meteredReport(parts),
+      ...ports,
       setMetered: (setting) => {
         downloader.setMetered(setting);
         log('image').info('told whether the link is metered', { set: setting });
-        return meteredReport(parts);
+        return ports.metered();
       },
       settings: () => ({ format: REPORT_FORMAT, changed: settings.changed() }),
     },
     log('ops'),
+    configuration.controlAccess,
   );
   if (!control.ok) return control;
   closings.push(() => control.value.close());

@@ -7,7 +7,7 @@ import { runInNewContext } from 'node:vm';
 import { loadConfiguration, type ConfigurationFiles } from './config/index.js';
 import { ExitCode } from './cli/index.js';
 import type { Gateway } from './gateway.js';
-import { createLog, type Logger } from './log/index.js';
+import { createLog, LogRing, type Logger } from './log/index.js';
 import { askStatus } from './ops/index.js';
 import { describeThrown } from './outcome/index.js';
 import { BUILD_TIME_MS, VERSION } from './version.js';
@@ -37,9 +37,13 @@ export async function runDaemon(files: ConfigurationFiles, complain: (line: stri
     return ExitCode.usage;
   }
   const { configuration } = loaded.value;
+  const lines = new LogRing(configuration.log.keepKiB * 1024);
   const logs = createLog({
     level: configuration.log.level,
-    write: (line) => process.stderr.write(`${line}\n`),
+    write: (line) => {
+      process.stderr.write(`${line}\n`);
+      lines.push(line);
+    },
     ...(configuration.log.timestamps && { wallMs: () => Date.now() }),
   });
   const log = logs('process');
@@ -50,6 +54,7 @@ export async function runDaemon(files: ConfigurationFiles, complain: (line: stri
   const { startGateway } = await import('./gateway.js');
   const started = await startGateway(configuration, {
     log: logs,
+    lines,
     version: VERSION,
     buildTimeMs: BUILD_TIME_MS,
     collectGarbage: youngCollector(),

@@ -4,7 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, describe, it } from 'node:test';
 import { silentLog } from '../log/index.js';
-import { healthReport, openControl, REPORT_FORMAT, type ControlPorts } from '../ops/index.js';
+import { healthReport, openControl, REPORT_FORMAT } from '../ops/index.js';
+import { refusingPorts } from '../ops/ports.fixture.js';
 import { dmgw } from './terminal.fixture.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'dmgw-cli-'));
@@ -23,17 +24,6 @@ const configuration = {
   device: { devId: 'IMEI:1', manufacturer: 'Example', model: 'R1' },
   lan: { prefixes: ['127.0.0.0/8'] },
   serve: { listen: ['127.0.0.1'], port: 0 },
-};
-
-/** Ports of a control socket that nothing is asked of. */
-const refuse = (): Promise<never> => Promise.reject(new Error('no'));
-const refusing: ControlPorts = {
-  status: refuse,
-  health: refuse,
-  event: refuse,
-  settings: refuse,
-  metered: refuse,
-  setMetered: refuse,
 };
 
 describe('the command line', () => {
@@ -100,7 +90,7 @@ describe('the command line', () => {
     ];
     const control = await openControl(
       socket,
-      { ...refusing, settings: () => ({ format: REPORT_FORMAT, changed }) },
+      { ...refusingPorts, settings: () => ({ format: REPORT_FORMAT, changed }) },
       silentLog,
     );
     assert.ok(control.ok);
@@ -139,7 +129,7 @@ describe('the command line', () => {
   it('tells that the gateway is not healthy by exit code 1', async () => {
     const socket = join(folder, 'ill.sock');
     const health = healthReport([{ name: 'storage', ok: false, text: 'full' }]);
-    const ports = { ...refusing, health: () => health };
+    const ports = { ...refusingPorts, health: () => health };
     const control = await openControl(socket, ports, silentLog);
     assert.ok(control.ok);
     const [text, json] = await Promise.all([

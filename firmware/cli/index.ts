@@ -8,6 +8,9 @@ import { CONFIGURATION_COMMANDS } from './configuration.js';
 import { DAEMON_COMMANDS } from './daemon.js';
 import { ExitCode } from './exit.js';
 import { detailed, overview } from './help.js';
+import { IMAGE_COMMANDS } from './images.js';
+import { LOOKING_COMMANDS } from './looking.js';
+import { NETWORK_COMMANDS } from './network.js';
 import { parse } from './parse.js';
 import { complain, type Terminal } from './terminal.js';
 import { showVersion, VERSION_COMMAND } from './version.js';
@@ -16,7 +19,14 @@ export type { Program } from './command.js';
 export { ExitCode } from './exit.js';
 export { complain, processTerminal, type Terminal } from './terminal.js';
 
-const COMMANDS: readonly Command[] = [...DAEMON_COMMANDS, ...CONFIGURATION_COMMANDS, VERSION_COMMAND];
+const COMMANDS: readonly Command[] = [
+  ...DAEMON_COMMANDS,
+  ...IMAGE_COMMANDS,
+  ...NETWORK_COMMANDS,
+  ...LOOKING_COMMANDS,
+  ...CONFIGURATION_COMMANDS,
+  VERSION_COMMAND,
+];
 
 /** @param words as typed behind the program's name. @returns the exit code */
 export async function runCommandLine(words: readonly string[], terminal: Terminal, program: Program): Promise<number> {

@@ -542,6 +542,13 @@ export const configurationSchema = v.pipe(
         path('Mount point that must be mounted before stateDir or storeDir below it is used (a late USB disk).'),
       ),
       controlSocket: v.exactOptional(path('Unix socket for `dmgw status` and the like.', '`<stateDir>/dmgw.sock`')),
+      controlAccess: v.optional(
+        choice(
+          ['owner', 'group'],
+          'Who may use the control socket: the user that the daemon runs as (mode 0600), or its group too (0660).',
+        ),
+        'owner',
+      ),
       device: deviceSchema,
       accounts: v.optional(list(accountSchema, { to: 16 }, 'The DM Servers that manage this gateway.', 'accounts'), []),
       session: v.optional(sessionSchema, {}),
@@ -566,6 +573,10 @@ export const configurationSchema = v.pipe(
               'info',
             ),
             timestamps: v.optional(flag('Writes the time on each line; syslog adds its own.'), false),
+            keepKiB: v.optional(
+              whole(1, 4096, 'The latest lines are kept in memory, so much of them, for `dmgw logs`.'),
+              64,
+            ),
           },
           'The log, on standard error.',
         ),

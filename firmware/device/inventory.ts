@@ -8,8 +8,8 @@ import { checkLeaf, DEVICE_LEAVES, type DeviceError, type DeviceLeaf } from './l
 import { nodeNameFor } from './node-name.js';
 import { Sightings } from './sightings.js';
 
-/** Who made the record: a DM Server (Add), the configuration file, or discovery. */
-export type DeviceSource = 'server' | 'config' | 'mdns';
+/** Who made the record: a DM Server (Add), the configuration file, discovery, or somebody at the gateway. */
+export type DeviceSource = 'server' | 'config' | 'mdns' | 'operator';
 
 /** One record. A leaf that was not added is null; what it then means is the default of management-objects.md. */
 export interface Device extends Readonly<Record<DeviceLeaf, string | null>> {
@@ -63,7 +63,10 @@ const COLUMNS: Readonly<Record<DeviceLeaf, string>> = {
   name: 'name',
 };
 
-const FIELDS = `id, node, requester, source, last_seen_ms AS lastSeenMs, reachable, found_address AS foundAddress,
+/** In the table, a record that nobody's server has added is the operator's. */
+const SOURCE = `CASE WHEN source = 'server' AND requester = '' THEN 'operator' ELSE source END AS source`;
+
+const FIELDS = `id, node, requester, ${SOURCE}, last_seen_ms AS lastSeenMs, reachable, found_address AS foundAddress,
   ${DEVICE_LEAVES.map((leaf) => `${COLUMNS[leaf]} AS ${leaf}`).join(', ')}`;
 
 /** A message asks for the leaves of a few devices. */
@@ -118,6 +121,28 @@ export class DeviceInventory {
     return this.#store.sql<{ n: number }>('SELECT count(*) AS n FROM device').get()?.n ?? 0;
   }
 
+  /**
+   * Adds a device that somebody names at the gateway, under a node name of the gateway's own; it lasts, as one that a DM
+   * Server has added. One that was only discovered becomes it.
+   */
+  addLocal({ deviceId, ...leaves }: ConfiguredDevice): Outcome<Device, DeviceError> {
+    return this.#store.tentative<Outcome<Device, DeviceError>>(() => {
+      const known = this.byDeviceId(deviceId);
+      if (known && known.source !== 'mdns')
+        return failure('device-id-taken', `node ${known.node} has this DeviceID (${known.source})`);
+      const present = known ? success(known) : this.#insert(this.#freeNode(deviceId), '', 'server');
+      if (!present.ok) return present;
+      const { id } = present.value;
+      if (known) this.#store.sql("UPDATE device SET source = 'server' WHERE id = ?").run(id);
+      for (const [leaf, value] of Object.entries({ deviceId, ...leaves }) as [DeviceLeaf, string][]) {
+        const set = this.#setLeaf(id, leaf, value);
+        if (!set.ok) return set;
+      }
+      const added = this.byId(id);
+      return added ? success(added) : noSuchDevice(id);
+    });
+  }
+
   /** Records in all, and those whose device answered last (as last written). */
   summary(): { readonly known: number; readonly reachable: number } {
     const row = this.#store
@@ -169,7 +194,7 @@ export class DeviceInventory {
         }
         wanted.add(device.deviceId);
         const known = this.byDeviceId(device.deviceId);
-        if (known?.source === 'server') {
+        if (known?.source === 'server' || known?.source === 'operator') {
           shadowed.push(device.deviceId);
           continue;
         }
@@ -212,7 +237,7 @@ export class DeviceInventory {
     this.#sightings.flush();
   }
 
-  #insert(node: string, requester: string, source: DeviceSource): Outcome<Device, DeviceError> {
+  #insert(node: string, requester: string, source: Exclude<DeviceSource, 'operator'>): Outcome<Device, DeviceError> {
     const most = this.options.maxDevices ?? MAX_DEVICES;
     if (this.byNode(node)) return nodeExists(node);
     if (this.count() >= most) return failure('too-many', `the inventory holds ${most} devices, no more fit`);

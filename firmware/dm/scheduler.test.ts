@@ -369,6 +369,7 @@ describe('report', () => {
       waitsFor: undefined,
       nextInMs: 6000,
       failuresInARow: 0,
+      sessions: 0,
       lastEnd: undefined,
       lastFailure: undefined,
       lastEndAtMs: undefined,
@@ -381,6 +382,7 @@ describe('report', () => {
     assert.equal(failed.lastFailure, 'broken');
     assert.equal(failed.lastEndAtMs, bench.clock.wallMs());
     assert.equal(failed.failuresInARow, 1);
+    assert.equal(failed.sessions, 1);
   });
 });
 

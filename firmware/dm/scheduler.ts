@@ -56,6 +56,8 @@ export interface AccountSchedule {
   /** Milliseconds until the next planned session, undefined when none is planned. */
   readonly nextInMs: number | undefined;
   readonly failuresInARow: number;
+  /** Sessions that have ended since the start. */
+  readonly sessions: number;
   readonly lastEnd: SessionEnd | undefined;
   /** Why the last session failed. */
   readonly lastFailure: string | undefined;
@@ -105,6 +107,7 @@ interface Slot {
   planned: { readonly atMs: number; readonly trigger: SessionTrigger } | undefined;
   notifications: SessionTrigger[];
   seen: Remembered[];
+  sessions: number;
   lastEnd: SessionEnd | undefined;
   lastFailure: string | undefined;
   lastEndAtMs: number | undefined;
@@ -137,6 +140,7 @@ export class Scheduler {
         planned: undefined,
         notifications: [],
         seen: [],
+        sessions: 0,
         lastEnd: undefined,
         lastFailure: undefined,
         lastEndAtMs: undefined,
@@ -179,11 +183,12 @@ export class Scheduler {
     this.#plan(slot, { kind: 'alert' }, jitterMs(this.options.alertDelayMs, this.options.random));
   }
 
-  /** A person asks for a session now. */
+  /** A person asks for a session now. One that a notification has asked for, and that waits for its next try, is it. */
   sessionNow(serverId: string): boolean {
     const slot = this.#slots.get(serverId);
     if (!slot) return false;
-    if (!slot.running) this.#plan(slot, { kind: 'manual' }, 0);
+    const planned = slot.planned?.trigger;
+    if (!slot.running) this.#plan(slot, planned?.kind === 'notification' ? planned : { kind: 'manual' }, 0);
     return true;
   }
 
@@ -211,6 +216,7 @@ export class Scheduler {
       waitsFor: slot.waitsFor,
       nextInMs: slot.planned && Math.max(0, slot.planned.atMs - now),
       failuresInARow: slot.backoff.tries,
+      sessions: slot.sessions,
       lastEnd: slot.lastEnd,
       lastFailure: slot.lastFailure,
       lastEndAtMs: slot.lastEndAtMs,
@@ -275,6 +281,7 @@ export class Scheduler {
     options.log.info('session starts', { server_id: slot.serverId, trigger: trigger.kind });
     const result = await options.run(slot.serverId, trigger, this.#stopping.signal);
     slot.running = undefined;
+    slot.sessions += 1;
     slot.lastEnd = result.end;
     slot.lastFailure = result.failure;
     slot.lastEndAtMs = options.clock.wallMs();

@@ -262,6 +262,23 @@ export class Catalog {
   }
 
   /**
+   * Removes the image, as whoever owns the gateway wants it: the server that asked for it is told, by the end of its
+   * retrieval or that the image is withdrawn. False when there is none.
+   */
+  withdraw(id: number): boolean {
+    return this.#store.transaction(() => {
+      const record = this.byId(id);
+      if (!record) return false;
+      const code = 'cancelled';
+      if (isRunning(record.state) || record.state === 'needs-uri') this.#cancel(record, 'removed at the gateway');
+      else if (record.state === 'available') {
+        this.table.tell('withdrawn', { ...record, result: code, resultText: 'removed at the gateway' }, null);
+      }
+      return this.remove(id);
+    });
+  }
+
+  /**
    * Asks for the content. An image that is available stays so; a running retrieval goes on (one that waits tries again
    * at once); else a new one begins with the bytes that are still good.
    * @param correlator handed back in the event that tells the end

@@ -217,6 +217,11 @@ export class Downloader {
     this.#throttle.setRate(maxBytesPerSecond);
   }
 
+  /** Bytes of an image that have come in, those that are not durable yet among them; undefined where no retrieval runs. */
+  arrived(id: number): number | undefined {
+    return this.#running.has(id) ? this.#retrievals.get(id)?.arrived : undefined;
+  }
+
   /** Another rate of each retrieval, from now on; 0 for no cap. */
   setRatePerImage(maxBytesPerSecond: number): void {
     this.#o = { ...this.#o, maxBytesPerSecondPerImage: maxBytesPerSecond };

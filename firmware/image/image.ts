@@ -101,7 +101,14 @@ export interface RetrievalNotes {
   readonly attempts: number;
 }
 
-export type ImageEventKind = 'retrieved' | 'failed' | 'cancelled' | 'needs-uri' | 'evicted' | 'local-uri';
+export type ImageEventKind =
+  | 'retrieved'
+  | 'failed'
+  | 'cancelled'
+  | 'needs-uri'
+  | 'evicted'
+  | 'withdrawn' // whoever owns the gateway has removed it
+  | 'local-uri';
 
 /** Told inside the transaction that makes it true, so that whoever must report it can store that with it. */
 export interface ImageEvent {

@@ -28,11 +28,11 @@ export {
 } from './image.js';
 export { lanAddresses } from './lan-addresses.js';
 export { meteredSwitch } from './metered.js';
-export { isImageId, type LeafValue } from './leaves.js';
+export { isImageId, mirrorsOf, type LeafValue } from './leaves.js';
 export { findImages, type FoundImages } from './recovery.js';
 export { ImageRetention, type ImageRetentionOptions } from './retention.js';
 export type { PinSource } from './room.js';
-export { Scrub, scrubSchema, type ScrubOptions } from './scrub.js';
+export { Scrub, scrubSchema, type ScrubOptions, type ScrubProgress } from './scrub.js';
 export { imageSchema, momentSchema, retrievalSchema } from './schema.js';
 export type { Reactions } from './accounting.js';
 export { ImageServer, type ListenError, type ServerLimits, type ServerOptions } from './server.js';

@@ -112,6 +112,11 @@ export class Retrieval {
     this.#throttle = bothCaps(o.throttle, this.#ownThrottle);
   }
 
+  /** Bytes that have come in, those that are not durable yet among them. */
+  get arrived(): number {
+    return this.#content.received;
+  }
+
   /** Another cap of its own from now on; 0 for none. */
   setRate(maxBytesPerSecond: number): void {
     this.#ownThrottle.setRate(maxBytesPerSecond);

@@ -31,6 +31,16 @@ export interface ScrubOptions {
   readonly onFault: (thrown: unknown) => void;
 }
 
+/** How far the reading of one blob is. */
+export interface ScrubProgress {
+  readonly checkedBytes: number;
+  /** Null until the end. */
+  readonly found: 'sound' | 'rotten' | 'gone' | 'unreadable' | null;
+}
+
+/** Whoever asked for it is told how far it is so often. */
+const TELL_MS = 250;
+
 /** Read at once, then paused for: short enough that nobody waits for it. */
 const PIECE_BYTES = 64 * 1024;
 
@@ -65,11 +75,30 @@ export class Scrub {
     return this.#over;
   }
 
+  /**
+   * Reads one blob now, at full speed, because somebody asks; what is found has the same consequences.
+   * @returns yields how far it is, now and then, and at last what it found; `unreadable`: the disk does not say
+   */
+  async *verify(sha256: string, signal: AbortSignal): AsyncGenerator<ScrubProgress, void, undefined> {
+    let checkedBytes = 0;
+    const end: { found: ScrubProgress['found'] } = { found: null };
+    const reading = this.#check(sha256, AbortSignal.any([signal, this.#abort.signal]), (bytes) => {
+      checkedBytes += bytes;
+      return Promise.resolve();
+    }).then((found) => (end.found = found));
+    do {
+      yield { checkedBytes, found: end.found };
+      await Promise.race([reading, this.o.clock.sleep(TELL_MS, signal)]);
+    } while (end.found === null && !signal.aborted);
+    yield { checkedBytes, found: await reading };
+  }
+
   async #run(): Promise<void> {
     const { signal } = this.#abort;
     while (!signal.aborted) {
       const sha256 = this.#due();
-      if (sha256 === undefined || !(await this.#check(sha256))) await this.o.clock.sleep(LOOK_MS, signal);
+      const found = sha256 === undefined ? null : await this.#check(sha256, signal, (bytes) => this.#pause(bytes));
+      if (found === null || found === 'unreadable') await this.o.clock.sleep(LOOK_MS, signal);
     }
   }
 
@@ -90,32 +119,42 @@ export class Scrub {
     return next.at + intervalMs <= nowMs || next.at > nowMs ? next.blob : undefined;
   }
 
-  /** @returns false when nothing could be said */
-  async #check(sha256: string): Promise<boolean> {
+  /** @returns what is the matter with the blob; null when `signal` has ended it */
+  async #check(
+    sha256: string,
+    signal: AbortSignal,
+    pace: (bytes: number) => Promise<void>,
+  ): Promise<ScrubProgress['found']> {
     const { blobs, log } = this.o;
     let found: string | undefined;
     let reason = 'its content has changed on the disk';
     try {
-      found = await blobs.digestOf(sha256, Buffer.allocUnsafeSlow(PIECE_BYTES), (bytes) => this.#pause(bytes));
+      found = await blobs.digestOf(sha256, Buffer.allocUnsafeSlow(PIECE_BYTES), async (bytes) => {
+        await pace(bytes);
+        return !signal.aborted;
+      });
     } catch (thrown) {
       reason = describeThrown(thrown);
       if (NOT_ITS_FAULT.has(systemErrorCode(thrown) ?? '')) {
         log.warn('a stored image cannot be checked now', { sha256, reason });
-        return false;
+        return 'unreadable';
       }
     }
-    if (this.#abort.signal.aborted) return false;
-    if (found === sha256) this.#sound(sha256);
-    else if (blobs.has(sha256)) await this.#rotten(sha256, reason);
-    return true;
+    if (signal.aborted) return null;
+    if (found === sha256) {
+      this.#sound(sha256);
+      return 'sound';
+    }
+    if (!blobs.has(sha256)) return 'gone';
+    await this.#rotten(sha256, reason);
+    return 'rotten';
   }
 
-  /** Keeps to the rate. @returns false when it is time to stop */
-  async #pause(bytes: number): Promise<boolean> {
+  /** Keeps to the rate. */
+  async #pause(bytes: number): Promise<void> {
     const { clock, bytesPerSecond, busy } = this.o;
     const factor = busy() ? BUSY_FACTOR : 1;
     await clock.sleep((bytes * 1000 * factor) / bytesPerSecond, this.#abort.signal);
-    return !this.#abort.signal.aborted;
   }
 
   #sound(sha256: string): void {

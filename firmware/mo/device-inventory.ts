@@ -9,6 +9,7 @@ import {
   type TreeOutcome,
 } from '../tree/index.js';
 import { Definer } from './define.js';
+import { delegating } from './delegate.js';
 import type { Names } from './names.js';
 import { RecordProvider, type RecordLeaf } from './records.js';
 
@@ -35,7 +36,7 @@ export function deviceInventoryDefinition(names: Names): NodeDefinition {
           define.leaf('Encapsulation', 'chr', 'GRA', 'wsp or raw', { ...MAX_TEXT, defaultValue: 'wsp' }),
           define.leaf('Groups', 'chr', 'GRA', 'Names of groups separated by /', MAX_TEXT),
           define.leaf('Name', 'chr', 'GRA', 'Name for people', MAX_TEXT),
-          define.leaf('Source', 'chr', 'G', 'mdns, server or config'),
+          define.leaf('Source', 'chr', 'G', 'mdns, server, config or operator'),
           define.leaf('LastSeen', 'chr', 'G', 'UTC, empty while never seen or the clock is not set'),
           define.leaf('Reachable', 'bool', 'G', 'Whether the device answered last'),
         ]),
@@ -62,20 +63,12 @@ export function deviceInventory(names: Names, inventory: DeviceInventory): Mount
   return {
     place: names.place('DeviceInventory'),
     definition: deviceInventoryDefinition(names),
-    provider: {
-      locate: (path) => provider.locate(path),
-      children: (path, after, limit) => provider.children(path, after, limit),
-      read: (path) => provider.read(path),
-      stage: (operation) => provider.stage(operation),
-      rename: (path, name, by) => provider.rename(path, name, by),
-      exec: (request) => provider.exec(request),
-      // Configured and discovered devices may be read by every server, and changed by none.
-      initialAcl: ([name, ...rest]) => {
-        const device = name === undefined || rest.length > 0 ? undefined : inventory.byNode(name);
-        if (!device) return undefined;
-        return device.source === 'server' ? aclFor(device.requester) : 'Get=*';
-      },
-    },
+    // Configured and discovered devices, and those added at the gateway, may be read by every server, and changed by none.
+    provider: delegating(provider, ([name, ...rest]) => {
+      const device = name === undefined || rest.length > 0 ? undefined : inventory.byNode(name);
+      if (!device) return undefined;
+      return device.source === 'server' ? aclFor(device.requester) : 'Get=*';
+    }),
   };
 }
 

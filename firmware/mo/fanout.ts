@@ -182,6 +182,7 @@ function tellServer(names: Names, outbox: Outbox, event: FanoutEvent): void {
   const { total, sent, reacted, failed } = event.counters;
   const whole = event.kind === 'finished' && failed === 0;
   for (const { requester, correlator } of event.stop ? [event, event.stop] : [event]) {
+    if (requester === undefined) continue;
     outbox.put({
       serverId: requester,
       source: nodeUri(names, event.fanout.node),

@@ -21,6 +21,7 @@ import {
   type TreeOutcome,
 } from '../tree/index.js';
 import { Definer } from './define.js';
+import { delegating } from './delegate.js';
 import { imageDataSink } from './image-data.js';
 import { imageFailure, imageOutcome } from './image-errors.js';
 import type { AlertKey, Names } from './names.js';
@@ -114,27 +115,38 @@ export function imageInventory(names: Names, options: ImageInventoryOptions): Mo
   return {
     place: names.place('ImageInventory'),
     definition: imageInventoryDefinition(names),
-    provider: new RecordProvider<ImageRecord>({
-      idOf: (image) => String(image.id),
-      find: (name) => catalog.byNode(name),
-      names: (after, limit) => catalog.nodes(after, limit),
-      create: (name, by) => imageOutcome(catalog.create(name, by.serverId)),
-      remove: (image) => removed(catalog.remove(image.id)),
-      rename: (image, name) => {
-        const renamed = imageOutcome(catalog.rename(image.id, name));
-        if (renamed.ok) options.outbox.moved(nodeUri(names, image.node), nodeUri(names, name));
-        return renamed;
-      },
-      leaves: leaves(options),
-      sinks: { Data: (node, request) => imageDataSink(catalog, options.uploads, node, request) },
-      operations: {
-        'Operations/Download': (image, request) => download(catalog, image, request),
-        'Operations/Cancel': (image) => done(catalog.cancel(image.id)),
-        'Operations/Remove': (image) => done(removed(catalog.remove(image.id))),
-      },
-      collections: { Delivery: (image) => deliveryNodes(options.deliveries, image.id) },
-    }),
+    provider: withLocalImages(
+      catalog,
+      new RecordProvider<ImageRecord>({
+        idOf: (image) => String(image.id),
+        find: (name) => catalog.byNode(name),
+        names: (after, limit) => catalog.nodes(after, limit),
+        create: (name, by) => imageOutcome(catalog.create(name, by.serverId)),
+        remove: (image) => removed(catalog.remove(image.id)),
+        rename: (image, name) => {
+          const renamed = imageOutcome(catalog.rename(image.id, name));
+          if (renamed.ok) options.outbox.moved(nodeUri(names, image.node), nodeUri(names, name));
+          return renamed;
+        },
+        leaves: leaves(options),
+        sinks: { Data: (node, request) => imageDataSink(catalog, options.uploads, node, request) },
+        operations: {
+          'Operations/Download': (image, request) => download(catalog, image, request),
+          'Operations/Cancel': (image) => done(catalog.cancel(image.id)),
+          'Operations/Remove': (image) => done(removed(catalog.remove(image.id))),
+        },
+        collections: { Delivery: (image) => deliveryNodes(options.deliveries, image.id) },
+      }),
+    ),
   };
+}
+
+/** An image that somebody has added at the gateway may be read by every server, and changed by none. */
+function withLocalImages(catalog: Catalog, provider: Provider): Provider {
+  return delegating(provider, ([name, ...rest]) => {
+    if (name === undefined || rest.length > 0) return undefined;
+    return catalog.byNode(name)?.requester === '' ? 'Get=*' : undefined;
+  });
 }
 
 function leaves(options: ImageInventoryOptions): Record<string, RecordLeaf<ImageRecord>> {
@@ -208,6 +220,7 @@ const EVENT_ALERT: Readonly<Partial<Record<ImageEventKind, AlertKey>>> = {
   cancelled: 'imageRetrieved',
   'needs-uri': 'imageNeedsUri',
   evicted: 'imageEvicted',
+  withdrawn: 'imageEvicted',
   'local-uri': 'imageLocalUri',
 };
 

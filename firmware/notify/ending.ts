@@ -7,7 +7,8 @@ export type FanoutEventKind = 'finished' | 'stopped' | 'aborted';
 
 /** Who stopped a fanout, and the Correlator of that Exec. */
 export interface StopRequest {
-  readonly requester: string;
+  /** Absent: somebody at the gateway, who is not told of its end. */
+  readonly requester?: string;
   readonly correlator?: string;
 }
 

@@ -1,7 +1,9 @@
-import { request } from 'node:http';
+import { request, type ClientRequest, type IncomingMessage } from 'node:http';
+import { createInterface } from 'node:readline';
 import { describeThrown, failure, success, systemErrorCode, type CodedError, type Outcome } from '../outcome/index.js';
 import type { EventReport, EventRequest } from './event.js';
 import type { MeteredReport, MeteredSetting } from './metered.js';
+import type { AnsweredName, Answers, Asked, ImageDetail, Page, StreamedName, Streams } from './operations.js';
 import { REPORT_FORMAT, type HealthReport, type SettingsReport, type StatusReport } from './reports.js';
 
 export type AskErrorCode =
@@ -18,70 +20,193 @@ const MAX_ANSWER_BYTES = 16 * 1024 * 1024;
 const TIMEOUT_MS = 10_000;
 
 export function askStatus(socket: string): Promise<Outcome<StatusReport, AskError>> {
-  return ask<StatusReport>(socket, '/status');
+  return ask<StatusReport>(socket, 'status');
 }
 
 export function askHealth(socket: string): Promise<Outcome<HealthReport, AskError>> {
-  return ask<HealthReport>(socket, '/health');
+  return ask<HealthReport>(socket, 'health');
 }
 
 export function askSettings(socket: string): Promise<Outcome<SettingsReport, AskError>> {
-  return ask<SettingsReport>(socket, '/settings');
+  return ask<SettingsReport>(socket, 'settings');
 }
 
 /** @param set what counts from now on; undefined: it is only asked for */
 export function askMetered(socket: string, set?: MeteredSetting): Promise<Outcome<MeteredReport, AskError>> {
-  return ask<MeteredReport>(socket, '/metered', set && JSON.stringify({ set }));
+  return ask<MeteredReport>(socket, 'metered', set && { set });
 }
 
 /** Has the daemon tell the DM Servers of something. */
 export function sendEvent(socket: string, event: EventRequest): Promise<Outcome<EventReport, AskError>> {
-  return ask<EventReport>(socket, '/event', JSON.stringify(event));
+  return ask<EventReport>(socket, 'event', event);
 }
 
-async function ask<Report extends { readonly format: number }>(
+/** Has the daemon do something, and takes its answer. */
+export async function operate<Name extends AnsweredName>(
   socket: string,
-  name: string,
-  body?: string,
-): Promise<Outcome<Report, AskError>> {
-  const answer = await fetchText(socket, name, body);
-  if (!answer.ok) return answer;
-  let report: Report;
-  try {
-    // The other side is this program; its format number says whether it is this version of it.
-    report = JSON.parse(answer.value) as Report;
-  } catch (thrown) {
-    return failure('broken', `the daemon at ${socket} does not answer in JSON`, thrown);
-  }
-  if (report.format === REPORT_FORMAT) return success(report);
-  return failure('other-version', `the daemon at ${socket} is of another version: restart it`);
+  name: Name,
+  asked: Asked<Name>,
+): Promise<Outcome<Answers[Name], AskError>> {
+  return ask<Answers[Name] & { readonly format: number }>(socket, name, asked);
+}
+
+/** The names of what is answered in pages. */
+export type PagedName = { [N in AnsweredName]: Answers[N] extends Page<unknown> ? N : never }[AnsweredName];
+export type RowOf<Name extends PagedName> = Answers[Name] extends Page<infer Row> ? Row : never;
+
+/** All rows of a list, page by page. Ends with the first page that cannot be had, and yields why. */
+export async function* pagesOf<Name extends PagedName>(
+  socket: string,
+  name: Name,
+  asked: Asked<Name>,
+): AsyncGenerator<Outcome<readonly RowOf<Name>[], AskError>> {
+  let after: string | null | undefined;
+  do {
+    const page = await operate(socket, name, after === undefined ? asked : { ...asked, after });
+    if (!page.ok) {
+      yield page;
+      return;
+    }
+    const { rows, next } = page.value as Page<RowOf<Name>>;
+    yield success(rows);
+    after = next;
+  } while (after !== null);
+}
+
+/**
+ * Takes an answer that comes piece by piece. The next piece is read when `take` has resolved.
+ * @returns when the daemon has ended it
+ */
+export function follow<Name extends StreamedName>(
+  socket: string,
+  name: Name,
+  asked: Asked<Name>,
+  take: (item: Streams[Name]) => Promise<void>,
+): Promise<Outcome<undefined, AskError>> {
+  return exchange(socket, name, (outgoing) => outgoing.end(JSON.stringify(asked)), {
+    // It may be silent for long.
+    timeoutMs: 0,
+    read: async (reply) => {
+      if (reply.headers['dmgw-format'] !== String(REPORT_FORMAT)) return otherVersion(socket);
+      try {
+        for await (const line of createInterface({ input: reply })) await take(JSON.parse(line) as Streams[Name]);
+      } catch (thrown) {
+        return explain(socket, thrown);
+      }
+      if (!reply.complete) return failure('broken', 'the daemon has ended');
+      return success();
+    },
+  });
+}
+
+/** Hands an image over. @param octets as many as the request says; not read any further once the daemon refuses them */
+export function sendContent(
+  socket: string,
+  asked: Asked<'images/content'>,
+  octets: AsyncIterable<Uint8Array>,
+): Promise<Outcome<ImageDetail, AskError>> {
+  const hand = async (outgoing: ClientRequest): Promise<void> => {
+    const over = new AbortController();
+    outgoing.once('close', () => over.abort()).once('response', () => over.abort());
+    outgoing.write(`${JSON.stringify(asked)}\n`);
+    for await (const piece of octets) {
+      if (over.signal.aborted) return;
+      if (!outgoing.write(piece)) await settled(outgoing);
+    }
+    outgoing.end();
+  };
+  const read = (reply: IncomingMessage): Promise<Outcome<ImageDetail, AskError>> => readReport(socket, reply);
+  return exchange(
+    socket,
+    'images/content',
+    (outgoing) => void hand(outgoing).catch((thrown: unknown) => outgoing.destroy(thrown as Error)),
+    { timeoutMs: 0, read },
+  );
+}
+
+/** Resolves when more can be written, or never will be. */
+function settled(outgoing: ClientRequest): Promise<void> {
+  return new Promise((resolve) => {
+    const events = ['drain', 'close', 'response'] as const;
+    const over = (): void => {
+      for (const event of events) outgoing.off(event, over);
+      resolve();
+    };
+    for (const event of events) outgoing.once(event, over);
+  });
 }
 
 /** @param body of a POST; absent: a GET */
-function fetchText(socket: string, name: string, body: string | undefined): Promise<Outcome<string, AskError>> {
+function ask<Report extends { readonly format: number }>(
+  socket: string,
+  name: string,
+  body?: object,
+): Promise<Outcome<Report, AskError>> {
+  const read = (reply: IncomingMessage): Promise<Outcome<Report, AskError>> => readReport(socket, reply);
+  const method = body === undefined ? 'GET' : 'POST';
+  const write = (outgoing: ClientRequest): unknown => outgoing.end(body && JSON.stringify(body));
+  return exchange(socket, name, write, { method, timeoutMs: TIMEOUT_MS, read });
+}
+
+interface Exchange<T> {
+  readonly method?: 'GET' | 'POST';
+  /** Silence of the daemon; 0: it may last. */
+  readonly timeoutMs: number;
+  /** Reads what came with status 200. */
+  readonly read: (reply: IncomingMessage) => Promise<Outcome<T, AskError>>;
+}
+
+function exchange<T>(
+  socket: string,
+  name: string,
+  write: (outgoing: ClientRequest) => unknown,
+  { method = 'POST', timeoutMs, read }: Exchange<T>,
+): Promise<Outcome<T, AskError>> {
   return new Promise((resolve) => {
-    const method = body === undefined ? 'GET' : 'POST';
-    const options = { socketPath: socket, path: name, method, timeout: TIMEOUT_MS, agent: false };
+    const options = { socketPath: socket, path: `/${name}`, method, timeout: timeoutMs, agent: false };
     const outgoing = request(options, (reply) => {
-      const chunks: Buffer[] = [];
-      let length = 0;
-      reply.on('data', (chunk: Buffer) => {
-        chunks.push(chunk);
-        length += chunk.length;
-        if (length > MAX_ANSWER_BYTES) outgoing.destroy(new Error('the answer is too long'));
-      });
-      reply.on('end', () => {
-        const text = Buffer.concat(chunks).toString('utf8');
-        if (reply.statusCode === 200) resolve(success(text));
-        else if (reply.statusCode === 400) resolve(failure('refused', reasonIn(text)));
-        else resolve(failure('broken', `the daemon at ${socket} answers ${reply.statusCode ?? 0}: see its log`));
-      });
       reply.on('error', (thrown) => resolve(explain(socket, thrown)));
+      const read200 = reply.statusCode === 200 ? read(reply) : refusal(socket, reply);
+      read200.then(resolve, (thrown: unknown) => resolve(explain(socket, thrown)));
     });
-    outgoing.on('timeout', () => outgoing.destroy(new Error(`no answer within ${TIMEOUT_MS / 1000} s`)));
+    outgoing.on('timeout', () => outgoing.destroy(new Error(`no answer within ${timeoutMs / 1000} s`)));
     outgoing.on('error', (thrown) => resolve(explain(socket, thrown)));
-    outgoing.end(body);
+    write(outgoing);
   });
+}
+
+async function readReport<Report>(socket: string, reply: IncomingMessage): Promise<Outcome<Report, AskError>> {
+  const text = await readText(reply);
+  let report: { readonly format?: unknown };
+  try {
+    // The other side is this program; its format number says whether it is this version of it.
+    report = JSON.parse(text) as typeof report;
+  } catch (thrown) {
+    return failure('broken', `the daemon at ${socket} does not answer in JSON`, thrown);
+  }
+  return report.format === REPORT_FORMAT ? success(report as Report) : otherVersion(socket);
+}
+
+async function refusal(socket: string, reply: IncomingMessage): Promise<Outcome<never, AskError>> {
+  const text = await readText(reply);
+  if (reply.statusCode === 400) return failure('refused', reasonIn(text));
+  if (reply.statusCode === 404) return otherVersion(socket);
+  return failure('broken', `the daemon at ${socket} answers ${reply.statusCode ?? 0}: see its log`);
+}
+
+async function readText(reply: IncomingMessage): Promise<string> {
+  const chunks: Buffer[] = [];
+  let length = 0;
+  for await (const chunk of reply as AsyncIterable<Buffer>) {
+    length += chunk.length;
+    if (length > MAX_ANSWER_BYTES) throw new Error('the answer is too long');
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks).toString('utf8');
+}
+
+function otherVersion(socket: string): Outcome<never, AskError> {
+  return failure('other-version', `the daemon at ${socket} is of another version: restart it`);
 }
 
 function reasonIn(text: string): string {
@@ -94,7 +219,7 @@ function reasonIn(text: string): string {
   return 'the daemon does not take it';
 }
 
-function explain(socket: string, thrown: Error): Outcome<never, AskError> {
+function explain(socket: string, thrown: unknown): Outcome<never, AskError> {
   const code = systemErrorCode(thrown);
   if (code === 'ENOENT' || code === 'ECONNREFUSED' || code === 'ENOTDIR') {
     return failure('not-running', `the daemon is not running (nobody answers at ${socket})`, thrown);

@@ -13,16 +13,21 @@ import {
   askHealth,
   askMetered,
   askStatus,
+  follow,
   healthReport,
   openControl,
+  operate,
+  pagesOf,
   REPORT_FORMAT,
   sendEvent,
+  type Asked,
   type ControlPorts,
   type ControlServer,
   type EventRequest,
   type MeteredReport,
   type MeteredSetting,
 } from './index.js';
+import { refusingPorts } from './ports.fixture.js';
 import { exampleStatus } from './report.fixture.js';
 
 let metered: MeteredSetting = 'auto';
@@ -33,6 +38,7 @@ const meteredReport = (): MeteredReport => ({
 });
 
 const ports: ControlPorts = {
+  ...refusingPorts,
   metered: meteredReport,
   setMetered: (setting) => {
     metered = setting;
@@ -134,6 +140,110 @@ describe('the control socket', () => {
     assert.equal(refused.error.text, 'metered is on, off or auto');
     assert.equal(await ask('POST', '/metered'), 400);
     assert.equal(await ask('PUT', '/metered'), 405);
+  });
+
+  it('holds what an operation is asked to its form, and says why it refuses', async () => {
+    const added = failure('exists', "an image 'a' exists");
+    await open({ ...ports, operations: { ...refusingPorts.operations, 'images/add': () => added } });
+    const refused: readonly (readonly [Asked<'images/add'>, string])[] = [
+      [{ id: 'a', uri: 'http://x/' }, "an image 'a' exists"],
+      [{ id: '', uri: 'http://x/' }, 'id: Invalid length: Expected >=1 but received 0'],
+      [{ id: 'a', uri: 'x'.repeat(9000) }, 'uri: Invalid length: Expected <=8192 but received 9000'],
+      [{ id: 'a', uri: 'x'.repeat(20_000) }, 'a request has at most 16384 bytes'],
+      [
+        { id: 'a', uri: 'u', other: 1 } as Asked<'images/add'>,
+        'other: Invalid key: Expected never but received "other"',
+      ],
+    ];
+    for (const [asked, text] of refused) {
+      const answer = await operate(path, 'images/add', asked);
+      assert.deepEqual(answer.ok ? undefined : [answer.error.code, answer.error.text], ['refused', text]);
+    }
+  });
+
+  it('gives a list in pages, and what comes piece by piece as it comes', async () => {
+    const names = Array.from({ length: 5 }, (_, n) => ({ name: `n${n}`, format: 'chr' }));
+    const ls: ControlPorts['operations']['tree/ls'] = ({ after }) => {
+      const from = names.findIndex(({ name }) => name === after) + 1;
+      const rows = names.slice(from, from + 2);
+      return success({ rows, next: from + 2 < names.length ? (rows.at(-1)?.name ?? null) : null });
+    };
+    async function* lines(): AsyncGenerator<{ line: string }> {
+      for (const line of 'abc') yield await Promise.resolve({ line });
+    }
+    const logs = (): ReturnType<ControlPorts['streams']['logs']> => success(lines());
+    await open({
+      ...ports,
+      operations: { ...refusingPorts.operations, 'tree/ls': ls },
+      streams: { ...refusingPorts.streams, logs },
+    });
+    const sizes: number[] = [];
+    for await (const page of pagesOf(path, 'tree/ls', { uri: '.' })) sizes.push(page.ok ? page.value.length : -1);
+    assert.deepEqual(sizes, [2, 2, 1]);
+    const seen: unknown[] = [];
+    const take = (item: object): Promise<void> => Promise.resolve(void seen.push(item));
+    assert.equal((await follow(path, 'logs', { follow: true, lines: 1 }, take)).ok, true);
+    assert.deepEqual(seen, [{ line: 'a' }, { line: 'b' }, { line: 'c' }]);
+  });
+
+  it('takes no more from a source than its reader takes, and ends it when the reader leaves', async () => {
+    let made = 0;
+    const left = new AbortController();
+    const logs: ControlPorts['streams']['logs'] = (_, signal) => {
+      signal.addEventListener('abort', () => left.abort());
+      return success(
+        (async function* () {
+          while (!signal.aborted) yield await Promise.resolve({ line: `${(made += 1)}`.padEnd(10_000) });
+        })(),
+      );
+    };
+    await open({ ...ports, streams: { ...refusingPorts.streams, logs } });
+    const reader = connect(path);
+    const body = '{"follow":true,"lines":0}';
+    reader.write(`POST /logs HTTP/1.1\r\nHost: x\r\nContent-Length: ${body.length}\r\n\r\n${body}`);
+    await once(reader, 'readable');
+    let before = -1;
+    while (before !== made) {
+      before = made;
+      await new Promise((resolve) => setTimeout(resolve, 100));
+    }
+    assert.ok(made < 200, `${made} pieces of 10 kB were made for a reader that takes none`);
+    reader.destroy();
+    await once(left.signal, 'abort');
+  });
+
+  it('keeps places for others when many follow', async () => {
+    const logs: ControlPorts['streams']['logs'] = (_, signal) =>
+      success(
+        (async function* () {
+          yield { line: 'a' };
+          await once(signal, 'abort');
+        })(),
+      );
+    await open({ ...ports, streams: { ...refusingPorts.streams, logs } });
+    const over: ReturnType<typeof follow>[] = [];
+    for (let n = 0; n < 8; n += 1) {
+      await new Promise<void>((resolve) => {
+        over.push(
+          follow(path, 'logs', { follow: true, lines: 0 }, () => {
+            resolve();
+            return Promise.resolve();
+          }),
+        );
+      });
+    }
+    const ninth = await follow(path, 'logs', { follow: true, lines: 0 }, () => Promise.resolve());
+    assert.equal(ninth.ok ? '' : ninth.error.text, '8 such commands are running already');
+    assert.equal((await askStatus(path)).ok, true);
+    await opened?.close();
+    for (const ended of await Promise.all(over)) assert.equal(ended.ok ? '' : ended.error.code, 'broken');
+  });
+
+  it('is open to its group where the configuration says so', async () => {
+    const control = await openControl(path, ports, silentLog, 'group');
+    assert.ok(control.ok);
+    opened = control.value;
+    assert.equal(statSync(path).mode & 0o777, 0o660);
   });
 
   it('knows no other name and no other method', async () => {

@@ -5,8 +5,34 @@ import type { Logger } from '../log/index.js';
 import { describeThrown, failure, success, systemErrorCode, type CodedError, type Outcome } from '../outcome/index.js';
 import { readEvent, type EventReport, type EventRequest } from './event.js';
 import { checkMetered, type MeteredReport, type MeteredSetting } from './metered.js';
-import type { HealthReport, SettingsReport, StatusReport } from './reports.js';
-import { readJson } from './request-body.js';
+import {
+  REQUESTS,
+  type AnsweredName,
+  type Answers,
+  type ImageDetail,
+  type RequestName,
+  type RequestOf,
+  type StreamedName,
+  type Streams,
+} from './operations.js';
+import { REPORT_FORMAT, type HealthReport, type SettingsReport, type StatusReport } from './reports.js';
+import { checkRequest, readJson, readJsonLine } from './request-body.js';
+
+/** What an operation answers, or why it is refused. */
+export type Answer<T> = Outcome<T, CodedError> | Promise<Outcome<T, CodedError>>;
+
+/** The operations, each done by the composition root. */
+export type OperationPorts = {
+  readonly [Name in AnsweredName]: (request: RequestOf<Name>) => Answer<Answers[Name]>;
+};
+
+/** What is answered piece by piece: for as long as somebody reads it, or until `signal` is aborted. */
+export type StreamPorts = {
+  readonly [Name in StreamedName]: (
+    request: RequestOf<Name>,
+    signal: AbortSignal,
+  ) => Answer<AsyncIterable<Streams[Name]>>;
+};
 
 /** What the control socket shows and takes; the composition root does it. */
 export interface ControlPorts {
@@ -18,6 +44,10 @@ export interface ControlPorts {
   /** What is told counts from now on until the gateway ends. */
   setMetered(setting: MeteredSetting): MeteredReport | Promise<MeteredReport>;
   settings(): SettingsReport | Promise<SettingsReport>;
+  readonly operations: OperationPorts;
+  readonly streams: StreamPorts;
+  /** Takes an image that somebody hands over, octet by octet. */
+  addContent(request: RequestOf<'images/content'>, octets: AsyncIterable<Uint8Array>): Answer<ImageDetail>;
 }
 
 export type ControlErrorCode =
@@ -32,30 +62,39 @@ export interface ControlServer {
   close(): Promise<void>;
 }
 
+/** Whoever may use the socket: its owner, or the group of it too. */
+export type ControlMode = 'owner' | 'group';
+
 /** Commands at the same time; more wait in the kernel's queue or are refused. */
-const MAX_CONNECTIONS = 16;
+const MAX_CONNECTIONS = 24;
+/** Of them, those that last: followed logs, images that come in. Others always find a place. */
+const MAX_LASTING = 8;
 const MAX_HEADER_BYTES = 4096;
-const REQUEST_TIMEOUT_MS = 5000;
+const HEADERS_TIMEOUT_MS = 5000;
+/** A reader that takes nothing for so long is dropped. */
+const SLOW_READER_MS = 10_000;
 
 /**
- * Answers `GET /status`, `GET /health`, `GET /settings`, `POST /event`, `GET` and `POST /metered` in JSON on a Unix socket
- * that only its owner can open. A socket that a killed daemon left behind is replaced, one that answers is not.
+ * Answers `GET /status`, `GET /health`, `GET /settings`, `POST /event`, `GET` and `POST /metered`, and the operations
+ * (`REQUESTS`) as `POST`, in JSON on a Unix socket that only its owner, or also its group, can open. A socket that a
+ * killed daemon left behind is replaced, one that answers is not.
  */
 export async function openControl(
   path: string,
   ports: ControlPorts,
   log: Logger,
+  mode: ControlMode = 'owner',
 ): Promise<Outcome<ControlServer, CodedError<ControlErrorCode>>> {
   const cleared = await clearStale(path);
   if (!cleared.ok) return cleared;
   const server = createServer(
-    { maxHeaderSize: MAX_HEADER_BYTES, requestTimeout: REQUEST_TIMEOUT_MS },
+    // Each body has its own time: that of an image takes as long as it is.
+    { maxHeaderSize: MAX_HEADER_BYTES, requestTimeout: 0, headersTimeout: HEADERS_TIMEOUT_MS },
     answer(ports, log),
   );
   server.maxConnections = MAX_CONNECTIONS;
-  server.headersTimeout = REQUEST_TIMEOUT_MS;
   try {
-    await listenPrivately(server, path);
+    await listenPrivately(server, path, mode);
   } catch (thrown) {
     return failure('unusable', `control socket ${path} cannot be opened (${describeThrown(thrown)})`, thrown);
   }
@@ -74,14 +113,14 @@ export async function openControl(
  * The socket is made within `listen`, under a mask that leaves it to its owner from its first moment; a folder that
  * another thread makes meanwhile stays usable.
  */
-function listenPrivately(server: Server, path: string): Promise<void> {
+function listenPrivately(server: Server, path: string, mode: ControlMode): Promise<void> {
   return new Promise((resolve, reject) => {
     server.once('error', reject);
     const mask = process.umask(0o077);
     try {
       server.listen(path, () => {
         server.off('error', reject);
-        chmodSync(path, 0o600);
+        chmodSync(path, mode === 'group' ? 0o660 : 0o600);
         resolve();
       });
     } finally {
@@ -116,34 +155,108 @@ function answers(path: string): Promise<boolean> {
   });
 }
 
-/** What a request for a name is answered with: an object, or why not. */
-type Answering = (request: IncomingMessage) => Promise<Outcome<object, CodedError>>;
+/** What a request for a name is answered with: an object, lines of JSON, or why not. */
+type Answering = (
+  request: IncomingMessage,
+  signal: AbortSignal,
+) => Promise<Outcome<object | AsyncIterable<object>, CodedError>>;
+
+interface Entry {
+  readonly GET?: Answering;
+  readonly POST?: Answering;
+  /** It may take long: only some of these at a time. */
+  readonly lasts?: boolean;
+}
 
 function answer(ports: ControlPorts, log: Logger): RequestListener {
+  const table = new Map<string, Entry>([...reportEntries(ports), ...operationEntries(ports)]);
+  let lasting = 0;
+  return (request, response) => {
+    const name = request.url ?? '';
+    const entry = table.get(name);
+    if (!entry) return send(response, 404, { error: 'not found' });
+    const answering = request.method === 'GET' || request.method === 'POST' ? entry[request.method] : undefined;
+    if (!answering) {
+      const methods = (['GET', 'POST'] as const).filter((method) => entry[method]);
+      return send(response, 405, { error: `only ${methods.join(', ')}` });
+    }
+    if (entry.lasts === true) {
+      if (lasting >= MAX_LASTING)
+        return send(response, 400, { error: `${MAX_LASTING} such commands are running already` });
+      lasting += 1;
+      response.once('close', () => (lasting -= 1));
+    }
+    const gone = new AbortController();
+    response.once('close', () => gone.abort());
+    answering(request, gone.signal)
+      .then((told) => {
+        if (!told.ok) return send(response, 400, { error: told.error.text, code: told.error.code });
+        return isStream(told.value) ? pour(response, told.value) : send(response, 200, told.value);
+      })
+      .catch((thrown: unknown) => {
+        if (gone.signal.aborted) return; // whoever asked has left
+        log.error('report failed', { report: name, reason: describeThrown(thrown) });
+        if (response.headersSent) response.destroy();
+        else send(response, 500, { error: 'the report failed, see the log' });
+      });
+  };
+}
+
+function reportEntries(ports: ControlPorts): [string, Entry][] {
   const shown =
     (report: () => object | Promise<object>): Answering =>
     async () =>
       success(await report());
-  const table: Readonly<Record<string, { readonly GET?: Answering; readonly POST?: Answering }>> = {
-    '/status': { GET: shown(() => ports.status()) },
-    '/health': { GET: shown(() => ports.health()) },
-    '/settings': { GET: shown(() => ports.settings()) },
-    '/event': { POST: (request) => takeEvent(ports, request) },
-    '/metered': { GET: shown(() => ports.metered()), POST: (request) => takeMetered(ports, request) },
-  };
-  return (request, response) => {
-    const name = request.url ?? '';
-    const methods = Object.hasOwn(table, name) ? table[name] : undefined;
-    if (!methods) return send(response, 404, { error: 'not found' });
-    const answering = request.method === 'GET' || request.method === 'POST' ? methods[request.method] : undefined;
-    if (!answering) return send(response, 405, { error: `only ${Object.keys(methods).join(', ')}` });
-    answering(request)
-      .then((told) => (told.ok ? send(response, 200, told.value) : send(response, 400, { error: told.error.text })))
-      .catch((thrown: unknown) => {
-        log.error('report failed', { report: name, reason: describeThrown(thrown) });
-        send(response, 500, { error: 'the report failed, see the log' });
-      });
-  };
+  return [
+    ['/status', { GET: shown(() => ports.status()) }],
+    ['/health', { GET: shown(() => ports.health()) }],
+    ['/settings', { GET: shown(() => ports.settings()) }],
+    ['/event', { POST: (request) => takeEvent(ports, request) }],
+    ['/metered', { GET: shown(() => ports.metered()), POST: (request) => takeMetered(ports, request) }],
+  ];
+}
+
+function operationEntries(ports: ControlPorts): [string, Entry][] {
+  return (Object.keys(REQUESTS) as RequestName[]).map((name): [string, Entry] => {
+    if (name === 'images/content') return [`/${name}`, { POST: (request) => takeContent(ports, request), lasts: true }];
+    if (isStreamed(name)) return [`/${name}`, { POST: (...asked) => startStream(ports, name, ...asked), lasts: true }];
+    return [`/${name}`, { POST: (request) => operate(ports, name, request) }];
+  });
+}
+
+function isStreamed(name: Exclude<RequestName, 'images/content'>): name is StreamedName {
+  return name === 'logs' || name === 'images/verify';
+}
+
+async function operate(
+  { operations }: ControlPorts,
+  name: AnsweredName,
+  request: IncomingMessage,
+): Promise<Outcome<object, CodedError>> {
+  const asked = checkRequest(name, await readJson(request));
+  if (!asked.ok) return asked;
+  // It was checked by the schema of the same name.
+  const answered = await (operations[name] as (asked: unknown) => Answer<object>)(asked.value);
+  return answered.ok ? success({ ...answered.value, format: REPORT_FORMAT }) : answered;
+}
+
+async function startStream(
+  { streams }: ControlPorts,
+  name: StreamedName,
+  request: IncomingMessage,
+  signal: AbortSignal,
+): Promise<Outcome<AsyncIterable<object>, CodedError>> {
+  const asked = checkRequest(name, await readJson(request));
+  const stream = streams[name] as (asked: unknown, signal: AbortSignal) => Answer<AsyncIterable<object>>;
+  return asked.ok ? stream(asked.value, signal) : asked;
+}
+
+async function takeContent(ports: ControlPorts, request: IncomingMessage): Promise<Outcome<object, CodedError>> {
+  const { value, octets } = await readJsonLine(request);
+  const asked = checkRequest('images/content', value);
+  if (!asked.ok) return asked;
+  const added = await ports.addContent(asked.value, octets);
+  return added.ok ? success({ ...added.value, format: REPORT_FORMAT }) : added;
 }
 
 async function takeEvent(ports: ControlPorts, request: IncomingMessage): Promise<Outcome<EventReport, CodedError>> {
@@ -154,6 +267,39 @@ async function takeEvent(ports: ControlPorts, request: IncomingMessage): Promise
 async function takeMetered(ports: ControlPorts, request: IncomingMessage): Promise<Outcome<MeteredReport, CodedError>> {
   const setting = checkMetered(await readJson(request));
   return setting.ok ? success(await ports.setMetered(setting.value)) : setting;
+}
+
+function isStream(value: object | AsyncIterable<object>): value is AsyncIterable<object> {
+  return Symbol.asyncIterator in value;
+}
+
+/** One object a line. Nothing is taken from the source while the reader has not taken what came before. */
+async function pour(response: ServerResponse, items: AsyncIterable<object>): Promise<void> {
+  response.writeHead(200, {
+    'Content-Type': 'application/x-ndjson',
+    Connection: 'close',
+    'Dmgw-Format': REPORT_FORMAT,
+  });
+  response.flushHeaders();
+  for await (const item of items) {
+    if (response.destroyed) return;
+    if (!response.write(`${JSON.stringify(item)}\n`)) await drained(response);
+  }
+  response.end();
+}
+
+function drained(response: ServerResponse): Promise<void> {
+  return new Promise((resolve) => {
+    const over = (): void => {
+      clearTimeout(slow);
+      response.off('drain', over);
+      response.off('close', over);
+      resolve();
+    };
+    const slow = setTimeout(() => response.destroy(), SLOW_READER_MS);
+    response.once('drain', over);
+    response.once('close', over);
+  });
 }
 
 function send(response: ServerResponse, status: number, body: object): void {

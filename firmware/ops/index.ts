@@ -7,15 +7,48 @@ export {
   askMetered,
   askSettings,
   askStatus,
+  follow,
+  operate,
+  pagesOf,
+  sendContent,
   sendEvent,
   type AskError,
   type AskErrorCode,
+  type PagedName,
+  type RowOf,
 } from './client.js';
-export { openControl, type ControlErrorCode, type ControlPorts, type ControlServer } from './control.js';
+export {
+  openControl,
+  type Answer,
+  type ControlErrorCode,
+  type ControlMode,
+  type ControlPorts,
+  type ControlServer,
+  type OperationPorts,
+  type StreamPorts,
+} from './control.js';
 export type { EventRefusal, EventReport, EventRequest } from './event.js';
-export { formatBytes, formatDuration, formatTable } from './format.js';
+export { formatBytes, formatDuration, formatTable, printable } from './format.js';
 export { memoryReport, writtenBytes } from './memory.js';
 export { isMeteredSetting, renderMetered, type MeteredReport, type MeteredSetting } from './metered.js';
+export type {
+  AnsweredName,
+  Answers,
+  Asked,
+  ChildRow,
+  DeviceRow,
+  Done,
+  FanoutDetail,
+  ImageDetail,
+  LogLine,
+  NodeReport,
+  Page,
+  RequestOf,
+  SessionsAsked,
+  StreamedName,
+  TargetRow,
+  Verification,
+} from './operations.js';
 export { ANSI_PAINT, NO_PAINT, renderHealth, renderStatus, type Paint } from './render.js';
 export {
   healthReport,

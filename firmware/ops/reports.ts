@@ -1,5 +1,5 @@
 /** Raised when a report's fields change, so that a command does not misread a daemon of another version. */
-export const REPORT_FORMAT = 3;
+export const REPORT_FORMAT = 4;
 
 /** What `dmgw status` shows. Times are ISO 8601 in UTC, null where there is none. */
 export interface StatusReport {
@@ -42,6 +42,8 @@ export interface AccountReport {
   /** Null where none is planned. */
   readonly nextSessionInSeconds: number | null;
   readonly failuresInARow: number;
+  /** Sessions that have ended since the start of the daemon. */
+  readonly sessions: number;
   /** Generic alerts that wait for delivery. */
   readonly alertsWaiting: number;
 }
@@ -67,7 +69,10 @@ export interface ImageReport {
   readonly imageId: string;
   /** The word for the State node: `available`, `downloading`. */
   readonly state: string;
+  /** Durable: a power cut takes none of them. */
   readonly receivedBytes: number;
+  /** As `receivedBytes`, with those that are not durable yet. */
+  readonly arrivedBytes: number;
   /** Null while unknown. */
   readonly sizeBytes: number | null;
   /** Empty until the image is stored. */
@@ -156,7 +161,7 @@ export interface HealthReport {
 }
 
 export interface HealthCheck {
-  /** Stable, for scripts: `database`, `storage`, `serve`, `notification`, `clock`, `session`. */
+  /** Stable, for scripts: `database`, `storage`, `serve`, `notification`, `clock`, `session`, `discovery`. */
   readonly name: string;
   readonly ok: boolean;
   /** One sentence for a person: what was seen. */

@@ -88,17 +88,24 @@ export class Routes {
     return { name, definition, mount, path, identity };
   }
 
-  /** Names of the children that exist: those with fixed names in the order of the definition, the others in pages. */
-  *childNames(node: Place): Generator<string, void, undefined> {
-    for (const child of node.definition.children ?? []) {
-      if (child.name === undefined) yield* runTimeNames(node);
+  /**
+   * Names of the children that exist: those with fixed names in the order of the definition, the others in pages.
+   * @param after begin behind this child
+   */
+  *childNames(node: Place, after?: string): Generator<string, void, undefined> {
+    const children = node.definition.children ?? [];
+    const index = after === undefined ? -1 : children.findIndex(({ name }) => name === after);
+    const runTime = after !== undefined && index < 0 ? children.findIndex(({ name }) => name === undefined) : -1;
+    for (const [at, child] of children.entries()) {
+      if (at <= index || at < runTime) continue;
+      if (child.name === undefined) yield* runTimeNames(node, at === runTime ? after : undefined);
       else if (this.step(node, child.name)?.identity !== undefined) yield child.name;
     }
   }
 }
 
-function* runTimeNames(node: Place): Generator<string, void, undefined> {
-  let after: string | undefined;
+function* runTimeNames(node: Place, from: string | undefined): Generator<string, void, undefined> {
+  let after = from;
   for (;;) {
     const page = owner(node).children(node.path, after, PAGE);
     yield* page;

@@ -1,7 +1,7 @@
 import type { Clock } from '../clock/index.js';
 import { success } from '../outcome/index.js';
 import type { Store } from '../store/index.js';
-import { DEFAULT_LEAF_TYPE, type Access, type NodeDefinition } from './definition.js';
+import { DEFAULT_LEAF_TYPE, type Access, type Format, type NodeDefinition } from './definition.js';
 import { failedAt, treeFailure, type TreeOutcome } from './errors.js';
 import { Listings, type Listing } from './listing.js';
 import { Properties } from './properties.js';
@@ -77,6 +77,28 @@ export class Tree {
       type: node.definition.type ?? DEFAULT_LEAF_TYPE,
       data: value.value,
     });
+  }
+
+  /**
+   * Children of an interior node, a page at a time: those with fixed names first, then the others in name order.
+   * @param after name of the last child of the page before
+   */
+  children(actor: Actor, uri: string, after: string | undefined, limit: number): TreeOutcome<ChildNode[]> {
+    const found = this.#routes.existing(uri);
+    if (!found.ok) return found;
+    const { route, query } = found.value;
+    const node = last(route);
+    if (query !== undefined || !node.definition.children) return treeFailure('not-allowed', 'a leaf has no children');
+    const denied = this.#rights.denied(actor, 'Get', route);
+    if (denied) return denied;
+    const page: ChildNode[] = [];
+    for (const name of this.#routes.childNames(node, after)) {
+      const child = this.#routes.step(node, name);
+      if (!child || (actor !== 'local' && !this.#rights.childFilter(actor, node).visible(child))) continue;
+      page.push({ name, format: child.definition.format });
+      if (page.length === limit) break;
+    }
+    return success(page);
   }
 
   /**
@@ -363,6 +385,12 @@ export class Tree {
       return child !== undefined && visible(child);
     });
   }
+}
+
+/** A node as its parent lists it. */
+export interface ChildNode {
+  readonly name: string;
+  readonly format: Format;
 }
 
 /** What an Add or Replace is about: a node, or a property of one. */

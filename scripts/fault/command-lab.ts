@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseConfiguration } from '../../firmware/config/index.js';
 import { startGateway, type Gateway } from '../../firmware/gateway.js';
-import { silentLog } from '../../firmware/log/index.js';
+import { LogRing, silentLog } from '../../firmware/log/index.js';
 import type { Command } from '../flow/dm-server.js';
 import { startLabServer, type LabServer } from '../lab/dm-server/lab-server.js';
 import { asRead, SERVER_ID, URIS, type State } from './command-model.js';
@@ -56,6 +56,7 @@ export class CommandLab {
     if (!configuration.ok) throw new Error(configuration.error.text);
     const gateway = await startGateway(configuration.value.configuration, {
       log: () => silentLog,
+      lines: new LogRing(1024),
       version: '0',
       buildTimeMs: 0,
       collectGarbage: () => {},

@@ -99,7 +99,7 @@ export class GatewayProcess {
       'the gateway to answer',
       async () => {
         if (!child.isRunning) return false;
-        return (await askStatus(this.#socket)).ok ? true : undefined;
+        return (await askStatus(this.socket)).ok ? true : undefined;
       },
       { timeoutMs: START_WITHIN_MS },
     ).catch(() => false);
@@ -123,7 +123,7 @@ export class GatewayProcess {
   }
 
   async status(): Promise<StatusReport> {
-    const asked = await askStatus(this.#socket);
+    const asked = await askStatus(this.socket);
     if (!asked.ok) throw new Error(this.child.describe(`gives no status: ${asked.error.text}`));
     return asked.value;
   }
@@ -148,7 +148,8 @@ export class GatewayProcess {
     });
   }
 
-  get #socket(): string {
+  /** Path of its control socket. */
+  get socket(): string {
     return join(this.#socketFolder, 'control.sock');
   }
 
@@ -157,7 +158,7 @@ export class GatewayProcess {
     return {
       stateDir: this.stateDir,
       storeDir: this.storeDir,
-      controlSocket: this.#socket,
+      controlSocket: this.socket,
       // What is tested is the end of a process: the folders may lie wherever the project lies.
       volatile: true,
       device: { devId: deviceId, manufacturer: 'Lab', model: 'Gateway', firmwareVersion: '1.0' },

@@ -1,7 +1,7 @@
-import type { Accounts, Outbox } from './dm/index.js';
-import { REPORT_FORMAT, type EventRefusal, type EventReport, type EventRequest } from './ops/index.js';
-import { failure, success, type CodedError, type Outcome } from './outcome/index.js';
-import type { Store } from './store/index.js';
+import type { Accounts, Outbox } from '../dm/index.js';
+import { REPORT_FORMAT, type EventRefusal, type EventReport, type EventRequest } from '../ops/index.js';
+import { failure, success, type CodedError, type Outcome } from '../outcome/index.js';
+import type { Store } from '../store/index.js';
 
 /** Puts a client event (alert 1224) into the outbox of the servers that shall hear of it; durable when this resolves. */
 export async function tellServers(

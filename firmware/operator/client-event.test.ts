@@ -4,11 +4,20 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 import { tellServers } from './client-event.js';
-import { Accounts, Outbox } from './dm/index.js';
-import { silentLog } from './log/index.js';
-import { REPORT_FORMAT } from './ops/index.js';
-import { databaseSchema } from './schema.js';
-import { openStore, type Store } from './store/index.js';
+import {
+  accountChanges,
+  Accounts,
+  accountSchema,
+  nonceSchema,
+  Outbox,
+  outboxChanges,
+  outboxSchema,
+} from '../dm/index.js';
+import { silentLog } from '../log/index.js';
+import { REPORT_FORMAT } from '../ops/index.js';
+import { openStore, type Store } from '../store/index.js';
+
+const schema = [...accountSchema, ...outboxSchema, ...accountChanges, ...nonceSchema, ...outboxChanges];
 
 let folder: string;
 let store: Store;
@@ -16,7 +25,7 @@ let accounts: Accounts;
 let outbox: Outbox;
 beforeEach(() => {
   folder = mkdtempSync(join(tmpdir(), 'event-'));
-  store = openStore({ file: join(folder, 'db'), schema: databaseSchema, log: silentLog });
+  store = openStore({ file: join(folder, 'db'), schema, log: silentLog });
   accounts = new Accounts(store);
   outbox = new Outbox(store);
 });

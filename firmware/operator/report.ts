@@ -1,12 +1,11 @@
-import type { Clock } from './clock/index.js';
-import type { Configuration } from './config/index.js';
-import type { DeviceInventory } from './device/index.js';
-import type { Finder } from './discover.js';
-import type { Accounts, AccountSchedule, Outbox, Scheduler } from './dm/index.js';
-import type { BlobStore, Catalog, Deliveries, Downloader, ImageRecord, ImageServer } from './image/index.js';
-import { SCOMO_RESULT } from './mo/index.js';
-import { redactUrl } from './net/index.js';
-import type { Fanouts } from './notify/index.js';
+import type { Clock } from '../clock/index.js';
+import type { Configuration } from '../config/index.js';
+import type { DeviceInventory } from '../device/index.js';
+import type { Accounts, AccountSchedule, Outbox, Scheduler } from '../dm/index.js';
+import type { BlobStore, Catalog, Deliveries, Downloader, ImageRecord, ImageServer } from '../image/index.js';
+import { SCOMO_RESULT } from '../mo/index.js';
+import { redactUrl } from '../net/index.js';
+import type { Fanouts } from '../notify/index.js';
 import {
   healthReport,
   memoryReport,
@@ -14,6 +13,7 @@ import {
   writtenBytes,
   type AccountReport,
   type DevicesReport,
+  type DiscoveryReport,
   type FanoutReport,
   type HealthCheck,
   type HealthReport,
@@ -22,8 +22,8 @@ import {
   type Problem,
   type RetrieveReport,
   type StatusReport,
-} from './ops/index.js';
-import type { Store } from './store/index.js';
+} from '../ops/index.js';
+import type { Store } from '../store/index.js';
 
 /** The running parts that the reports are gathered from. */
 export interface Parts {
@@ -40,7 +40,8 @@ export interface Parts {
   readonly downloader: Downloader;
   readonly imageServer: ImageServer;
   readonly inventory: DeviceInventory;
-  readonly finder: Finder;
+  /** What discovery does now. */
+  readonly discovery: () => DiscoveryReport;
   readonly fanouts: Fanouts;
   readonly accounts: Accounts;
   readonly outbox: Outbox;
@@ -107,12 +108,9 @@ export async function gatherHealth(parts: Parts): Promise<HealthReport> {
     }),
     serveCheck(parts.serving()),
     { name: 'clock', ok: clock.plausible(), text: clock.plausible() ? 'set' : 'before the date of the build' },
-    {
-      name: 'session',
-      ok: failing.length === 0,
-      text:
-        failing.length === 0 ? 'no server fails' : `${failing.map((one) => one.serverId).join(', ')} cannot be reached`,
-    },
+    sessionCheck(scheduler.report(), failing),
+    notificationCheck(parts),
+    discoveryCheck(parts),
   ];
   return healthReport(checks);
 }
@@ -120,6 +118,34 @@ export async function gatherHealth(parts: Parts): Promise<HealthReport> {
 function serveCheck(serving: readonly string[]): HealthCheck {
   const ok = serving.length > 0;
   return { name: 'serve', ok, text: ok ? `listening on ${serving.join(', ')}` : 'no address in the LAN yet' };
+}
+
+function sessionCheck(schedules: readonly AccountSchedule[], failing: readonly AccountSchedule[]): HealthCheck {
+  const lastAtMs = Math.max(
+    ...schedules.map(({ lastEnd, lastEndAtMs = 0 }) => (lastEnd === 'completed' ? lastEndAtMs : 0)),
+  );
+  const last =
+    lastAtMs > 0 ? `the last one completed at ${new Date(lastAtMs).toISOString()}` : 'none has completed yet';
+  const text =
+    failing.length > 0
+      ? `${failing.map((one) => one.serverId).join(', ')} cannot be reached`
+      : schedules.length === 0
+        ? 'there is no account of a DM Server'
+        : last;
+  return { name: 'session', ok: failing.length === 0, text };
+}
+
+function notificationCheck({ configuration: { notification }, notified }: Parts): HealthCheck {
+  const wanted = notification.enabled ? notification.listen.length : 0;
+  const text = wanted === 0 ? 'off' : notified.length === 0 ? 'not listening' : `listening on ${notified.join(', ')}`;
+  return { name: 'notification', ok: notified.length >= wanted, text };
+}
+
+function discoveryCheck({ discovery }: Parts): HealthCheck {
+  const { backend, interfaces } = discovery();
+  const ok = backend === 'off' || interfaces.length > 0;
+  const where = interfaces.length > 0 ? `on ${interfaces.join(', ')}` : 'has no interface in the LAN';
+  return { name: 'discovery', ok, text: backend === 'off' ? 'off' : `${backend} ${where}` };
 }
 
 async function check(name: string, look: () => Promise<string>): Promise<HealthCheck> {
@@ -159,6 +185,7 @@ function accountReport(parts: Parts, schedule: AccountSchedule): AccountReport {
     lastFailure: schedule.lastFailure ?? null,
     nextSessionInSeconds: nextInMs === undefined ? null : Math.ceil(nextInMs / 1000),
     failuresInARow: schedule.failuresInARow,
+    sessions: schedule.sessions,
     alertsWaiting: parts.outbox.count(schedule.serverId),
   };
 }
@@ -174,11 +201,12 @@ export function meteredReport({ downloader: { conditions } }: Pick<Parts, 'downl
   return { format: REPORT_FORMAT, set: conditions.meteredSetting, metered };
 }
 
-function imageReport(parts: Parts, image: ImageRecord): ImageReport {
+export function imageReport(parts: Parts, image: ImageRecord): ImageReport {
   return {
     imageId: image.imageId,
     state: image.state,
     receivedBytes: image.received,
+    arrivedBytes: parts.downloader.arrived(image.id) ?? image.received,
     sizeBytes: image.size,
     localImageURI: parts.imageServer.localUri(image),
     result: image.result === null ? 0 : SCOMO_RESULT[image.result],
@@ -187,10 +215,8 @@ function imageReport(parts: Parts, image: ImageRecord): ImageReport {
   };
 }
 
-function devicesReport({ inventory, finder }: Parts): DevicesReport {
-  const { backend, links = [], dropped = 0 } = finder.discovery?.status() ?? { backend: 'off' as const };
-  const discovery = { backend, interfaces: links, present: finder.recognition.presentCount, dropped };
-  return { ...inventory.summary(), discovery };
+function devicesReport({ inventory, discovery }: Parts): DevicesReport {
+  return { ...inventory.summary(), discovery: discovery() };
 }
 
 function fanoutReports({ fanouts }: Parts): FanoutReport[] {

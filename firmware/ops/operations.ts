@@ -1,0 +1,205 @@
+import * as v from 'valibot';
+import type { ImageReport } from './reports.js';
+
+/** Rows of one answer: a list of thousands is asked for in pages, and nobody holds all of it. */
+export const MAX_PAGE = 200;
+
+const text = (longest: number) => v.pipe(v.string(), v.maxLength(longest));
+const filled = (longest: number) => v.pipe(v.string(), v.minLength(1), v.maxLength(longest));
+const whole = (from: number, to: number) => v.pipe(v.number(), v.integer(), v.minValue(from), v.maxValue(to));
+
+const page = {
+  /** Continue behind this one: `next` of the page before. */
+  after: v.exactOptional(text(2048)),
+  limit: v.optional(whole(1, MAX_PAGE), MAX_PAGE),
+};
+
+/** The name of a node, an ImageID, a DevId. */
+const name = filled(255);
+
+/** What somebody may say of an image, beside where it is. The catalog says what is allowed in each. */
+const imageLeaves = {
+  name: v.exactOptional(text(255)),
+  version: v.exactOptional(text(255)),
+  description: v.exactOptional(text(255)),
+  digest: v.exactOptional(text(255)),
+  signature: v.exactOptional(text(255)),
+  priority: v.exactOptional(v.number()),
+  pinned: v.exactOptional(v.boolean()),
+};
+
+/** Longest ImageURI, in characters; the catalog has the last word. */
+const MAX_URI_LENGTH = 8 * 1024;
+
+/** What can be asked of the running gateway, and what a request says. Each is `POST /<name>` with JSON. */
+export const REQUESTS = {
+  'images/list': v.strictObject(page),
+  'images/show': v.strictObject({ id: name }),
+  'images/add': v.strictObject({ id: name, uri: filled(MAX_URI_LENGTH), ...imageLeaves }),
+  /** The octets of the image follow. */
+  'images/content': v.strictObject({ id: name, bytes: whole(0, Number.MAX_SAFE_INTEGER), ...imageLeaves }),
+  'images/fetch': v.strictObject({ id: name, uri: v.exactOptional(filled(MAX_URI_LENGTH)) }),
+  'images/pin': v.strictObject({ id: name, pinned: v.boolean() }),
+  'images/remove': v.strictObject({ id: name }),
+  'images/verify': v.strictObject({ id: name }),
+  'devices/list': v.strictObject(page),
+  'devices/add': v.strictObject({
+    deviceId: name,
+    address: name,
+    name: v.exactOptional(text(255)),
+    groups: v.exactOptional(text(255)),
+    encapsulation: v.exactOptional(text(16)),
+    mode: v.exactOptional(text(16)),
+  }),
+  'devices/remove': v.strictObject({ deviceId: name }),
+  'fanout/list': v.strictObject(page),
+  'fanout/show': v.strictObject({ id: name }),
+  'fanout/targets': v.strictObject({ id: name, ...page }),
+  'fanout/stop': v.strictObject({ id: name }),
+  'session/now': v.strictObject({ server: v.exactOptional(name) }),
+  'tree/get': v.strictObject({ uri: filled(2048) }),
+  'tree/ls': v.strictObject({ uri: filled(2048), ...page }),
+  /** @see LogLine */
+  logs: v.strictObject({ follow: v.boolean(), lines: whole(0, 10_000) }),
+} as const;
+
+export type RequestName = keyof typeof REQUESTS;
+export type RequestOf<Name extends RequestName> = v.InferOutput<(typeof REQUESTS)[Name]>;
+/** As a client may write it: what has a default may be missing. */
+export type Asked<Name extends RequestName> = v.InferInput<(typeof REQUESTS)[Name]>;
+
+/** Some rows of a list, in its order. */
+export interface Page<Row> {
+  readonly rows: readonly Row[];
+  /** To be given as `after` for the next page; null: there is none. */
+  readonly next: string | null;
+}
+
+/** An image with all that is known of it. */
+export interface ImageDetail extends ImageReport {
+  /** Name of its node. */
+  readonly node: string;
+  readonly name: string;
+  readonly version: string;
+  readonly description: string;
+  /** Without user, password and query; one for each mirror. */
+  readonly imageURIs: readonly string[];
+  /** As it was given; empty where nobody gave it. */
+  readonly digest: string;
+  readonly signed: boolean;
+  /** Of the stored content; null until it is stored. */
+  readonly sha256: string | null;
+  readonly contentType: string | null;
+  readonly priority: number;
+  readonly pinned: boolean;
+  /** ServerID of the DM Server that asked for it; empty: somebody at the gateway. */
+  readonly requester: string;
+  readonly availableAt: string | null;
+  readonly servedAt: string | null;
+  /** Received over the WAN for it, repeated bytes counted again. */
+  readonly wanBytes: number;
+}
+
+export interface DeviceRow {
+  readonly node: string;
+  readonly deviceId: string;
+  readonly name: string;
+  /** Empty while nobody knows it. */
+  readonly address: string;
+  readonly encapsulation: string;
+  readonly mode: string;
+  readonly groups: string;
+  readonly source: string;
+  readonly reachable: boolean;
+  readonly lastSeenAt: string | null;
+}
+
+export interface FanoutDetail {
+  /** Name of its node. */
+  readonly id: string;
+  /** The word for the State node: `running`, `done`. */
+  readonly state: string;
+  readonly running: boolean;
+  readonly requester: string;
+  /** ImageID whose retrieval counts as a reaction; empty: none. */
+  readonly imageRef: string;
+  readonly total: number;
+  readonly sent: number;
+  readonly reacted: number;
+  readonly failed: number;
+}
+
+export interface TargetRow {
+  readonly target: string;
+  readonly deviceId: string;
+  /** The word for the Status node: `sent`, `reacted`. */
+  readonly status: string;
+  readonly attempts: number;
+}
+
+/** What became of the wish for sessions, server by server. */
+export interface SessionsAsked {
+  readonly servers: readonly {
+    readonly serverId: string;
+    /** Sessions that had ended before: the one that was asked for is a later one. */
+    readonly ended: number;
+    /** `due`: it begins at once; else why not. */
+    readonly state: 'due' | 'running' | 'clock' | 'turn';
+  }[];
+}
+
+export interface NodeReport {
+  readonly uri: string;
+  readonly format: string;
+  /** Base64 where the format is `bin`. An interior node has none. */
+  readonly value: string | null;
+}
+
+export interface ChildRow {
+  readonly name: string;
+  readonly format: string;
+}
+
+export interface Done {
+  readonly done: true;
+}
+
+/** What is answered. */
+export interface Answers {
+  'images/list': Page<ImageReport>;
+  'images/show': ImageDetail;
+  'images/add': ImageDetail;
+  'images/fetch': ImageDetail;
+  'images/pin': ImageDetail;
+  'images/remove': Done;
+  'devices/list': Page<DeviceRow>;
+  'devices/add': DeviceRow;
+  'devices/remove': Done;
+  'fanout/list': Page<FanoutDetail>;
+  'fanout/show': FanoutDetail;
+  'fanout/targets': Page<TargetRow>;
+  'fanout/stop': FanoutDetail;
+  'session/now': SessionsAsked;
+  'tree/get': NodeReport;
+  'tree/ls': Page<ChildRow>;
+}
+
+/** How far the reading of a stored image is, and at last what it found. */
+export interface Verification {
+  readonly checkedBytes: number;
+  readonly sizeBytes: number;
+  /** Null until the end. */
+  readonly found: 'sound' | 'rotten' | 'gone' | 'unreadable' | null;
+}
+
+/** One line of the log; or how many were not kept because nobody took them in time. */
+export type LogLine = { readonly line: string } | { readonly lost: number };
+
+/** What is answered piece by piece, as lines of JSON, for as long as it takes. */
+export interface Streams {
+  'images/verify': Verification;
+  logs: LogLine;
+}
+
+export type AnsweredName = keyof Answers;
+export type StreamedName = keyof Streams;

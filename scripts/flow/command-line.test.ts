@@ -1,0 +1,172 @@
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { describe, it } from 'node:test';
+import { dmgw, RecordingTerminal } from '../../firmware/cli/terminal.fixture.js';
+import type { Lab } from './lab.js';
+import { add, addImage, ALERT, FANOUTS, IMAGES, startFanout, type FanoutTarget } from './operator.js';
+import { PROGRAMS } from './project.js';
+import { eventually } from './wait.js';
+import { MIB, readImage, retrievalAlert, sha256At, testImage, withLab } from './with-lab.js';
+
+/** Runs a command against the lab's gateway, in this process: only the gateway is a real one. */
+function run(lab: Lab, ...words: string[]): ReturnType<typeof dmgw> {
+  return dmgw([...words, '--socket', lab.gateway.socket]);
+}
+
+async function json(lab: Lab, ...words: string[]): Promise<Record<string, unknown>> {
+  const { code, out, err } = await run(lab, ...words, '--json');
+  assert.deepEqual([code, err], [0, ''], words.join(' '));
+  return JSON.parse(out) as Record<string, unknown>;
+}
+
+function notificationsFor(lab: Lab): Promise<FanoutTarget[]> {
+  const made = lab.absent.map(async (deviceId) => ({
+    deviceId,
+    package0: (await lab.dm.notification(deviceId)).package0,
+  }));
+  return Promise.all(made);
+}
+
+describe('the command line and the running gateway', { concurrency: 2 }, () => {
+  it('adds, fetches, pins, verifies and removes images, as the DM Server sees it', async () => {
+    const image = await testImage('by-hand', 2 * MIB, 40);
+    await withLab('cli-images', { devices: 0, offers: [image.offer], rateBytesPerSecond: 8 * MIB }, async (lab) => {
+      const uri = `${lab.downloads.urlOf(image.path)}?token=secret`;
+      assert.equal((await run(lab, 'images', 'list')).out, 'no image\n');
+
+      // From a URL, watched on a screen.
+      await json(lab, 'images', 'add', '--id', 'a', '--uri', uri, '--name', 'Radio', '--digest', image.sha256);
+      const screen = new RecordingTerminal(true);
+      const fetched = await dmgw(['images', 'fetch', 'a', '--socket', lab.gateway.socket], screen);
+      assert.equal(fetched.code, 0, fetched.err);
+      assert.match(fetched.out, /\r[^\r]*\[[#-]{24}\] +[\d?]+ %[^]*\nimage +a\n/);
+      const shown = await json(lab, 'images', 'show', 'a');
+      assert.deepEqual(
+        [shown.state, shown.sha256, shown.name, shown.requester, shown.imageURIs],
+        ['available', image.sha256, 'Radio', '', [`${lab.downloads.urlOf(image.path)}?...`]],
+      );
+      assert.doesNotMatch((await run(lab, 'images', 'show', 'a')).out, /secret/);
+      assert.equal(await sha256At(String(shown.localImageURI)), image.sha256);
+
+      // From a file, by the real program: nothing but the socket between the two.
+      const file = join(lab.gateway.stateDir, '../seed.bin');
+      writeFileSync(file, Buffer.alloc(300_000, 7));
+      const added = await lab.gateway.command('images', 'add', file, '--id', 'b', '--json');
+      assert.equal(added.code, 0, added.stderr);
+      assert.equal((JSON.parse(added.stdout) as { sizeBytes: number }).sizeBytes, 300_000);
+      const wrong = await run(lab, 'images', 'add', file, '--id', 'c', '--digest', '0'.repeat(64));
+      assert.deepEqual([wrong.code, wrong.err], [1, 'dmgw: the content does not have the expected SHA-256\n']);
+      assert.equal((await run(lab, 'images', 'list')).out.trim().split('\n').length, 3);
+
+      // What was added here, a DM Server may read and not change; what it asked for, it hears of.
+      const [forbidden] = await lab.manage([add(`${IMAGES}/a/Description`, 'chr', 'mine')]);
+      assert.equal(forbidden?.status, 425);
+      assert.equal((await readImage(lab, 'b')).State, '50');
+      const before = await lab.dm.now(lab.gatewayId);
+      await lab.manage(addImage('s', { uri: lab.downloads.urlOf(image.path), digest: image.sha256 }));
+      await retrievalAlert(lab, 's', before);
+      assert.equal((await json(lab, 'images', 'pin', 's')).pinned, true);
+      assert.equal(await lab.read(`${IMAGES}/s/Pinned`), 'true');
+      assert.equal((await json(lab, 'images', 'unpin', 's')).pinned, false);
+      assert.match((await run(lab, 'images', 'verify', 's')).out, /^reading s\ns: sound\n$/);
+      assert.equal((await run(lab, 'images', 'remove', 's')).out, 'removed s\n');
+      const told = await lab.dm.waitFor(
+        'the end of s',
+        lab.gatewayId,
+        before,
+        ({ type }) => type === ALERT.imageEvicted,
+      );
+      assert.deepEqual([told.source, told.data], [`${IMAGES}/s`, '1401']);
+      const gone = await run(lab, 'images', 'show', 's');
+      assert.deepEqual([gone.code, gone.err], [1, "dmgw: there is no image 's'\n"]);
+    });
+  });
+
+  it('lists thousands of devices in pages, shows the tree and fanouts, and holds sessions', async () => {
+    await withLab('cli-network', { devices: 0, absentDevices: 1, offers: [] }, async (lab) => {
+      for (const words of [
+        ['--address', 'udp://192.0.2.1:1'], // not in the LAN
+        [],
+      ]) {
+        assert.notEqual((await run(lab, 'devices', 'add', 'MAC:020000000001', ...words)).code, 0);
+      }
+      const address = lab.gateway.localUri('x').replace(/^http:\/\/([^:]*):.*/, 'udp://$1:2948');
+      for (let n = 0; n < 450; n += 1) {
+        const { code, err } = await run(lab, 'devices', 'add', `urn:dev:${n}`, '--address', address, '--group', 'a,b');
+        assert.equal(code, 0, err);
+      }
+      const devices = JSON.parse((await run(lab, 'devices', 'list', '--json')).out) as { deviceId: string }[];
+      assert.equal(new Set(devices.map(({ deviceId }) => deviceId)).size, 451);
+      assert.equal((await run(lab, 'devices', 'list')).out.trimEnd().split('\n').length, 452);
+      const configured = await run(lab, 'devices', 'remove', lab.absent[0] ?? '');
+      assert.match(configured.err, /stands in the configuration/);
+      assert.equal((await run(lab, 'devices', 'remove', 'urn:dev:7')).code, 0);
+      const listed = (await run(lab, 'tree', 'ls', './GwMO/DeviceInventory')).out.trimEnd().split('\n');
+      assert.deepEqual([listed.length, new Set(listed).size], [451, 451]);
+      assert.equal((await run(lab, 'tree', 'get', './DevInfo/DevId')).out, `${lab.gatewayId}\n`);
+      const secret = await run(lab, 'tree', 'get', './DMAcc/dm1.lab/AppAuth/1/AAuthSecret');
+      assert.deepEqual([secret.code, secret.err], [1, 'dmgw: AAuthSecret does not allow Get\n']);
+
+      const session = await json(lab, 'session', 'now', '--wait');
+      assert.equal((session.servers as { lastSession: string }[])[0]?.lastSession, 'completed');
+      assert.equal((await run(lab, 'session', 'now', '--server', 'nobody')).code, 1);
+
+      const targets = await notificationsFor(lab);
+      await lab.manage(startFanout('f', targets, { repeat: 16, interval: 3600 }, 'f'));
+      assert.equal((await json(lab, 'fanout', 'stop', 'f')).state, 'stopped');
+      const alert = await lab.dm.waitFor('the end of f', lab.gatewayId, 0, ({ type }) => type === ALERT.fanoutFinished);
+      assert.deepEqual([alert.source, alert.correlator], [`${FANOUTS}/f`, 'f']);
+      assert.match(
+        (await run(lab, 'fanout', 'show', 'f')).out,
+        /^f: stopped, 1 targets[^\n]*\nTARGET[^\n]*\nt1 +MAC:\S+ +(stopped|unreachable|sent) +\d\n$/,
+      );
+      const watched = await run(lab, 'fanout', 'show', 'f', '--watch');
+      assert.deepEqual([watched.code, /^f: stopped, 1 targets/.test(watched.out)], [1, true]);
+      assert.equal((await run(lab, 'fanout', 'stop', 'f')).code, 1);
+    });
+  });
+
+  it('follows the log until its reader leaves, and stops in time amid all of it', async () => {
+    const image = await testImage('slow-cli', 4 * MIB, 41);
+    const options = { devices: 0, absentDevices: 1, offers: [image.offer], rateBytesPerSecond: MIB / 8 };
+    await withLab('cli-stop', options, async (lab) => {
+      const follower = spawn(
+        process.execPath,
+        [PROGRAMS.gateway, 'logs', '-f', '-n', '100', '--socket', lab.gateway.socket],
+        {
+          stdio: ['ignore', 'pipe', 'ignore'],
+        },
+      );
+      const lines: string[] = [];
+      createInterface({ input: follower.stdout }).on('line', (line) => lines.push(line));
+      const ended = once(follower, 'exit');
+      // A retrieval, a fanout and a session run.
+      await run(lab, 'images', 'add', '--id', 'a', '--uri', lab.downloads.urlOf(image.path));
+      await lab.manage(startFanout('f', await notificationsFor(lab), { repeat: 16, interval: 1 }, 'f'));
+      await eventually(
+        'the log to tell',
+        () => lines.some((line) => line.includes('image changes state')) || undefined,
+      );
+      await eventually('bytes to come in', async () =>
+        ((await json(lab, 'images', 'show', 'a')).arrivedBytes as number) > MIB / 8 ? true : undefined,
+      );
+      await lab.dm.faults([{ kind: 'delay', deviceId: lab.gatewayId, times: 1, ms: 20_000 }]);
+      await run(lab, 'session', 'now');
+      const { receivedBytes } = await json(lab, 'images', 'show', 'a');
+      const startedMs = performance.now();
+      assert.deepEqual(await lab.gateway.stop(), { code: 0, signal: null });
+      assert.ok(performance.now() - startedMs < 5000);
+      assert.equal((await ended)[0], 1, 'whoever follows is told that the daemon has ended');
+      await lab.downloads.rate(0);
+      await lab.gateway.start();
+      const after = await json(lab, 'images', 'show', 'a');
+      assert.ok(Number(after.receivedBytes) >= Number(receivedBytes) && Number(after.receivedBytes) > 0);
+      assert.equal((await json(lab, 'fanout', 'show', 'f')).running, true);
+      assert.equal((await run(lab, 'images', 'fetch', 'a', '--json')).code, 0);
+    });
+  });
+});
