@@ -24,7 +24,7 @@ const allowed = {
   settings: ['config', 'store'],
   mo: ['tree', 'image', 'notify', 'device', 'dm', 'store', 'settings'],
   operator: ['tree', 'image', 'notify', 'device', 'dm', 'mo', 'store', 'ops', 'config'],
-  cli: ['config', 'ops', 'mo', 'tree', 'store'],
+  cli: ['config', 'ops', 'mo', 'tree', 'store', 'image'],
 };
 
 const direction = Object.entries(allowed).map(([room, rooms]) => ({

@@ -15,7 +15,10 @@ import { BUILD_TIME_MS, VERSION } from './version.js';
 /** A stop that takes longer is given up: service managers kill after about as long. */
 const STOP_WITHIN_MS = 5000;
 
-/** Why a gateway does not start, where no later start would do better: tmpfs, a bad name or DevId, no certificate. */
+/**
+ * Why a gateway does not start, where no later start would do better: tmpfs, a bad name or DevId, no certificate, a
+ * database of a newer version.
+ */
 const NEEDS_OTHER_CONFIGURATION: ReadonlySet<string> = new Set([
   'in-memory',
   'not-a-folder',
@@ -23,6 +26,7 @@ const NEEDS_OTHER_CONFIGURATION: ReadonlySet<string> = new Set([
   'malformed',
   'not-a-certificate',
   'not-a-key',
+  'newer-schema',
 ]);
 
 /**

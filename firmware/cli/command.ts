@@ -1,4 +1,5 @@
 import type { ConfigurationFiles } from '../config/index.js';
+import type { SchemaStep } from '../store/index.js';
 import type { Given, OptionName } from './options.js';
 import type { Terminal } from './terminal.js';
 
@@ -7,6 +8,8 @@ export interface Program {
   readonly version: string;
   /** Wall time of the build in ms. */
   readonly buildTimeMs: number;
+  /** The schema of the database. */
+  readonly schema: readonly SchemaStep[];
   /** Runs the gateway until it is told to stop. @returns the exit code */
   runDaemon(files: ConfigurationFiles, complain: (line: string) => void): Promise<number>;
 }

@@ -10,8 +10,11 @@ import { ExitCode } from './exit.js';
 import { detailed, overview } from './help.js';
 import { IMAGE_COMMANDS } from './images.js';
 import { LOOKING_COMMANDS } from './looking.js';
+import { MIGRATE_COMMAND } from './migrate.js';
 import { NETWORK_COMMANDS } from './network.js';
 import { parse } from './parse.js';
+import { PREFLIGHT_COMMAND } from './preflight.js';
+import { REPORT_COMMAND } from './support.js';
 import { complain, type Terminal } from './terminal.js';
 import { showVersion, VERSION_COMMAND } from './version.js';
 
@@ -25,6 +28,9 @@ const COMMANDS: readonly Command[] = [
   ...NETWORK_COMMANDS,
   ...LOOKING_COMMANDS,
   ...CONFIGURATION_COMMANDS,
+  PREFLIGHT_COMMAND,
+  MIGRATE_COMMAND,
+  REPORT_COMMAND,
   VERSION_COMMAND,
 ];
 

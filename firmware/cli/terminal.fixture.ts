@@ -40,6 +40,7 @@ export class RecordingTerminal implements Terminal {
 export const idleProgram: Program = {
   version: '1.2.3',
   buildTimeMs: 0,
+  schema: [{ owner: 'test', sql: 'CREATE TABLE t (n INTEGER)' }],
   runDaemon: () => Promise.reject(new Error('not here')),
 };
 

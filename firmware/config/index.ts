@@ -22,7 +22,7 @@ export {
   type DeviceConfiguration,
   type EndDeviceConfiguration,
 } from './schema.js';
-export { showConfiguration, type ShownValue } from './show.js';
+export { secretsOf, showConfiguration, type ShownValue } from './show.js';
 export { readSignatureKeys, type SignatureKeyErrorCode } from './signatures.js';
 export {
   formatTunable,

@@ -20,6 +20,15 @@ export function showConfiguration(configuration: Configuration, layers: readonly
   }));
 }
 
+/** Every secret that the configuration holds, those too short to be told from other text left out. */
+export function secretsOf(configuration: Configuration): string[] {
+  return leavesOf(configuration, []).flatMap(({ path, value }) =>
+    isSecret(path) && typeof value === 'string' && value.length >= SHORTEST_SECRET ? [value] : [],
+  );
+}
+
+const SHORTEST_SECRET = 4;
+
 interface Leaf {
   readonly path: KeyPath;
   readonly value: unknown;

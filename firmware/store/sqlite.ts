@@ -69,6 +69,40 @@ export function isLocked(file: string): boolean {
   }
 }
 
+/** What opening a database would do to it. */
+export interface Migration {
+  /** Steps that it has taken, and that there are. */
+  readonly from: number;
+  readonly to: number;
+  /** Those that are missing, with the rooms that own them, in their order. */
+  readonly steps: readonly { readonly number: number; readonly owner: string }[];
+}
+
+/**
+ * Tries out the steps of the schema that a database has not taken, all in one transaction that is then rolled back: what
+ * is in the database stays as it was.
+ * @throws StoreError as `openStore`, and where a step fails; the database is not another process's
+ */
+export function rehearseMigration({ file, schema }: Pick<StoreOptions, 'file' | 'schema'>): Migration {
+  let db: Sqlite.Database | undefined;
+  try {
+    db = new Sqlite(file, { timeout: 0, fileMustExist: true });
+    db.pragma('locking_mode = EXCLUSIVE');
+    db.exec('BEGIN IMMEDIATE');
+    checkVersion(db, schema);
+    checkContent(db);
+    const from = stepsTaken(db);
+    for (const { sql } of schema.slice(from)) db.exec(sql);
+    const steps = schema.slice(from).map(({ owner }, index) => ({ number: from + index + 1, owner }));
+    return { from, to: schema.length, steps };
+  } catch (thrown) {
+    throw asStoreError(thrown, file);
+  } finally {
+    if (db?.inTransaction === true) db.exec('ROLLBACK');
+    db?.close();
+  }
+}
+
 /**
  * EXCLUSIVE locking needs no shared memory for the WAL and refuses a second process. Some file systems report `wal` and
  * fail at the first write, hence the real write; then TRUNCATE with FULL, which asks the least of a file system.

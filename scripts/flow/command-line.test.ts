@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { writeFileSync } from 'node:fs';
+import { readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { describe, it } from 'node:test';
@@ -83,6 +83,39 @@ describe('the command line and the running gateway', { concurrency: 2 }, () => {
       assert.deepEqual([told.source, told.data], [`${IMAGES}/s`, '1401']);
       const gone = await run(lab, 'images', 'show', 's');
       assert.deepEqual([gone.code, gone.err], [1, "dmgw: there is no image 's'\n"]);
+    });
+  });
+
+  it('writes a report in which no secret stands', async () => {
+    const secrets = { proxy: 'proxySecret-1', token: 'tokenSecret-2', user: 'urlSecret-3', server: 'newSecret-4' };
+    const retrieve = {
+      allowPrefixes: ['127.0.0.0/8'],
+      proxy: { url: 'http://127.0.0.1:9', name: 'p', secret: secrets.proxy, exceptHosts: ['127.0.0.1'] },
+      credentials: [{ origin: 'http://127.0.0.1:9', scheme: 'bearer', secret: secrets.token, allowInsecure: true }],
+    };
+    await withLab('cli-report', { devices: 0, offers: [], gateway: { settings: { retrieve } } }, async (lab) => {
+      const uri = `http://u:${secrets.user}@127.0.0.1:9/a?token=${secrets.user}`;
+      await run(lab, 'images', 'add', '--id', 'a', '--uri', uri);
+      const leaf = './DMAcc/dm1.lab/AppAuth/1/AAuthSecret';
+      await lab.manage([{ cmd: 'Replace', target: leaf, format: 'chr', data: secrets.server }]);
+      const file = join(lab.gateway.stateDir, '../report.json');
+      const written = await lab.gateway.command('report', file);
+      assert.deepEqual(written, { code: 0, stdout: '', stderr: '' });
+      assert.equal(statSync(file).mode & 0o777, 0o600);
+      const text = readFileSync(file, 'utf8');
+      const report = JSON.parse(text) as { log: string[]; status: { devId: string }; health: object };
+      assert.equal(report.status.devId, lab.gatewayId);
+      assert.ok(report.log.length > 3 && 'healthy' in report.health);
+      const configured = JSON.parse(readFileSync(join(lab.gateway.stateDir, '../gateway.json'), 'utf8')) as {
+        accounts: { client: { secret: string; nonce?: string }; server: { secret: string; nonce?: string } }[];
+      };
+      const shared = configured.accounts.flatMap(({ client, server }) => [client.secret, server.secret]);
+      assert.ok(shared.length === 2 && shared.every((secret) => secret.length > 8));
+      for (const secret of [...Object.values(secrets), ...shared]) {
+        for (const form of [secret, Buffer.from(secret).toString('base64'), Buffer.from(secret).toString('hex')]) {
+          assert.ok(!text.includes(form), secret);
+        }
+      }
     });
   });
 

@@ -1,0 +1,130 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer, type AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, describe, it } from 'node:test';
+import { silentLog } from '../log/index.js';
+import { openStore, type StoreOptions } from '../store/index.js';
+import { memoryCheck, processorCheck, type PreflightCheck } from './preflight.js';
+import type { Program } from './index.js';
+import { dmgw, idleProgram } from './terminal.fixture.js';
+
+const folder = mkdtempSync(join(tmpdir(), 'dmgw-preflight-'));
+after(() => rmSync(folder, { recursive: true }));
+const stateDir = join(folder, 'state');
+
+function configured(serve: object, more: object = {}): string {
+  const file = join(folder, 'dmgw.json');
+  const device = { devId: 'IMEI:1', manufacturer: 'Example', model: 'R1' };
+  const base = {
+    stateDir,
+    storeDir: join(folder, 'store'),
+    volatile: true,
+    device,
+    lan: { prefixes: ['127.0.0.0/8'] },
+  };
+  writeFileSync(file, JSON.stringify({ ...base, serve, ...more }), { mode: 0o600 });
+  return file;
+}
+
+interface Found {
+  readonly ready: boolean;
+  readonly checks: readonly PreflightCheck[];
+}
+
+describe('preflight', () => {
+  const CPUS: readonly [string, string, string, PreflightCheck['result']][] = [
+    ['arm', 'Cortex-A7', 'Features\t: half thumb fastmult vfp edsp neon vfpv3 tls vfpv4 idiva', 'ok'],
+    ['arm', 'VFPv3-D16 without NEON', 'Features\t: half thumb vfp edsp vfpv3 vfpv3d16 tls', 'warning'],
+    ['arm', 'ARM9 without FPU', 'Features\t: swp half thumb fastmult edsp java', 'failed'],
+    ['arm', 'VFPv2 of an ARM11', 'Features\t: half thumb fastmult vfp edsp java tls', 'failed'],
+    ['arm64', 'Cortex-A53', 'Features\t: fp asimd evtstrm crc32', 'ok'],
+    ['mipsel', 'MT7621', 'cpu model\t\t: MIPS 1004Kc', 'failed'],
+    ['x64', 'a PC', '', 'ok'],
+  ];
+  for (const [arch, name, info, result] of CPUS) {
+    it(`says of ${name}: ${result}`, () => assert.equal(processorCheck(arch, info).result, result));
+  }
+
+  it('knows how much memory is enough', () => {
+    const info = (total: number, available: number): string => `MemTotal: ${total} kB\nMemAvailable: ${available} kB\n`;
+    assert.equal(memoryCheck(info(120_000, 80_000)).result, 'ok');
+    assert.equal(memoryCheck(info(120_000, 30_000)).result, 'warning');
+    assert.equal(memoryCheck(info(60_000, 40_000)).result, 'failed');
+    assert.equal(memoryCheck('').result, 'warning');
+  });
+
+  it('passes where the gateway can run, and leaves nothing behind', async () => {
+    const { code, out } = await dmgw(['preflight', '--config', configured({ listen: ['127.0.0.1'] }), '--json']);
+    const found = JSON.parse(out) as Found;
+    assert.deepEqual([code, found.ready], [0, true], out);
+    const names = new Set(found.checks.map(({ name }) => name));
+    for (const name of ['processor', 'memory', 'addon-libxmljs2', 'database', 'room', 'clock', 'serve-port', 'user']) {
+      assert.ok(names.has(name), name);
+    }
+    assert.deepEqual([readdirSync(stateDir), readdirSync(join(folder, 'store'))], [[], []]);
+  });
+
+  it('fails where a port is taken, a folder is a file, or there is no room', async () => {
+    const taken = createServer().listen(0, '127.0.0.1');
+    await once(taken, 'listening');
+    const { port } = taken.address() as AddressInfo;
+    writeFileSync(join(folder, 'file'), '');
+    const listen = ['127.0.0.1'];
+    const cases: readonly [string, object, object][] = [
+      ['serve-port', { listen, port }, {}],
+      ['folders', { listen }, { storeDir: join(folder, 'file') }],
+      ['room', { listen }, { store: { freeFloorMiB: 1_048_576 } }],
+    ];
+    for (const [name, serve, more] of cases) {
+      const { code, out } = await dmgw(['preflight', '--config', configured(serve, more), '--json']);
+      const failed = (JSON.parse(out) as Found).checks.filter(({ result }) => result === 'failed');
+      assert.deepEqual([code, failed.map((check) => check.name)], [1, [name]]);
+    }
+    taken.close();
+  });
+});
+
+describe('migrate', () => {
+  const db = join(stateDir, 'dmgw.db');
+  const first = idleProgram.schema;
+  const next = { ...idleProgram, schema: [...first, { owner: 'other', sql: 'ALTER TABLE t ADD COLUMN v TEXT' }] };
+  const run = async (words: readonly string[], program: Program = next): ReturnType<typeof dmgw> =>
+    dmgw(['migrate', '--config', configured({ listen: ['127.0.0.1'] }), ...words], undefined, program);
+  const versionOf = async (schema: StoreOptions['schema']): Promise<unknown> => {
+    const store = openStore({ file: db, schema, log: silentLog });
+    const rows = store.sql('SELECT * FROM t').all();
+    await store.close();
+    return rows;
+  };
+
+  it('says what would be done without doing it, then does it; a downgrade is refused', async () => {
+    mkdirSync(stateDir, { recursive: true });
+    assert.equal((await run([])).out, 'there is no database yet: the first start makes it\n');
+    const store = openStore({ file: db, schema: first, log: silentLog });
+    store.sql('INSERT INTO t (n) VALUES (1)').run();
+    const running = await run(['--dry-run']);
+    assert.equal(running.code, 1);
+    assert.match(running.err, /in use by another process/);
+    await store.close();
+
+    const dry = await run(['--dry-run']);
+    assert.equal(dry.out, 'schema 1 -> 2\nstep 2 (other) would be taken, and has been tried out\n');
+    assert.deepEqual(await versionOf(first), [{ n: 1 }], 'the old version still opens it');
+    const broken = { ...next, schema: [...first, { owner: 'other', sql: 'ALTER TABLE t ADD COLUMN n TEXT' }] };
+    await assert.rejects(run(['--dry-run'], broken), /duplicate column/);
+
+    assert.deepEqual(JSON.parse((await run(['--json'])).out), {
+      from: 1,
+      to: 2,
+      steps: [{ number: 2, owner: 'other' }],
+      done: true,
+    });
+    assert.deepEqual(await versionOf(next.schema), [{ n: 1, v: null }]);
+    const downgrade = await run(['--dry-run'], { ...next, schema: first });
+    assert.equal(downgrade.code, 2);
+    assert.match(downgrade.err, /schema 2, this version of dmgw knows 1: install the newer version again/);
+  });
+});
