@@ -47,7 +47,7 @@ const REQUIRE = `import{createRequire as dmgwRequire}from'node:module';const req
 export default defineConfig([
   {
     ...common,
-    entry: { dmgw: 'firmware/main.ts' },
+    entry: { dmgw: 'firmware/main.ts', 'dmgw-mdns': 'firmware/dmgw-mdns.ts' },
     outDir: 'build',
     banner: { js: `#!/usr/bin/env node\n${REQUIRE}` },
     onSuccess: () => {

@@ -9,7 +9,7 @@ import {
   Recognition,
   type DeviceInventory,
 } from './device/index.js';
-import { BuiltinDiscovery, type AnnouncedService, type Discovery } from './discovery/index.js';
+import { BuiltinDiscovery, DaemonDiscovery, type AnnouncedService, type Discovery } from './discovery/index.js';
 import type { Logger } from './log/index.js';
 import type { Prefixes } from './net/index.js';
 import type { DiscoveryReport } from './ops/index.js';
@@ -25,6 +25,8 @@ export interface FinderOptions {
   readonly log: (component: string) => Logger;
   readonly lan: Prefixes;
   readonly inventory: DeviceInventory;
+  /** Program and arguments of the process that speaks with the system's mDNS daemon. */
+  readonly mdnsHelper: readonly string[];
   readonly onFault: (thrown: unknown) => void;
 }
 
@@ -60,8 +62,14 @@ export class Finder {
 
   /** What discovery does now. */
   report(): DiscoveryReport {
-    const { backend, links = [], dropped = 0 } = this.#discovery?.status() ?? { backend: 'off' as const };
-    return { backend, interfaces: links, present: this.recognition.presentCount, dropped };
+    const status = this.#discovery?.status();
+    return {
+      backend: status?.backend ?? 'off',
+      daemon: status?.daemon ?? null,
+      interfaces: status?.links ?? [],
+      present: this.recognition.presentCount,
+      dropped: status?.dropped ?? 0,
+    };
   }
 
   /** Whether a device is there; `untold` where discovery would not know. */
@@ -79,16 +87,19 @@ export class Finder {
     this.#departed.start();
     this.#leases?.start();
     if (backend === 'off') return;
-    const builtin = new BuiltinDiscovery({
+    const parts = {
       links: { names: interfaces, lan, own: configuration.serve.listen },
       clock,
       random: Math.random,
       log: log('discovery'),
       browse: { type: END_DEVICE_TYPE, listener: this.recognition },
-    });
-    this.#discovery = builtin;
-    if (announce) builtin.announce('gateway', this.#own(servePort));
-    builtin.start();
+    };
+    this.#discovery =
+      backend === 'builtin'
+        ? new BuiltinDiscovery(parts)
+        : new DaemonDiscovery({ ...parts, command: this.options.mdnsHelper, standIn: backend === 'auto' });
+    if (announce) this.#discovery.announce('gateway', this.#own(servePort));
+    this.#discovery.start();
   }
 
   /** Says goodbye, ends, and writes what was found. */

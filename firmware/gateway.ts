@@ -80,6 +80,8 @@ export interface GatewayOptions {
   readonly version: string;
   /** Wall time of the build, in ms: an earlier clock is not plausible. */
   readonly buildTimeMs: number;
+  /** Program and arguments of the process that speaks with the system's mDNS daemon, see `runBridge`. */
+  readonly mdnsHelper: readonly string[];
   /** Collects the young generation of the heap; see `Downloader`. */
   readonly collectGarbage: () => void;
   /** The disk has failed, or a defect of ours has shown: the process should end, and be started anew. */
@@ -212,6 +214,7 @@ async function start(
     log,
     lan,
     inventory,
+    mdnsHelper: options.mdnsHelper,
     onFault: (thrown) => reportFault(thrown, options),
   });
   closings.push(() => finder.close());

@@ -43,6 +43,7 @@ const configuration = {
   volatile: true,
   device: { devId: 'IMEI:1', manufacturer: 'Example', model: 'R1' },
   lan: { prefixes: ['127.0.0.0/8'] },
+  discovery: { backend: 'off' },
   serve: { listen: ['127.0.0.1'], port: 0 },
 };
 

@@ -2,6 +2,8 @@
  * The daemon as a process: starts the gateway, stops it on a signal, never goes on after a defect.
  * Leaves to gateway.ts what runs, and to the service manager to start it again.
  */
+import { extname } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { loadConfiguration, type ConfigurationFiles } from './config/index.js';
@@ -14,6 +16,9 @@ import { BUILD_TIME_MS, VERSION } from './version.js';
 
 /** A stop that takes longer is given up: service managers kill after about as long. */
 const STOP_WITHIN_MS = 5000;
+
+/** The program that speaks with the system's mDNS daemon: beside this one, as a bundle or as its source. */
+const MDNS_HELPER = new URL(`./dmgw-mdns${extname(import.meta.url)}`, import.meta.url);
 
 /**
  * Why a gateway does not start, where no later start would do better: tmpfs, a bad name or DevId, no certificate, a
@@ -61,6 +66,7 @@ export async function runDaemon(files: ConfigurationFiles, complain: (line: stri
     lines,
     version: VERSION,
     buildTimeMs: BUILD_TIME_MS,
+    mdnsHelper: [process.execPath, ...process.execArgv, fileURLToPath(MDNS_HELPER)],
     collectGarbage: youngCollector(),
     onFatal: (thrown) => exitFatally(log, thrown),
   });

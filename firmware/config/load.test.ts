@@ -59,7 +59,7 @@ const WRONG: [string, unknown, string][] = [
   [
     'a word for another',
     with_({ discovery: { backend: 'mdns' } }),
-    'F: discovery.backend: "mdns" is not allowed; expected one of builtin, off',
+    'F: discovery.backend: "mdns" is not allowed; expected one of auto, daemon, builtin, off',
   ],
   ['a list for a section', with_({ device: [] }), 'F: device: a list of 0 is not allowed; expected an object { ... }'],
   ['a text for a section', with_({ lan: 'eth0' }), 'F: lan: "eth0" is not allowed; expected an object { ... }'],

@@ -460,8 +460,11 @@ const fanoutSchema = section(
 const discoverySchema = section(
   {
     backend: v.optional(
-      choice(['builtin', 'off'], 'How End Devices are found by mDNS: in the process (builtin), or not at all (off).'),
-      'off',
+      choice(
+        ['auto', 'daemon', 'builtin', 'off'],
+        "How End Devices are found by mDNS: in the process (builtin); through the system's daemon, Avahi or mDNSResponder, with the package mdns (daemon); through the daemon where it works, else in the process (auto); or not at all (off).",
+      ),
+      'auto',
     ),
     interfaces: v.optional(
       list(

@@ -1,12 +1,14 @@
 /**
- * Against a foreign implementation: Debian's Avahi behind a link between two network namespaces, both made here. Needs
- * root, ip (iproute2), avahi-daemon, avahi-utils and dbus-daemon; skipped where one of them is missing.
+ * All backends against a foreign implementation: Debian's Avahi behind a link between two network namespaces, both made
+ * here. A second Avahi on this side is the daemon of the backend `daemon`. Needs root, ip (iproute2), avahi-daemon,
+ * avahi-utils, dbus-daemon and the package mdns; skipped where one of them is missing.
  */
 import assert from 'node:assert/strict';
 import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
 import { accessSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { createInterface } from 'node:readline';
 import { after, before, describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
 
@@ -16,148 +18,13 @@ const TOOLS = [
   ['/usr/bin/avahi-publish'],
   ['/usr/bin/avahi-browse'],
   ['/usr/bin/dbus-daemon'],
+  ['/usr/bin/unshare'],
 ];
 const TYPE = '_omadm-notify._udp';
 const HERE = `dmgw-a${process.pid}`;
 const THERE = `dmgw-b${process.pid}`;
-
-interface Line {
-  readonly kind: 'found' | 'heard' | 'gone';
-  readonly instance: string;
-  readonly addresses?: readonly string[];
-  readonly port?: number;
-  readonly txt?: Readonly<Record<string, string>>;
-}
-
-describe('discovery in the process and Avahi, over a link', { skip: whyNot() }, () => {
-  const folder = mkdtempSync(join(tmpdir(), 'dmgw-avahi-'));
-  const children: ChildProcess[] = [];
-  const lines: Line[] = [];
-  let daemon: ChildProcess;
-
-  const start = (namespace: string, command: readonly string[], shown = false): ChildProcess => {
-    const child = spawn('ip', ['netns', 'exec', namespace, ...command], {
-      stdio: ['ignore', 'pipe', shown ? 'inherit' : 'ignore'],
-      env: { ...process.env, DBUS_SYSTEM_BUS_ADDRESS: `unix:path=${folder}/bus` },
-    });
-    children.push(child);
-    return child;
-  };
-  const startDaemon = (): ChildProcess =>
-    // A file system of its own for its process id and socket: another Avahi may run on this machine.
-    start(THERE, [
-      'sh',
-      '-c',
-      `mkdir -p /run/avahi-daemon && mount -t tmpfs tmpfs /run/avahi-daemon &&
-       exec avahi-daemon -f ${folder}/avahi.conf --no-drop-root --no-chroot --no-rlimits`,
-    ]);
-  const publish = (name: string, ...txt: string[]): ChildProcess =>
-    start(THERE, ['avahi-publish', '-s', name, TYPE, '2948', ...txt]);
-  const until = async (what: string, fits: (line: Line) => boolean): Promise<Line> => {
-    const deadline = performance.now() + 30_000;
-    for (;;) {
-      const found = lines.find(fits);
-      if (found) return found;
-      if (performance.now() > deadline) throw new Error(`waited in vain for ${what}; heard: ${JSON.stringify(lines)}`);
-      await new Promise((resolve) => setTimeout(resolve, 50));
-    }
-  };
-
-  before(async () => {
-    const ip = (...words: string[]): void => void execFileSync('ip', words);
-    ip('netns', 'add', HERE);
-    ip('netns', 'add', THERE);
-    ip('link', 'add', 'lan0', 'netns', HERE, 'type', 'veth', 'peer', 'name', 'lan1', 'netns', THERE);
-    ip('-n', HERE, 'addr', 'add', '10.77.0.1/24', 'dev', 'lan0');
-    ip('-n', THERE, 'addr', 'add', '10.77.0.2/24', 'dev', 'lan1');
-    for (const [namespace, device] of [
-      [HERE, 'lan0'],
-      [THERE, 'lan1'],
-    ] as const) {
-      ip('-n', namespace, 'link', 'set', 'lo', 'up');
-      ip('-n', namespace, 'link', 'set', device, 'up');
-    }
-    writeFileSync(join(folder, 'bus.conf'), BUS_CONFIGURATION.replace('BUS', `${folder}/bus`));
-    writeFileSync(join(folder, 'avahi.conf'), AVAHI_CONFIGURATION);
-    start(THERE, ['dbus-daemon', `--config-file=${folder}/bus.conf`, '--nofork']);
-    await new Promise((resolve) => setTimeout(resolve, 500));
-    daemon = startDaemon();
-    const fixture = fileURLToPath(import.meta.resolve('./builtin.fixture.js'));
-    const ours = start(
-      HERE,
-      [process.execPath, ...process.execArgv, fixture, '10.77.0.0/24', TYPE, 'gateway-under-test'],
-      true,
-    );
-    let rest = '';
-    ours.stdout?.on('data', (chunk: Buffer) => {
-      const parts = (rest + chunk.toString()).split('\n');
-      rest = parts.pop() ?? '';
-      for (const part of parts) lines.push(JSON.parse(part) as Line);
-    });
-    await until('its own service', ({ instance }) => instance === 'gateway-under-test');
-  });
-
-  after(() => {
-    for (const namespace of [HERE, THERE]) {
-      for (const pid of execFileSync('ip', ['netns', 'pids', namespace], { encoding: 'utf8' }).split('\n')) {
-        if (pid !== '') process.kill(Number(pid), 'SIGKILL');
-      }
-      execFileSync('ip', ['netns', 'del', namespace]);
-    }
-    rmSync(folder, { recursive: true, force: true });
-  });
-
-  it('finds what Avahi publishes, and hears of its end', async () => {
-    const publisher = publish('Lamp 9', 'devid=MAC:020000000009', 'groups=hall');
-    // Avahi may tell its link-local address first.
-    const found = await until('Lamp 9', ({ instance, addresses }) => {
-      return instance === 'Lamp 9' && addresses?.includes('10.77.0.2') === true;
-    });
-    assert.equal(found.port, 2948);
-    assert.deepEqual(found.txt, { devid: 'MAC:020000000009', groups: 'hall' });
-    publisher.kill();
-    await until('its goodbye', ({ kind, instance }) => kind === 'gone' && instance === 'Lamp 9');
-  });
-
-  it('is found by Avahi, with port, address and TXT record', () => {
-    const seen = execFileSync('ip', ['netns', 'exec', THERE, 'avahi-browse', '-rtp', TYPE], {
-      encoding: 'utf8',
-      env: { ...process.env, DBUS_SYSTEM_BUS_ADDRESS: `unix:path=${folder}/bus` },
-      timeout: 20_000,
-    });
-    const line = seen.split('\n').find((one) => one.startsWith('=') && one.includes('gateway-under-test'));
-    assert.match(line ?? seen, /;gateway-under-test\.local;10\.77\.0\.1;8180;"path=\/scomo\/"$/);
-  });
-
-  it('finds a device again after the death of its daemon', async () => {
-    publish('Lamp 10', 'devid=MAC:020000000010');
-    await until('Lamp 10', ({ kind, instance }) => kind === 'found' && instance === 'Lamp 10');
-    daemon.kill('SIGKILL');
-    await new Promise((resolve) => daemon.once('exit', resolve));
-    lines.length = 0;
-    daemon = startDaemon();
-    await new Promise((resolve) => setTimeout(resolve, 1_500));
-    publish('Lamp 10', 'devid=MAC:020000000010');
-    await until('Lamp 10 again', ({ instance }) => instance === 'Lamp 10');
-  });
-});
-
-function whyNot(): string | false {
-  if (process.getuid?.() !== 0) return 'needs root, for network namespaces';
-  for (const places of TOOLS) {
-    if (!places.some(exists)) return `needs ${places[0] ?? ''}`;
-  }
-  return false;
-}
-
-function exists(file: string): boolean {
-  try {
-    accessSync(file);
-    return true;
-  } catch {
-    return false;
-  }
-}
+const BACKENDS = ['builtin', 'daemon', 'auto'] as const;
+type Backend = (typeof BACKENDS)[number];
 
 const BUS_CONFIGURATION = `<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN"
   "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
@@ -174,10 +41,235 @@ const BUS_CONFIGURATION = `<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus
 `;
 
 const AVAHI_CONFIGURATION = `[server]
-allow-interfaces=lan1
+allow-interfaces=DEVICE
 use-ipv4=yes
 use-ipv6=no
 enable-dbus=yes
 [publish]
 publish-workstation=no
 `;
+
+interface Line {
+  readonly kind: 'found' | 'heard' | 'gone' | 'log';
+  readonly instance?: string;
+  readonly addresses?: readonly string[];
+  readonly port?: number;
+  readonly txt?: Readonly<Record<string, string>>;
+  readonly line?: string;
+}
+
+/** One side of the link, with a message bus and an Avahi of its own. */
+class Side {
+  readonly #children: ChildProcess[] = [];
+  daemon!: ChildProcess;
+
+  constructor(
+    readonly namespace: string,
+    readonly device: string,
+    private readonly folder: string,
+  ) {
+    writeFileSync(this.#file('bus.conf'), BUS_CONFIGURATION.replace('BUS', this.#file('bus')));
+    writeFileSync(this.#file('avahi.conf'), AVAHI_CONFIGURATION.replace('DEVICE', device));
+  }
+
+  get environment(): NodeJS.ProcessEnv {
+    return { ...process.env, DBUS_SYSTEM_BUS_ADDRESS: `unix:path=${this.#file('bus')}` };
+  }
+
+  run(command: readonly string[], env = this.environment): ChildProcess {
+    const child = spawn('ip', ['netns', 'exec', this.namespace, ...command], {
+      stdio: ['ignore', 'pipe', command[0] === process.execPath ? 'inherit' : 'ignore'],
+      env,
+    });
+    this.#children.push(child);
+    return child;
+  }
+
+  /** What a command prints. */
+  ask(...command: string[]): string {
+    return execFileSync('ip', ['netns', 'exec', this.namespace, ...command], {
+      encoding: 'utf8',
+      env: this.environment,
+      timeout: 20_000,
+      stdio: ['ignore', 'pipe', 'ignore'],
+    });
+  }
+
+  async start(): Promise<void> {
+    this.run(['dbus-daemon', `--config-file=${this.#file('bus.conf')}`, '--nofork']);
+    await eventually('the message bus', () => exists(this.#file('bus')));
+    await this.startDaemon();
+  }
+
+  async startDaemon(): Promise<void> {
+    // A file system of its own for its process id and socket: another Avahi may run on this machine.
+    this.daemon = this.run([
+      'unshare',
+      '-m',
+      'sh',
+      '-c',
+      `mkdir -p /run/avahi-daemon && mount -t tmpfs tmpfs /run/avahi-daemon &&
+       exec avahi-daemon -f ${this.#file('avahi.conf')} --no-drop-root --no-chroot --no-rlimits`,
+    ]);
+    await eventually('Avahi', () => {
+      try {
+        return this.ask('avahi-browse', '-tp', '_none._udp') === '';
+      } catch {
+        return false;
+      }
+    });
+  }
+
+  async killDaemon(): Promise<void> {
+    this.daemon.kill('SIGKILL');
+    await new Promise((resolve) => this.daemon.once('exit', resolve));
+  }
+
+  publish(name: string, ...txt: string[]): ChildProcess {
+    return this.run(['avahi-publish', '-s', name, TYPE, '2948', ...txt]);
+  }
+
+  #file(name: string): string {
+    return join(this.folder, `${this.namespace}-${name}`);
+  }
+}
+
+describe('discovery and Avahi, over a link', { skip: whyNot() }, () => {
+  const folder = mkdtempSync(join(tmpdir(), 'dmgw-avahi-'));
+  const here = new Side(HERE, 'lan0', folder);
+  const there = new Side(THERE, 'lan1', folder);
+  const lines: Record<Backend, Line[]> = { builtin: [], daemon: [], auto: [] };
+
+  const until = (backend: Backend, what: string, fits: (line: Line) => boolean): Promise<Line> =>
+    eventually(
+      `${what} (${backend})`,
+      () => lines[backend].find(fits),
+      () => JSON.stringify(lines[backend]),
+    );
+  const logged = (backend: Backend, text: string): Promise<Line> =>
+    until(backend, `'${text}'`, ({ line }) => line?.includes(text) === true);
+  const ofAll = <T>(of: (backend: Backend) => Promise<T>): Promise<T[]> => Promise.all(BACKENDS.map(of));
+
+  before(async () => {
+    const ip = (...words: string[]): void => void execFileSync('ip', words);
+    ip('netns', 'add', HERE);
+    ip('netns', 'add', THERE);
+    ip('link', 'add', 'lan0', 'netns', HERE, 'type', 'veth', 'peer', 'name', 'lan1', 'netns', THERE);
+    ip('-n', HERE, 'addr', 'add', '10.77.0.1/24', 'dev', 'lan0');
+    ip('-n', THERE, 'addr', 'add', '10.77.0.2/24', 'dev', 'lan1');
+    for (const { namespace, device } of [here, there]) {
+      ip('-n', namespace, 'link', 'set', 'lo', 'up');
+      ip('-n', namespace, 'link', 'set', device, 'up');
+    }
+    await Promise.all([here.start(), there.start()]);
+    const fixture = fileURLToPath(import.meta.resolve('./discovery.fixture.js'));
+    for (const backend of BACKENDS) {
+      const args = [fixture, backend, '10.77.0.0/24', TYPE, `gateway-${backend}`];
+      // For `auto` there is no daemon: nobody answers on its bus.
+      const env =
+        backend === 'auto' ? { ...here.environment, DBUS_SYSTEM_BUS_ADDRESS: 'unix:path=/none' } : here.environment;
+      const ours = here.run([process.execPath, ...process.execArgv, ...args], env);
+      createInterface({ input: ours.stdout! }).on('line', (line) => lines[backend].push(JSON.parse(line) as Line));
+    }
+    await ofAll((backend) => until(backend, 'its own service', ({ instance }) => instance === `gateway-${backend}`));
+  });
+
+  after(() => {
+    for (const namespace of [HERE, THERE]) {
+      for (const pid of execFileSync('ip', ['netns', 'pids', namespace], { encoding: 'utf8' }).split('\n')) {
+        if (pid !== '') process.kill(Number(pid), 'SIGKILL');
+      }
+      execFileSync('ip', ['netns', 'del', namespace]);
+    }
+    rmSync(folder, { recursive: true, force: true });
+  });
+
+  it('says once which backend works', async () => {
+    await logged('daemon', 'devices are found through the mDNS daemon');
+    await logged('auto', 'devices are found without an mDNS daemon');
+    assert.equal(lines.auto.filter(({ line }) => line?.includes('devices are found')).length, 1);
+  });
+
+  it('finds what Avahi publishes, and hears of its end', async () => {
+    const publisher = there.publish('Lamp 9', 'devid=MAC:020000000009', 'groups=hall');
+    await ofAll(async (backend) => {
+      // Avahi may tell its link-local address first.
+      const found = await until(backend, 'Lamp 9', ({ instance, addresses }) => {
+        return instance === 'Lamp 9' && addresses?.includes('10.77.0.2') === true;
+      });
+      assert.equal(found.port, 2948);
+      assert.deepEqual(found.txt, { devid: 'MAC:020000000009', groups: 'hall' });
+    });
+    publisher.kill();
+    await ofAll((backend) =>
+      until(backend, 'its goodbye', ({ kind, instance }) => kind === 'gone' && instance === 'Lamp 9'),
+    );
+  });
+
+  it('is found by Avahi, with port, address and TXT record', () => {
+    const seen = there.ask('avahi-browse', '-rtp', TYPE).split('\n');
+    for (const backend of BACKENDS) {
+      const line = seen.find((one) => one.startsWith('=') && one.includes(`gateway-${backend}`));
+      assert.match(line ?? seen.join('\n'), /;[\w-]+\.local;10\.77\.0\.1;8180;"path=\/scomo\/"$/);
+    }
+  });
+
+  it('finds a device again after the death of the daemons on both sides', async () => {
+    there.publish('Lamp 10', 'devid=MAC:020000000010');
+    await ofAll((backend) => until(backend, 'Lamp 10', ({ instance }) => instance === 'Lamp 10'));
+    await Promise.all([here.killDaemon(), there.killDaemon()]);
+    await logged('daemon', 'the mDNS daemon does not work');
+    for (const backend of BACKENDS) lines[backend].length = 0;
+    await Promise.all([here.startDaemon(), there.startDaemon()]);
+    there.publish('Lamp 10', 'devid=MAC:020000000010');
+    there.publish('Lamp 11', 'devid=MAC:020000000011');
+    await ofAll((backend) => until(backend, 'Lamp 10 again', ({ instance }) => instance === 'Lamp 10'));
+    await ofAll((backend) => until(backend, 'Lamp 11', ({ instance }) => instance === 'Lamp 11'));
+    await logged('daemon', 'devices are found through the mDNS daemon');
+    const seen = there.ask('avahi-browse', '-rtp', TYPE);
+    assert.match(seen, /gateway-daemon/);
+  });
+
+  it('notices a daemon that stands still, and joins it when it goes on', async () => {
+    lines.daemon.length = 0;
+    here.daemon.kill('SIGSTOP');
+    await logged('daemon', 'the mDNS daemon does not work');
+    there.publish('Lamp 12', 'devid=MAC:020000000012');
+    here.daemon.kill('SIGCONT');
+    await logged('daemon', 'devices are found through the mDNS daemon');
+    await until('daemon', 'Lamp 12', ({ instance }) => instance === 'Lamp 12');
+  });
+});
+
+/** Waits until something is there. @param tell what there is instead */
+async function eventually<T>(what: string, look: () => T | undefined | false, tell = (): string => ''): Promise<T> {
+  const deadline = performance.now() + 60_000;
+  for (;;) {
+    const found = look();
+    if (found !== undefined && found !== false) return found;
+    if (performance.now() > deadline) throw new Error(`waited in vain for ${what}: ${tell()}`);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+}
+
+function whyNot(): string | false {
+  if (process.getuid?.() !== 0) return 'needs root, for network namespaces';
+  for (const places of TOOLS) {
+    if (!places.some(exists)) return `needs ${places[0] ?? ''}`;
+  }
+  try {
+    import.meta.resolve('mdns');
+  } catch {
+    return 'needs the package mdns';
+  }
+  return false;
+}
+
+function exists(file: string): boolean {
+  try {
+    accessSync(file);
+    return true;
+  } catch {
+    return false;
+  }
+}

@@ -25,6 +25,9 @@ const ASK_PAUSE_MS = 100;
 /** Known answers in a query (section 7.1). Where there are more, the devices behind them answer once too often. */
 const MAX_KNOWN_ANSWERS = 1_000;
 
+/** What a daemon has told counts as so fresh when the network has the say again: nothing expires at once. */
+const DAEMON_TTL_SECONDS = 4_500;
+
 /** Instances that were not known, per second: each costs a look at the database. */
 const NEW_PER_SECOND = 500;
 const NEW_BURST = 2_000;
@@ -34,7 +37,12 @@ const MAX_PAUSE_MS = 60_000;
 
 const FULL_WARNING_MS = 60_000;
 
+/** Who says which instances there are: the records on the network, or the system's daemon, which asks for them. */
+export type Authority = 'network' | 'daemon';
+
 export interface BrowserOptions {
+  /** Default `network`. */
+  readonly authority?: Authority;
   /** Such as `_omadm-notify._udp`. */
   readonly type: string;
   /** Name of the interface. */
@@ -53,6 +61,9 @@ export interface BrowserOptions {
  * An instance is there as long as its PTR record lives; it is asked for again before the end of its life, and after a
  * goodbye, because anybody can say goodbye in its name. Addresses do not expire: they are what was heard last, and whoever
  * sends to them learns whether they still hold.
+ *
+ * Where a daemon is the authority, it asks, and tells of instances (`told`) until they are gone (`untold`). What they say
+ * of themselves is heard here all the same: the daemon tells neither of another TXT record nor of a device that is back.
  */
 export class Browser {
   readonly #instances = new Instances();
@@ -67,9 +78,11 @@ export class Browser {
   #lastAskMs = -Infinity;
   #warnedMs = -Infinity;
   #closed = false;
+  #authority: Authority;
 
   constructor(private readonly options: BrowserOptions) {
-    const { clock, random, type } = options;
+    const { authority = 'network', clock, random, type } = options;
+    this.#authority = authority;
     this.#suffix = `.${typeName(type)}`.toLowerCase();
     this.#startMs = clock.monotonicMs();
     this.#newcomers = new Bucket(NEW_PER_SECOND, NEW_BURST, 0);
@@ -105,6 +118,45 @@ export class Browser {
     for (const instance of this.#instances.all()) this.#tellGone(instance);
   }
 
+  /** Another one has the say from now on. What is known stays until that one knows better. */
+  follow(authority: Authority): void {
+    this.#authority = authority;
+    if (authority === 'network') this.restart();
+  }
+
+  /** Whether the listener knows it. */
+  knows(instance: string): boolean {
+    return this.#instances.get(`${instance}${this.#suffix}`)?.identity !== undefined;
+  }
+
+  /** The daemon has found an instance, and resolved it. @returns false when it does not fit now */
+  told(instance: string, at: { readonly host: string; readonly port: number; readonly txt: Uint8Array[] }): boolean {
+    const name = `${instance}${this.#suffix}`;
+    const ttl = DAEMON_TTL_SECONDS;
+    this.#take(
+      [
+        { type: 'PTR', name: this.#suffix.slice(1), ttl, data: name },
+        { type: 'SRV', name, ttl, data: { target: at.host, port: at.port } },
+        { type: 'TXT', name, ttl, data: at.txt.map((string) => Buffer.from(string)) },
+      ],
+      'daemon',
+    );
+    return this.#instances.get(name) !== undefined;
+  }
+
+  /** The daemon has lost an instance: believed when it does not answer. */
+  untold(instance: string): void {
+    this.#take([{ type: 'PTR', name: this.#suffix.slice(1), ttl: 0, data: `${instance}${this.#suffix}` }], 'daemon');
+  }
+
+  /** Those that the daemon does not know any more. */
+  untoldBut(told: (instance: string) => boolean): void {
+    for (const instance of [...this.#instances.all()]) {
+      const name = shortName(instance, this.#suffix);
+      if (!told(name)) this.untold(name);
+    }
+  }
+
   /** Asks for the addresses of an instance again. */
   verify(instance: string): void {
     const found = this.#instances.get(`${instance}${this.#suffix}`);
@@ -115,12 +167,16 @@ export class Browser {
 
   /** Takes the records of a response. */
   take(records: readonly Answer[]): void {
+    this.#take(records, 'network');
+  }
+
+  #take(records: readonly Answer[], from: Authority): void {
     if (this.#closed) return;
     const nowMs = this.#nowMs();
     const touched = new Set<Instance>();
     for (const record of records) {
       if (record.type === 'PTR' && `.${record.name.toLowerCase()}` === this.#suffix)
-        this.#takePtr(record, touched, nowMs);
+        this.#takePtr(record, from, touched, nowMs);
     }
     for (const record of records) this.#takeOfInstance(record, touched);
     this.#takeAddresses(records, touched);
@@ -129,6 +185,7 @@ export class Browser {
 
   #takePtr(
     { data, ttl = 0 }: { readonly data: string; readonly ttl?: number | undefined },
+    from: Authority,
     touched: Set<Instance>,
     nowMs: number,
   ): void {
@@ -142,6 +199,7 @@ export class Browser {
       return this.#schedule(instance.askAtMs);
     }
     if (!instance) {
+      if (from !== this.#authority) return;
       if (!this.#newcomers.take(1, nowMs)) return;
       instance = this.#instances.add(data);
       if (!instance) return this.#warnFull(nowMs);
@@ -248,12 +306,13 @@ export class Browser {
     let nextMs = nowMs + MAX_PAUSE_MS;
     const due: Instance[] = [];
     for (const instance of this.#instances.all()) {
-      if (nowMs >= instance.expiresMs() && instance.ttlMs > 0) {
+      if (this.#authority === 'network' && nowMs >= instance.expiresMs() && instance.ttlMs > 0) {
         this.#drop(instance);
         continue;
       }
       if (instance.askAtMs >= 0 && instance.askAtMs <= nowMs) due.push(instance);
       else if (instance.askAtMs >= 0) nextMs = Math.min(nextMs, instance.askAtMs);
+      if (this.#authority === 'daemon') continue;
       const refreshMs = instance.refreshMs();
       if (refreshMs <= nowMs) {
         instance.refreshes += 1;
@@ -263,8 +322,11 @@ export class Browser {
     }
     if (due.length > 0 && this.#askFor(due, nowMs)) nextMs = Math.min(nextMs, nowMs + ASK_PAUSE_MS);
     for (const instance of due) if (instance.askAtMs >= 0) nextMs = Math.min(nextMs, instance.askAtMs);
-    if (nowMs >= this.#nextQueryMs) this.#queryAll(nowMs);
-    this.#schedule(Math.min(nextMs, this.#nextQueryMs));
+    if (this.#authority === 'network') {
+      if (nowMs >= this.#nextQueryMs) this.#queryAll(nowMs);
+      nextMs = Math.min(nextMs, this.#nextQueryMs);
+    }
+    this.#schedule(nextMs);
   }
 
   #queryAll(nowMs: number): void {

@@ -1,12 +1,18 @@
 import { networkInterfaces } from 'node:os';
 import type { Clock, Random } from '../clock/index.js';
 import type { Logger } from '../log/index.js';
-import { Browser } from './browser.js';
+import { Browser, type Authority } from './browser.js';
 import { LinkBudget } from './budget.js';
 import { LinkSocket } from './link-socket.js';
 import { LinkWatch, type Link, type LinkChoice, type NetworkInterfaces } from './links.js';
 import { Responder } from './responder.js';
-import type { AnnouncedService, Discovery, DiscoveryStatus, ServiceListener } from './service.js';
+import {
+  typeOf,
+  type AnnouncedService,
+  type Discovery,
+  type DiscoveryStatus,
+  type ServiceListener,
+} from './service.js';
 
 export interface BuiltinOptions {
   readonly links: LinkChoice;
@@ -17,6 +23,12 @@ export interface BuiltinOptions {
   readonly browse?: { readonly type: string; readonly listener: ServiceListener };
   /** Default: the system's. */
   readonly interfaces?: NetworkInterfaces;
+  /** Who says which instances there are; default `network`. */
+  readonly authority?: Authority;
+  /** Told when this machine asks for a type: somebody else on it does, where nothing is asked for here. */
+  readonly onOwnQuery?: (type: string) => void;
+  /** Told when a link has come or has changed: nothing is known on it. */
+  readonly onLinks?: () => void;
 }
 
 /** The parts that work on one link. */
@@ -27,20 +39,26 @@ interface LinkParts {
   readonly browser: Browser | undefined;
 }
 
-/** mDNS in this process (RFC 6762, 6763): no daemon is needed, one that runs beside it does no harm. */
+/**
+ * mDNS in this process (RFC 6762, 6763): no daemon is needed, one that runs beside it does no harm. It is also the ears
+ * beside a daemon, where nothing is asked for or announced here, see `authority`.
+ */
 export class BuiltinDiscovery implements Discovery {
   readonly #links = new Map<string, LinkParts>();
   readonly #services = new Map<string, AnnouncedService>();
   readonly #watch: LinkWatch;
+  #authority: Authority;
   #closing: Promise<void> | undefined;
   /** Sockets of links that went. */
   readonly #ending = new Set<Promise<void>>();
 
   constructor(private readonly options: BuiltinOptions) {
-    const { clock, links, interfaces = networkInterfaces } = options;
+    const { authority = 'network', clock, links, interfaces = networkInterfaces } = options;
+    this.#authority = authority;
     this.#watch = new LinkWatch(interfaces, links, clock, (fresh, gone) => {
       for (const name of gone) this.#end(name, 'gone');
       for (const link of fresh) this.#begin(link);
+      if (fresh.length > 0) options.onLinks?.();
     });
   }
 
@@ -70,6 +88,17 @@ export class BuiltinDiscovery implements Discovery {
     for (const { browser } of this.#links.values()) browser?.verify(instance);
   }
 
+  /** Another one says from now on which instances there are. */
+  follow(authority: Authority): void {
+    this.#authority = authority;
+    for (const { browser } of this.#links.values()) browser?.follow(authority);
+  }
+
+  /** Undefined where nothing is browsed. */
+  browserOn(link: string): Browser | undefined {
+    return this.#links.get(link)?.browser;
+  }
+
   close(): Promise<void> {
     this.#closing ??= this.#close();
     return this.#closing;
@@ -83,7 +112,7 @@ export class BuiltinDiscovery implements Discovery {
 
   /** A link that has changed is begun anew: its addresses stand in our records. What was found on it is found again. */
   #begin(link: Link): void {
-    const { browse, clock, links, log, random } = this.options;
+    const { browse, clock, links, log, onOwnQuery, random } = this.options;
     this.#end(link.name, 'gone');
     const budget = new LinkBudget(clock);
     const families: (4 | 6)[] = [
@@ -97,7 +126,12 @@ export class BuiltinDiscovery implements Discovery {
           family,
           budget,
           {
-            query: (query, from, socket) => responder.take(query, from, socket),
+            query: (query, from, socket) => {
+              if (onOwnQuery && link.addresses.includes(from.address.split('%')[0] ?? '')) {
+                for (const { name } of query.questions) onOwnQuery(typeOf(name));
+              }
+              responder.take(query, from, socket);
+            },
             response: (records) => {
               responder.watch(records);
               browser?.take(records);
@@ -119,6 +153,7 @@ export class BuiltinDiscovery implements Discovery {
       browse &&
       new Browser({
         ...browse,
+        authority: this.#authority,
         link: link.name,
         clock,
         random,

@@ -3,9 +3,11 @@
  * Leaves to others what the services mean and whether they can be trusted.
  */
 export { BuiltinDiscovery, type BuiltinOptions } from './builtin.js';
+export { DaemonDiscovery, type DaemonOptions } from './daemon.js';
 export { lanLinks, type Link, type LinkChoice } from './links.js';
 export type {
   AnnouncedService,
+  DaemonState,
   Discovery,
   DiscoveryBackend,
   DiscoveryStatus,

@@ -43,16 +43,25 @@ export interface AnnouncedService {
 
 export type DiscoveryBackend = 'daemon' | 'builtin';
 
+/** `away`: it does not work, and is tried again; `joining`: it is being tried. */
+export type DaemonState = 'away' | 'joining' | 'working';
+
 export interface DiscoveryStatus {
+  /** Who works now. */
   readonly backend: DiscoveryBackend;
+  /** How it is with the system's daemon; absent where none is used. */
+  readonly daemon?: DaemonState;
   /** Interfaces on which it works. */
   readonly links: readonly string[];
   /** Datagrams that were not looked at, because more came than the budget allows. */
   readonly dropped: number;
 }
 
-/** Discovery that runs. What it finds goes to its listener. */
+/** Discovery in the LAN. What it finds goes to its listener. */
 export interface Discovery {
+  start(): void;
+  /** Announces a service on every link, or tells of its change. @param key by which it is changed */
+  announce(key: string, service: AnnouncedService): void;
   status(): DiscoveryStatus;
   /** Asks the network again for the addresses of an instance that was found. Bounded: too many are dropped. */
   verify(instance: string): void;
@@ -66,6 +75,11 @@ const DOMAIN = '.local';
 /** `_dmgw._tcp` as the name of a record. */
 export function typeName(type: string): string {
   return `${type}${DOMAIN}`;
+}
+
+/** The type of service of which such a name is. */
+export function typeOf(name: string): string {
+  return name.endsWith(DOMAIN) ? name.slice(0, -DOMAIN.length) : name;
 }
 
 /** The host's own name as the name of a record. */

@@ -4,6 +4,15 @@ const MAX_PAIRS = 32;
 /** Section 6.4 recommends keys of at most nine characters. */
 const MAX_KEY_CHARS = 32;
 
+/** The strings of a TXT record from its octets: each has its length in front (RFC 1035 section 3.3.14). */
+export function readStrings(octets: Uint8Array): Uint8Array[] {
+  const strings: Uint8Array[] = [];
+  for (let at = 0; at < octets.length; at += 1 + (octets[at] ?? 0)) {
+    strings.push(octets.subarray(at + 1, at + 1 + (octets[at] ?? 0)));
+  }
+  return strings;
+}
+
 /** The strings of a TXT record as one text, one a line. What is too much, not UTF-8 or has control characters is left out. */
 export function joinTxt(strings: readonly Uint8Array[]): string {
   let bytes = 0;

@@ -168,9 +168,10 @@ function titled(title: string, lines: readonly string[], paint: Paint): string[]
   return lines.length === 0 ? [] : [paint.bold(title), ...lines.map((line) => `  ${line}`)];
 }
 
-function discoveryText({ backend, interfaces, present, dropped }: DiscoveryReport): string {
+function discoveryText({ backend, daemon, interfaces, present, dropped }: DiscoveryReport): string {
   if (backend === 'off') return 'off';
+  const missing = daemon === null || daemon === 'working' ? '' : ` (the mDNS daemon does not work: ${daemon})`;
   const where = interfaces.length === 0 ? 'no interface' : interfaces.join(', ');
   const lost = dropped === 0 ? '' : `, ${dropped} datagrams over the limit not looked at`;
-  return `${backend} on ${where}, ${present} present${lost}`;
+  return `${backend}${missing} on ${where}, ${present} present${lost}`;
 }

@@ -58,7 +58,7 @@ export function exampleStatus(changes: Partial<StatusReport> = {}): StatusReport
     devices: {
       known: 5,
       reachable: 4,
-      discovery: { backend: 'builtin', interfaces: ['br-lan'], present: 3, dropped: 0 },
+      discovery: { backend: 'builtin', daemon: null, interfaces: ['br-lan'], present: 3, dropped: 0 },
     },
     traffic: { wanReceivedBytes: 1_049_076, lanSentBytes: 3_145_728, diskWrittenBytes: 1_101_004 },
     memory: { residentBytes: 55_000_000, anonymousBytes: 9_000_000, heapUsedBytes: 5_000_000, bufferBytes: 100_000 },

@@ -110,6 +110,8 @@ export interface DevicesReport {
 export interface DiscoveryReport {
   /** `off`, or who works. */
   readonly backend: string;
+  /** `working`, `joining` or `away`; null where the system's daemon is not used. */
+  readonly daemon: string | null;
   /** Interfaces on which it works. */
   readonly interfaces: readonly string[];
   /** Devices that announce themselves now. */

@@ -49,6 +49,7 @@ export class CommandLab {
       ],
       session: { maxMessageBytes: MAX_MESSAGE_BYTES, startDelaySeconds: 3600, intervalSeconds: 0, jitterSeconds: 0 },
       notification: { enabled: true, listen: [HOST], port: 0 },
+      discovery: { backend: 'off' },
       lan: { prefixes: ['127.0.0.0/8'] },
       serve: { listen: [HOST], port: 0 },
     };
@@ -59,6 +60,7 @@ export class CommandLab {
       lines: new LogRing(1024),
       version: '0',
       buildTimeMs: 0,
+      mdnsHelper: [],
       collectGarbage: () => {},
       onFatal,
     });

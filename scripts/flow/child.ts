@@ -80,7 +80,7 @@ export class Child {
     return this.#over !== undefined && !this.#asked;
   }
 
-  /** The first line of standard output, which is JSON. @throws when the process ends first, or after 20 s */
+  /** The first line of standard output, which is JSON. @throws when the process ends first, or after 20 s; it has ended then */
   async ready(): Promise<Record<string, unknown>> {
     const { logFile, onLine = (text: string) => appendFileSync(logFile, `${text}\n`) } = this.options;
     const lines = createInterface({ input: this.#child.stdout as Readable });
@@ -95,7 +95,10 @@ export class Child {
     });
     const slow = new Promise<undefined>((resolve) => setTimeout(resolve, 20_000, undefined).unref());
     const found = await Promise.race([line, this.ended, slow]);
-    if (typeof found !== 'string') throw new Error(this.describe('is not ready'));
+    if (typeof found !== 'string') {
+      await this.kill();
+      throw new Error(this.describe('is not ready'));
+    }
     return JSON.parse(found) as Record<string, unknown>;
   }
 

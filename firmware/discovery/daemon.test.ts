@@ -1,0 +1,185 @@
+/** What the helper and the daemon may do, played by a process that speaks as the helper does; see avahi.test.ts for real ones. */
+import assert from 'node:assert/strict';
+import { createSocket, type Socket } from 'node:dgram';
+import { once } from 'node:events';
+import { afterEach, beforeEach, describe, it } from 'node:test';
+import { decode, encode, type Answer } from 'dns-packet';
+import { ManualClock, systemClock, type Clock } from '../clock/index.js';
+import { createLog } from '../log/index.js';
+import { Prefixes } from '../net/index.js';
+import { DaemonDiscovery, PROBE_TYPE } from './daemon.js';
+import type { FoundService } from './service.js';
+
+const TYPE = `_omadm-d${process.pid}._udp`;
+const parsed = Prefixes.parse(['127.45.0.0/16']);
+assert.ok(parsed.ok);
+const lan = parsed.value;
+
+const probe = encode({ type: 'query', questions: [{ type: 'PTR', name: `${PROBE_TYPE}.local` }] }).toString('hex');
+
+/** Plays the helper: argument `mode`. Tells by the port of what it resolves how many it had to resolve at a time. */
+const HELPER = `
+const [mode] = process.argv.slice(1);
+const say = (news) => process.stdout.write(JSON.stringify(news) + '\\n');
+if (mode === 'no-addon') { say({ is: 'failed', code: 'no-addon', text: 'the package mdns does not load' }); process.exit(0); }
+const socket = require('dgram').createSocket('udp4');
+socket.bind(0, '127.0.0.1', () => { socket.setMulticastInterface('127.0.0.1'); say({ is: 'ready' }); });
+let open = 0, most = 0;
+require('readline').createInterface({ input: process.stdin }).on('line', (line) => {
+  const command = JSON.parse(line);
+  if (command.do === 'probe' && mode !== 'deaf') {
+    if (mode !== 'mute') socket.send(Buffer.from('${probe}', 'hex'), 5353, '224.0.0.251');
+    say({ is: 'probed' });
+  }
+  if (command.do === 'browse')
+    for (let i = 0; i < 40; i++) say({ is: 'up', instance: 'i' + i, domain: 'local.', link: 'lo', interfaceIndex: 1 });
+  if (command.do === 'resolve') {
+    most = Math.max(most, ++open);
+    setTimeout(() => {
+      open--;
+      say({ is: 'resolved', id: command.id, host: command.instance + '-${process.pid}.local', port: 1000 + most, txt: 'BXNpZD0x' });
+    }, 5);
+  }
+  if (command.do === 'announce') socket.send(Buffer.from('announced ' + command.service.instance), 5353, '224.0.0.251', () => {
+    if (mode === 'dies') process.kill(process.pid, 'SIGABRT');
+  });
+}).on('close', () => process.exit(0));
+`;
+
+describe('discovery through a daemon', () => {
+  const open: { close(): unknown }[] = [];
+  let log: string[];
+  let found: Map<string, FoundService>;
+  let gone: string[];
+  let net: Socket;
+  let heard: string[];
+
+  beforeEach(async () => {
+    log = [];
+    found = new Map();
+    gone = [];
+    heard = [];
+    net = createSocket({ type: 'udp4', reuseAddr: true });
+    net.bind(5353, '0.0.0.0');
+    await once(net, 'listening');
+    net.addMembership('224.0.0.251', '127.0.0.1');
+    net.setMulticastInterface('127.0.0.1');
+    net.on('message', (bytes) => {
+      heard.push(bytes.toString('latin1'));
+      answerForAddresses(net, bytes);
+    });
+    open.push(net);
+  });
+  afterEach(async () => {
+    for (const one of open.splice(0).reverse()) await one.close();
+  });
+
+  const daemon = (mode: string, standIn: boolean, clock: Clock = systemClock(0)): DaemonDiscovery => {
+    const discovery = new DaemonDiscovery({
+      links: { names: [], lan, own: ['127.45.0.1'] },
+      clock,
+      random: () => 0,
+      log: createLog({ level: 'info', write: (line) => log.push(line) })('discovery'),
+      browse: {
+        type: TYPE,
+        listener: {
+          found: (service) => {
+            found.set(service.instance, service);
+            return service.instance;
+          },
+          heard: () => {},
+          gone: (_, instance) => gone.push(instance),
+        },
+      },
+      command: [process.execPath, '-e', HELPER, mode],
+      standIn,
+    });
+    open.push(discovery);
+    return discovery;
+  };
+  const own = { instance: `own-${process.pid}`, type: TYPE, port: 1, txt: {}, host: `own-${process.pid}` };
+
+  it('resolves eight at a time, and asks for the addresses itself', async () => {
+    daemon('well', false).start();
+    await until('all instances', () => found.size === 40);
+    const { addresses, port, txt } = found.get('i39') ?? {};
+    assert.deepEqual([addresses, port, { ...txt }], [['127.45.1.40'], 1008, { sid: '1' }]);
+    assert.equal(log.filter((line) => line.includes('through the mDNS daemon')).length, 1);
+  });
+
+  it('hears by itself that a device has said something else, and does not believe in what the daemon does not tell', async () => {
+    daemon('well', false).start();
+    await until('all instances', () => found.size === 40);
+    const txtOf = (instance: string, sid: string): Answer => {
+      return { type: 'TXT', name: `${instance}.${TYPE}.local`, ttl: 120, flush: true, data: [`sid=${sid}`] };
+    };
+    const ptr = { type: 'PTR', name: `${TYPE}.local`, ttl: 120, data: `forged.${TYPE}.local` } as const;
+    net.send(encode({ type: 'response', answers: [ptr, txtOf('forged', '3'), txtOf('i3', '2')] }), 5353, '224.0.0.251');
+    await until('the other SessionID', () => found.get('i3')?.txt.sid === '2');
+    assert.equal(found.size, 40);
+  });
+
+  it('stands in at once where there is no addon, says so once, and does not try again', async () => {
+    const clock = new ManualClock();
+    const discovery = daemon('no-addon', true, clock);
+    discovery.announce('own', own);
+    discovery.start();
+    await until('the turn', () => {
+      clock.advance(1);
+      return log.length > 0 && discovery.status().backend === 'builtin';
+    });
+    assert.match(log.join(), /without an mDNS daemon.*the package mdns does not load/);
+    await until('its own announcement', () => {
+      clock.advance(200);
+      return heard.some((text) => text.includes(own.instance));
+    });
+    clock.advance(600_000);
+    assert.deepEqual([discovery.status().daemon, log.length], ['away', 2]);
+  });
+
+  for (const [mode, reason] of [
+    ['deaf', 'it does not answer'],
+    ['mute', 'it does not speak on the interfaces of the LAN'],
+  ] as const) {
+    it(`does not take a daemon that is ${mode}`, async () => {
+      const clock = new ManualClock();
+      const discovery = daemon(mode, false, clock);
+      discovery.start();
+      await until('the helper to ask', () => {
+        clock.advance(mode === 'deaf' ? 500 : 100);
+        return log.some((line) => line.includes('does not work'));
+      });
+      assert.match(log.join(), new RegExp(reason));
+      assert.equal(discovery.status().daemon, 'away');
+    });
+  }
+
+  it('tries again when the helper dies, and says so once', async () => {
+    const discovery = daemon('dies', false);
+    discovery.announce('own', own);
+    discovery.start();
+    await until('the second helper', () => heard.filter((text) => text.startsWith('announced')).length >= 2);
+    assert.ok(log.some((line) => line.includes('signal SIGABRT')));
+  });
+});
+
+/** Answers for the hosts of the helper's instances. */
+function answerForAddresses(net: Socket, bytes: Buffer): void {
+  if (bytes.length < 12 || bytes.toString('latin1', 0, 9) === 'announced') return;
+  const { type, questions = [] } = decode(bytes);
+  if (type !== 'query') return;
+  const answers = questions.flatMap(({ name, type: asked }) => {
+    const number = new RegExp(`^i(\\d+)-${process.pid}\\.local$`).exec(name)?.[1];
+    if (number === undefined || asked !== 'A') return [];
+    return [{ type: 'A', name, ttl: 120, flush: true, data: `127.45.1.${Number(number) + 1}` } as const];
+  });
+  if (answers.length > 0) net.send(encode({ type: 'response', answers }), 5353, '224.0.0.251');
+}
+
+async function until(what: string, fits: () => boolean): Promise<void> {
+  const deadline = performance.now() + 20_000;
+  while (!fits()) {
+    if (performance.now() > deadline) throw new Error(`waited in vain for ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+}
