@@ -7,6 +7,7 @@ import {
   preparePlaces,
   readSignatureKeys,
   readTlsFiles,
+  RenewedIdentity,
   resolveDevId,
   tunableValues,
   type Configuration,
@@ -37,6 +38,7 @@ import {
   lanAddresses,
   Scrub,
   systemDisk,
+  Tokens,
   Uploads,
   type PinSource,
   type ServerOptions,
@@ -69,7 +71,7 @@ import { Retention, retentionSweeps } from './retention.js';
 import { databaseSchema } from './schema.js';
 import { Settings } from './settings/index.js';
 import { SteadyFlush } from './steady-flush.js';
-import { openOrReplace, StoreError } from './store/index.js';
+import { openOrReplace, StoreError, type Store } from './store/index.js';
 import { Tree, type Mount } from './tree/index.js';
 
 export interface GatewayOptions {
@@ -182,8 +184,10 @@ async function start(
     addresses: configuration.serve.listen,
     ...(configuration.serve.interfaces.length > 0 && {
       movingAddresses: () => lanAddresses(configuration.serve.interfaces, lan, networkInterfaces),
-      onMoved: () => catalog.moved(),
     }),
+    tokens: tokensOf(configuration, store, clock, lan),
+    tls: tls.value.server && new RenewedIdentity(tls.value.server, log('serve')),
+    onPlace: (place) => catalog.servedAt(place),
     port: configuration.serve.port,
     publicHost: configuration.serve.publicHost,
     ...servedAddresses(configuration),
@@ -449,7 +453,8 @@ async function start(
 }
 
 const MIB = 1024 * 1024;
-const DAY_MS = 86_400_000;
+const HOUR_MS = 3_600_000;
+const DAY_MS = 24 * HOUR_MS;
 
 /** The whole exchange of one DM message may take this many times the idle time-out. */
 const EXCHANGE_FACTOR = 10;
@@ -521,6 +526,11 @@ async function listen(
       }
     },
   });
+}
+
+function tokensOf({ serve }: Configuration, store: Store, clock: Clock, subnets: Prefixes): Tokens | undefined {
+  if (serve.tokenHours === 0) return undefined;
+  return new Tokens({ store, clock, subnets, lifetimeMs: serve.tokenHours * HOUR_MS, randomBytes });
 }
 
 function servedAddresses({ serve: { allowPrefixes } }: Configuration): Pick<ServerOptions, 'allowAddress'> {

@@ -1,6 +1,6 @@
 import { deviceSchema, discoveredSchema } from './device/index.js';
 import { accountChanges, accountSchema, nonceSchema, outboxChanges, outboxSchema } from './dm/index.js';
-import { imageSchema, momentSchema, retrievalSchema, scrubSchema } from './image/index.js';
+import { imageSchema, imageServerSchema, momentSchema, retrievalSchema, scrubSchema } from './image/index.js';
 import { endSchema, notifySchema, sleepersSchema } from './notify/index.js';
 import { settingSchema } from './settings/index.js';
 import type { SchemaStep } from './store/index.js';
@@ -28,4 +28,5 @@ export const databaseSchema: readonly SchemaStep[] = [
   ...outboxChanges,
   ...settingSchema,
   ...scrubSchema,
+  ...imageServerSchema,
 ];

@@ -87,17 +87,21 @@ function* secretsOfSchemes({ accounts }: Configuration): Iterable<Finding> {
   }
 }
 
-function* certificatesWithKeys({ accounts }: Configuration): Iterable<Finding> {
-  for (const [index, account] of accounts.entries()) {
-    for (const [there, missing] of [
-      ['certFile', 'keyFile'],
-      ['keyFile', 'certFile'],
-    ] as const) {
-      if (account[there] === undefined || account[missing] !== undefined) continue;
-      const reason = `missing; expected a path, because ${formatPath(['accounts', index, there])} is set`;
-      yield { code: 'missing', path: ['accounts', index, missing], reason };
-    }
+function* certificatesWithKeys({ accounts, serve }: Configuration): Iterable<Finding> {
+  const places = [
+    ...accounts.map((account, index) => ({ path: ['accounts', index], ...pairOf(account) })),
+    { path: ['serve'], ...pairOf(serve) },
+  ];
+  for (const { path, certFile, keyFile } of places) {
+    if ((certFile === undefined) === (keyFile === undefined)) continue;
+    const [there, missing] = certFile === undefined ? ['keyFile', 'certFile'] : ['certFile', 'keyFile'];
+    const reason = `missing; expected a path, because ${formatPath([...path, there])} is set`;
+    yield { code: 'missing', path: [...path, missing], reason };
   }
+}
+
+function pairOf(of: { readonly certFile?: string | undefined; readonly keyFile?: string | undefined }) {
+  return { certFile: of.certFile, keyFile: of.keyFile };
 }
 
 function* narrowLan({ lan }: Configuration): Iterable<Finding> {

@@ -34,4 +34,11 @@ export {
   type TunableValues,
 } from './tunable.js';
 export type { TunableKey } from './tunable-keys.js';
-export { readTlsFiles, type TlsFileError, type TlsFileErrorCode, type TlsFiles } from './tls.js';
+export {
+  readTlsFiles,
+  RenewedIdentity,
+  type IdentityFiles,
+  type TlsFileError,
+  type TlsFileErrorCode,
+  type TlsFiles,
+} from './tls.js';

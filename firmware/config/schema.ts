@@ -426,6 +426,20 @@ const serveSchema = section(
         'the first address of `serve.listen`, else of `serve.interfaces`',
       ),
     ),
+    tokenHours: v.optional(
+      whole(
+        0,
+        8760,
+        'LocalImageURI carries a token that is good in `lan.prefixes` only, and expires after so long; the DM Server is told of the next one after half of it. 0: no token.',
+      ),
+      0,
+    ),
+    certFile: v.exactOptional(
+      path(
+        'PEM file of the certificate, with its chain, of the image server: images are served by https. Read anew when it changes.',
+      ),
+    ),
+    keyFile: v.exactOptional(path('PEM file of the private key of `certFile`; mode 0600.')),
     cutThrough: v.optional(
       flag(
         'Images whose Digest and size are known are served while they come in: LocalImageURI is assigned with their first durable bytes, and a device that reads ahead waits for more.',

@@ -3,10 +3,11 @@ import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'nod
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, describe, it } from 'node:test';
+import { silentLog } from '../log/index.js';
 import { makeCertificate, NO_CERTIFICATES } from '../net/certificate.fixture.js';
 import { account, minimal } from './example.fixture.js';
 import { parseConfiguration } from './load.js';
-import { readTlsFiles, type TlsFileErrorCode, type TlsFiles } from './tls.js';
+import { readTlsFiles, RenewedIdentity, type TlsFileErrorCode, type TlsFiles } from './tls.js';
 
 const UID = process.getuid?.() ?? 0;
 const folder = mkdtempSync(join(tmpdir(), 'dmgw-tls-'));
@@ -85,5 +86,41 @@ describe('the certificate of the gateway', { skip: NO_CERTIFICATES }, () => {
       assert.ok(!parsed.ok);
       assert.match(parsed.error.text, /expected a path, because accounts\[0\]\.(certFile|keyFile) is set/);
     }
+  });
+});
+
+describe('the certificate of the image server', { skip: NO_CERTIFICATES }, () => {
+  const [certFile, keyFile] = [join(folder, 'serve.cert'), join(folder, 'serve.key')];
+  const put = (of: { cert?: string; key?: string }): void => {
+    if (of.cert !== undefined) writeFileSync(certFile, of.cert);
+    if (of.key !== undefined) writeFileSync(keyFile, of.key, { mode: 0o600 });
+  };
+  const serve = { ...(minimal()['serve'] as object), certFile, keyFile };
+
+  it('is read with its key, and read anew once both have changed', () => {
+    const [first, second] = [makeCertificate('gw.lan'), makeCertificate('gw.lan')];
+    put(first);
+    const files = good({ serve }).server;
+    assert.ok(files);
+    assert.deepEqual(files.identity, first);
+    const warned: unknown[] = [];
+    const renewing = new RenewedIdentity(files, { ...silentLog, warn: (text) => void warned.push(text) });
+    assert.equal(renewing.renewed(), undefined);
+    put({ cert: second.cert });
+    assert.equal(renewing.renewed(), undefined);
+    assert.equal(renewing.renewed(), undefined);
+    assert.equal(warned.length, 1, 'a certificate without its key is told once');
+    put({ key: second.key });
+    assert.deepEqual(renewing.renewed(), second);
+    assert.equal(renewing.renewed(), undefined);
+    rmSync(certFile);
+    assert.equal(renewing.renewed(), undefined);
+  });
+
+  it('stands in the configuration together with its key', () => {
+    const half = { ...(minimal()['serve'] as object), certFile };
+    const parsed = parseConfiguration([{ file: 'F', value: { ...minimal(), serve: half } }]);
+    assert.ok(!parsed.ok);
+    assert.match(parsed.error.text, /serve\.keyFile.*expected a path, because serve\.certFile is set/);
   });
 });

@@ -1,5 +1,6 @@
 import { createPrivateKey, X509Certificate } from 'node:crypto';
-import { closeSync, fstatSync, openSync, readFileSync } from 'node:fs';
+import { closeSync, fstatSync, openSync, readFileSync, statSync } from 'node:fs';
+import type { Logger } from '../log/index.js';
 import type { TlsIdentity } from '../net/index.js';
 import { describeThrown, failure, success, type CodedError, type Outcome } from '../outcome/index.js';
 import { checkSecrecy } from './file.js';
@@ -20,6 +21,19 @@ export interface TlsFiles {
   readonly authorities: ReadonlyMap<string, string>;
   /** `certFile` -> certificate and key. */
   readonly identities: ReadonlyMap<string, TlsIdentity>;
+  /** That of the image server, with the files that it came from. */
+  readonly server: IdentityFiles | undefined;
+}
+
+/** A certificate and its key, and where they stand. */
+export interface IdentityFiles {
+  /** What comes before `certFile` and `keyFile` in the configuration. */
+  readonly at: string;
+  readonly certFile: string;
+  readonly keyFile: string;
+  /** Whose the key must be, if not root's. */
+  readonly uid: number;
+  readonly identity: TlsIdentity;
 }
 
 /**
@@ -41,7 +55,64 @@ export function readTlsFiles(configuration: Configuration, uid: number): Outcome
     if (!identity.ok) return identity;
     identities.set(certFile, identity.value);
   }
-  return success({ authorities, identities });
+  const server = readServer(configuration, uid);
+  return server.ok ? success({ authorities, identities, server: server.value }) : server;
+}
+
+function readServer({ serve }: Configuration, uid: number): Outcome<IdentityFiles | undefined, TlsFileError> {
+  const [at, { certFile, keyFile }] = ['serve.', serve];
+  if (certFile === undefined || keyFile === undefined) return success(undefined);
+  const identity = readIdentity(at, certFile, keyFile, uid);
+  return identity.ok ? success({ at, certFile, keyFile, uid, identity: identity.value }) : identity;
+}
+
+/** A certificate that is read anew when its files change, as a program that renews it writes them. */
+export class RenewedIdentity {
+  readonly identity: TlsIdentity;
+  #seen: string;
+  #current: TlsIdentity;
+  #complaint = '';
+
+  constructor(
+    private readonly files: IdentityFiles,
+    private readonly log: Logger,
+  ) {
+    this.identity = files.identity;
+    this.#current = files.identity;
+    this.#seen = this.#stamp();
+  }
+
+  /** Another certificate with its key, once both are there; what cannot be used is said once, and the old one stays. */
+  renewed(): TlsIdentity | undefined {
+    const stamp = this.#stamp();
+    if (stamp === this.#seen) return undefined;
+    const { at, certFile, keyFile, uid } = this.files;
+    const read = readIdentity(at, certFile, keyFile, uid);
+    if (!read.ok) {
+      if (this.#complaint !== stamp)
+        this.log.warn('the renewed certificate cannot be used', { reason: read.error.text });
+      this.#complaint = stamp;
+      return undefined;
+    }
+    this.#seen = stamp;
+    if (read.value.cert === this.#current.cert && read.value.key === this.#current.key) return undefined;
+    this.#current = read.value;
+    return read.value;
+  }
+
+  #stamp(): string {
+    return `${stampOf(this.files.certFile)} ${stampOf(this.files.keyFile)}`;
+  }
+}
+
+/** Differs when a file has been written, or put in the place of another. */
+function stampOf(file: string): string {
+  try {
+    const { ino, size, mtimeMs } = statSync(file);
+    return `${ino}-${size}-${mtimeMs}`;
+  } catch {
+    return 'none';
+  }
 }
 
 function authorityFiles({ accounts, retrieve }: Configuration): { key: string; caFile: string | undefined }[] {

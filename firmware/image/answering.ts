@@ -14,11 +14,13 @@ import type { Piece } from './multipart.js';
 import { sendBody, type OutflowBuffers, type PacedReads } from './outflow.js';
 import { replyTo, validatorsOf } from './reply.js';
 import { select } from './selection.js';
+import type { Tokens, TokenVerdict } from './tokens.js';
 
 export interface AnsweringOptions {
   readonly catalog: Catalog;
   readonly blobs: BlobStore;
   readonly arrivals: Arrivals | undefined;
+  readonly tokens: Tokens | undefined;
   readonly connections: Connections;
   readonly accounting: Accounting;
   readonly buffers: OutflowBuffers;
@@ -61,9 +63,9 @@ export class Answering {
         response.writeHead(204, { Allow: ALLOW }).end();
         return;
       }
-      const image = this.#lookUp(target);
-      if (!image) {
-        refuse(response, 404);
+      const image = this.#lookUp(target, address);
+      if (typeof image === 'string') {
+        refuseToken(response, image);
         return;
       }
       if (method === 'OPTIONS') {
@@ -93,13 +95,20 @@ export class Answering {
     }
   }
 
-  /** The path is looked up, never joined to a folder. A query is not part of it. */
-  #lookUp(target: string): ImageRecord | undefined {
+  /**
+   * The path is looked up, never joined to a folder. A query is not part of it, but may hold the token.
+   * @returns `bad` also for what is no image: who has no token learns nothing of what there is
+   */
+  #lookUp(target: string, address: string): ImageRecord | Exclude<TokenVerdict, 'good'> {
     // RFC 9112 §3.2.2: a server accepts the absolute form too.
-    const path = target.replace(/^https?:\/\/[^/?#]*/i, '').replace(/\?.*$/, '');
-    if (!path.startsWith(PATH_PREFIX)) return undefined;
-    const image = this.o.catalog.byImageId(path.slice(PATH_PREFIX.length));
-    return image && this.o.catalog.isServed(image) ? image : undefined;
+    const [, path = '', query = ''] = /^(?:https?:\/\/[^/?#]*)?([^?]*)\??(.*)$/is.exec(target) ?? [];
+    if (!path.startsWith(PATH_PREFIX)) return 'bad';
+    const { catalog, tokens } = this.o;
+    const imageId = path.slice(PATH_PREFIX.length);
+    const verdict = tokens?.check(imageId, query, address) ?? 'good';
+    if (verdict !== 'good') return verdict;
+    const image = catalog.byImageId(imageId);
+    return image && catalog.isServed(image) ? image : 'bad';
   }
 
   async #open(image: ImageRecord): Promise<BlobReader | undefined> {
@@ -168,6 +177,13 @@ export class Answering {
       log.info('a download keeps a client waiting for too long', { image: imageId, address: peer.address });
     if (end.kind === 'disk') log.error('cannot read an image', { image: imageId, reason: describeThrown(end.cause) });
   }
+}
+
+function refuseToken(response: ServerResponse, verdict: Exclude<TokenVerdict, 'good'>): void {
+  // RFC 9110 §15.5.11: this URI will not do any more. Its token was good, so that there is nothing to hide.
+  if (verdict === 'expired') refuse(response, 410);
+  else if (verdict === 'clock') refuse(response, 503, { 'Retry-After': RETRY_AFTER_S });
+  else refuse(response, 404);
 }
 
 /** An answer without content that says no more than its status. */

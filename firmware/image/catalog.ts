@@ -242,9 +242,17 @@ export class Catalog {
     return image.state === 'available' || this.early(image) !== undefined;
   }
 
-  /** The image server has another place: whoever had an image retrieved is told that its LocalImageURI has changed. */
-  moved(): void {
+  /**
+   * Images are served here, from now on. Where that is another place than the one before, also that of an earlier run,
+   * whoever had an image retrieved is told that its LocalImageURI has changed.
+   * @param place everything but the image that LocalImageURI depends on
+   */
+  servedAt(place: string): void {
     this.#store.transaction(() => {
+      const before = this.#store.sql<{ place: string | null }>('SELECT place FROM image_server').get()?.place ?? null;
+      if (before === place) return;
+      this.#store.sql('UPDATE image_server SET place = ?').run(place);
+      if (before === null) return;
       for (const image of this.all()) if (this.isServed(image)) this.table.tell('local-uri', image, null);
     });
   }

@@ -6,12 +6,18 @@ export const PATH_PREFIX = '/scomo/';
 
 /** Where images are reached from the LAN. */
 export interface PublicPlace {
+  readonly scheme: 'http' | 'https';
   /** A name or an address. */
   readonly host: string;
   readonly port: number;
 }
 
-/** LocalImageURI of an image that is served. */
-export function localUriOf(image: ImageRecord, { host, port }: PublicPlace): string {
-  return `http://${isIPv6(host) ? `[${host}]` : host}:${port}${PATH_PREFIX}${image.imageId}`;
+/** `http://192.168.1.1:8180`. */
+export function originOf({ scheme, host, port }: PublicPlace): string {
+  return `${scheme}://${isIPv6(host) ? `[${host}]` : host}:${port}`;
+}
+
+/** LocalImageURI of an image that is served. @param query for its token, if it has one */
+export function localUriOf(image: ImageRecord, place: PublicPlace, query?: string): string {
+  return `${originOf(place)}${PATH_PREFIX}${image.imageId}${query === undefined ? '' : `?${query}`}`;
 }

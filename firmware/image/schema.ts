@@ -54,6 +54,20 @@ export const retrievalSchema: readonly SchemaStep[] = [
   },
 ];
 
+/** What came for LocalImageURI: the key of its tokens, and the place that was told last; null before there is one. */
+export const imageServerSchema: readonly SchemaStep[] = [
+  {
+    owner: 'image',
+    sql: `
+      CREATE TABLE image_server (
+        id INTEGER PRIMARY KEY CHECK (id = 1),
+        token_key BLOB,
+        place TEXT
+      ) STRICT;
+      INSERT INTO image_server (id) VALUES (1);`,
+  },
+];
+
 /** What came for eviction and retention. */
 export const momentSchema: readonly SchemaStep[] = [
   {

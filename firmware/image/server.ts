@@ -1,9 +1,10 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { createServer as createSecureServer, type Server as SecureServer } from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { Clock, TimerHandle } from '../clock/index.js';
 import type { Logger } from '../log/index.js';
-import { canonicalAddress } from '../net/index.js';
+import { canonicalAddress, type TlsIdentity } from '../net/index.js';
 import { describeThrown, failure, success, systemErrorCode, type CodedError, type Outcome } from '../outcome/index.js';
 import { Accounting, type Reactions } from './accounting.js';
 import { Answering } from './answering.js';
@@ -14,8 +15,9 @@ import { SharedChunks } from './chunks.js';
 import { Connections, type Peer } from './connections.js';
 import type { Deliveries } from './deliveries.js';
 import type { ImageRecord } from './image.js';
-import { localUriOf } from './local-uri.js';
+import { localUriOf, originOf, type PublicPlace } from './local-uri.js';
 import { OutflowBuffers, PacedReads } from './outflow.js';
+import type { Tokens } from './tokens.js';
 
 export interface ServerLimits {
   /** Connections in all. Default 512. */
@@ -55,10 +57,24 @@ export interface ServerOptions {
   readonly publicHost: string;
   /** Whether images are served to an address; default to every one. */
   readonly allowAddress?: (address: string) => boolean;
-  /** LocalImageURI of every image is another one, or empty, from now on. */
-  readonly onMoved?: () => void;
+  /** LocalImageURI has a token that expires. Default none. */
+  readonly tokens?: Tokens | undefined;
+  /** Images are served by https (TLS 1.2 or later). Default by http. */
+  readonly tls?: ServerTls | undefined;
+  /**
+   * Told at the start, and when it has changed, on what LocalImageURI depends: scheme, host, port and the expiry of its
+   * token. Not told while there is none.
+   */
+  readonly onPlace?: (place: string) => void;
   readonly reactions?: Reactions;
   readonly limits?: ServerLimits;
+}
+
+/** The certificate that the server shows. */
+export interface ServerTls {
+  readonly identity: TlsIdentity;
+  /** Another one that has come in its place since this was asked last, if any. */
+  renewed(): TlsIdentity | undefined;
 }
 
 export type ListenError = CodedError<'address-in-use' | 'no-such-address' | 'not-permitted' | 'cannot-listen'>;
@@ -69,8 +85,8 @@ const LISTEN_ERRORS: Readonly<Record<string, ListenError['code']>> = {
   EACCES: 'not-permitted',
 };
 
-/** So often, in ms, the moving addresses are asked for: an address that changes is a rare thing. */
-const FOLLOW_MS = 5_000;
+/** So often, in ms, it is looked whether addresses, the expiry of tokens or the certificate have changed: rare things. */
+const LOOK_MS = 5_000;
 
 /** Beyond the limit so many connections are still told so; more are dropped. */
 const CONNECTIONS_TOLD = 64;
@@ -92,7 +108,7 @@ export class ImageServer {
   readonly #limits: Required<ServerLimits>;
   readonly #buffers: OutflowBuffers;
   /** By the address as it was asked for. */
-  readonly #servers = new Map<string, { readonly server: Server; readonly bound: AddressInfo }>();
+  readonly #servers = new Map<string, { readonly server: Server | SecureServer; readonly bound: AddressInfo }>();
   /** Addresses on which nothing can listen, said once. */
   readonly #complained = new Set<string>();
   #following: Promise<void> = Promise.resolve();
@@ -102,11 +118,14 @@ export class ImageServer {
   readonly #answering: Answering;
   readonly #answers = new Set<Promise<void>>();
   #port: number;
+  #identity: TlsIdentity | undefined;
+  #place = '';
   #closing: Promise<void> | undefined;
 
   constructor(options: ServerOptions) {
     this.#o = options;
     this.#port = options.port;
+    this.#identity = options.tls?.identity;
     this.#limits = {
       connections: 512,
       connectionsPerAddress: 16,
@@ -120,7 +139,7 @@ export class ImageServer {
       ...options.limits,
     };
     this.#connections = new Connections(this.#limits);
-    const { catalog, blobs, deliveries, arrivals, clock, log } = options;
+    const { catalog, blobs, deliveries, arrivals, tokens, clock, log } = options;
     const reactions = options.reactions ?? { deviceAt: () => undefined, fetched: () => {} };
     this.#accounting = new Accounting({ deliveries, reactions, log });
     const monotonicMs = (): number => clock.monotonicMs();
@@ -135,6 +154,7 @@ export class ImageServer {
       reads,
       chunks: new SharedChunks(reads),
       arrivals,
+      tokens,
       maxWaitMs: this.#limits.idleMs,
       clock,
       log,
@@ -152,10 +172,9 @@ export class ImageServer {
       }
     }
     this.#port = this.listening[0]?.port ?? this.#o.port;
-    if (this.#o.movingAddresses) {
-      await this.follow();
-      this.#followLater();
-    }
+    const { movingAddresses, tokens, tls } = this.#o;
+    await this.look();
+    if (movingAddresses ?? tokens ?? tls) this.#lookLater();
     return success(this.listening);
   }
 
@@ -164,17 +183,42 @@ export class ImageServer {
     return [...this.#servers.values()].map(({ bound }) => bound);
   }
 
-  /** Listens on the addresses that have come, and no longer on those that have gone; whoever is connected there is cut off. */
-  follow(): Promise<void> {
-    this.#following = this.#following.then(() => this.#follow());
+  /**
+   * Listens on the addresses that have come, and no longer on those that have gone; whoever is connected there is cut off.
+   * Shows a certificate that has been renewed, and tells of a LocalImageURI that has changed.
+   */
+  look(): Promise<void> {
+    this.#following = this.#following.then(async () => {
+      await this.#follow();
+      this.#renew();
+      this.#tellPlace();
+    });
     return this.#following;
   }
 
+  #renew(): void {
+    const renewed = this.#o.tls?.renewed();
+    if (!renewed || this.#closing) return;
+    this.#identity = renewed;
+    for (const { server } of this.#servers.values()) if ('setSecureContext' in server) server.setSecureContext(renewed);
+    this.#o.log.info('the certificate of the image server is renewed');
+  }
+
+  #tellPlace(): void {
+    const place = this.#publicPlace;
+    const { tokens } = this.#o;
+    const expiry = tokens?.expiry;
+    if (!place || this.#closing || (tokens && expiry === undefined)) return;
+    const now = originOf(place) + (expiry === undefined ? '' : ` until ${expiry}`);
+    if (now === this.#place) return;
+    this.#place = now;
+    this.#o.onPlace?.(now);
+  }
+
   async #follow(): Promise<void> {
-    if (this.#closing) return;
     const { addresses, movingAddresses, log } = this.#o;
-    const hostBefore = this.#publicHost;
-    const wanted = new Set([...addresses, ...(movingAddresses?.() ?? [])]);
+    if (this.#closing || !movingAddresses) return;
+    const wanted = new Set([...addresses, ...movingAddresses()]);
     for (const [address, { server }] of this.#servers) {
       if (wanted.has(address)) continue;
       this.#servers.delete(address);
@@ -196,12 +240,11 @@ export class ImageServer {
       }
     }
     for (const address of this.#complained) if (!wanted.has(address)) this.#complained.delete(address);
-    if (this.#timer && this.#publicHost !== hostBefore) this.#o.onMoved?.();
   }
 
-  #followLater(): void {
+  #lookLater(): void {
     if (this.#closing) return;
-    this.#timer = this.#o.clock.after(FOLLOW_MS, () => void this.follow().then(() => this.#followLater()));
+    this.#timer = this.#o.clock.after(LOOK_MS, () => void this.look().then(() => this.#lookLater()));
   }
 
   async #open(address: string, port: number): Promise<Outcome<AddressInfo, ListenError>> {
@@ -211,15 +254,19 @@ export class ImageServer {
     return listening;
   }
 
-  /** Empty while there is no address at all. */
-  get #publicHost(): string {
-    return this.#o.publicHost === '' ? (this.listening[0]?.address ?? '') : this.#o.publicHost;
+  /** Undefined while there is no address at all. */
+  get #publicPlace(): PublicPlace | undefined {
+    const host = this.#o.publicHost === '' ? this.listening[0]?.address : this.#o.publicHost;
+    return host === undefined ? undefined : { scheme: this.#identity ? 'https' : 'http', host, port: this.#port };
   }
 
   /** LocalImageURI of an image; empty unless it is available, or served while it comes in. */
   localUri(image: ImageRecord): string {
-    const host = this.#publicHost;
-    return host === '' || !this.#o.catalog.isServed(image) ? '' : localUriOf(image, { host, port: this.#port });
+    const { catalog, tokens } = this.#o;
+    const place = this.#publicPlace;
+    const query = tokens?.queryFor(image.imageId);
+    if (!place || (tokens && query === undefined) || !catalog.isServed(image)) return '';
+    return localUriOf(image, place, query);
   }
 
   /** Bytes of image content sent into the LAN since the start. */
@@ -254,9 +301,9 @@ export class ImageServer {
     this.#accounting.flush();
   }
 
-  #createServer(): Server {
+  #createServer(): Server | SecureServer {
     const { headerBytes, headerMs, idleMs, keepAliveMs, connections } = this.#limits;
-    const server = createServer({
+    const options = {
       maxHeaderSize: headerBytes,
       headersTimeout: headerMs,
       requestTimeout: headerMs,
@@ -264,10 +311,16 @@ export class ImageServer {
       connectionsCheckingInterval: Math.min(headerMs, 5_000),
       // Answering looks at Host, so that its answer is like all others.
       requireHostHeader: false,
-    });
+    };
+    const server = this.#identity
+      ? createSecureServer({ ...options, ...this.#identity, minVersion: 'TLSv1.2', handshakeTimeout: headerMs })
+      : createServer(options);
     server.maxConnections = connections + CONNECTIONS_TOLD;
     server.timeout = idleMs;
-    server.on('connection', (socket: Socket) => this.#connected(socket));
+    server.on('connection', (socket: Socket) => this.#refuseStrangers(socket));
+    // A TLS connection counts from the end of its handshake on, which has its own time.
+    const usable = this.#identity ? 'secureConnection' : 'connection';
+    server.on(usable, (socket: Socket) => this.#connected(socket));
     // An expectation changes nothing: no request here needs its content, so that none is asked to send it.
     for (const event of ['request', 'checkContinue', 'checkExpectation'] as const) {
       server.on(event, (request: IncomingMessage, response: ServerResponse) => this.#requested(request, response));
@@ -279,14 +332,17 @@ export class ImageServer {
     return server;
   }
 
-  #connected(socket: Socket): void {
+  /** One that was reset before it was taken has no address; who may not come is not even told so, and costs nothing. */
+  #refuseStrangers(socket: Socket): void {
     const address = canonicalAddress(socket.remoteAddress ?? '');
-    // One that was reset before it was taken has no address; who may not come is not even told so, and costs nothing.
-    if (address === '' || this.#o.allowAddress?.(address) === false) {
-      socket.on('error', () => {});
-      socket.destroy();
-      return;
-    }
+    if (address !== '' && this.#o.allowAddress?.(address) !== false) return;
+    socket.on('error', () => {});
+    socket.destroy();
+  }
+
+  #connected(socket: Socket): void {
+    if (socket.destroyed) return;
+    const address = canonicalAddress(socket.remoteAddress ?? '');
     const peer = this.#connections.open(socket, address);
     let broken = false;
     socket.on('error', () => (broken = true));
@@ -368,7 +424,11 @@ function flushed(response: ServerResponse, socket: Socket): Promise<void> {
   });
 }
 
-function listen(server: Server, address: string, port: number): Promise<Outcome<AddressInfo, ListenError>> {
+function listen(
+  server: Server | SecureServer,
+  address: string,
+  port: number,
+): Promise<Outcome<AddressInfo, ListenError>> {
   return new Promise((resolve) => {
     const failed = (thrown: Error): void => {
       const code = LISTEN_ERRORS[systemErrorCode(thrown) ?? ''] ?? 'cannot-listen';

@@ -1,0 +1,109 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { get, type RequestOptions } from 'node:https';
+import { connect as connectPlain } from 'node:net';
+import { after, before, describe, it } from 'node:test';
+import { makeCertificate, NO_CERTIFICATES } from '../net/certificate.fixture.js';
+import type { TlsIdentity } from '../net/index.js';
+import { openHouse, pattern, removeFolder, serveFile, serverOptions, startOrigin, type House } from './fixture.js';
+import { ImageServer } from './server.js';
+
+const CONTENT = pattern(5_000_001);
+
+describe('an image server with a certificate', { skip: NO_CERTIFICATES, timeout: 30_000 }, () => {
+  let house: House;
+  let server: ImageServer;
+  let port: number;
+  let identity: TlsIdentity;
+  let next: TlsIdentity | undefined;
+
+  before(async () => {
+    const origin = await startOrigin(serveFile(CONTENT));
+    house = openHouse();
+    await house.downloader.start();
+    await house.until(house.add('fw', origin.url).id, 'available');
+    await origin.close();
+    identity = makeCertificate('gw.lan');
+    const renewed = (): TlsIdentity | undefined => {
+      const given = next;
+      next = undefined;
+      return given;
+    };
+    server = new ImageServer({
+      ...serverOptions(house),
+      publicHost: 'gw.lan',
+      tls: { identity, renewed },
+      allowAddress: (address) => address !== '127.0.0.9',
+    });
+    const started = await server.start();
+    assert.ok(started.ok);
+    port = started.value[0]!.port;
+  });
+  after(async () => {
+    await server.close();
+    await house.close();
+    removeFolder(house.folder);
+  });
+
+  const how = (more: RequestOptions = {}): RequestOptions => ({
+    host: '127.0.0.1',
+    port,
+    path: '/scomo/fw',
+    servername: 'gw.lan',
+    ca: identity.cert,
+    agent: false,
+    ...more,
+  });
+  async function fetchWith(options: RequestOptions): Promise<Buffer> {
+    const chunks: Buffer[] = [];
+    const [reply] = (await once(get(options), 'response')) as [AsyncIterable<Buffer> & { statusCode: number }];
+    for await (const chunk of reply) chunks.push(chunk);
+    return Buffer.concat(chunks);
+  }
+
+  it('serves by https, and says so in LocalImageURI', async () => {
+    assert.equal(server.localUri(house.catalog.byNode('fw')!), `https://gw.lan:${port}/scomo/fw`);
+    const all = await Promise.all(Array.from({ length: 4 }, () => fetchWith(how())));
+    assert.ok(all.every((body) => body.equals(CONTENT)));
+    const part = await fetchWith(how({ headers: { Range: 'bytes=7-4000006' } }));
+    assert.ok(part.equals(CONTENT.subarray(7, 4_000_007)));
+    while (server.load.connections > 0) await new Promise((resolve) => setTimeout(resolve, 2));
+    assert.equal(house.deliveries.list(house.catalog.byNode('fw')!.id, 0, 9)[0]?.complete, true);
+  });
+
+  it('speaks no TLS older than 1.2', async () => {
+    await assert.rejects(fetchWith(how({ maxVersion: 'TLSv1.1', minVersion: 'TLSv1', ciphers: 'DEFAULT@SECLEVEL=0' })));
+  });
+
+  it('answers nothing in the clear, and drops who never ends a handshake', async () => {
+    const hasty = new ImageServer({
+      ...serverOptions(house),
+      tls: { identity, renewed: () => undefined },
+      limits: { headerMs: 300 },
+    });
+    const started = await hasty.start();
+    assert.ok(started.ok);
+    for (const sent of ['GET /scomo/fw HTTP/1.1\r\nHost: x\r\n\r\n', '']) {
+      const socket = connectPlain(started.value[0]!.port, '127.0.0.1');
+      socket.on('error', () => {});
+      let got = '';
+      socket.on('data', (bytes) => (got += bytes.toString('latin1')));
+      socket.write(sent);
+      await once(socket, 'close');
+      assert.doesNotMatch(got, /HTTP/);
+    }
+    await hasty.close();
+  });
+
+  it('closes before the handshake to whom nothing is served', async () => {
+    await assert.rejects(fetchWith(how({ localAddress: '127.0.0.9' })));
+  });
+
+  it('shows a certificate that is renewed to those who come then', async () => {
+    const before = identity;
+    identity = next = makeCertificate('gw.lan');
+    await server.look();
+    assert.ok((await fetchWith(how())).equals(CONTENT));
+    await assert.rejects(fetchWith(how({ ca: before.cert })));
+  });
+});
