@@ -205,10 +205,14 @@ async function start(
   });
 
   // The End Devices and their notifications.
-  const inventory = new DeviceInventory({ store, clock, log: log('device'), lan });
+  const inventory = new DeviceInventory({
+    store,
+    clock,
+    log: log('device'),
+    lan,
+    onRemove: (node) => tree.forgetNode([...names.value.place('DeviceInventory'), node]),
+  });
   closings.push(() => inventory.flush());
-  const configured = inventory.syncConfigured(configuration.devices.map(configuredDevice));
-  if (!configured.ok) return configured;
   const finder = new Finder({
     configuration,
     version: options.version,
@@ -309,6 +313,8 @@ async function start(
       settings.forget(serverId);
     }
   });
+  const configured = inventory.syncConfigured(configuration.devices.map(configuredDevice));
+  if (!configured.ok) return configured;
   const holdSession = createSessionRunner({
     accounts,
     tree,

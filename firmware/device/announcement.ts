@@ -12,7 +12,7 @@ export interface Announcement {
   readonly instance: string;
   /** `udp://192.168.1.57:2948`, in the LAN. */
   readonly address: string;
-  readonly leaves: Readonly<Partial<Record<Exclude<DeviceLeaf, 'deviceId' | 'address'>, string>>>;
+  readonly leaves: Readonly<Partial<Record<Exclude<DeviceLeaf, 'deviceId' | 'address'>, string | undefined>>>;
   /** SessionID that it acted on last, as it wrote it. */
   readonly sessionId: string | undefined;
 }
@@ -45,17 +45,19 @@ export function readAnnouncement(
   const before = preferred(deviceId);
   const address = candidates.find((one) => one === before) ?? candidates.sort(byPreference)[0];
   if (address === undefined) return failure('outside-lan', 'none of its addresses lies in the LAN');
-  const valid = (leaf: DeviceLeaf, value: string | undefined): value is string =>
-    value !== undefined && checkLeaf(leaf, value, lan).ok;
+  const valid = (leaf: DeviceLeaf, value: string | undefined): string | undefined =>
+    value !== undefined && checkLeaf(leaf, value, lan).ok ? value : undefined;
+  const encapsulation = valid('encapsulation', txt.enc);
+  const mode = valid('mode', txt.mode);
   return success({
     deviceId,
     instance,
     address,
     leaves: {
-      ...(valid('encapsulation', txt.enc) && txt.enc !== ENCAPSULATIONS[0] && { encapsulation: txt.enc }),
-      ...(valid('mode', txt.mode) && txt.mode !== MODES[0] && { mode: txt.mode }),
-      ...(valid('groups', txt.groups) && { groups: txt.groups }),
-      ...(valid('name', instance) && { name: instance }),
+      encapsulation: encapsulation === ENCAPSULATIONS[0] ? undefined : encapsulation,
+      mode: mode === MODES[0] ? undefined : mode,
+      groups: valid('groups', txt.groups),
+      name: valid('name', instance),
     },
     sessionId: txt.sid !== undefined && SESSION_ID.test(txt.sid) ? txt.sid : undefined,
   });

@@ -60,13 +60,14 @@ export class Departed {
     return store.transaction(() => {
       // Found while the clock was not set: its age counts from now on.
       store.sql("UPDATE device SET last_seen_ms = ? WHERE source = 'mdns' AND last_seen_ms IS NULL").run(nowMs);
-      return store
-        .sql(
-          `DELETE FROM device WHERE id IN (
-             SELECT id FROM device WHERE source = 'mdns' AND reachable = 0
-               AND last_seen_ms < CASE confirmed WHEN 1 THEN ? ELSE ? END LIMIT ${AT_ONCE})`,
+      const departed = store
+        .sql<{ id: number; node: string }>(
+          `SELECT id, node FROM device WHERE source = 'mdns' AND reachable = 0
+             AND last_seen_ms < CASE confirmed WHEN 1 THEN ? ELSE ? END LIMIT ${AT_ONCE}`,
         )
-        .run(nowMs - forgetAfterDays * DAY_MS, nowMs - Math.min(forgetAfterDays, FLEETING_DAYS) * DAY_MS).changes;
+        .all(nowMs - forgetAfterDays * DAY_MS, nowMs - Math.min(forgetAfterDays, FLEETING_DAYS) * DAY_MS);
+      inventory.discard(departed);
+      return departed.length;
     });
   }
 }

@@ -68,7 +68,7 @@ export class DiscoveredDevices {
     if (this.count() >= maxDiscovered) {
       const fleeting = this.#fleeting();
       if (fleeting === undefined) return false;
-      inventory.remove(fleeting);
+      inventory.discard([fleeting]);
     }
     const added = inventory.addDiscovered(announcement.deviceId);
     if (!added.ok) return false;
@@ -126,11 +126,11 @@ export class DiscoveredDevices {
   }
 
   /** The record that is missed least: discovered, seen for a moment only, not there now. */
-  #fleeting(): number | undefined {
+  #fleeting(): { readonly id: number; readonly node: string } | undefined {
     return this.options.store
-      .sql<{ id: number }>(
-        "SELECT id FROM device WHERE source = 'mdns' AND reachable = 0 AND confirmed = 0 ORDER BY last_seen_ms LIMIT 1",
+      .sql<{ id: number; node: string }>(
+        "SELECT id, node FROM device WHERE source = 'mdns' AND reachable = 0 AND confirmed = 0 ORDER BY last_seen_ms LIMIT 1",
       )
-      .get()?.id;
+      .get();
   }
 }

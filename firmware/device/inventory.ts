@@ -46,6 +46,11 @@ export interface DeviceInventoryOptions {
   readonly log: Logger;
   /** Addresses outside are refused. */
   readonly lan: Prefixes;
+  /**
+   * Told of the node of a record that the gateway removes by itself, inside the transaction, while the record is still
+   * there: what others keep of it goes too.
+   */
+  readonly onRemove?: (node: string) => void;
   /** Records at most; default 20,000. */
   readonly maxDevices?: number;
 }
@@ -159,6 +164,14 @@ export class DeviceInventory {
     return this.#store.tentative(() => this.#setLeaf(id, leaf, value));
   }
 
+  /** Removes records that no DM Server has removed: those that have departed, and those that no file names any more. */
+  discard(records: readonly { readonly id: number; readonly node: string }[]): void {
+    for (const { id, node } of records) {
+      this.options.onRemove?.(node);
+      this.remove(id);
+    }
+  }
+
   /** Fails with `no-such-device`. */
   remove(id: number): Outcome<undefined, DeviceError> {
     const { changes } = this.#store.sql('DELETE FROM device WHERE id = ?').run(id);
@@ -215,11 +228,8 @@ export class DeviceInventory {
    */
   seen(deviceId: string, reachable: boolean): void {
     const { clock } = this.options;
-    if (!this.byDeviceId(deviceId)) return;
-    this.#sightings.note(deviceId, {
-      reachable,
-      ...(reachable && clock.plausible() && { lastSeenMs: Math.trunc(clock.wallMs()) }),
-    });
+    if (!this.#store.sql('SELECT 1 FROM device WHERE device_id = ?').get(deviceId)) return;
+    this.#sightings.note(deviceId, reachable, reachable && clock.plausible() ? Math.trunc(clock.wallMs()) : undefined);
   }
 
   /** Adds a record of source `mdns`, under a node name of the gateway's own. Fails with `too-many` or `invalid-value`. */
@@ -300,10 +310,12 @@ export class DeviceInventory {
 
   #removeConfiguredBut(wanted: ReadonlySet<string>): number {
     const rows = this.#store
-      .sql<{ id: number; device_id: string }>("SELECT id, device_id FROM device WHERE source = 'config'")
+      .sql<{ id: number; node: string; device_id: string }>(
+        "SELECT id, node, device_id FROM device WHERE source = 'config'",
+      )
       .all();
     const gone = rows.filter(({ device_id }) => !wanted.has(device_id));
-    for (const { id } of gone) this.#store.sql('DELETE FROM device WHERE id = ?').run(id);
+    this.discard(gone);
     return gone.length;
   }
 
@@ -313,10 +325,22 @@ export class DeviceInventory {
 
   #overlay(row: Row): Device {
     const sighting = row.deviceId === null ? undefined : this.#sightings.of(row.deviceId);
+    // Written out: V8 keeps something of each object that begins with a spread, and discovery looks at thousands.
     return {
-      ...row,
-      reachable: sighting?.reachable ?? row.reachable === 1,
+      id: row.id,
+      node: row.node,
+      requester: row.requester,
+      source: row.source,
       lastSeenMs: sighting?.lastSeenMs ?? row.lastSeenMs,
+      reachable: sighting?.reachable ?? row.reachable === 1,
+      foundAddress: row.foundAddress,
+      deviceId: row.deviceId,
+      componentType: row.componentType,
+      mode: row.mode,
+      address: row.address,
+      encapsulation: row.encapsulation,
+      groups: row.groups,
+      name: row.name,
     };
   }
 }

@@ -35,6 +35,7 @@ describe('recognition of End Devices', () => {
   let verified: string[];
   let appeared: string[];
   let sessions: string[];
+  let discarded: string[];
   const faults: unknown[] = [];
 
   beforeEach(() => {
@@ -45,7 +46,15 @@ describe('recognition of End Devices', () => {
       log: silentLog,
     });
     clock = new ManualClock();
-    inventory = new DeviceInventory({ store, clock, log: silentLog, lan });
+    discarded = [];
+    inventory = new DeviceInventory({
+      store,
+      clock,
+      log: silentLog,
+      lan,
+      // Called while it is there: what the tree keeps of a node is found by the node.
+      onRemove: (node) => discarded.push(inventory.byNode(node)?.deviceId ?? 'too late'),
+    });
     discovered = new DiscoveredDevices({ store, clock, inventory, lan, maxDiscovered: 20 });
     verified = [];
     appeared = [];
@@ -223,6 +232,7 @@ describe('recognition of End Devices', () => {
     inventory.flush();
     assert.equal(find('X:late', '192.168.3.1'), 'X:late');
     assert.equal(inventory.byDeviceId('X:many-3'), undefined);
+    assert.deepEqual(discarded, ['X:many-3']);
     assert.equal(inventory.count(), 20);
   });
 
@@ -250,6 +260,7 @@ describe('recognition of End Devices', () => {
     clock.jumpWall(1000 * DAY_MS);
     clock.isPlausible = false;
     assert.equal(departed.remove(), 0);
+    assert.deepEqual(discarded, ['X:moment', 'X:real']);
     assert.deepEqual(
       inventory
         .nodes(undefined, 9)

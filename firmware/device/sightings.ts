@@ -6,8 +6,8 @@ import type { Store } from '../store/index.js';
 /** What was last noticed of a device. */
 export interface Sighting {
   readonly reachable: boolean;
-  /** Wall time in ms; absent while the clock is not plausible or when the device did not answer. */
-  readonly lastSeenMs?: number;
+  /** Wall time in ms; undefined while the clock is not plausible or when the device did not answer. */
+  readonly lastSeenMs: number | undefined;
 }
 
 /** Flash wears: sightings are written together, at most once in this time. A kill loses no more than this. */
@@ -34,8 +34,9 @@ export class Sightings {
     return this.#pending.get(deviceId);
   }
 
-  note(deviceId: string, sighting: Sighting): void {
-    this.#pending.set(deviceId, { ...this.#pending.get(deviceId), ...sighting });
+  /** @param lastSeenMs undefined leaves what was noted before */
+  note(deviceId: string, reachable: boolean, lastSeenMs: number | undefined): void {
+    this.#pending.set(deviceId, { reachable, lastSeenMs: lastSeenMs ?? this.#pending.get(deviceId)?.lastSeenMs });
     if (this.#pending.size >= MAX_PENDING) this.#flushOrRetry();
     else this.#timer ??= this.clock.after(FLUSH_AFTER_MS, () => this.#flushOrRetry());
   }

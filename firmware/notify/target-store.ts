@@ -177,9 +177,13 @@ export class TargetStore {
 
 function toRecord(row: Row): TargetRecord {
   return {
-    ...row,
+    id: row.id,
+    name: row.name,
+    deviceId: row.deviceId,
     hasNotification: row.hasNotification === 1,
+    status: row.status,
     reacted: row.reacted === null ? null : row.reacted === 1,
+    attempts: row.attempts,
   };
 }
 
