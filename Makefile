@@ -90,6 +90,22 @@ lint: $(SETUP) ## style, who may import whom, formatting
 format: $(SETUP) ## formats all sources
 	@npm run --silent format
 
+# For a board: BOARD=name, one of the folders in board/.
+BOARD ?= dev
+BOARD_TOOL := node --import tsx scripts/board/main.ts
+
+firmware: $(BUILD) ## the bundle and the addons for BOARD=name, with manifest and SBOM; OPENWRT_SDK=folder for openwrt-*
+	@nice $(BOARD_TOOL) firmware $(BOARD)
+
+reproducible: $(BUILD) ## builds the firmware of BOARD=name twice and compares the bytes
+	@nice $(BOARD_TOOL) reproducible $(BOARD)
+
+package: $(BUILD) ## the packages of BOARD=name (.ipk, and .apk where apk is there)
+	@nice $(BOARD_TOOL) package $(BOARD)
+
+test-board: $(BUILD) ## what was built for BOARD=name runs under qemu-user: unit tests, nine steps, kills
+	@$(BOARD_TOOL) test $(BOARD)
+
 stack-proof: $(SETUP) ## the addons on Node 20, 22, 24, armv7 and aarch64 (qemu; some 20 minutes the first time)
 	@scripts/stack-proof/run.sh
 

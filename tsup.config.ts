@@ -49,6 +49,7 @@ export default defineConfig([
     ...common,
     entry: { dmgw: 'firmware/main.ts', 'dmgw-mdns': 'firmware/dmgw-mdns.ts' },
     outDir: 'build',
+    metafile: true, // which packages are in it: for the list of components (SBOM)
     banner: { js: `#!/usr/bin/env node\n${REQUIRE}` },
     onSuccess: () => {
       chmodSync('build/dmgw.js', 0o755);

@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { toJsonSchema, type JsonSchema } from '@valibot/to-json-schema';
 import { format } from 'prettier';
 import { configurationSchema, referenceOf, type KeyReference } from '../firmware/config/index.js';
+import { buildSchema } from './board/profile.js';
 
 const ROOT = join(import.meta.dirname, '..');
 const START = '<!-- configuration -->';
@@ -40,7 +41,13 @@ function jsonSchema(): string {
     errorMode: 'ignore',
     ignoreActions: ['metadata'],
   });
-  return JSON.stringify({ ...withoutRequired(schema), title: 'Configuration of dmgw, and board profiles' });
+  const { properties, ...rest } = withoutRequired(schema);
+  const build = toJsonSchema(buildSchema, { errorMode: 'ignore', ignoreActions: ['metadata'] });
+  return JSON.stringify({
+    ...rest,
+    properties: { ...properties, build },
+    title: 'Configuration of dmgw, and board profiles',
+  });
 }
 
 /** Sections of a file need not be complete, because another file may hold the rest; items of lists are. */

@@ -66,8 +66,8 @@ if [ "${#missing[@]}" -gt 0 ]; then
 fi
 
 # Not needed, but used where they are there: mdns is compiled with the headers of the system's DNS-SD, some tests compare
-# with another WBXML codec and with nginx, speak mDNS with Avahi in network namespaces, and make certificates. Tests that
-# miss a tool are skipped, and say so.
+# with another WBXML codec and with nginx, speak mDNS with Avahi in network namespaces, make certificates, and check the
+# shell scripts. Tests that miss a tool are skipped, and say so.
 missing=()
 need libwbxml2-utils wbxml2xml
 need openssl openssl
@@ -76,6 +76,7 @@ need avahi-daemon avahi-daemon
 need avahi-utils avahi-browse
 need dbus dbus-daemon
 need iproute2 ip
+need shellcheck shellcheck
 dns_sd_header=$(find /usr/include -maxdepth 2 -name dns_sd.h -print -quit 2>/dev/null || true)
 [ -n "$dns_sd_header" ] || missing+=(libavahi-compat-libdnssd-dev)
 if [ "${#missing[@]}" -gt 0 ] && may_install; then

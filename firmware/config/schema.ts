@@ -7,6 +7,7 @@ import {
   deviceId,
   filledText,
   flag,
+  foreignSection,
   host,
   httpUrl,
   list,
@@ -548,6 +549,11 @@ export const configurationSchema = v.pipe(
           'About the board.',
         ),
         {},
+      ),
+      build: v.exactOptional(
+        foreignSection(
+          'What the firmware of the board is built from, for `make BOARD=...`; the daemon does not use it.',
+        ),
       ),
       stateDir: path('Folder of the database: small, must survive a restart and a system upgrade.'),
       storeDir: path('Folder of the images: large, may be another partition.'),

@@ -172,6 +172,10 @@ export const list = <S extends v.GenericSchema>(item: S, { from = 0, to }: ListB
 export const section = <E extends v.ObjectEntries>(entries: E, help: string) =>
   v.pipe(v.strictObject(entries), v.description(help), notes({ allowed: 'an object { ... }' }));
 
+/** A section that belongs to somebody else: anything may stand in it. */
+export const foreignSection = (help: string) =>
+  v.pipe(v.record(v.string(), v.unknown()), v.description(help), notes({ allowed: 'an object { ... }' }));
+
 export const namesOf = (help: string) =>
   v.pipe(
     v.record(v.string(), v.pipe(v.string(), v.maxLength(255), notes({ allowed: 'text of at most 255 characters' }))),

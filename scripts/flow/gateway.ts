@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { askStatus, type ImageReport, type StatusReport } from '../../firmware/ops/index.js';
 import { Child, type ChildEnd } from './child.js';
 import type { SharedAccount } from './credentials.js';
-import { PROGRAMS } from './project.js';
+import { GATEWAY_NODE, PROGRAMS } from './project.js';
 import { eventually } from './wait.js';
 
 /** A DM Server as the gateway's configuration names it. */
@@ -83,14 +83,7 @@ export class GatewayProcess {
   async start(): Promise<void> {
     const child = new Child({
       name: 'gateway',
-      command: [
-        process.execPath,
-        ...(this.options.nodeFlags ?? []),
-        PROGRAMS.gateway,
-        'run',
-        '--config',
-        this.#configFile,
-      ],
+      command: [GATEWAY_NODE, ...(this.options.nodeFlags ?? []), PROGRAMS.gateway, 'run', '--config', this.#configFile],
       logFile: this.logFile,
       ...(this.options.cgroup !== undefined && { cgroup: this.options.cgroup }),
     });
@@ -142,7 +135,7 @@ export class GatewayProcess {
   command(...words: string[]): Promise<{ readonly code: number; readonly stdout: string; readonly stderr: string }> {
     const args = [PROGRAMS.gateway, ...words, '--config', this.#configFile];
     return new Promise((resolve) => {
-      execFile(process.execPath, args, { encoding: 'utf8' }, (error, stdout, stderr) => {
+      execFile(GATEWAY_NODE, args, { encoding: 'utf8' }, (error, stdout, stderr) => {
         resolve({ code: error ? Number(error.code) : 0, stdout, stderr });
       });
     });

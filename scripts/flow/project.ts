@@ -5,9 +5,15 @@ import { fileURLToPath } from 'node:url';
 /** Root of the project: the nearest folder above this file, as source or as bundle, that has a package.json. */
 export const PROJECT_ROOT = rootAbove(dirname(fileURLToPath(import.meta.url)));
 
-/** The programs as they are built. */
+/** Node.js that runs the gateway: the lab's own, or that of a board (LAB_NODE). */
+export const GATEWAY_NODE = process.env.LAB_NODE ?? process.execPath;
+
+/** The lab waits so many times longer for what it waits for (LAB_PATIENCE): an emulator takes its time. */
+export const PATIENCE = Number(process.env.LAB_PATIENCE ?? 1);
+
+/** The programs as they are built; LAB_GATEWAY: the gateway as it was built for a board. */
 export const PROGRAMS = {
-  gateway: join(PROJECT_ROOT, 'build/dmgw.js'),
+  gateway: process.env.LAB_GATEWAY ?? join(PROJECT_ROOT, 'build/dmgw.js'),
   dmServer: join(PROJECT_ROOT, 'build/lab/dm-server.js'),
   downloadServer: join(PROJECT_ROOT, 'build/lab/download-server.js'),
   endDevice: join(PROJECT_ROOT, 'build/lab/end-device.js'),

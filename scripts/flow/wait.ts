@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { PATIENCE } from './project.js';
 
 export interface WaitOptions {
   /** Default 20 s. */
@@ -16,11 +17,11 @@ export async function eventually<T>(
   probe: () => T | undefined | Promise<T | undefined>,
   { timeoutMs = 20_000, everyMs = 50 }: WaitOptions = {},
 ): Promise<T> {
-  const deadlineMs = performance.now() + timeoutMs;
+  const deadlineMs = performance.now() + timeoutMs * PATIENCE;
   for (;;) {
     const found = await probe();
     if (found !== undefined) return found;
-    if (performance.now() >= deadlineMs) throw new Error(`waited ${timeoutMs} ms in vain for ${what}`);
+    if (performance.now() >= deadlineMs) throw new Error(`waited ${timeoutMs * PATIENCE} ms in vain for ${what}`);
     await sleep(everyMs);
   }
 }

@@ -1,0 +1,206 @@
+/**
+ * `make firmware BOARD=...`: the bundle and the addons for a board in build/board/NAME/, with a manifest and a list of
+ * components. OPENWRT_SDK: folder of OpenWrt's SDK, which boards with OpenWrt need. The same sources give the same bytes.
+ */
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
+import { join, resolve } from 'node:path';
+import { PROJECT_ROOT } from '../flow/project.js';
+import {
+  abiOf,
+  addonFile,
+  compileAddon,
+  filesBelow,
+  REQUIRED_ADDONS,
+  sha256Of,
+  stageAddon,
+  type AddonName,
+  type Toolchain,
+} from './addons.js';
+import { writeArchive } from './archive.js';
+import { addonComponents, bundledComponents, cycloneDx, npmComponent, type Component } from './components.js';
+import { readElf } from './elf.js';
+import { fetchNode, fetchSysroot, needCompiler } from './fetch.js';
+import type { CrossBuild, Profile } from './profile.js';
+import { sourceEpochSeconds, VERSION } from './source.js';
+import { installedProfile, uciDefaults, uciKeyTable } from './uci.js';
+
+export interface Firmware {
+  readonly folder: string;
+  /** What is installed as /usr/lib/dmgw. */
+  readonly app: string;
+  /** The addon for the system's DNS-SD, as `app`; undefined where it cannot be built. */
+  readonly mdns: string | undefined;
+  readonly manifest: Manifest;
+  /** All of it but `mdns` in one file. */
+  readonly archive: string;
+}
+
+interface FileEntry {
+  readonly path: string;
+  readonly bytes: number;
+  readonly sha256: string;
+}
+
+interface AddonEntry extends FileEntry {
+  readonly name: string;
+  readonly version: string;
+  readonly license: string;
+  readonly needed: readonly string[];
+  /** The oldest glibc that it loads on. */
+  readonly glibc: string | undefined;
+}
+
+export interface Manifest {
+  readonly name: 'dmgw';
+  readonly version: string;
+  readonly board: string;
+  readonly sourceTime: string;
+  readonly arch: string;
+  readonly libc: string;
+  readonly node: { readonly version: string; readonly abi: number; readonly source: string };
+  readonly addons: readonly AddonEntry[];
+  readonly components: readonly Component[];
+  readonly files: readonly FileEntry[];
+}
+
+/** Where a board's firmware is built. */
+export function firmwareFolder(name: string): string {
+  return join(PROJECT_ROOT, 'build/board', name);
+}
+
+/**
+ * @param folder for all that it makes; what was compiled there before is used again
+ * @param tell what it does, in one line
+ * @throws in one line, or with the end of a compiler's output
+ */
+export function buildFirmware(
+  { name, build, configuration }: Profile<CrossBuild>,
+  folder: string,
+  tell: (line: string) => void,
+): Firmware {
+  const app = join(folder, 'app');
+  const tree = join(folder, 'tree');
+  const mdnsApp = join(folder, 'mdns');
+  for (const one of [app, mdnsApp]) rmSync(one, { recursive: true, force: true });
+  mkdirSync(app, { recursive: true });
+  mkdirSync(tree, { recursive: true });
+  const toolchain = toolchainOf(name, build, tell);
+  const abi = abiOf(toolchain.nodeFolder);
+
+  copyFileSync(join(PROJECT_ROOT, 'build/dmgw.js'), join(app, 'dmgw.js'));
+  writeFileSync(join(app, 'package.json'), `${JSON.stringify({ name: 'dmgw', version: VERSION, type: 'module' })}\n`);
+  for (const addon of REQUIRED_ADDONS) {
+    tell(`${addon} for ${build.toolchain}, Node.js ABI ${abi}`);
+    stageAddon(addon, compileAddon(addon, build, toolchain, tree), toolchain, app);
+  }
+  const mdns = buildMdns(build, toolchain, tree, mdnsApp, tell);
+
+  writeBoardFiles(folder, { name, build, configuration });
+  const addons = REQUIRED_ADDONS.map((addon) => describeAddon(addon, app));
+  const components = [
+    ...bundledComponents(),
+    ...addons.flatMap(({ name: addon, sha256 }) => addonComponents(addon as AddonName, sha256)),
+    ...['bindings', 'file-uri-to-path'].map((one) => npmComponent(one)),
+  ];
+  const epochSeconds = sourceEpochSeconds();
+  const manifest: Manifest = {
+    name: 'dmgw',
+    version: VERSION,
+    board: name,
+    sourceTime: new Date(epochSeconds * 1000).toISOString(),
+    arch: build.arch,
+    libc: build.libc,
+    node: { version: build.node.version, abi, source: build.node.program },
+    addons,
+    components,
+    files: filesBelow(app).map((path) => describeFile(app, path)),
+  };
+  const product = { name: 'dmgw', version: VERSION, license: 'Apache-2.0', purl: `pkg:generic/dmgw@${VERSION}` };
+  writeFileSync(join(app, 'manifest.json'), `${JSON.stringify(manifest, undefined, 2)}\n`);
+  writeFileSync(join(app, 'sbom.cdx.json'), cycloneDx(product, components, epochSeconds));
+  const archive = join(folder, `dmgw-${VERSION}-${name}.tar.gz`);
+  writeArchive(archive, app, { epochSeconds });
+  return { folder, app, mdns, manifest, archive };
+}
+
+/** What a package takes from the board's profile, see board/openwrt/install.sh. */
+export function writeBoardFiles(
+  folder: string,
+  { name, build, configuration }: Pick<Profile, 'name' | 'build' | 'configuration'>,
+): void {
+  const put = (file: string, content: string): void => writeFileSync(join(folder, file), content);
+  put('board.json', `${JSON.stringify(installedProfile(configuration), undefined, 2)}\n`);
+  put('node-flags', `${build.nodeFlags.join(' ')}\n`);
+  put('uci-keys', uciKeyTable());
+  put('dmgw.config', uciDefaults(name, configuration));
+}
+
+function describeFile(folder: string, path: string): FileEntry {
+  const file = join(folder, path);
+  return { path, bytes: statSync(file).size, sha256: sha256Of(file) };
+}
+
+function describeAddon(name: AddonName, app: string): AddonEntry {
+  const path = join('node_modules', addonFile(name));
+  const facts = readElf(readFileSync(join(app, path)));
+  const { version, license } = npmComponent(name);
+  return { name, version, license, ...describeFile(app, path), needed: facts.needed, glibc: facts.glibc };
+}
+
+/** `mdns` is optional, and does not build everywhere: then there is no package of it. */
+function buildMdns(
+  build: CrossBuild,
+  toolchain: Toolchain,
+  tree: string,
+  app: string,
+  tell: (line: string) => void,
+): string | undefined {
+  try {
+    stageAddon('mdns', compileAddon('mdns', build, toolchain, tree), toolchain, app);
+    return app;
+  } catch (thrown) {
+    rmSync(app, { recursive: true, force: true });
+    tell(`without mdns, which is optional: ${thrown instanceof Error ? (thrown.message.split('\n')[0] ?? '') : ''}`);
+    return undefined;
+  }
+}
+
+function toolchainOf(name: string, build: CrossBuild, tell: (line: string) => void): Toolchain {
+  if (build.system === 'openwrt') return openwrtToolchain(name, build);
+  needCompiler(build.toolchain);
+  tell(`headers and program of ${build.node.program.replace('npm:', '')}, libraries of Debian`);
+  return {
+    prefix: `${build.toolchain}-`,
+    nodeFolder: fetchNode(build.node.headers),
+    sysroot: fetchSysroot(build.arch),
+  };
+}
+
+/** OpenWrt's own compiler, from its SDK: staging_dir/toolchain-ARCH_gcc-VERSION_musl.../bin. */
+function openwrtToolchain(name: string, build: CrossBuild): Toolchain {
+  const sdk = process.env.OPENWRT_SDK ?? '';
+  const asked = `BOARD=${name} needs OpenWrt's toolchain (${build.libc}): OPENWRT_SDK=folder of the SDK for ${build.packageArch}`;
+  if (sdk === '') throw new Error(asked);
+  const stagingDir = resolve(sdk, 'staging_dir');
+  const folders = existsSync(stagingDir) ? readdirSync(stagingDir) : [];
+  const toolchain = folders.find((one) => existsSync(join(stagingDir, one, 'bin', `${build.toolchain}-gcc`)));
+  if (toolchain === undefined) {
+    throw new Error(`${asked}; there is no ${build.toolchain}-gcc in ${stagingDir}/toolchain-*/bin`);
+  }
+  const target = folders.find((one) => existsSync(join(stagingDir, one, 'usr/include/node/node_version.h')));
+  return {
+    prefix: join(stagingDir, toolchain, 'bin', `${build.toolchain}-`),
+    // The feed's own headers where its Node.js was built in this SDK: its ABI is what counts.
+    nodeFolder: target === undefined ? fetchNode(build.node.headers) : join(stagingDir, target, 'usr'),
+    stagingDir,
+  };
+}

@@ -1,0 +1,492 @@
+/** The package for OpenWrt: taken apart, installed into an empty root, its scripts run against stand-ins of OpenWrt's. */
+import assert from 'node:assert/strict';
+import { execFileSync, spawnSync } from 'node:child_process';
+import {
+  copyFileSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, beforeEach, describe, it } from 'node:test';
+import { PROJECT_ROOT, requirePrograms } from '../flow/project.js';
+import { writeBoardFiles } from './firmware.js';
+import { writePackages, type Built } from './package.js';
+import { crossProfile } from './profile.js';
+
+const STAND_INS = join(PROJECT_ROOT, 'scripts/board/stand-ins');
+const EPOCH_SECONDS = 1_700_000_000;
+
+const folder = mkdtempSync(join(tmpdir(), 'dmgw-openwrt-'));
+const root = join(folder, 'root');
+const profile = crossProfile('openwrt-armv7');
+const built: Built = { folder: join(folder, 'built'), build: profile.build, nodeAbi: 127, epochSeconds: EPOCH_SECONDS };
+let ipk = '';
+
+/** As `make firmware` leaves it, but for the addons: they are not for this machine anyway. */
+before(() => {
+  requirePrograms();
+  const app = join(built.folder, 'app');
+  mkdirSync(app, { recursive: true });
+  copyFileSync(join(PROJECT_ROOT, 'build/dmgw.js'), join(app, 'dmgw.js'));
+  writeFileSync(join(app, 'package.json'), '{"type":"module"}\n');
+  writeBoardFiles(built.folder, profile);
+  [ipk = ''] = writePackages(built);
+});
+after(() => rmSync(folder, { recursive: true, force: true }));
+
+function tar(...words: string[]): string {
+  return execFileSync('tar', words, { encoding: 'utf8' });
+}
+
+function unpack(archive: string, to: string): string {
+  rmSync(to, { recursive: true, force: true });
+  mkdirSync(to, { recursive: true });
+  tar('-xzpf', archive, '-C', to);
+  return to;
+}
+
+describe('the .ipk', () => {
+  it('has the three members of a package, in their order, and nothing of the time or the user that built it', () => {
+    assert.match(ipk, /\/dmgw_0\.\d+\.\d+-r1_arm_cortex-a7_neon-vfpv4\.ipk$/);
+    assert.equal(tar('-tzf', ipk), './debian-binary\n./data.tar.gz\n./control.tar.gz\n');
+    const outer = unpack(ipk, join(folder, 'outer'));
+    assert.equal(readFileSync(join(outer, 'debian-binary'), 'utf8'), '2.0\n');
+    for (const archive of [ipk, join(outer, 'data.tar.gz'), join(outer, 'control.tar.gz')]) {
+      const listed = execFileSync('tar', ['--full-time', '--utc', '-tvzf', archive], {
+        encoding: 'utf8',
+        env: { ...process.env, TZ: 'UTC' },
+      });
+      for (const line of listed.trimEnd().split('\n'))
+        assert.match(line, /^[-d]\S+ 0\/0 +\d+ 2023-11-14 22:13:20 \.\//);
+    }
+    const again = { ...built, folder: join(folder, 'built-again') };
+    cpSync(built.folder, again.folder, { recursive: true });
+    assert.ok(readFileSync(ipk).equals(readFileSync(writePackages(again)[0] ?? '')));
+  });
+
+  it("says what it needs, which user, which files are the owner's", () => {
+    const control = unpack(join(unpack(ipk, join(folder, 'outer')), 'control.tar.gz'), join(folder, 'control'));
+    assert.deepEqual(readdirSync(control).sort(), ['conffiles', 'control', 'postinst', 'prerm']);
+    const fields = readFileSync(join(control, 'control'), 'utf8');
+    assert.match(fields, /^Package: dmgw\nVersion: \d+\.\d+\.\d+-r1\nDepends: libc, node, libstdcpp6, libatomic1\n/);
+    assert.match(fields, /^Architecture: arm_cortex-a7_neon-vfpv4$/m);
+    assert.match(fields, /^Require-User: dmgw=2948:dmgw=2948$/m);
+    assert.match(fields, /^License: Apache-2\.0$/m);
+    assert.equal(readFileSync(join(control, 'conffiles'), 'utf8'), '/etc/config/dmgw\n');
+    for (const script of ['postinst', 'prerm']) assert.equal(statSync(join(control, script)).mode & 0o777, 0o755);
+  });
+
+  it('installs its files with the rights that they need', () => {
+    install();
+    const modes = Object.fromEntries(
+      [
+        'etc/config/dmgw',
+        'etc/init.d/dmgw',
+        'etc/uci-defaults/60-dmgw',
+        'lib/upgrade/dmgw.sh',
+        'usr/bin/dmgw',
+        'usr/lib/dmgw/dmgw.js',
+        'usr/lib/dmgw/uci.sh',
+        'usr/lib/dmgw/json.awk',
+        'usr/lib/dmgw/uci-keys',
+        'usr/share/dmgw/board.json',
+        'usr/share/dmgw/node-flags',
+      ].map((file) => [file, (statSync(join(root, file)).mode & 0o777).toString(8)]),
+    );
+    assert.deepEqual(modes, {
+      'etc/config/dmgw': '600',
+      'etc/init.d/dmgw': '755',
+      'etc/uci-defaults/60-dmgw': '755',
+      'lib/upgrade/dmgw.sh': '644',
+      'usr/bin/dmgw': '755',
+      'usr/lib/dmgw/dmgw.js': '755',
+      'usr/lib/dmgw/uci.sh': '644',
+      'usr/lib/dmgw/json.awk': '644',
+      'usr/lib/dmgw/uci-keys': '644',
+      'usr/share/dmgw/board.json': '644',
+      'usr/share/dmgw/node-flags': '644',
+    });
+  });
+
+  it('never holds an addon of glibc for OpenWrt, whatever way it came in', () => {
+    const addon = join(built.folder, 'app/node_modules/better-sqlite3/build/Release');
+    mkdirSync(addon, { recursive: true });
+    copyFileSync(
+      join(PROJECT_ROOT, 'node_modules/better-sqlite3/build/Release/better_sqlite3.node'),
+      join(addon, 'better_sqlite3.node'),
+    );
+    try {
+      const here = { ...profile.build, arch: process.arch as 'arm64' };
+      assert.throws(() => writePackages(built), {
+        message: /better_sqlite3\.node is for (?!arm)\w+; the board is arm$/,
+      });
+      assert.throws(() => writePackages({ ...built, build: here }), {
+        message:
+          /better_sqlite3\.node is linked against glibc \(.*libc\.so\.6.*\); the board has musl, where it does not load$/,
+      });
+      assert.throws(() => writePackages({ ...built, build: { ...here, libc: 'glibc' }, nodeAbi: 1 }), {
+        message: /is for Node\.js with ABI \d+; the board's has 1$/,
+      });
+    } finally {
+      rmSync(join(built.folder, 'app/node_modules'), { recursive: true });
+    }
+  });
+});
+
+const calls = join(folder, 'calls');
+const log = join(folder, 'log');
+const procd = join(folder, 'procd');
+
+/** The package in an empty root, beside what OpenWrt has there already. */
+function install(): void {
+  unpack(join(unpack(ipk, join(folder, 'outer')), 'data.tar.gz'), root);
+  cpSync(join(STAND_INS, 'lib'), join(root, 'lib'), { recursive: true });
+  symlinkSync(process.execPath, join(root, 'usr/bin/node'));
+  // The addons of this machine, for the daemon to run on it.
+  symlinkSync(join(PROJECT_ROOT, 'node_modules'), join(root, 'usr/lib/dmgw/node_modules'));
+  mkdirSync(join(root, 'proc/sys/net/ipv4'), { recursive: true });
+  writeFileSync(join(root, 'proc/sys/net/ipv4/tcp_wmem'), '4096\t16384\t4194304\n');
+  writeFileSync(join(root, 'proc/meminfo'), 'MemTotal:         124928 kB\n');
+  writeFileSync(join(root, 'etc/init.d/firewall'), '#!/bin/sh\necho "firewall $*" >>"$STAND_IN_CALLS"\n', {
+    mode: 0o755,
+  });
+}
+
+/** OpenWrt's own shell where it is there. */
+const SHELL = spawnSync('busybox', ['--help']).error === undefined ? ['busybox', 'ash'] : ['sh'];
+
+function shell(script: readonly string[], env: Record<string, string> = {}): { code: number | null; out: string } {
+  const [program = '', ...first] = SHELL;
+  const done = spawnSync(program, [...first, ...script], {
+    encoding: 'utf8',
+    env: {
+      PATH: `${join(STAND_INS, 'bin')}:${process.env.PATH ?? ''}`,
+      IPKG_INSTROOT: root,
+      STAND_IN_CALLS: calls,
+      STAND_IN_LOG: log,
+      STAND_IN_PROCD: procd,
+      ...env,
+    },
+  });
+  return { code: done.status, out: done.stdout + done.stderr };
+}
+
+function written(file: string): string {
+  return existsSync(file) ? readFileSync(file, 'utf8') : '';
+}
+
+const WANTED = String.raw`
+config main 'main'
+	option enabled '1'
+	option state_dir '/srv/dmgw/state'
+
+config device 'device'
+	option dev_id 'urn:uuid:00000000-0000-4000-8000-000000000001'
+
+config session 'session'
+	option interval_seconds '3600'
+
+config retrieve 'retrieve'
+	option require_signature 'off'
+	list windows 'mon-fri 22:00-06:00'
+	list windows 'sat 00:00-24:00'
+
+config account
+	option server_id 'dm.example.com'
+	option url 'https://dm.example.com/dm'
+	option client_secret 'a "quoted" \back\ secret'
+	option server_secret "it's"
+	option administrator '1'
+
+config account 'second'
+	option server_id 'other'
+	option url 'https://other.example.com/dm'
+	option client_secret 'c'
+	option server_secret 's'
+
+config end_device
+	option device_id 'MAC:001122AABBCC'
+	option address 'udp://192.168.7.20:2948'
+	list groups 'meters'
+	list groups 'hall'
+`;
+
+describe(`the scripts of the package, with ${SHELL.join(' ')}`, () => {
+  const rcCommon = (action: string, env: Record<string, string> = {}): { code: number | null; out: string } =>
+    shell([join(STAND_INS, 'rc.common'), join(root, 'etc/init.d/dmgw'), action], env);
+  const configure = (text: string): void => writeFileSync(join(root, 'etc/config/dmgw'), text);
+  const generated = (): Record<string, never> =>
+    JSON.parse(readFileSync(join(root, 'var/run/dmgw/dmgw.json'), 'utf8')) as Record<string, never>;
+  const asked = (): string[][] =>
+    written(procd)
+      .trimEnd()
+      .split('\n')
+      .map((line) => line.split('\t'));
+
+  beforeEach(() => {
+    install();
+    for (const file of [calls, log, procd]) rmSync(file, { force: true });
+  });
+
+  it('are handed to OpenWrt when the package is installed and removed', () => {
+    const control = unpack(join(folder, 'outer/control.tar.gz'), join(folder, 'control'));
+    for (const script of ['postinst', 'prerm']) assert.equal(shell([join(control, script)]).code, 0);
+    assert.equal(written(calls), 'default_postinst postinst\ndefault_prerm prerm\n');
+  });
+
+  it('start nothing as long as dmgw is not enabled, which it is not at first', () => {
+    assert.deepEqual(rcCommon('start'), { code: 0, out: '' });
+    assert.deepEqual(
+      asked().map(([name]) => name),
+      ['add_reload_trigger', 'add_reload_interface_trigger'],
+    );
+  });
+
+  it('make the configuration of /etc/config/dmgw and of the networks, and have procd run the daemon with it', () => {
+    configure(WANTED);
+    assert.deepEqual(rcCommon('start'), { code: 0, out: '' });
+    assert.deepEqual(generated(), {
+      stateDir: '/srv/dmgw/state',
+      device: { devId: 'urn:uuid:00000000-0000-4000-8000-000000000001' },
+      session: { intervalSeconds: 3600 },
+      retrieve: { requireSignature: false, windows: ['mon-fri 22:00-06:00', 'sat 00:00-24:00'] },
+      accounts: [
+        {
+          serverId: 'dm.example.com',
+          url: 'https://dm.example.com/dm',
+          administrator: true,
+          client: { secret: 'a "quoted" \\back\\ secret' },
+          server: { secret: "it's" },
+        },
+        { serverId: 'other', url: 'https://other.example.com/dm', client: { secret: 'c' }, server: { secret: 's' } },
+      ],
+      devices: [{ deviceId: 'MAC:001122AABBCC', address: 'udp://192.168.7.20:2948', groups: ['meters', 'hall'] }],
+      lan: { prefixes: ['192.168.7.1/24', 'fd00:7::1/64'] },
+      serve: { interfaces: ['br-lan'] },
+      discovery: { interfaces: ['br-lan'] },
+    });
+    const config = join(root, 'var/run/dmgw/dmgw.json');
+    assert.equal(statSync(config).mode & 0o777, 0o600);
+    assert.match(written(calls), new RegExp(`^chown dmgw:dmgw ${config}\\.new$`, 'm'));
+    const board = join(root, 'usr/share/dmgw/board.json');
+    const settings = Object.fromEntries(
+      asked()
+        .filter(([name]) => name === 'set_param')
+        .map(([, key = '', ...rest]) => [key, rest]),
+    );
+    assert.deepEqual(settings, {
+      command: [
+        join(root, 'usr/bin/node'),
+        ...profile.build.nodeFlags,
+        join(root, 'usr/lib/dmgw/dmgw.js'),
+        'run',
+        '--config',
+        config,
+        '--board',
+        board,
+      ],
+      file: [config, board],
+      user: ['dmgw'],
+      group: ['dmgw'],
+      no_new_privs: ['1'],
+      stdout: ['1'],
+      stderr: ['1'],
+      respawn: ['3600', '15', '0'],
+      limits: ['core=0', 'nofile=1024 1024', 'nproc=64 64'],
+      term_timeout: ['7'],
+    });
+  });
+
+  it('let the jail see what the daemon needs, and write only where its data lies', () => {
+    configure(`${WANTED}\nconfig retrieve 'retrieve'\n\toption metered_file '/var/run/link/metered'\n`);
+    mkdirSync(join(root, 'var/run/link'), { recursive: true });
+    assert.equal(rcCommon('start').code, 0);
+    const of = (name: string): string[] =>
+      asked()
+        .filter(([call]) => call === name)
+        .flatMap(([, ...rest]) => rest);
+    assert.deepEqual(of('add_jail'), ['dmgw', 'log', 'procfs', 'sysfs']);
+    assert.deepEqual(
+      of('add_jail_mount_rw'),
+      ['/var/run/dmgw', '/srv/dmgw/state', '/mnt/data/dmgw'].map((path) => root + path),
+    );
+    assert.ok(of('add_jail_mount').includes(join(root, 'var/run/link')));
+    assert.ok(of('add_jail_mount').includes(join(root, 'usr/lib/dmgw')));
+  });
+
+  it('make the folder of the state for its user, but none below a disk that is not mounted', () => {
+    configure(WANTED);
+    assert.equal(rcCommon('start').code, 0);
+    assert.equal(statSync(join(root, 'srv/dmgw/state')).mode & 0o777, 0o700);
+    assert.match(written(calls), new RegExp(`^chown dmgw:dmgw ${root}/srv/dmgw/state$`, 'm'));
+    assert.equal(existsSync(join(root, 'mnt')), false);
+  });
+
+  it('have the daemon follow its configuration, the LAN and its disk, and the WAN where notifications are wanted', () => {
+    const triggers = (): string[] =>
+      asked()
+        .map((line) => line.join(' '))
+        .filter((line) => / ?trigger/.test(line));
+    configure(
+      `${WANTED}\nconfig main 'main'\n\toption require_mount '/mnt/usb'\nconfig lan 'lan'\n\tlist network 'lan'\n\tlist network 'guest'\n`,
+    );
+    assert.equal(rcCommon('service_triggers').code, 0);
+    assert.deepEqual(triggers(), [
+      'add_reload_trigger dmgw',
+      'add_reload_interface_trigger lan',
+      'add_reload_interface_trigger guest',
+      'add_restart_mount_trigger /mnt/usb',
+    ]);
+    rmSync(procd);
+    configure(`${WANTED}\nconfig notification 'notification'\n\toption enabled '1'\n`);
+    assert.equal(rcCommon('service_triggers').code, 0);
+    assert.ok(triggers().includes('add_reload_interface_trigger wan'));
+  });
+
+  it('take the LAN of several networks, and let what is set go before what the network says', () => {
+    configure(
+      `${WANTED}\nconfig lan 'lan'\n\tlist network 'lan'\n\tlist network 'guest'\nconfig serve 'serve'\n\tlist listen '192.168.7.1'\n`,
+    );
+    assert.equal(rcCommon('start').code, 0);
+    const { lan, serve, discovery } = generated();
+    assert.deepEqual(lan, { prefixes: ['192.168.7.1/24', 'fd00:7::1/64', '10.7.0.1/16', '10.8.0.1/16'] });
+    assert.deepEqual(serve, { listen: ['192.168.7.1'] });
+    assert.deepEqual(discovery, { interfaces: ['br-lan', 'br-guest'] });
+  });
+
+  it('refuse a wrong configuration in one line, in the log too, and leave the one that runs as it was', () => {
+    configure(WANTED);
+    assert.equal(rcCommon('start').code, 0);
+    const before = readFileSync(join(root, 'var/run/dmgw/dmgw.json'), 'utf8');
+    rmSync(procd);
+    for (const [wrong, expected] of [
+      [
+        "config retrieve 'retrieve'\n\toption concurrent 'many'",
+        /retrieve\.concurrent: .*expected a whole number from 1 to 8/,
+      ],
+      ["config store 'store'\n\toption quota_mib '-1'", /store\.quotaMiB: .*expected a whole number/],
+      ["config account\n\toption server_id 'x'", /accounts\[2\]\.url/],
+    ] as const) {
+      rmSync(log, { force: true });
+      configure(`${WANTED}\n${wrong}\n`);
+      const { code, out } = rcCommon('reload');
+      assert.equal(code, 1);
+      assert.match(out, expected);
+      assert.equal(out.trimEnd().split('\n').length, 1);
+      assert.match(written(log), /^daemon\.err \/etc\/config\/dmgw: /);
+      assert.match(written(log), expected);
+    }
+    assert.equal(readFileSync(join(root, 'var/run/dmgw/dmgw.json'), 'utf8'), before);
+    assert.equal(written(procd), '', 'procd is asked for nothing');
+  });
+
+  it('open the ports that are wanted: images for the LAN, and the WAN only for notifications', () => {
+    assert.equal(shell([join(root, 'etc/uci-defaults/60-dmgw')]).code, 0);
+    const rule = (name: string): string[] =>
+      ['src', 'proto', 'dest_port', 'target', 'enabled'].map((option) =>
+        written(join(root, `uci/firewall.${name}.${option}`)),
+      );
+    assert.deepEqual(rule('dmgw_images'), ['lan', 'tcp', '8180', 'ACCEPT', '0']);
+    assert.deepEqual(rule('dmgw_mdns'), ['lan', 'udp', '5353', 'ACCEPT', '0']);
+    assert.deepEqual(rule('dmgw_notification'), ['wan', 'udp', '2948', 'ACCEPT', '0']);
+
+    rmSync(calls);
+    configure(`${WANTED}\nconfig serve 'serve'\n\toption port '8181'\n`);
+    assert.equal(rcCommon('start').code, 0);
+    assert.deepEqual(rule('dmgw_images'), ['lan', 'tcp', '8181', 'ACCEPT', '1']);
+    assert.deepEqual(rule('dmgw_notification'), ['wan', 'udp', '2948', 'ACCEPT', '0']);
+    assert.match(written(calls), /^uci commit firewall\nfirewall reload$/m);
+
+    rmSync(calls);
+    configure(
+      `${WANTED}\nconfig serve 'serve'\n\toption port '8181'\nconfig notification 'notification'\n\toption enabled '1'\n`,
+    );
+    assert.equal(rcCommon('start', { STAND_IN_WAN: '203.0.113.9' }).code, 0);
+    assert.deepEqual(rule('dmgw_notification'), ['wan', 'udp', '2948', 'ACCEPT', '1']);
+    assert.deepEqual(generated().notification, { enabled: true, listen: ['203.0.113.9'] });
+
+    rmSync(calls);
+    assert.equal(rcCommon('start', { STAND_IN_WAN: '203.0.113.9' }).code, 0);
+    assert.doesNotMatch(written(calls), /uci|firewall/, 'what is right already is not written again');
+  });
+
+  it('advise a smaller tcp_wmem where slow clients could hold the memory, and only there', () => {
+    configure(WANTED);
+    assert.equal(rcCommon('start').code, 0);
+    assert.match(
+      written(log),
+      /^daemon\.notice net\.ipv4\.tcp_wmem lets 32 slow clients hold 128 MiB of 122 MiB: .*=4096 16384 262144'/,
+    );
+    rmSync(log);
+    writeFileSync(join(root, 'proc/sys/net/ipv4/tcp_wmem'), '4096\t16384\t262144\n');
+    assert.equal(rcCommon('start').code, 0);
+    assert.equal(written(log), '');
+  });
+
+  it('keep a snapshot of the database over a sysupgrade, taken while the daemon is stopped, and put it back', () => {
+    configure(WANTED);
+    assert.equal(rcCommon('start').code, 0);
+    const database = join(root, 'srv/dmgw/state/dmgw.db');
+    writeFileSync(database, 'the database');
+    writeFileSync(join(root, 'uci/dmgw.main.state_dir'), '/srv/dmgw/state');
+    const init = join(root, 'etc/init.d/dmgw');
+    const script = readFileSync(init);
+    writeFileSync(init, '#!/bin/sh\necho "init $*" >>"$STAND_IN_CALLS"\n');
+    rmSync(calls);
+    const list = join(folder, 'conffiles');
+    writeFileSync(list, '/etc/config/dmgw\n');
+    const hook = `. "${join(root, 'lib/upgrade/dmgw.sh')}"; for hook in $sysupgrade_init_conffiles; do "$hook" "${list}"; done`;
+    assert.deepEqual(shell(['-c', hook]), { code: 0, out: '' });
+    assert.equal(readFileSync(list, 'utf8'), '/etc/config/dmgw\n/etc/dmgw/kept.db\n');
+    assert.equal(written(calls), 'init running\ninit stop\ninit start\n');
+    assert.equal(readFileSync(join(root, 'etc/dmgw/kept.db'), 'utf8'), 'the database');
+    assert.equal(statSync(join(root, 'etc/dmgw/kept.db')).mode & 0o777, 0o600);
+
+    writeFileSync(init, script);
+    rmSync(database);
+    assert.equal(rcCommon('start').code, 0);
+    assert.equal(readFileSync(database, 'utf8'), 'the database');
+    assert.equal(existsSync(join(root, 'etc/dmgw/kept.db')), false);
+  });
+
+  it('give the command line the configuration that the daemon has', () => {
+    configure(WANTED);
+    assert.equal(rcCommon('start').code, 0);
+    const command = (...typed: string[]): { code: number | null; out: string } =>
+      shell([join(root, 'usr/bin/dmgw'), ...typed]);
+    assert.match(command('config', 'check').out, /\/var\/run\/dmgw\/dmgw\.json: ok\n$/);
+    assert.match(command('version').out, /^dmgw \d/);
+    const status = command('status');
+    assert.equal(status.code, 3, status.out);
+    assert.match(rcCommon('check').out, /^\/etc\/config\/dmgw: ok\n$/);
+  });
+});
+
+describe('the shell scripts of the project', () => {
+  const found = spawnSync('shellcheck', ['--version']).error === undefined;
+  it('have nothing that shellcheck would say', { skip: found ? false : 'shellcheck is not installed' }, () => {
+    const scripts = execFileSync(
+      'git',
+      ['grep', '-lE', '^#!(/bin/sh|/usr/bin/env bash)|^# shellcheck shell=', '--', 'board', 'scripts', '.ci'],
+      {
+        cwd: PROJECT_ROOT,
+        encoding: 'utf8',
+      },
+    );
+    const done = spawnSync('shellcheck', ['-x', ...scripts.trim().split('\n')], {
+      cwd: PROJECT_ROOT,
+      encoding: 'utf8',
+    });
+    assert.equal(done.stdout, '');
+    assert.equal(done.status, 0);
+  });
+});

@@ -1,0 +1,140 @@
+/**
+ * `make test-board BOARD=...`: what was built for a board runs under qemu-user, before it is flashed. The gateway and the
+ * tests of the parts that use addons run in the board's Node.js; the lab around the gateway runs on this machine.
+ */
+import { chmodSync, mkdirSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import { basename, join } from 'node:path';
+import { build as bundle } from 'tsup';
+import { makeImage } from '../flow/images.js';
+import { PROJECT_ROOT } from '../flow/project.js';
+import { fetchNode, fetchSysroot, needEmulator } from './fetch.js';
+import type { Firmware } from './firmware.js';
+import type { CrossBuild, Profile } from './profile.js';
+import { run } from './run.js';
+
+/** Tests of the rooms that load an addon: SQLite and libxml2. */
+const UNIT_TESTS = [
+  'firmware/store/store.test.ts',
+  'firmware/store/checkpoint.test.ts',
+  'firmware/store/rescue.test.ts',
+  'firmware/store/read-cache.test.ts',
+  'firmware/codec/xml.test.ts',
+];
+
+const IMAGE_BYTES = 16 * 1024 * 1024;
+const DEVICES = 3;
+const KILLS = 6;
+/** How much longer than on this machine things take under the emulator. */
+const PATIENCE = 8;
+
+/** One part of the proof, and what it showed. @throws when it shows that something does not work on the board */
+interface Part {
+  readonly name: string;
+  run(): string | Promise<string>;
+}
+
+/** Runs all parts. @returns exit code @param print what they show, line by line */
+export async function testBoard(
+  { name, build }: Profile<CrossBuild>,
+  { folder, app, manifest }: Firmware,
+  print: (line: string) => void,
+): Promise<number> {
+  if (build.system === 'openwrt') {
+    throw new Error(
+      `BOARD=${name} cannot run here: qemu-user needs musl and OpenWrt's own Node.js for it; run: make test-board BOARD=debian-${build.arch === 'arm' ? 'armhf' : 'arm64'}`,
+    );
+  }
+  const node = emulatedNode(build, folder);
+  const gateway = join(app, 'dmgw.js');
+  const lab = {
+    LAB_NODE: node,
+    LAB_GATEWAY: gateway,
+    LAB_PATIENCE: String(PATIENCE),
+    NODE_FLAGS: build.nodeFlags.join(' '),
+  };
+  const parts: readonly Part[] = [
+    { name: 'it starts', run: () => showVersion(node, gateway, manifest.node.abi, build.arch) },
+    { name: 'unit tests', run: () => runUnitTests(node, app, folder) },
+    { name: 'nine steps', run: () => playDemo(lab, folder) },
+    { name: 'kills', run: () => runTorture(lab) },
+  ];
+  print(`${name}: Node.js ${build.node.version} for ${build.arch} under ${needEmulator(build.arch)}`);
+  for (const part of parts) {
+    const startMs = performance.now();
+    const shown = await part.run();
+    print(`ok  ${part.name.padEnd(11)} ${shown} (${((performance.now() - startMs) / 1000).toFixed(0)} s)`);
+  }
+  return 0;
+}
+
+/** A program that is the board's Node.js, for whoever starts it. */
+function emulatedNode(build: CrossBuild, folder: string): string {
+  const words = [
+    needEmulator(build.arch),
+    '-L',
+    fetchSysroot(build.arch),
+    join(fetchNode(build.node.program), 'bin/node'),
+  ];
+  const file = join(folder, 'node');
+  writeFileSync(file, `#!/bin/sh\nexec ${words.map((word) => `'${word}'`).join(' ')} "$@"\n`);
+  chmodSync(file, 0o755);
+  return file;
+}
+
+function showVersion(node: string, gateway: string, abi: number, arch: string): string {
+  const told = JSON.parse(run(node, [gateway, 'version', '--json'])) as Record<string, string>;
+  if (told.arch !== arch || told.nodeAbi !== String(abi)) {
+    throw new Error(`it runs on ${told.arch ?? ''} with ABI ${told.nodeAbi ?? ''}; built for ${arch} with ABI ${abi}`);
+  }
+  return `dmgw ${told.version ?? ''} on Node.js ${told.node ?? ''}, ${arch}, ABI ${abi}`;
+}
+
+/** Each file in a process of its own, as the test runner does it: their hooks are for themselves. */
+async function runUnitTests(node: string, app: string, folder: string): Promise<string> {
+  // Beside the board's addons, which it finds as the gateway does; but not in what is shipped.
+  const outDir = join(folder, 'unit-tests');
+  rmSync(outDir, { recursive: true, force: true });
+  mkdirSync(outDir);
+  symlinkSync(join(app, 'node_modules'), join(outDir, 'node_modules'));
+  await bundle({
+    entry: Object.fromEntries(UNIT_TESTS.map((test) => [basename(test, '.ts'), join(PROJECT_ROOT, test)])),
+    outDir,
+    config: false,
+    silent: true,
+    removeNodeProtocol: false, // `node:test` has no other name
+    format: 'esm',
+    target: 'node20',
+    platform: 'node',
+    external: ['better-sqlite3', 'libxmljs2', 'mdns'],
+    outExtension: () => ({ js: '.mjs' }),
+    banner: { js: "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);" },
+  });
+  let passed = 0;
+  for (const test of UNIT_TESTS) {
+    const printed = run(node, ['--test-reporter=tap', join(outDir, `${basename(test, '.ts')}.mjs`)]);
+    passed += Number(/^# pass (\d+)$/m.exec(printed)?.[1] ?? 0);
+  }
+  if (passed === 0) throw new Error('no unit test has run');
+  return `${passed} tests of ${UNIT_TESTS.length} files passed`;
+}
+
+function playDemo(lab: Readonly<Record<string, string>>, folder: string): string {
+  const image = join(folder, 'image-16MiB.bin');
+  if (statSync(image, { throwIfNoEntry: false })?.size !== IMAGE_BYTES) makeImage(image, IMAGE_BYTES, 7);
+  const report = join(folder, 'demo-report.json');
+  mkdirSync(folder, { recursive: true });
+  const printed = run(process.execPath, [join(PROJECT_ROOT, 'build/lab/demo.js')], {
+    env: { ...lab, IMAGE: image, DEVICES: String(DEVICES), CUTS: '1', REPORT: report },
+  });
+  const wan = /over the WAN\s+(.*)/.exec(printed)?.[1] ?? '';
+  return `16 MiB to ${DEVICES} devices, one cut, ${wan} over the WAN`;
+}
+
+function runTorture(lab: Readonly<Record<string, string>>): string {
+  const printed = run(process.execPath, ['--import', 'tsx', join(PROJECT_ROOT, 'scripts/torture/main.ts')], {
+    cwd: PROJECT_ROOT,
+    env: { ...lab, ROUNDS: String(KILLS), SEED: '11' },
+  });
+  const asked = /asked for again\s+(.*)/.exec(printed)?.[1] ?? '';
+  return `${KILLS} kills, every image right in the end, resumed ${asked}`;
+}

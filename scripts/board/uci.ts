@@ -1,0 +1,131 @@
+/**
+ * The configuration as OpenWrt has it: which option of /etc/config/dmgw is which key of the daemon, and the file that a
+ * package brings. Both follow from the daemon's schema and the board's profile; board/openwrt/dmgw/files/uci.sh reads them.
+ */
+import { toJsonSchema, type JsonSchema } from '@valibot/to-json-schema';
+import { configurationSchema } from '../../firmware/config/index.js';
+
+/** One key: `session interval_seconds session.intervalSeconds number`. */
+export interface UciKey {
+  readonly section: string;
+  readonly option: string;
+  /** `[]` stands for the place in a list whose items are sections. */
+  readonly key: string;
+  readonly kind: 'text' | 'number' | 'flag' | 'list';
+}
+
+/** For editors, for the build, and of the board: not to be set by UCI. */
+const NOT_IN_UCI: ReadonlySet<string> = new Set(['$schema', 'build', 'board', 'names']);
+
+/** Sections for the items of a list; `device` is the gateway itself. */
+const ITEM_SECTIONS: Readonly<Record<string, string>> = { devices: 'end_device' };
+
+/** Of these only one may be set: a package has them in /etc/config/dmgw, where the owner can set another instead. */
+const ONE_OF: ReadonlySet<string> = new Set(['device.devId', 'device.devIdFile', 'device.devIdInterface']);
+
+/** The profile without what its package has in /etc/config/dmgw. */
+export function installedProfile(configuration: Readonly<Record<string, unknown>>): Record<string, unknown> {
+  const device = Object.entries(configuration.device as object).filter(([name]) => !ONE_OF.has(`device.${name}`));
+  return { ...configuration, device: Object.fromEntries(device) };
+}
+
+const KINDS: Readonly<Record<string, UciKey['kind']>> = {
+  string: 'text',
+  integer: 'number',
+  number: 'number',
+  boolean: 'flag',
+  array: 'list',
+};
+
+/** Every key that UCI can set, in the order of the schema. */
+export function uciKeys(): UciKey[] {
+  const { properties = {} } = toJsonSchema(configurationSchema, {
+    typeMode: 'input',
+    errorMode: 'ignore',
+    ignoreActions: ['metadata'],
+  });
+  return Object.entries(properties).flatMap(([name, schema]) => {
+    if (NOT_IN_UCI.has(name) || typeof schema !== 'object') return [];
+    return schema.properties ? keysOf(schema, name, snake(name), '') : keysOf(schema, name, 'main', snake(name));
+  });
+}
+
+/** The file uci-keys: one line a key. */
+export function uciKeyTable(): string {
+  return uciKeys()
+    .map(({ section, option, key, kind }) => `${section} ${option} ${key} ${kind}\n`)
+    .join('');
+}
+
+function keysOf(schema: JsonSchema, key: string, section: string, option: string): UciKey[] {
+  if (schema.properties) {
+    return Object.entries(schema.properties).flatMap(([name, inner]) => {
+      if (typeof inner !== 'object') return [];
+      return keysOf(inner, `${key}.${name}`, section, option === '' ? snake(name) : `${option}_${snake(name)}`);
+    });
+  }
+  const items = Array.isArray(schema.items) ? undefined : schema.items;
+  if (typeof items === 'object' && items.properties) {
+    const name = key.split('.').at(-1) ?? '';
+    return keysOf(items, `${key}[]`, ITEM_SECTIONS[name] ?? snake(name).replace(/s$/, ''), '');
+  }
+  const kind = KINDS[typeOf(schema)];
+  if (kind === undefined) throw new Error(`${key}: a schema that UCI has no form for`);
+  return [{ section, option, key, kind }];
+}
+
+function typeOf(schema: JsonSchema): string {
+  return typeof schema.type === 'string' ? schema.type : 'enum' in schema || 'const' in schema ? 'string' : '';
+}
+
+/** `quotaMiB` is `quota_mib`, `devIdFile` is `dev_id_file`. */
+function snake(name: string): string {
+  return name
+    .replace(/([MK])iB/g, '$1ib')
+    .replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)
+    .replace(/^_/, '');
+}
+
+const ACCOUNT = `
+# A DM Server; one section for each.
+#config account
+#	option server_id 'dm.example.com'
+#	option url 'https://dm.example.com/dm'
+#	option client_secret 'what the gateway proves itself with'
+#	option server_secret 'what the server proves itself with'
+`;
+
+/** The file /etc/config/dmgw of a package: disabled, with what the board's profile says, mostly as comments. */
+export function uciDefaults(board: string, configuration: Readonly<Record<string, unknown>>): string {
+  const bySection = new Map<string, string[]>([['main', []]]);
+  for (const { section, option, key, kind } of uciKeys()) {
+    if (key.includes('[]')) continue;
+    const lines = bySection.get(section) ?? [];
+    bySection.set(section, lines);
+    const value = valueAt(configuration, key);
+    const word = kind === 'list' ? 'list' : 'option';
+    for (const one of Array.isArray(value) ? value : value === undefined ? [] : [value]) {
+      lines.push(
+        `\t${ONE_OF.has(key) ? '' : '#'}${word} ${option} '${typeof one === 'boolean' ? Number(one) : String(one)}'\n`,
+      );
+    }
+  }
+  const sections = [...bySection].filter(([section, lines]) => section === 'main' || lines.length > 0);
+  const texts = sections.map(([section, lines]) => {
+    const enabled = section === 'main' ? "\toption enabled '0'\n" : '';
+    return `\nconfig ${section} '${section}'\n${enabled}${lines.join('')}`;
+  });
+  return `# The DM Gateway. What is not set is as the profile of board ${board} has it; those values stand here as comments.
+# Options are the keys of the configuration in the README: session.intervalSeconds is interval_seconds in section session.
+# Where section lan has no prefixes, they are those of the networks in its list 'network' (lan).
+${texts.join('')}${ACCOUNT}`;
+}
+
+function valueAt(value: unknown, key: string): unknown {
+  return key
+    .split('.')
+    .reduce<unknown>(
+      (at, part) => (typeof at === 'object' && at !== null ? (at as Record<string, unknown>)[part] : undefined),
+      value,
+    );
+}
