@@ -20,7 +20,7 @@ BESIDE := $(shell find board firmware scripts -type f ! -name '*.ts')
 # Two at a time: the tests wait more than they compute, and those of the whole flow start several processes each.
 TEST_CONCURRENCY ?= 2
 
-.PHONY: help setup build demo test fuzz torture powercut bench-dm bench-large-object bench-fanout bench-serve bench-download typecheck lint format stack-proof clean
+.PHONY: help setup build demo test firmware reproducible package size test-board fuzz torture powercut bench-dm bench-large-object bench-fanout bench-serve bench-download typecheck lint format stack-proof clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-18s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -102,6 +102,9 @@ reproducible: $(BUILD) ## builds the firmware of BOARD=name twice and compares t
 
 package: $(BUILD) ## the packages of BOARD=name (.ipk, and .apk where apk is there)
 	@nice $(BOARD_TOOL) package $(BOARD)
+
+size: $(BUILD) ## bundle, package, memory and start of BOARD=name beside their targets; JSON=1 for scripts
+	@$(BOARD_TOOL) size $(BOARD) $(if $(JSON),--json)
 
 test-board: $(BUILD) ## what was built for BOARD=name runs under qemu-user: unit tests, nine steps, kills
 	@$(BOARD_TOOL) test $(BOARD)

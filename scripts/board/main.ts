@@ -8,11 +8,12 @@ import { PROJECT_ROOT } from '../flow/project.js';
 import { sha256Of } from './addons.js';
 import { buildFirmware, firmwareFolder, type Firmware } from './firmware.js';
 import { writePackages } from './package.js';
-import { crossProfile } from './profile.js';
+import { crossProfile, readProfile } from './profile.js';
+import { measureHere, measurePackage, renderFigures, verdictOf } from './size.js';
 import { sourceEpochSeconds } from './source.js';
 import { testBoard } from './test-board.js';
 
-const COMMANDS: Readonly<Record<string, (board: string) => number | Promise<number>>> = {
+const COMMANDS: Readonly<Record<string, (board: string, json: boolean) => number | Promise<number>>> = {
   firmware: (board) => {
     showFirmware(buildFirmware(crossProfile(board), firmwareFolder(board), tell));
     return 0;
@@ -30,10 +31,7 @@ const COMMANDS: Readonly<Record<string, (board: string) => number | Promise<numb
     return 1;
   },
   package: (board) => {
-    const profile = crossProfile(board);
-    const { folder, manifest } = buildFirmware(profile, firmwareFolder(board), tell);
-    const built = { folder, build: profile.build, nodeAbi: manifest.node.abi, epochSeconds: sourceEpochSeconds() };
-    const packages = writePackages(built);
+    const packages = buildPackages(board);
     for (const file of packages) {
       print(`${relative(PROJECT_ROOT, file)}  ${formatBytes(statSync(file).size)}  sha256 ${sha256Of(file)}`);
     }
@@ -41,11 +39,33 @@ const COMMANDS: Readonly<Record<string, (board: string) => number | Promise<numb
       tell('no .apk: it takes the tool `apk` (version 3) of OpenWrt');
     return 0;
   },
+  size: async (board, json) => {
+    const { build } = readProfile(board);
+    const figures =
+      build.system === 'host'
+        ? await measureHere(build.nodeFlags)
+        : measurePackage(join(firmwareFolder(board), 'app/dmgw.js'), buildPackages(board)[0] ?? '');
+    if (json) print(JSON.stringify(figures.map((figure) => ({ ...figure, verdict: verdictOf(figure) }))));
+    else for (const line of renderFigures(figures)) print(line);
+    return figures.some((figure) => verdictOf(figure) === 'worse') ? 1 : 0;
+  },
   test: (board) => {
     const profile = crossProfile(board);
     return testBoard(profile, buildFirmware(profile, firmwareFolder(board), tell), print);
   },
 };
+
+/** @returns the files; the daemon's .ipk is the first */
+function buildPackages(board: string): string[] {
+  const profile = crossProfile(board);
+  const { folder, manifest } = buildFirmware(profile, firmwareFolder(board), tell);
+  return writePackages({
+    folder,
+    build: profile.build,
+    nodeAbi: manifest.node.abi,
+    epochSeconds: sourceEpochSeconds(),
+  });
+}
 
 function showFirmware({ app, archive, manifest, mdns }: Firmware): void {
   const { node, libc, addons, files } = manifest;
@@ -78,14 +98,15 @@ function done(line: string): number {
   return 0;
 }
 
-const [command = '', board = '', ...rest] = process.argv.slice(2);
+const words = process.argv.slice(2).filter((word) => word !== '--json');
+const [command = '', board = '', ...rest] = words;
 const chosen = COMMANDS[command];
 if (!chosen || board === '' || rest.length > 0) {
-  tell(`usage: main.ts ${Object.keys(COMMANDS).join('|')} BOARD`);
+  tell(`usage: main.ts ${Object.keys(COMMANDS).join('|')} BOARD [--json]`);
   process.exitCode = 2;
 } else {
   try {
-    process.exitCode = await chosen(board);
+    process.exitCode = await chosen(board, process.argv.includes('--json'));
   } catch (thrown) {
     tell(thrown instanceof Error ? thrown.message : String(thrown));
     process.exitCode = 1;

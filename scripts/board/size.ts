@@ -1,0 +1,125 @@
+/**
+ * `make size BOARD=...`: what the firmware takes, beside its targets. Where a target is missed, a ceiling is recorded
+ * beside it: more than that is a failure, so that a known miss cannot grow unseen.
+ */
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { memoryOf } from '../bench/proc.js';
+import { median } from '../bench/statistics.js';
+import { GatewayProcess } from '../flow/gateway.js';
+import { PROGRAMS } from '../flow/project.js';
+
+/** One figure, in its unit, with the most that it should be, and the most that it may be as long as it is more. */
+export interface Figure {
+  readonly name: string;
+  readonly value: number;
+  readonly unit: 'KB' | 'MB' | 'x' | '';
+  readonly target: number | undefined;
+  readonly ceiling: number | undefined;
+}
+
+export type Verdict = 'met' | 'missed' | 'worse' | 'shown';
+
+/** Of a figure: `missed` is a known miss below its ceiling, `worse` is beyond what is allowed. */
+export function verdictOf({ value, target, ceiling }: Omit<Figure, 'name' | 'unit'>): Verdict {
+  if (target === undefined) return 'shown';
+  if (value <= target) return 'met';
+  return value <= (ceiling ?? target) ? 'missed' : 'worse';
+}
+
+const SETTLE_MS = 3_000;
+/** Medians of so many: a machine that does other things too is slow now and then. */
+const STARTS = 5;
+
+const BUDGETS = {
+  bundle: { name: 'bundle, minified', unit: 'KB', target: 500, ceiling: 550 },
+  package: { name: 'package, compressed', unit: 'MB', target: 2.5, ceiling: undefined },
+  memory: { name: 'idle RssAnon', unit: 'MB', target: 12, ceiling: 18 },
+  start: { name: 'start to ready / node -e 0', unit: 'x', target: 2, ceiling: 5 },
+  files: { name: 'open files, idle', unit: '', target: undefined, ceiling: undefined },
+  threads: { name: 'threads, idle', unit: '', target: undefined, ceiling: undefined },
+} as const satisfies Readonly<Record<string, Omit<Figure, 'value'>>>;
+
+/** What the bundle of this machine takes on the disk, in memory and at its start. */
+export async function measureHere(nodeFlags: readonly string[]): Promise<Figure[]> {
+  const folder = mkdtempSync(join(tmpdir(), 'dmgw-size-'));
+  const gateway = new GatewayProcess({
+    deviceId: 'urn:uuid:00000000-0000-4000-8000-000000000001',
+    accounts: [],
+    lanAddress: '127.0.0.1',
+    lanPrefix: '127.0.0.0/8',
+    wanAddress: '127.0.0.1',
+    wanPrefix: '127.0.0.0/8',
+    servePort: 0,
+    notificationPort: 0,
+    devices: [],
+    folder,
+    settings: { log: { level: 'info' } },
+    nodeFlags,
+  });
+  try {
+    const ratios: number[] = [];
+    for (let run = 0; run < STARTS; run += 1) {
+      // By turns, so that what else the machine does meets both.
+      const bare = timed(() => spawnSync(process.execPath, [...nodeFlags, '-e', '0']));
+      const startedMs = performance.now();
+      await gateway.start();
+      ratios.push((performance.now() - startedMs) / bare);
+      if (run < STARTS - 1) await gateway.stop();
+    }
+    await sleep(SETTLE_MS);
+    const { pid } = gateway.child;
+    const memory = memoryOf(pid);
+    if (!memory) throw new Error(gateway.child.describe('has ended'));
+    return [
+      { ...BUDGETS.bundle, value: statSync(PROGRAMS.gateway).size / 1000 },
+      { ...BUDGETS.memory, value: memory.rssAnonBytes / 1_000_000 },
+      { ...BUDGETS.start, value: median(ratios) },
+      { ...BUDGETS.files, value: readdirSync(`/proc/${pid}/fd`).length },
+      { ...BUDGETS.threads, value: readdirSync(`/proc/${pid}/task`).length },
+    ];
+  } finally {
+    await gateway.close();
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+/** What a board's bundle and package take. @param packageFile the daemon's .ipk, with the addons */
+export function measurePackage(bundleFile: string, packageFile: string): Figure[] {
+  return [
+    { ...BUDGETS.bundle, value: statSync(bundleFile).size / 1000 },
+    { ...BUDGETS.package, value: statSync(packageFile).size / 1_000_000 },
+  ];
+}
+
+/** A table for people. */
+export function renderFigures(figures: readonly Figure[]): string[] {
+  const number = (value: number, unit: Figure['unit']): string =>
+    unit === '' ? String(value) : `${value.toFixed(unit === 'KB' ? 0 : 2)} ${unit}`;
+  return [
+    row('FIGURE', 'MEASURED', 'TARGET', ''),
+    ...figures.map((figure) => {
+      const { name, value, unit, target, ceiling } = figure;
+      const verdict = verdictOf(figure);
+      const limit = verdict === 'missed' ? `missed; not more than ${number(ceiling ?? 0, unit)}` : verdict;
+      return row(name, number(value, unit), target === undefined ? '' : `<= ${number(target, unit)}`, limit);
+    }),
+  ];
+}
+
+function row(...cells: [string, string, string, string]): string {
+  const widths = [28, 10, 12, 0];
+  return cells
+    .map((cell, index) => cell.padEnd(widths[index] ?? 0))
+    .join('  ')
+    .trimEnd();
+}
+
+function timed(work: () => unknown): number {
+  const startedMs = performance.now();
+  work();
+  return performance.now() - startedMs;
+}
