@@ -1,5 +1,5 @@
 import { deviceSchema, discoveredSchema } from './device/index.js';
-import { accountChanges, accountSchema, nonceSchema, outboxChanges, outboxSchema } from './dm/index.js';
+import { accountChanges, accountSchema, nonceSchema, outboxChanges, outboxSchema, rotationSchema } from './dm/index.js';
 import { imageSchema, imageServerSchema, momentSchema, retrievalSchema, scrubSchema } from './image/index.js';
 import { endSchema, notifySchema, sleepersSchema } from './notify/index.js';
 import { settingSchema } from './settings/index.js';
@@ -29,4 +29,5 @@ export const databaseSchema: readonly SchemaStep[] = [
   ...settingSchema,
   ...scrubSchema,
   ...imageServerSchema,
+  ...rotationSchema,
 ];

@@ -9,6 +9,8 @@ export interface AccountCredentials {
   readonly scheme: AuthScheme;
   readonly name: string;
   readonly secret: string;
+  /** The one before, as long as the new one has not been seen to work: the other side may not know that yet. */
+  readonly secretBefore?: string;
 }
 
 /** What the configuration says of a DM Server. */
@@ -63,6 +65,15 @@ export const nonceSchema: readonly SchemaStep[] = [
   { owner: 'dm', sql: `ALTER TABLE account ADD COLUMN server_nonce_before BLOB` },
 ];
 
+/** What came after `nonceSchema`: the secret before the one that is tried first, until that has been seen to work. */
+export const rotationSchema: readonly SchemaStep[] = [
+  {
+    owner: 'dm',
+    sql: `ALTER TABLE account ADD COLUMN client_secret_before TEXT;
+          ALTER TABLE account ADD COLUMN server_secret_before TEXT;`,
+  },
+];
+
 interface AccountRow {
   id: number;
   server_id: string;
@@ -79,6 +90,8 @@ interface AccountRow {
   configured: string;
   encoding: Encoding;
   server_nonce_before: Uint8Array | null;
+  client_secret_before: string | null;
+  server_secret_before: string | null;
 }
 
 /** What a DM Server may change of its own account (DMAcc, Replace). */
@@ -122,8 +135,29 @@ export class Accounts {
   }
 
   set(serverId: string, field: AccountField, value: string): void {
+    if (field === 'clientSecret' || field === 'serverSecret') this.#keepSecret(serverId, COLUMN[field], value);
     // The column is one of the constants above.
     this.store.sql(`UPDATE account SET ${COLUMN[field]} = ? WHERE server_id = ?`).run(value, serverId);
+  }
+
+  /** The other side has shown that it knows this secret: the one before it is good no longer. */
+  secretWorked(serverId: string, side: 'client' | 'server', secret: string): void {
+    this.store
+      .sql(`UPDATE account SET ${side}_secret_before = NULL WHERE server_id = ? AND ${side}_secret = ?`)
+      .run(serverId, secret);
+  }
+
+  /** A secret is about to give way to another. One that never worked is not worth keeping in place of one that did. */
+  #keepSecret(serverId: string, column: string, next: string): void {
+    this.store
+      .sql(
+        `UPDATE account SET ${column}_before = CASE
+           WHEN ? = '' OR ${column} = '' THEN NULL
+           WHEN ${column}_before = ? THEN ${column}
+           ELSE coalesce(${column}_before, ${column}) END
+         WHERE server_id = ? AND ${column} <> ?`,
+      )
+      .run(next, next, serverId, next);
   }
 
   /** For the next digest that the gateway sends to this server. */
@@ -153,6 +187,8 @@ export class Accounts {
       .get(account.serverId)?.configured;
     if (known === configured) return;
     const { client, server } = account;
+    this.#keepSecret(account.serverId, 'client_secret', client.secret);
+    this.#keepSecret(account.serverId, 'server_secret', server.secret);
     this.store
       .sql(
         `INSERT INTO account (server_id, name, url, client_scheme, client_name, client_secret, client_nonce,
@@ -201,12 +237,14 @@ function fromRow(row: AccountRow): Account {
       scheme: row.client_scheme,
       name: row.client_name,
       secret: row.client_secret,
+      ...(row.client_secret_before !== null && { secretBefore: row.client_secret_before }),
       nonce: new Uint8Array(row.client_nonce),
     },
     server: {
       scheme: row.server_scheme,
       name: row.server_name,
       secret: row.server_secret,
+      ...(row.server_secret_before !== null && { secretBefore: row.server_secret_before }),
       nonce: new Uint8Array(row.server_nonce),
     },
   };

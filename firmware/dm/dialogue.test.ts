@@ -8,7 +8,7 @@ import { silentLog } from '../log/index.js';
 import { failure, success } from '../outcome/index.js';
 import { openStore, StoreError, type Store } from '../store/index.js';
 import { Tree, treeChanges, treeSchema } from '../tree/index.js';
-import { accountChanges, Accounts, accountSchema, nonceSchema } from './accounts.js';
+import { accountChanges, Accounts, accountSchema, nonceSchema, rotationSchema } from './accounts.js';
 import { createSessionRunner, type Carrier } from './dialogue.js';
 import { Outbox, outboxChanges, outboxSchema } from './outbox.js';
 import type { SessionResult } from './scheduler.js';
@@ -30,6 +30,7 @@ beforeEach(() => {
     ...accountSchema,
     ...accountChanges,
     ...nonceSchema,
+    ...rotationSchema,
     ...outboxSchema,
     ...outboxChanges,
   ];

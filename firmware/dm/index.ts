@@ -7,6 +7,7 @@ export {
   Accounts,
   accountSchema,
   nonceSchema,
+  rotationSchema,
   type Account,
   type AccountField,
   type AccountSettings,

@@ -25,7 +25,10 @@ export class ClientProof {
   #scheme: AuthScheme;
   #nonce: Uint8Array;
   #nonceIsNew = false;
+  /** The secret that is shown, which may be the one before the newest. */
+  #secret: string;
   #challenges = 0;
+  #accepted = false;
   #acceptedForSession = false;
   /** A nonce for the next session that is not in the database yet, and whether one of this session is. */
   #unwritten: Uint8Array | undefined;
@@ -37,19 +40,20 @@ export class ClientProof {
   ) {
     this.#scheme = account.client.scheme;
     this.#nonce = defaultNonce ? DEFAULT_NONCE : account.client.nonce;
+    this.#secret = account.client.secret;
   }
 
   /** Credentials for the next message; undefined where none are needed, or they stand in the HTTP header. */
   cred(): Cred | undefined {
     if (this.#scheme === 'none' || this.#scheme === 'mac' || this.#acceptedForSession) return undefined;
-    const { name, secret } = this.account.client;
-    return makeCred(this.#scheme, name, secret, this.#nonce);
+    return makeCred(this.#scheme, this.account.client.name, this.#secret, this.#nonce);
   }
 
   /** Makes `x-syncml-hmac` of the octets of the next message; undefined where the scheme is another. */
   signer(): ((body: Uint8Array) => string) | undefined {
     if (this.#scheme !== 'mac') return undefined;
-    const { name, secret } = this.account.client;
+    const { name } = this.account.client;
+    const secret = this.#secret;
     const nonce = this.#nonce;
     return (body) => formatHmac({ name, mac: macOf(name, secret, nonce, body) });
   }
@@ -68,6 +72,12 @@ export class ClientProof {
     }
     this.#challenges += 1;
     if (this.#challenges > MAX_CHALLENGES) return 'the server does not accept the name and secret of the account';
+    // Each secret has its tries: the first one was asked for a fresh nonce, and is refused with it too.
+    const { secret, secretBefore } = this.account.client;
+    if (secretBefore !== undefined && this.#secret === secret && this.#challenges === MAX_CHALLENGES) {
+      this.#secret = secretBefore;
+      this.#challenges = 1;
+    }
     this.#scheme = scheme;
     this.#acceptedForSession = false;
     this.#takeNonce(asked.nonce);
@@ -79,6 +89,7 @@ export class ClientProof {
    * takes nothing back: no Cred went out with the message that it answers. A mac is needed in every message (5.4).
    */
   accepted(code: number, chal: Meta | undefined): void {
+    this.#accepted = true;
     if (code === Status.AUTHENTICATED) this.#acceptedForSession = true;
     this.#takeNonce(chal && readChallenge(chal)?.nonce);
   }
@@ -89,6 +100,10 @@ export class ClientProof {
    * if the power fails in this one.
    */
   persist(accounts: Accounts): void {
+    const { secret, secretBefore } = this.account.client;
+    if (this.#accepted && secretBefore !== undefined && this.#secret === secret) {
+      accounts.secretWorked(this.account.serverId, 'client', secret);
+    }
     if (!this.#nonceIsNew) return;
     this.#nonceIsNew = false;
     this.#unwritten = this.#nonce;
@@ -123,6 +138,8 @@ export class ServerProof {
   #nonce: Uint8Array;
   #state: 'missing' | 'wrong' | 'proven';
   #everProven = false;
+  /** It knows the newest secret, not only the one before. */
+  #knowsNewest = false;
   #challenges = 0;
   #next: Uint8Array | undefined;
   /** What the account has: the nonce that is stored now. */
@@ -193,6 +210,8 @@ export class ServerProof {
 
   /** The session has ended: keeps the nonce that the server will use next. */
   close(accounts: Accounts): void {
+    const { secret, secretBefore } = this.account.server;
+    if (this.#knowsNewest && secretBefore !== undefined) accounts.secretWorked(this.account.serverId, 'server', secret);
     if (this.#everProven && this.#scheme !== 'basic') this.#store(accounts);
   }
 
@@ -205,8 +224,15 @@ export class ServerProof {
   }
 
   /** By the scheme of the account: a server cannot choose a weaker one. */
-  #proves({ header, body, hmac }: Evidence): boolean {
-    const { name, secret } = this.account.server;
+  #proves(evidence: Evidence): boolean {
+    const { secret, secretBefore } = this.account.server;
+    const newest = this.#provesBy(evidence, secret);
+    this.#knowsNewest ||= newest;
+    return newest || (secretBefore !== undefined && this.#provesBy(evidence, secretBefore));
+  }
+
+  #provesBy({ header, body, hmac }: Evidence, secret: string): boolean {
+    const { name } = this.account.server;
     if (this.#scheme === 'none') return false;
     if (this.#scheme !== 'mac') {
       return header.cred !== undefined && verifyCred(header.cred, this.#scheme, name, secret, this.#nonce);

@@ -8,7 +8,7 @@ import { silentLog } from '../log/index.js';
 import { success } from '../outcome/index.js';
 import { openStore, type Store } from '../store/index.js';
 import { Tree, treeChanges, treeSchema, type NodeDefinition, type Provider } from '../tree/index.js';
-import { accountChanges, Accounts, accountSchema, nonceSchema, type AuthScheme } from './accounts.js';
+import { accountChanges, Accounts, accountSchema, nonceSchema, rotationSchema, type AuthScheme } from './accounts.js';
 import { challengeMeta, makeCred } from './auth.js';
 import type { BodyCommand, Header, Message, StatusCommand } from './message.js';
 import { Outbox, outboxChanges, outboxSchema } from './outbox.js';
@@ -72,6 +72,7 @@ beforeEach(() => {
     ...accountSchema,
     ...accountChanges,
     ...nonceSchema,
+    ...rotationSchema,
     ...outboxSchema,
     ...outboxChanges,
   ];

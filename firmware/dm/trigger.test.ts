@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { silentLog } from '../log/index.js';
 import { openStore, type Store } from '../store/index.js';
-import { accountChanges, Accounts, accountSchema, nonceSchema } from './accounts.js';
+import { accountChanges, Accounts, accountSchema, nonceSchema, rotationSchema } from './accounts.js';
 import { verifyTrigger } from './trigger.js';
 
 const NONCE = Uint8Array.from({ length: 16 }, (_, n) => n);
@@ -18,7 +18,7 @@ describe('verifyTrigger', () => {
   before(() => {
     store = openStore({
       file: join(folder, 'db'),
-      schema: [...accountSchema, ...accountChanges, ...nonceSchema],
+      schema: [...accountSchema, ...accountChanges, ...nonceSchema, ...rotationSchema],
       log: silentLog,
     });
     accounts = new Accounts(store);

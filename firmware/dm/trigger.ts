@@ -28,7 +28,10 @@ export function verifyTrigger(
   // Without a secret the digest proves nothing: anyone could open sessions.
   if (account.server.secret === '') return failure('wrong-digest', 'the account has no secret of the server');
   const nonces = account.serverNonceBefore ? [account.serverNonceBefore] : [];
-  const proof = verifyNotification(notification.value, account.server.secret, account.server.nonce, ...nonces);
+  const { secret, secretBefore } = account.server;
+  const proofOf = (known: string) => verifyNotification(notification.value, known, account.server.nonce, ...nonces);
+  const newest = proofOf(secret);
+  const proof = newest === 'none' && secretBefore !== undefined ? proofOf(secretBefore) : newest;
   if (proof === 'none') return failure('wrong-digest', 'the digest does not verify');
   return success({ serverId, sessionId: sessionIdText(sessionId), defaultNonce: proof === 'default-nonce' });
 }

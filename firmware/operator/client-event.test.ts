@@ -9,6 +9,7 @@ import {
   Accounts,
   accountSchema,
   nonceSchema,
+  rotationSchema,
   Outbox,
   outboxChanges,
   outboxSchema,
@@ -17,7 +18,14 @@ import { silentLog } from '../log/index.js';
 import { REPORT_FORMAT } from '../ops/index.js';
 import { openStore, type Store } from '../store/index.js';
 
-const schema = [...accountSchema, ...outboxSchema, ...accountChanges, ...nonceSchema, ...outboxChanges];
+const schema = [
+  ...accountSchema,
+  ...outboxSchema,
+  ...accountChanges,
+  ...nonceSchema,
+  ...rotationSchema,
+  ...outboxChanges,
+];
 
 let folder: string;
 let store: Store;
