@@ -62,7 +62,7 @@ import {
 import { HostNames, Prefixes } from './net/index.js';
 import { Fanouts, Forwarder, type Fetch } from './notify/index.js';
 import { operatorPorts, type OperatorParts } from './operator/index.js';
-import { openControl, REPORT_FORMAT } from './ops/index.js';
+import { openControl, REPORT_FORMAT, type Done } from './ops/index.js';
 import { describeThrown, failure, success, type CodedError, type Outcome } from './outcome/index.js';
 import { applySettings, fanoutDefaults } from './tuning.js';
 import { backoff, caOf, retrieveOptions } from './retrieve.js';
@@ -86,6 +86,8 @@ export interface GatewayOptions {
   readonly mdnsHelper: readonly string[];
   /** Collects the young generation of the heap; see `Downloader`. */
   readonly collectGarbage: () => void;
+  /** Has the gateway started anew with the configuration as it is now, soon; or says what is wrong with it. */
+  readonly onReload: () => Outcome<Done, CodedError>;
   /** The disk has failed, or a defect of ours has shown: the process should end, and be started anew. */
   readonly onFatal: (thrown: unknown) => void;
 }
@@ -434,6 +436,7 @@ async function start(
     uploads,
     scrub,
     lines: options.lines,
+    reload: options.onReload,
     serving: () => imageServer.listening.map(({ address, port }) => formatEndpoint(address, port)),
     notified: (listener.value?.bound ?? []).map(({ address, port }) => formatEndpoint(address, port)),
   };

@@ -28,7 +28,10 @@ export async function rescue(fresh: Fresh, parts: RescueParts): Promise<void> {
   store.transaction(() => {
     const recovered = found.images.filter((image) => putBack(image, parts)).length;
     const lost = found.images.length - recovered + found.rotten + found.unknown;
-    if (fresh.damage === undefined && recovered + lost === 0) return;
+    // A store that came with images of nobody's, as in a factory image, has lost nothing.
+    const isSeed =
+      fresh.damage === undefined && lost === 0 && found.images.every((image) => image.lost.requester === '');
+    if (isSeed) return;
     log.warn('the database is a new one, with the images that were found', { recovered, lost });
     const serverIds = accounts.list().map(({ serverId }) => serverId);
     tellDamage(names, outbox, serverIds, { recovered, lost });

@@ -6,12 +6,18 @@ import { extname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
-import { loadConfiguration, type ConfigurationFiles } from './config/index.js';
+import {
+  loadConfiguration,
+  readSignatureKeys,
+  readTlsFiles,
+  type Configuration,
+  type ConfigurationFiles,
+} from './config/index.js';
 import { ExitCode } from './cli/index.js';
 import type { Gateway } from './gateway.js';
 import { createLog, LogRing, type Logger } from './log/index.js';
 import { askStatus } from './ops/index.js';
-import { describeThrown } from './outcome/index.js';
+import { describeThrown, success, type CodedError, type Outcome } from './outcome/index.js';
 import { BUILD_TIME_MS, VERSION } from './version.js';
 
 /** A stop that takes longer is given up: service managers kill after about as long. */
@@ -35,7 +41,7 @@ const NEEDS_OTHER_CONFIGURATION: ReadonlySet<string> = new Set([
 ]);
 
 /**
- * Runs until SIGTERM or SIGINT.
+ * Runs until SIGTERM or SIGINT; SIGHUP starts the gateway anew with the configuration as it is then, if that is right.
  * @param complain writes one line for a person
  * @returns the exit code
  */
@@ -45,38 +51,74 @@ export async function runDaemon(files: ConfigurationFiles, complain: (line: stri
     complain(loaded.error.text);
     return ExitCode.usage;
   }
-  const { configuration } = loaded.value;
-  const lines = new LogRing(configuration.log.keepKiB * 1024);
-  const logs = createLog({
-    level: configuration.log.level,
+  const lines = new LogRing(loaded.value.configuration.log.keepKiB * 1024);
+  const collectGarbage = youngCollector();
+  let { configuration } = loaded.value;
+  let log = logsOf(configuration, lines)('process');
+  exitOnDefect(() => log);
+  const wishes = new Wishes(() => log);
+  process.on('SIGUSR2', () => void logStatus(configuration.controlSocket, log));
+
+  const { startGateway } = await import('./gateway.js');
+  for (;;) {
+    const started = await startGateway(configuration, {
+      log: logsOf(configuration, lines),
+      lines,
+      version: VERSION,
+      buildTimeMs: BUILD_TIME_MS,
+      mdnsHelper: [process.execPath, ...process.execArgv, fileURLToPath(MDNS_HELPER)],
+      collectGarbage,
+      onFatal: (thrown) => exitFatally(log, thrown),
+      onReload: () => {
+        const checked = readAgain(files);
+        if (checked.ok) setTimeout(() => wishes.reload(), ANSWER_MS);
+        return checked.ok ? success({ done: true }) : checked;
+      },
+    });
+    if (!started.ok) {
+      complain(`${files.file}: ${started.error.text}`);
+      return NEEDS_OTHER_CONFIGURATION.has(started.error.code) ? ExitCode.usage : ExitCode.failed;
+    }
+    for (let again: typeof configuration | undefined; !again;) {
+      const wish = await wishes.next();
+      if (wish !== 'reload') {
+        log.info('stopping', { signal: wish });
+        return stop(started.value, log);
+      }
+      const read = readAgain(files);
+      if (read.ok) again = read.value;
+      else log.error('the changed configuration is not taken', { reason: read.error.text });
+      configuration = again ?? configuration;
+    }
+    log.info('starting anew with the configuration as it is now');
+    if ((await stop(started.value, log)) !== ExitCode.done) return ExitCode.failed;
+    log = logsOf(configuration, lines)('process');
+  }
+}
+
+/** The answer to whoever asks for a reload is to leave before its socket closes. */
+const ANSWER_MS = 100;
+
+function logsOf({ log: { level, timestamps } }: Configuration, lines: LogRing): (component: string) => Logger {
+  return createLog({
+    level,
     write: (line) => {
       process.stderr.write(`${line}\n`);
       lines.push(line);
     },
-    ...(configuration.log.timestamps && { wallMs: () => Date.now() }),
+    ...(timestamps && { wallMs: () => Date.now() }),
   });
-  const log = logs('process');
-  exitOnDefect(log);
-  const stopped = stopSignal(log);
-  process.on('SIGUSR2', () => void logStatus(configuration.controlSocket, log));
+}
 
-  const { startGateway } = await import('./gateway.js');
-  const started = await startGateway(configuration, {
-    log: logs,
-    lines,
-    version: VERSION,
-    buildTimeMs: BUILD_TIME_MS,
-    mdnsHelper: [process.execPath, ...process.execArgv, fileURLToPath(MDNS_HELPER)],
-    collectGarbage: youngCollector(),
-    onFatal: (thrown) => exitFatally(log, thrown),
-  });
-  if (!started.ok) {
-    complain(`${files.file}: ${started.error.text}`);
-    return NEEDS_OTHER_CONFIGURATION.has(started.error.code) ? ExitCode.usage : ExitCode.failed;
-  }
-  const signal = await stopped;
-  log.info('stopping', { signal });
-  return stop(started.value, log);
+/** What a start would find wrong with the configuration as it is now, as far as it can be told beside a running gateway. */
+function readAgain(files: ConfigurationFiles): Outcome<Configuration, CodedError> {
+  const uid = process.getuid?.() ?? 0;
+  const loaded = loadConfiguration(files, uid);
+  if (!loaded.ok) return loaded;
+  const { configuration } = loaded.value;
+  const tls = readTlsFiles(configuration, uid);
+  const keys = tls.ok ? readSignatureKeys(configuration) : tls;
+  return keys.ok ? success(configuration) : keys;
 }
 
 /** V8 gives its collector to those who ask for it with a flag; the flag can be set while running. */
@@ -105,26 +147,48 @@ async function stop(gateway: Gateway, log: Logger): Promise<number> {
 
 const STOP_SIGNALS = { SIGINT: 2, SIGTERM: 15 } as const;
 
-/** Resolves with the first signal that asks for a stop; the second ends the process at once. */
-function stopSignal(log: Logger): Promise<string> {
-  return new Promise((resolve) => {
-    let asked = false;
+/** What the process is told to do: to stop, by the first signal that asks for it (the second ends it at once), or to reload. */
+class Wishes {
+  #wish: string | undefined;
+  #told: (() => void) | undefined;
+
+  constructor(log: () => Logger) {
     for (const [signal, number] of Object.entries(STOP_SIGNALS)) {
       process.on(signal, () => {
-        if (asked) {
-          log.warn('stopped at once', { signal });
+        if (this.#stops) {
+          log().warn('stopped at once', { signal });
           process.exit(128 + number);
         }
-        asked = true;
-        resolve(signal);
+        this.#stops = true;
+        this.#tell(signal);
       });
     }
-  });
+    process.on('SIGHUP', () => this.reload());
+  }
+
+  #stops = false;
+
+  reload(): void {
+    if (!this.#stops) this.#tell('reload');
+  }
+
+  /** `reload`, or the name of a signal. */
+  async next(): Promise<string> {
+    if (this.#wish === undefined) await new Promise<void>((resolve) => (this.#told = resolve));
+    const wish = this.#wish ?? 'reload';
+    this.#wish = undefined;
+    return wish;
+  }
+
+  #tell(wish: string): void {
+    this.#wish = wish;
+    this.#told?.();
+  }
 }
 
-function exitOnDefect(log: Logger): void {
-  process.on('uncaughtException', (thrown) => exitFatally(log, thrown));
-  process.on('unhandledRejection', (thrown) => exitFatally(log, thrown));
+function exitOnDefect(log: () => Logger): void {
+  process.on('uncaughtException', (thrown) => exitFatally(log(), thrown));
+  process.on('unhandledRejection', (thrown) => exitFatally(log(), thrown));
   // The log's reader may go away; that is no reason to end.
   process.stderr.on('error', () => {});
 }

@@ -1,5 +1,8 @@
-import { createReadStream, statSync } from 'node:fs';
+import { createReadStream, existsSync, statSync } from 'node:fs';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { BlobStore, seedImage, systemDisk } from '../image/index.js';
+import { silentLog } from '../log/index.js';
 import {
   follow,
   formatBytes,
@@ -11,10 +14,11 @@ import {
   type Verification,
 } from '../ops/index.js';
 import { describeThrown, type Outcome } from '../outcome/index.js';
-import { ask, noAnswer, withSocket } from './ask.js';
+import { ask, noAnswer, withConfiguration, withSocket } from './ask.js';
 import type { Call, Command } from './command.js';
 import { ExitCode } from './exit.js';
 import { list } from './list.js';
+import { DATABASE } from './migrate.js';
 import type { OptionName } from './options.js';
 import { ProgressLine } from './progress.js';
 import { complain, printJson } from './terminal.js';
@@ -64,9 +68,11 @@ export const IMAGE_COMMANDS: readonly Command[] = [
   {
     name: 'images add',
     summary: 'add an image: a file, or a URL to fetch it from',
-    details: `With FILE its content comes from that file (- is standard input, with --bytes), else from --uri. No DM Server is told of it,
-all may read it, none may change it. Without a daemon see --store.`,
-    options: [...ASKING, 'id', 'uri', ...LEAVES],
+    details: `With FILE its content comes from that file, else from --uri. No DM Server is told of it,
+all may read it, none may change it. With --store DIR no gateway and no configuration are needed: FILE is put into a storeDir for
+a factory image, and is there at the first start. Without a running gateway, and before its first start, the storeDir of
+the configuration is meant.`,
+    options: [...ASKING, 'store', 'id', 'uri', ...LEAVES],
     operands: ['[FILE]'],
     run: addImage,
   },
@@ -168,6 +174,7 @@ async function addImage(call: Call): Promise<number> {
   }
   if (uri !== undefined)
     return ask(call, (socket) => operate(socket, 'images/add', { id, uri, ...leaves }), renderImage);
+  if (given.store !== undefined) return seed(call, given.store, 0, file ?? '', id, leaves);
   return withSocket(call, async (socket) => {
     const content = openContent(file ?? '');
     if (typeof content === 'string') {
@@ -180,10 +187,56 @@ async function addImage(call: Call): Promise<number> {
     );
     const added = await sendContent(socket, { id, bytes: content.bytes, ...leaves }, octets);
     await progress.end();
-    if (!added.ok) return noAnswer(call, added.error);
+    if (!added.ok)
+      return added.error.code === 'not-running'
+        ? seedConfigured(call, file ?? '', id, leaves, added.error)
+        : noAnswer(call, added.error);
     await show(call, added.value);
     return ExitCode.done;
   });
+}
+
+type Leaves = Exclude<ReturnType<typeof leavesOf>, string>;
+
+/** No gateway runs. One that has never run takes the image from its store; the database of another is not touched here. */
+function seedConfigured(call: Call, file: string, id: string, leaves: Leaves, error: AskError): Promise<number> {
+  if (call.given.socket !== undefined) return Promise.resolve(noAnswer(call, error));
+  return withConfiguration(call, ({ configuration: { stateDir, storeDir, store } }) => {
+    if (!existsSync(join(stateDir, DATABASE))) return seed(call, storeDir, store.freeFloorMiB, file, id, leaves);
+    complain(call.terminal, `${error.text}: start it, images are added to its database`);
+    return ExitCode.notRunning;
+  });
+}
+
+async function seed(
+  { given, terminal }: Call,
+  folder: string,
+  freeFloorMiB: number,
+  file: string,
+  id: string,
+  leaves: Leaves,
+): Promise<number> {
+  const content = openContent(file);
+  if (typeof content === 'string') {
+    complain(terminal, content);
+    return ExitCode.failed;
+  }
+  const freeFloorBytes = freeFloorMiB * 1024 * 1024;
+  const blobs = new BlobStore({ folder, disk: systemDisk, log: silentLog, freeFloorBytes });
+  const progress = new ProgressLine(terminal);
+  const octets = watched(content.octets, (done) =>
+    given.json === true ? Promise.resolve() : progress.show({ label: `adding ${id}`, done, total: content.bytes }),
+  );
+  const seeded = await seedImage(blobs, { id, leaves, bytes: content.bytes, octets });
+  await progress.end();
+  if (!seeded.ok) {
+    complain(terminal, seeded.error.text);
+    return ExitCode.failed;
+  }
+  const { sha256, size } = seeded.value;
+  if (given.json === true) await printJson(terminal, { imageId: id, sha256, sizeBytes: size, store: folder });
+  else await terminal.write(`${printable(id)}: ${formatBytes(size)}, sha-256 ${sha256}, in ${folder}\n`);
+  return ExitCode.done;
 }
 
 /** @returns the octets of a file; or why not */

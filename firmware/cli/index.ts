@@ -14,6 +14,7 @@ import { MIGRATE_COMMAND } from './migrate.js';
 import { NETWORK_COMMANDS } from './network.js';
 import { parse } from './parse.js';
 import { PREFLIGHT_COMMAND } from './preflight.js';
+import { PROVISIONING_COMMANDS } from './provisioning.js';
 import { REPORT_COMMAND } from './support.js';
 import { complain, type Terminal } from './terminal.js';
 import { showVersion, VERSION_COMMAND } from './version.js';
@@ -28,6 +29,7 @@ const COMMANDS: readonly Command[] = [
   ...NETWORK_COMMANDS,
   ...LOOKING_COMMANDS,
   ...CONFIGURATION_COMMANDS,
+  ...PROVISIONING_COMMANDS,
   PREFLIGHT_COMMAND,
   MIGRATE_COMMAND,
   REPORT_COMMAND,

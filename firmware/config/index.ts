@@ -22,6 +22,9 @@ export {
   type DeviceConfiguration,
   type EndDeviceConfiguration,
 } from './schema.js';
+export { readJson } from './json.js';
+export { provision } from './provision.js';
+export { PROVISIONED_FILE, PROVISIONED_FOLDER } from './provisioned.js';
 export { secretsOf, showConfiguration, type ShownValue } from './show.js';
 export { readSignatureKeys, type SignatureKeyErrorCode } from './signatures.js';
 export {

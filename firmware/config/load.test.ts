@@ -86,12 +86,12 @@ const WRONG: [string, unknown, string][] = [
   [
     'a key that is like no other',
     with_({ log: { level: 'info', colour: true } }),
-    'F: log.colour: unknown key; expected one of level, timestamps',
+    'F: log.colour: unknown key; expected one of level, timestamps, keepKiB',
   ],
   [
     'a key that every object has',
     with_({ log: JSON.parse('{"__proto__": 1}') as unknown }),
-    'F: log.__proto__: unknown key; expected one of level, timestamps',
+    'F: log.__proto__: unknown key; expected one of level, timestamps, keepKiB',
   ],
   [
     'a value that is too long to show',

@@ -5,6 +5,7 @@ import { refuse, type ConfigurationError } from './errors.js';
 import { explainIssues, type Finding } from './explain.js';
 import { checkSecrecy, readConfigurationFile, type ReadFile } from './file.js';
 import { blamedLayer, mergeLayers, type Layer } from './layers.js';
+import { overlay, provisionedLayer } from './provisioned.js';
 import { isSecret, leavesOf } from './show.js';
 import { configurationSchema, type Configuration } from './schema.js';
 
@@ -28,18 +29,28 @@ export function loadConfiguration(
   files: ConfigurationFiles,
   uid: number,
 ): Outcome<LoadedConfiguration, ConfigurationError> {
+  const read = readLayers(files);
+  if (!read.ok) return read;
+  const layers = read.value;
+  const provisioned = provisionedLayer(layers, uid);
+  if (!provisioned.ok) return provisioned;
+  const parsed = parseConfiguration(layers, provisioned.value);
+  for (const layer of layers) {
+    const secrecy = holdsSecrets(layer.value) ? checkSecrecy(layer.file, layer, uid) : success();
+    if (!secrecy.ok) return secrecy;
+  }
+  return parsed;
+}
+
+/** What the files say, as it stands there, the configuration file first. */
+export function readLayers(files: ConfigurationFiles): Outcome<(Layer & ReadFile)[], ConfigurationError> {
   const layers: (Layer & ReadFile)[] = [];
   for (const file of [files.file, ...(files.board === undefined ? [] : [files.board])]) {
     const read = readConfigurationFile(file);
     if (!read.ok) return read;
     layers.push({ file, ...read.value });
   }
-  const parsed = parseConfiguration(layers);
-  for (const layer of layers) {
-    const secrecy = holdsSecrets(layer.value) ? checkSecrecy(layer.file, layer, uid) : success();
-    if (!secrecy.ok) return secrecy;
-  }
-  return parsed;
+  return success(layers);
 }
 
 /** The overridden names of one file alone: a board profile has no whole configuration yet. */
@@ -53,9 +64,13 @@ export function loadNames(file: string): Outcome<Configuration['names'], Configu
   return refuse(code, file, path, reason);
 }
 
-/** Merges and checks what the files say; the first layer wins. */
-export function parseConfiguration(layers: readonly Layer[]): Outcome<LoadedConfiguration, ConfigurationError> {
-  const parsed = v.safeParse(configurationSchema, mergeLayers(layers));
+/** Merges and checks what the files say; what was provisioned wins, then the first layer. */
+export function parseConfiguration(
+  files: readonly Layer[],
+  provisioned?: Layer,
+): Outcome<LoadedConfiguration, ConfigurationError> {
+  const { layers, merged } = provisioned ? overlay(provisioned, files) : { layers: files, merged: mergeLayers(files) };
+  const parsed = v.safeParse(configurationSchema, merged);
   if (!parsed.success) return refuseFinding(layers, explainIssues(configurationSchema, parsed.issues));
   const finding = firstContradiction(parsed.output);
   if (finding) return refuseFinding(layers, finding);

@@ -39,6 +39,8 @@ describe('verifyTrigger', () => {
         server: { scheme: secret === '' ? 'none' : 'md5', name: 'dmserver', secret, nonce },
       },
     ]);
+    // As after a session: the secret of before is good no longer.
+    accounts.secretWorked('dmserver', 'server', secret);
     const trigger = verifyTrigger(Buffer.from(packageZero, 'hex'), accounts);
     return trigger.ok ? trigger.value : trigger.error.code;
   }

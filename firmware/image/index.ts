@@ -32,6 +32,7 @@ export { isImageId, mirrorsOf, type LeafValue } from './leaves.js';
 export { findImages, type FoundImages } from './recovery.js';
 export { ImageRetention, type ImageRetentionOptions } from './retention.js';
 export type { PinSource } from './room.js';
+export { seedImage, type Seed, type SeedErrorCode } from './seed.js';
 export { Scrub, scrubSchema, type ScrubOptions, type ScrubProgress } from './scrub.js';
 export { imageSchema, imageServerSchema, momentSchema, retrievalSchema } from './schema.js';
 export type { Reactions } from './accounting.js';

@@ -37,8 +37,15 @@ export function sidecarOf(
   content: { readonly size: number; readonly contentType: string | null },
   images: readonly ImageRecord[],
 ): Sidecar {
-  const { size, contentType } = content;
-  return { format: SIDECAR_FORMAT, size, contentType, images: images.slice(0, MAX_IMAGES).map(remembered) };
+  return sidecarFor(content, images.slice(0, MAX_IMAGES).map(remembered));
+}
+
+/** As `sidecarOf`, for images that are known by what is to be remembered of them. */
+export function sidecarFor(
+  { size, contentType }: { readonly size: number; readonly contentType: string | null },
+  images: readonly LostImage[],
+): Sidecar {
+  return { format: SIDECAR_FORMAT, size, contentType, images: images.slice(0, MAX_IMAGES) };
 }
 
 function remembered({ node, leaves, requester, availableMs, retrieval }: ImageRecord): LostImage {

@@ -29,6 +29,7 @@ export function operatorPorts(parts: OperatorParts): Omit<ControlPorts, 'setting
       ...fanoutOperations(parts),
       ...sessionOperations(parts),
       ...treeOperations(parts),
+      reload: () => parts.reload(),
     },
     streams: {
       'images/verify': verifyImage(parts),

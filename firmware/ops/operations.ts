@@ -59,6 +59,7 @@ export const REQUESTS = {
   'session/now': v.strictObject({ server: v.exactOptional(name) }),
   'tree/get': v.strictObject({ uri: filled(2048) }),
   'tree/ls': v.strictObject({ uri: filled(2048), ...page }),
+  reload: v.strictObject({}),
   /** @see LogLine */
   logs: v.strictObject({ follow: v.boolean(), lines: whole(0, 10_000) }),
 } as const;
@@ -182,6 +183,8 @@ export interface Answers {
   'session/now': SessionsAsked;
   'tree/get': NodeReport;
   'tree/ls': Page<ChildRow>;
+  /** It starts anew, soon, with the configuration as it is now. */
+  reload: Done;
 }
 
 /** How far the reading of a stored image is, and at last what it found. */

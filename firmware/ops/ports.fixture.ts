@@ -20,6 +20,7 @@ export const refusingOperations: OperationPorts = {
   'session/now': refuse,
   'tree/get': refuse,
   'tree/ls': refuse,
+  reload: refuse,
 };
 
 /** Ports of a control socket that nothing is asked of. */

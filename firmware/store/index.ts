@@ -4,7 +4,7 @@
  */
 export { ReadCache } from './read-cache.js';
 export { openOrReplace, type Fresh, type OpenedStore } from './rescue.js';
-export { openStore, rehearseMigration, type Migration, type StoreOptions } from './sqlite.js';
+export { isLocked, openStore, rehearseMigration, type Migration, type StoreOptions } from './sqlite.js';
 export {
   StoreError,
   type SchemaStep,

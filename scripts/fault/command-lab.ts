@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { parseConfiguration } from '../../firmware/config/index.js';
 import { startGateway, type Gateway } from '../../firmware/gateway.js';
 import { LogRing, silentLog } from '../../firmware/log/index.js';
+import { failure } from '../../firmware/outcome/index.js';
 import type { Command } from '../flow/dm-server.js';
 import { startLabServer, type LabServer } from '../lab/dm-server/lab-server.js';
 import { asRead, SERVER_ID, URIS, type State } from './command-model.js';
@@ -58,6 +59,7 @@ export class CommandLab {
     const gateway = await startGateway(configuration.value.configuration, {
       log: () => silentLog,
       lines: new LogRing(1024),
+      onReload: () => failure('not-here', 'not here'),
       version: '0',
       buildTimeMs: 0,
       mdnsHelper: [],

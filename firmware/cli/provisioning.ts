@@ -1,0 +1,150 @@
+import { createReadStream, existsSync, readdirSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { provision, PROVISIONED_FILE, PROVISIONED_FOLDER, readJson, type Configuration } from '../config/index.js';
+import { askStatus, operate, type AskError } from '../ops/index.js';
+import { describeThrown, failure, success, type CodedError, type Outcome } from '../outcome/index.js';
+import { isLocked } from '../store/index.js';
+import { filesOf, noAnswer, ownUid, withConfiguration, withSocket } from './ask.js';
+import type { Call, Command } from './command.js';
+import { ExitCode } from './exit.js';
+import { DATABASE } from './migrate.js';
+import { complain, printJson, type Terminal } from './terminal.js';
+
+/** Longest document that is read. */
+const MAX_DOCUMENT_BYTES = 1024 * 1024;
+
+/** From a reload to the first answer. */
+const RELOAD_WITHIN_MS = 20_000;
+const LOOK_MS = 200;
+
+export const PROVISIONING_COMMANDS: readonly Command[] = [
+  {
+    name: 'provision',
+    summary: 'take what only this device has: accounts, secrets, certificates',
+    details: `FILE (- is standard input) is JSON with the keys accounts, device and retrieve of the configuration. An account is laid over
+the one with the same serverId: an image for all devices has its URL, this its secrets. ca, cert and key of an account, and
+ca of retrieve, may hold PEM; "remove": true takes an account away. Checked as a whole, then written to
+<stateDir>/${PROVISIONED_FILE}, for its owner only; the same again changes nothing. A running gateway takes it over at once. An
+old secret serves until the new one has worked.`,
+    options: ['config', 'board', 'socket', 'json'],
+    operands: ['FILE'],
+    run: provisionDevice,
+  },
+  {
+    name: 'reload',
+    summary: 'have the running gateway take the configuration as it is now',
+    details:
+      'As SIGHUP: it starts anew within the process, with everything durable. A wrong configuration is refused, and it goes on.',
+    options: ['config', 'board', 'socket', 'json'],
+    run: (call) =>
+      withSocket(call, async (socket) => {
+        const reloaded = await reload(socket);
+        if (!reloaded.ok) return noAnswer(call, reloaded.error);
+        await tell(call, { reloaded: true }, 'the gateway has started anew');
+        return ExitCode.done;
+      }),
+  },
+  {
+    name: 'factory-reset',
+    summary: 'forget everything that the gateway has learnt',
+    details: `Removes the database (accounts as servers changed them, nonces, devices, fanouts, alerts that wait), what was provisioned, and
+the stored images. The configuration file stays, and so does all that is not the gateway's. It must not run meanwhile. Cut
+off, it can be given again.`,
+    options: ['config', 'board', 'yes', 'keep-images', 'keep-provisioning', 'json'],
+    run: factoryReset,
+  },
+];
+
+async function provisionDevice(call: Call): Promise<number> {
+  const { terminal, given } = call;
+  const document = await readDocument(call.operands[0] ?? '', terminal);
+  const written = document.ok ? provision(filesOf(given), document.value, ownUid()) : document;
+  if (!written.ok) {
+    complain(terminal, written.error.text);
+    return ExitCode.usage;
+  }
+  return withSocket(call, async (socket) => {
+    const changed = written.value;
+    const reloaded = changed ? await reload(socket) : success();
+    const runs = reloaded.ok || reloaded.error.code !== 'not-running';
+    if (!reloaded.ok && runs) return noAnswer(call, reloaded.error);
+    const taken = changed && runs;
+    const text = changed ? `provisioned${taken ? ', the gateway has taken it over' : ''}` : 'nothing has changed';
+    await tell(call, { changed, taken }, text);
+    return ExitCode.done;
+  });
+}
+
+async function readDocument(file: string, terminal: Terminal): Promise<Outcome<unknown, CodedError>> {
+  const name = file === '-' ? 'standard input' : file;
+  try {
+    const pieces: Uint8Array[] = [];
+    let bytes = 0;
+    for await (const piece of file === '-' ? terminal.input : (createReadStream(file) as AsyncIterable<Uint8Array>)) {
+      bytes += piece.byteLength;
+      if (bytes > MAX_DOCUMENT_BYTES) return failure('too-large', `${name} has more than ${MAX_DOCUMENT_BYTES} bytes`);
+      pieces.push(piece);
+    }
+    const json = readJson(Buffer.concat(pieces).toString('utf8'));
+    if (json.ok) return json;
+    const { line, column, text } = json.error;
+    return failure('syntax', `${name}: line ${line}, column ${column}: ${text}`);
+  } catch (thrown) {
+    return failure('unreadable', `${name} cannot be read (${describeThrown(thrown)})`);
+  }
+}
+
+/** Resolves when the gateway answers with what it has taken over. */
+async function reload(socket: string): Promise<Outcome<undefined, AskError>> {
+  const before = await askStatus(socket);
+  const asked = before.ok ? await operate(socket, 'reload', {}) : before;
+  if (!asked.ok) return asked;
+  const lateMs = performance.now() + RELOAD_WITHIN_MS;
+  while (performance.now() < lateMs) {
+    await sleep(LOOK_MS);
+    const now = await askStatus(socket);
+    if (now.ok && before.ok && now.value.startedAt !== before.value.startedAt) return success();
+  }
+  return failure('broken', 'the gateway does not come back: see its log');
+}
+
+function factoryReset(call: Call): Promise<number> {
+  const { terminal, given } = call;
+  if (given.yes !== true) {
+    complain(terminal, "'factory-reset' removes what cannot be brought back: say --yes; see: dmgw help factory-reset");
+    return Promise.resolve(ExitCode.usage);
+  }
+  return withConfiguration(call, async ({ configuration }) => {
+    const database = join(configuration.stateDir, DATABASE);
+    if ((await askStatus(configuration.controlSocket)).ok || (existsSync(database) && isLocked(database))) {
+      complain(terminal, 'the gateway is running: stop it first');
+      return ExitCode.failed;
+    }
+    try {
+      const removed = placesOf(configuration, given).filter((path) => existsSync(path));
+      for (const path of removed) rmSync(path, { recursive: true, force: true });
+      await tell(call, { removed }, removed.length === 0 ? 'nothing to remove' : `removed ${removed.join(', ')}`);
+      return ExitCode.done;
+    } catch (thrown) {
+      complain(terminal, describeThrown(thrown));
+      return ExitCode.failed;
+    }
+  });
+}
+
+/** Images first: without the database they would be found again, and a DM Server be told of a damage. */
+function placesOf({ stateDir, storeDir }: Configuration, given: Call['given']): string[] {
+  const images = given['keep-images'] === true ? [] : ['blobs', 'partial', 'rotten'];
+  const provisioned = given['keep-provisioning'] === true ? [] : [PROVISIONED_FILE, PROVISIONED_FOLDER];
+  const databases = existsSync(stateDir) ? readdirSync(stateDir).filter((name) => name.startsWith(DATABASE)) : [];
+  return [
+    ...images.map((name) => join(storeDir, name)),
+    ...[...databases, ...provisioned].map((name) => join(stateDir, name)),
+  ];
+}
+
+async function tell({ given, terminal }: Call, report: object, text: string): Promise<void> {
+  if (given.json === true) await printJson(terminal, report);
+  else await terminal.write(`${text}\n`);
+}

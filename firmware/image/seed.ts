@@ -1,0 +1,99 @@
+import { createHash } from 'node:crypto';
+import { describeThrown, failure, success, type CodedError, type Outcome } from '../outcome/index.js';
+import type { BlobStore, PartialId } from './blobs.js';
+import { digestHex, type ImageLeaf, type ImageLeaves } from './image.js';
+import { checkLeaf, isImageId, type LeafValue } from './leaves.js';
+import { sidecarFor } from './sidecar.js';
+
+export type SeedErrorCode = 'bad-value' | 'exists' | 'digest-mismatch' | 'no-room' | 'disk';
+
+/** An image to be put into a store that no gateway uses yet. */
+export interface Seed {
+  /** ImageID, and the name of its node. */
+  readonly id: string;
+  readonly leaves: Partial<ImageLeaves>;
+  readonly bytes: number;
+  readonly octets: AsyncIterable<Uint8Array>;
+}
+
+const FILE: PartialId = 'data-1';
+
+const NO_LEAVES: ImageLeaves = {
+  imageId: null,
+  name: null,
+  version: null,
+  description: null,
+  imageUri: null,
+  digest: null,
+  signature: null,
+  priority: null,
+  pinned: null,
+};
+
+/**
+ * Puts an image into a store without a database, as in a factory image: the blob under its name, with a sidecar from which
+ * the first start of the gateway takes it, as an image of nobody's. Durable when this resolves; what is cut off leaves a
+ * partial file that the gateway removes. A Signature is checked by the gateway.
+ */
+export async function seedImage(
+  blobs: BlobStore,
+  { id, leaves, bytes, octets }: Seed,
+): Promise<Outcome<{ readonly sha256: string; readonly size: number }, CodedError<SeedErrorCode>>> {
+  if (!isImageId(id)) return failure('bad-value', 'an ImageID has 1 to 64 letters, digits, ".", "_" or "-"');
+  for (const [leaf, value] of Object.entries(leaves) as [ImageLeaf, LeafValue | null][]) {
+    const checked = value === null ? success() : checkLeaf(leaf, value);
+    if (!checked.ok) return checked;
+  }
+  try {
+    const found = await blobs.found();
+    if (found.some(({ sidecar }) => sidecar?.images.some(({ node }) => node === id) === true)) {
+      return failure('exists', `the store has an image '${id}'`);
+    }
+    await blobs.start({ blob: () => true, partial: () => true });
+    // A promise of room ends with its file, so the file is begun first.
+    await blobs.dropPartial(FILE);
+    const room = await blobs.reserve(FILE, bytes);
+    if (!room.ok) return room;
+    const sha256 = await receive(blobs, octets);
+    if (typeof leaves.digest === 'string' && digestHex(leaves.digest) !== sha256) {
+      await blobs.dropPartial(FILE);
+      return failure('digest-mismatch', 'the content does not have the expected SHA-256');
+    }
+    const size = (await blobs.partialSize(FILE)) ?? 0;
+    const others = found.find((blob) => blob.sha256 === sha256)?.sidecar?.images ?? [];
+    const image = {
+      node: id,
+      leaves: { ...NO_LEAVES, ...leaves },
+      requester: '',
+      availableMs: null,
+      generation: 0,
+      source: null,
+    };
+    const sidecar = sidecarFor({ size, contentType: null }, [...others, image]);
+    await blobs.adopt(FILE, sha256, sidecar, () => undefined);
+    await blobs.describe(sha256, sidecar);
+    await blobs.dropPartial(FILE);
+    return success({ sha256, size });
+  } catch (thrown) {
+    return failure('disk', describeThrown(thrown), thrown);
+  }
+}
+
+/** @returns the SHA-256 of what is in the file now, flushed */
+async function receive(blobs: BlobStore, octets: AsyncIterable<Uint8Array>): Promise<string> {
+  const { disk } = blobs;
+  const fd = await blobs.openPartial(FILE);
+  try {
+    const hash = createHash('sha256');
+    let position = 0;
+    for await (const piece of octets) {
+      hash.update(piece);
+      await disk.write(fd, piece, position);
+      position += piece.byteLength;
+    }
+    await disk.flush(fd);
+    return hash.digest('hex');
+  } finally {
+    await disk.close(fd);
+  }
+}
