@@ -318,8 +318,12 @@ const retrieveSchema = section(
     ),
     concurrent: v.optional(whole(1, 8, 'Retrievals at the same time.'), 2),
     fsyncVolumeMiB: v.optional(
-      whole(1, 256, 'An interrupted retrieval loses at most so much; less wears the flash more.'),
-      8,
+      whole(
+        1,
+        256,
+        'An interrupted retrieval fetches at most so much again: half of it is flushed to the disk while the other half comes in. More is faster where a flush costs much, and wears the flash less; less loses less.',
+      ),
+      16,
     ),
     idleTimeoutSeconds: v.optional(whole(1, 3600, 'Silence of a download server that counts as a failure.'), 60),
     minBytesPerSecond: v.optional(

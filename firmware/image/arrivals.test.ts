@@ -118,7 +118,7 @@ async function open(folder?: string, limits: ServerLimits = {}): Promise<void> {
   port = started.value[0]!.port;
 }
 
-/** An image of which the first intake buffer has come and is durable. */
+/** An image of which first bytes are durable, and some more come. */
 async function begin(content = CONTENT): Promise<void> {
   tap = new Tap(content);
   origin.behave = tap.behave;
@@ -155,7 +155,7 @@ describe('an image that comes in', () => {
     await begin();
     assert.equal(localUri(), `http://192.168.1.1:${port}/scomo/fw`);
     assert.deepEqual(told(), ['local-uri']);
-    assert.ok(house.catalog.byId(id)!.received >= INTAKE);
+    assert.ok(house.catalog.byId(id)!.received > 0);
     const clients = [fetching(port), fetching(port), fetching(port, { Range: `bytes=${CONTENT.length - 10}-` })];
     await until(() => clients[0]!.got() >= INTAKE && clients[1]!.got() >= INTAKE);
     await until(() => server.load.buffers === 0);
@@ -213,7 +213,8 @@ describe('an image that comes in', () => {
   it('whose digest is wrong breaks all connections off before their last byte, and is withdrawn', async () => {
     await begin(OTHER);
     const clients = [fetching(port), fetching(port, { Range: 'bytes=-10' }), fetching(port, { Range: 'bytes=0-9' })];
-    await clients[0]!.begun;
+    // The one for the last bytes has no answer before they are verified; it has asked before the last one.
+    await Promise.all([clients[0]!.begun, clients[2]!.begun]);
     tap.open(OTHER.length);
     const replies = await Promise.all(clients.map(({ reply }) => reply));
     assert.deepEqual(

@@ -157,7 +157,7 @@ describe('a download descriptor', () => {
     };
     await open();
     const { id } = add();
-    while ((house.catalog.byId(id)?.received ?? 0) < 131_072) await sleep(2);
+    while (house.downloader.wanBytes < 200_000) await sleep(2);
     site['/image.dd'] = dd({ object: 'object?token=2' });
     site['/object'] = serveFile(CONTENT, { etag: '"1"' });
     await reopen();

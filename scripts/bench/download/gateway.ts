@@ -32,7 +32,7 @@ export class BenchGateway {
         settings: {
           storeDir,
           // As by default, but for the address of nginx.
-          retrieve: { allowPrefixes: ['127.0.0.0/8'], fsyncVolumeMiB: 8 },
+          retrieve: { allowPrefixes: ['127.0.0.0/8'], fsyncVolumeMiB: 16 },
           log: { level: 'info', timestamps: true },
         },
       },
