@@ -228,8 +228,19 @@ export class DeviceInventory {
    */
   seen(deviceId: string, reachable: boolean): void {
     const { clock } = this.options;
-    if (!this.#store.sql('SELECT 1 FROM device WHERE device_id = ?').get(deviceId)) return;
-    this.#sightings.note(deviceId, reachable, reachable && clock.plausible() ? Math.trunc(clock.wallMs()) : undefined);
+    const known = this.#store
+      .sql<{ reachable: number; lastSeenMs: number | null }>(
+        'SELECT reachable, last_seen_ms AS lastSeenMs FROM device WHERE device_id = ?',
+      )
+      .get(deviceId);
+    if (!known) return;
+    const before = { reachable: known.reachable === 1, lastSeenMs: known.lastSeenMs ?? undefined };
+    this.#sightings.note(
+      deviceId,
+      reachable,
+      reachable && clock.plausible() ? Math.trunc(clock.wallMs()) : undefined,
+      before,
+    );
   }
 
   /** Adds a record of source `mdns`, under a node name of the gateway's own. Fails with `too-many` or `invalid-value`. */

@@ -291,14 +291,20 @@ describe('recognition of End Devices', () => {
     const write = (...leases: string[]): void => {
       writeFileSync(file, `${leases.join('\n')}\nduid 00:01\n99 1 fd00::1 x y\n`);
     };
-    const soon = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 150));
+    const until = async (fits: () => boolean): Promise<void> => {
+      for (let left = 500; left > 0 && !fits(); left -= 1) await new Promise((resolve) => setTimeout(resolve, 10));
+    };
+    const learned = (): number | undefined =>
+      store.sql<{ n: number }>('SELECT count(*) AS n FROM device WHERE mac IS NOT NULL').get()?.n;
     write('99 02:00:00:00:aa:01 192.168.1.1 a *', '99 02:00:00:00:aa:02 192.168.1.2 b *');
     watch.start();
-    await soon();
+    await until(() => learned() === 2);
     assert.equal(addressOf('MAC:02000000AA01'), 'udp://192.168.1.1:77');
     write('99 02:00:00:00:aa:01 192.168.55.1 a *', '99 02:00:00:00:aa:02 192.168.55.2 b *');
-    clock.advance(10_000);
-    await soon();
+    await until(() => {
+      clock.advance(1_000);
+      return addressOf('X:learned')?.includes('192.168.55.2') === true;
+    });
     await watch.close();
     assert.equal(addressOf('MAC:02000000AA01'), 'udp://192.168.55.1:77');
     assert.equal(addressOf('X:learned'), 'http://192.168.55.2:81/n');

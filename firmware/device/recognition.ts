@@ -126,7 +126,8 @@ export class Recognition implements ServiceListener {
       return undefined;
     }
     const announcement = read.value;
-    const { deviceId } = announcement;
+    // What is kept for long must not be a part of a longer text, which would be kept with it.
+    const deviceId = service.knownAs === announcement.deviceId ? service.knownAs : copied(announcement.deviceId);
     if (!this.#waiting.has(deviceId)) {
       if (this.#waiting.size >= MAX_WAITING) return undefined;
       if (
@@ -232,4 +233,9 @@ export class Recognition implements ServiceListener {
       return undefined;
     }
   }
+}
+
+/** The same text in memory of its own. */
+function copied(text: string): string {
+  return Buffer.from(text).toString();
 }

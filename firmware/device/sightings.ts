@@ -13,6 +13,9 @@ export interface Sighting {
 /** Flash wears: sightings are written together, at most once in this time. A kill loses no more than this. */
 const FLUSH_AFTER_MS = 60_000;
 
+/** LastSeen is so exact. */
+const NEWS_AFTER_MS = 30_000;
+
 /** Sightings in memory; when so many devices were seen they are written at once. */
 const MAX_PENDING = 1024;
 
@@ -34,9 +37,16 @@ export class Sightings {
     return this.#pending.get(deviceId);
   }
 
-  /** @param lastSeenMs undefined leaves what was noted before */
-  note(deviceId: string, reachable: boolean, lastSeenMs: number | undefined): void {
-    this.#pending.set(deviceId, { reachable, lastSeenMs: lastSeenMs ?? this.#pending.get(deviceId)?.lastSeenMs });
+  /**
+   * One that says nothing new is not noted: a device that announces itself all the time costs neither memory nor flash.
+   * @param lastSeenMs undefined leaves what was noted before
+   * @param written what the database has
+   */
+  note(deviceId: string, reachable: boolean, lastSeenMs: number | undefined, written: Sighting): void {
+    const { reachable: before, lastSeenMs: beforeMs } = this.#pending.get(deviceId) ?? written;
+    const news = lastSeenMs !== undefined && Math.abs(lastSeenMs - (beforeMs ?? -Infinity)) >= NEWS_AFTER_MS;
+    if (reachable === before && !news) return;
+    this.#pending.set(deviceId, { reachable, lastSeenMs: lastSeenMs ?? beforeMs });
     if (this.#pending.size >= MAX_PENDING) this.#flushOrRetry();
     else this.#timer ??= this.clock.after(FLUSH_AFTER_MS, () => this.#flushOrRetry());
   }

@@ -66,7 +66,7 @@ export interface BrowserOptions {
  * of themselves is heard here all the same: the daemon tells neither of another TXT record nor of a device that is back.
  */
 export class Browser {
-  readonly #instances = new Instances();
+  readonly #instances: Instances;
   readonly #suffix: string;
   readonly #newcomers: Bucket;
   readonly #startMs: number;
@@ -84,6 +84,7 @@ export class Browser {
     const { authority = 'network', clock, random, type } = options;
     this.#authority = authority;
     this.#suffix = `.${typeName(type)}`.toLowerCase();
+    this.#instances = new Instances(random);
     this.#startMs = clock.monotonicMs();
     this.#newcomers = new Bucket(NEW_PER_SECOND, NEW_BURST, 0);
     this.#nextQueryMs = FIRST_QUERY_MS + jitterMs(FIRST_QUERY_JITTER_MS, random);
@@ -126,7 +127,9 @@ export class Browser {
 
   /** Whether the listener knows it. */
   knows(instance: string): boolean {
-    return this.#instances.get(`${instance}${this.#suffix}`)?.identity !== undefined;
+    const known = this.#instances.get(`${instance}${this.#suffix}`)?.identity !== undefined;
+    this.#instances.settle();
+    return known;
   }
 
   /** The daemon has found an instance, and resolved it. @returns false when it does not fit now */
@@ -141,7 +144,9 @@ export class Browser {
       ],
       'daemon',
     );
-    return this.#instances.get(name) !== undefined;
+    const fits = this.#instances.get(name) !== undefined;
+    this.#instances.settle();
+    return fits;
   }
 
   /** The daemon has lost an instance: believed when it does not answer. */
@@ -151,7 +156,7 @@ export class Browser {
 
   /** Those that the daemon does not know any more. */
   untoldBut(told: (instance: string) => boolean): void {
-    for (const instance of [...this.#instances.all()]) {
+    for (const instance of this.#instances.all()) {
       const name = shortName(instance, this.#suffix);
       if (!told(name)) this.untold(name);
     }
@@ -160,9 +165,11 @@ export class Browser {
   /** Asks for the addresses of an instance again. */
   verify(instance: string): void {
     const found = this.#instances.get(`${instance}${this.#suffix}`);
-    if (!found || found.askAtMs >= 0) return;
-    found.ask(this.#nowMs());
-    this.#schedule(found.askAtMs);
+    if (found && found.askAtMs < 0) {
+      found.ask(this.#nowMs());
+      this.#schedule(found.askAtMs);
+    }
+    this.#instances.settle();
   }
 
   /** Takes the records of a response. */
@@ -181,6 +188,7 @@ export class Browser {
     for (const record of records) this.#takeOfInstance(record, touched);
     this.#takeAddresses(records, touched);
     for (const instance of touched) this.#tell(instance, nowMs);
+    this.#instances.settle();
   }
 
   #takePtr(
@@ -303,25 +311,14 @@ export class Browser {
     this.#timer = undefined;
     this.#timerAtMs = Infinity;
     const nowMs = this.#nowMs();
-    let nextMs = nowMs + MAX_PAUSE_MS;
-    const due: Instance[] = [];
-    for (const instance of this.#instances.all()) {
-      if (this.#authority === 'network' && nowMs >= instance.expiresMs() && instance.ttlMs > 0) {
-        this.#drop(instance);
-        continue;
-      }
-      if (instance.askAtMs >= 0 && instance.askAtMs <= nowMs) due.push(instance);
-      else if (instance.askAtMs >= 0) nextMs = Math.min(nextMs, instance.askAtMs);
-      if (this.#authority === 'daemon') continue;
-      const refreshMs = instance.refreshMs();
-      if (refreshMs <= nowMs) {
-        instance.refreshes += 1;
-        this.#nextQueryMs = Math.min(this.#nextQueryMs, Math.max(nowMs, this.#lastQueryMs + MIN_QUERY_INTERVAL_MS));
-      }
-      nextMs = Math.min(nextMs, instance.refreshMs());
-    }
-    if (due.length > 0 && this.#askFor(due, nowMs)) nextMs = Math.min(nextMs, nowMs + ASK_PAUSE_MS);
-    for (const instance of due) if (instance.askAtMs >= 0) nextMs = Math.min(nextMs, instance.askAtMs);
+    const { expired, toAsk, refresh, nextMs: dueMs } = this.#instances.look(nowMs, this.#authority === 'network');
+    let nextMs = Math.min(dueMs, nowMs + MAX_PAUSE_MS);
+    for (const instance of expired) this.#drop(instance);
+    if (refresh)
+      this.#nextQueryMs = Math.min(this.#nextQueryMs, Math.max(nowMs, this.#lastQueryMs + MIN_QUERY_INTERVAL_MS));
+    if (toAsk.length > 0 && this.#askFor(toAsk, nowMs)) nextMs = Math.min(nextMs, nowMs + ASK_PAUSE_MS);
+    for (const instance of toAsk) if (instance.askAtMs >= 0) nextMs = Math.min(nextMs, instance.askAtMs);
+    this.#instances.settle();
     if (this.#authority === 'network') {
       if (nowMs >= this.#nextQueryMs) this.#queryAll(nowMs);
       nextMs = Math.min(nextMs, this.#nextQueryMs);

@@ -1,4 +1,6 @@
+import type { Random } from '../clock/index.js';
 import type { FoundService } from './service.js';
+import { grown, SlotIndex } from './slot-index.js';
 import { readTxt } from './txt.js';
 
 /** Of one link; more than the largest LAN that the gateway is made for. New ones are not taken when it is full. */
@@ -23,12 +25,15 @@ const REFRESH_AT = [0.8, 0.85, 0.9, 0.95] as const;
 /** A goodbye, or a question, is given so long for an answer; asked again in between. */
 const ASK_AFTER_MS = [30, 1_000, 2_000] as const;
 
-/** What is known of one instance on one link. Times in whole ms since the start: small integers are cheap. */
+/**
+ * What is known of one instance on one link, while something is done with it; see `Instances`. Times in whole ms since the
+ * start.
+ */
 export class Instance {
   host = '';
   port = 0;
   addresses: readonly string[] = [];
-  /** The strings of its TXT record, one a line; as one text it takes least memory. */
+  /** The strings of its TXT record, one a line. */
   txt: string | undefined;
   /** Its data differs from what was told last. */
   changed = false;
@@ -42,7 +47,10 @@ export class Instance {
   askAtMs = -1;
   asked = 0;
 
-  constructor(readonly name: string) {}
+  constructor(
+    readonly slot: number,
+    readonly name: string,
+  ) {}
 
   /** Its PTR record was heard. */
   alive(ttlSeconds: number, nowMs: number): void {
@@ -66,12 +74,6 @@ export class Instance {
   /** More than half of its life is left: it need not be told again (section 7.1). */
   isFresh(nowMs: number): boolean {
     return nowMs - this.heardMs < this.ttlMs / 2 && !this.leaving;
-  }
-
-  /** When its PTR record should be asked for again. */
-  refreshMs(): number {
-    const part = REFRESH_AT[this.refreshes];
-    return part === undefined ? this.expiresMs() : this.heardMs + this.ttlMs * part;
   }
 
   /** Puts a question, and the ones after it if there is no answer, on the way. */
@@ -110,38 +112,98 @@ export class Instance {
   }
 }
 
-/** The instances of one link, by name and by host. Names are compared without regard to case (RFC 6762 section 16). */
+/** What is due, see `Instances.look`. */
+export interface Due {
+  readonly expired: readonly Instance[];
+  readonly toAsk: readonly Instance[];
+  /** An instance comes to the end of its life, and is to be asked for. */
+  readonly refresh: boolean;
+  /** When the next one is due. */
+  readonly nextMs: number;
+}
+
+const CHANGED = 1;
+const LEAVING = 2;
+
+/**
+ * The instances of one link, by name and by host. Names are compared without regard to case (RFC 6762 section 16).
+ *
+ * Ten thousand of them are kept in some 250 bytes each: numbers in columns, and what they say of themselves in one text.
+ * An `Instance` is made of that when something is done with one, is the same until `settle`, and is put away by it.
+ */
 export class Instances {
-  readonly #byName = new Map<string, Instance>();
-  /** Most hosts have one instance. */
-  readonly #byHost = new Map<string, Instance | Instance[]>();
+  /** By slot; an empty name is a free one. */
+  readonly #names: string[] = [];
+  /** Host, port, addresses and TXT record, one a line; without the last line while there is no TXT record. */
+  readonly #texts: string[] = [];
+  readonly #identities: (string | undefined)[] = [];
+  readonly #free: number[] = [];
+  readonly #open = new Map<number, Instance>();
+  readonly #byName: SlotIndex;
+  readonly #byHost: SlotIndex;
+  #ttlMs = new Int32Array(0);
+  #heardMs = new Float64Array(0);
+  #askAtMs = new Float64Array(0);
+  #asked = new Uint8Array(0);
+  #refreshes = new Uint8Array(0);
+  #flags = new Uint8Array(0);
+  #size = 0;
   #incomplete = 0;
 
+  constructor(random: Random) {
+    const seed = (): number => Math.floor(random() * 2 ** 32);
+    this.#byName = new SlotIndex(seed());
+    this.#byHost = new SlotIndex(seed());
+  }
+
   get size(): number {
-    return this.#byName.size;
+    return this.#size;
   }
 
   get(name: string): Instance | undefined {
-    return this.#byName.get(name.toLowerCase());
+    for (const slot of this.#byName.of(this.#byName.hashOf(name))) {
+      if (isSame(this.#names[slot] ?? '', name)) return this.#opened(slot);
+    }
+    return undefined;
   }
 
-  all(): IterableIterator<Instance> {
-    return this.#byName.values();
+  /** Each as it is now. */
+  *all(): Generator<Instance, void, undefined> {
+    for (let slot = 0; slot < this.#names.length; slot += 1) {
+      if (this.#names[slot] !== '') yield this.#open.get(slot) ?? this.#unpack(slot);
+    }
   }
 
   /** @returns undefined when no more fit */
   add(name: string): Instance | undefined {
-    if (this.#byName.size >= MAX_INSTANCES || this.#incomplete >= MAX_INCOMPLETE) return undefined;
-    const instance = new Instance(name);
-    this.#byName.set(name.toLowerCase(), instance);
+    if (this.#size >= MAX_INSTANCES || this.#incomplete >= MAX_INCOMPLETE) return undefined;
+    const slot = this.#free.pop() ?? this.#names.length;
+    if (slot >= this.#ttlMs.length) this.#grow(Math.min(MAX_INSTANCES, Math.max(64, 2 * slot)));
+    this.#names[slot] = name;
+    this.#texts[slot] = '';
+    this.#identities[slot] = undefined;
+    this.#byName.add(slot, this.#byName.hashOf(name));
+    this.#size += 1;
     this.#incomplete += 1;
+    const instance = new Instance(slot, name);
+    this.#open.set(slot, instance);
     return instance;
   }
 
   remove(instance: Instance): void {
-    if (!this.#byName.delete(instance.name.toLowerCase())) return;
+    const { slot } = instance;
+    if (this.#names[slot] !== instance.name || this.#opened(slot) !== instance) return;
     if (instance.identity === undefined) this.#incomplete -= 1;
-    this.#unlink(instance);
+    if (instance.host !== '') this.#byHost.remove(slot);
+    this.#byName.remove(slot);
+    this.#open.delete(slot);
+    this.#names[slot] = '';
+    this.#texts[slot] = '';
+    this.#identities[slot] = undefined;
+    this.#ttlMs[slot] = 0;
+    this.#askAtMs[slot] = -1;
+    this.#free.push(slot);
+    this.#size -= 1;
   }
 
   /** The listener knows it from now on, under this name. */
@@ -152,28 +214,121 @@ export class Instances {
 
   /** Where it is; its addresses are those of the host from now on, and not known yet. A crowded host is not taken. */
   setHost(instance: Instance, host: string): void {
-    const key = host.toLowerCase();
-    if (instance.host === key) return;
-    const present = this.#byHost.get(key);
-    if (Array.isArray(present) && present.length >= MAX_PER_HOST) return;
-    this.#unlink(instance);
-    instance.host = key;
+    if (isSame(instance.host, host)) return;
+    if (this.atHost(host).length >= MAX_PER_HOST) return;
+    if (instance.host !== '') this.#byHost.remove(instance.slot);
+    instance.host = host.toLowerCase();
     instance.changed = true;
     instance.setAddresses([]);
-    if (present === undefined) this.#byHost.set(key, instance);
-    else this.#byHost.set(key, [...(Array.isArray(present) ? present : [present]), instance]);
+    this.#byHost.add(instance.slot, this.#byHost.hashOf(host));
   }
 
   atHost(host: string): readonly Instance[] {
-    const present = this.#byHost.get(host.toLowerCase());
-    return present === undefined ? [] : Array.isArray(present) ? present : [present];
+    const found: Instance[] = [];
+    for (const slot of this.#byHost.of(this.#byHost.hashOf(host))) {
+      const instance = this.#opened(slot);
+      if (isSame(instance.host, host)) found.push(instance);
+    }
+    return found;
   }
 
-  #unlink(instance: Instance): void {
-    const others = this.atHost(instance.host).filter((one) => one !== instance);
-    if (others.length === 0) this.#byHost.delete(instance.host);
-    else this.#byHost.set(instance.host, others);
+  /**
+   * What is due, by a look at the numbers alone. One that is to be asked for before the end of its life is counted as asked.
+   * @param byLife whether the life of records counts
+   */
+  look(nowMs: number, byLife: boolean): Due {
+    this.settle();
+    const expired: Instance[] = [];
+    const toAsk: Instance[] = [];
+    let refresh = false;
+    let nextMs = Infinity;
+    for (let slot = 0; slot < this.#names.length; slot += 1) {
+      const ttlMs = this.#ttlMs[slot] ?? 0;
+      const heardMs = this.#heardMs[slot] ?? 0;
+      if (byLife && ttlMs > 0 && nowMs >= heardMs + ttlMs) {
+        expired.push(this.#opened(slot));
+        continue;
+      }
+      const askAtMs = this.#askAtMs[slot] ?? -1;
+      if (askAtMs >= 0 && askAtMs <= nowMs) toAsk.push(this.#opened(slot));
+      else if (askAtMs >= 0) nextMs = Math.min(nextMs, askAtMs);
+      if (!byLife || ttlMs === 0) continue;
+      const refreshes = this.#refreshes[slot] ?? 0;
+      let refreshMs = heardMs + ttlMs * (REFRESH_AT[refreshes] ?? 1);
+      if (refreshMs <= nowMs) {
+        refresh = true;
+        this.#refreshes[slot] = refreshes + 1;
+        const opened = this.#open.get(slot);
+        if (opened) opened.refreshes = refreshes + 1;
+        refreshMs = heardMs + ttlMs * (REFRESH_AT[refreshes + 1] ?? 1);
+      }
+      nextMs = Math.min(nextMs, refreshMs);
+    }
+    return { expired, toAsk, refresh, nextMs };
   }
+
+  /** Puts away those with which something was done. */
+  settle(): void {
+    for (const instance of this.#open.values()) this.#pack(instance);
+    this.#open.clear();
+  }
+
+  #grow(count: number): void {
+    this.#ttlMs = grown(this.#ttlMs, count);
+    this.#heardMs = grown(this.#heardMs, count);
+    this.#askAtMs = grown(this.#askAtMs, count);
+    this.#asked = grown(this.#asked, count);
+    this.#refreshes = grown(this.#refreshes, count);
+    this.#flags = grown(this.#flags, count);
+    this.#byName.grow(count);
+    this.#byHost.grow(count);
+  }
+
+  #opened(slot: number): Instance {
+    const open = this.#open.get(slot);
+    if (open) return open;
+    const instance = this.#unpack(slot);
+    this.#open.set(slot, instance);
+    return instance;
+  }
+
+  #unpack(slot: number): Instance {
+    const instance = new Instance(slot, this.#names[slot] ?? '');
+    const [host = '', port = '0', addresses = '', ...txt] = (this.#texts[slot] ?? '').split('\n');
+    instance.host = host;
+    instance.port = Number(port);
+    instance.addresses = addresses === '' ? [] : addresses.split(' ');
+    instance.txt = txt.length === 0 ? undefined : txt.join('\n');
+    instance.identity = this.#identities[slot];
+    instance.ttlMs = this.#ttlMs[slot] ?? 0;
+    instance.heardMs = this.#heardMs[slot] ?? 0;
+    instance.askAtMs = this.#askAtMs[slot] ?? -1;
+    instance.asked = this.#asked[slot] ?? 0;
+    instance.refreshes = this.#refreshes[slot] ?? 0;
+    const flags = this.#flags[slot] ?? 0;
+    instance.changed = (flags & CHANGED) !== 0;
+    instance.leaving = (flags & LEAVING) !== 0;
+    return instance;
+  }
+
+  #pack(instance: Instance): void {
+    const { slot, host, port, addresses, txt } = instance;
+    const parts = [host, port, addresses.join(' '), ...(txt === undefined ? [] : [txt])];
+    const text = parts.join('\n');
+    // The one that is there is kept: it is old, and the other one is young garbage.
+    if (text !== this.#texts[slot]) this.#texts[slot] = text;
+    this.#identities[slot] = instance.identity;
+    this.#ttlMs[slot] = instance.ttlMs;
+    this.#heardMs[slot] = instance.heardMs;
+    this.#askAtMs[slot] = instance.askAtMs;
+    this.#asked[slot] = instance.asked;
+    this.#refreshes[slot] = instance.refreshes;
+    this.#flags[slot] = (instance.changed ? CHANGED : 0) | (instance.leaving ? LEAVING : 0);
+  }
+}
+
+function isSame(a: string, b: string): boolean {
+  return a === b || a.toLowerCase() === b.toLowerCase();
 }
 
 /** The data of an instance as a listener gets it. */

@@ -13,7 +13,7 @@ export interface FoundService {
   readonly knownAs: string | undefined;
 }
 
-/** Who wants to know of service instances. Called synchronously; must not throw. */
+/** Who wants to know of service instances. Called synchronously; must not throw, nor call discovery back at once. */
 export interface ServiceListener {
   /**
    * The instance is there: for the first time, again, or with other data than before.
