@@ -9,7 +9,7 @@ SETUP := node_modules/.package-lock.json
 BUILD := build/.stamp
 BIN := node_modules/.bin
 SOURCES := $(shell find firmware scripts -name '*.ts') tsup.config.ts package.json tsconfig.json
-TESTS ?= $(shell find firmware scripts -name '*.test.ts' | sort)
+TESTS := $(shell find firmware scripts -name '*.test.ts' | sort)
 
 # Tests and harnesses run as JavaScript that is transpiled at once, with what lies beside it: a loader in each of their
 # several hundred processes takes longer than most tests.
@@ -20,7 +20,7 @@ BESIDE := $(shell find board firmware scripts -type f ! -name '*.ts')
 # Two at a time: the tests wait more than they compute, and those of the whole flow start several processes each.
 TEST_CONCURRENCY ?= 2
 
-.PHONY: help setup build demo test firmware reproducible package size test-board fuzz torture powercut bench-dm bench-large-object bench-fanout bench-serve bench-download typecheck lint format stack-proof clean
+.PHONY: help setup build demo test firmware reproducible package size test-board test-node fuzz torture powercut bench-dm bench-large-object bench-fanout bench-serve bench-download typecheck lint format stack-proof clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-18s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -109,8 +109,14 @@ size: $(BUILD) ## bundle, package, memory and start of BOARD=name beside their t
 test-board: $(BUILD) ## what was built for BOARD=name runs under qemu-user: unit tests, nine steps, kills
 	@$(BOARD_TOOL) test $(BOARD)
 
-stack-proof: $(SETUP) ## the addons on Node 20, 22, 24, armv7 and aarch64 (qemu; some 20 minutes the first time)
-	@scripts/stack-proof/run.sh
+test-node: $(SETUP) ## all tests on another Node.js of this machine: NODE=22 or 24; TESTS=files
+	@scripts/board/test-node.sh $(NODE)
+
+stack-proof: ## Node.js 22 and 24 on this machine, armv7 and aarch64 under qemu: all that runs elsewhere
+	@$(MAKE) test-board BOARD=debian-arm64
+	@$(MAKE) test-board BOARD=debian-armhf
+	@$(MAKE) test-node NODE=22
+	@$(MAKE) test-node NODE=24
 
 clean: ## removes what was built; keeps node_modules/
 	@rm -rf build

@@ -72,6 +72,9 @@ export interface Manifest {
   readonly files: readonly FileEntry[];
 }
 
+/** The daemon, and the helper that speaks with the system's mDNS daemon. */
+const BUNDLES = ['dmgw.js', 'dmgw-mdns.js'];
+
 /** Where a board's firmware is built. */
 export function firmwareFolder(name: string): string {
   return join(PROJECT_ROOT, 'build/board', name);
@@ -96,7 +99,7 @@ export function buildFirmware(
   const toolchain = toolchainOf(name, build, tell);
   const abi = abiOf(toolchain.nodeFolder);
 
-  copyFileSync(join(PROJECT_ROOT, 'build/dmgw.js'), join(app, 'dmgw.js'));
+  for (const program of BUNDLES) copyFileSync(join(PROJECT_ROOT, 'build', program), join(app, program));
   writeFileSync(join(app, 'package.json'), `${JSON.stringify({ name: 'dmgw', version: VERSION, type: 'module' })}\n`);
   for (const addon of REQUIRED_ADDONS) {
     tell(`${addon} for ${build.toolchain}, Node.js ABI ${abi}`);

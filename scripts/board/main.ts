@@ -11,7 +11,7 @@ import { writePackages } from './package.js';
 import { crossProfile, readProfile } from './profile.js';
 import { measureHere, measurePackage, renderFigures, verdictOf } from './size.js';
 import { sourceEpochSeconds } from './source.js';
-import { testBoard } from './test-board.js';
+import { requireEmulated, testBoard } from './test-board.js';
 
 const COMMANDS: Readonly<Record<string, (board: string, json: boolean) => number | Promise<number>>> = {
   firmware: (board) => {
@@ -51,6 +51,7 @@ const COMMANDS: Readonly<Record<string, (board: string, json: boolean) => number
   },
   test: (board) => {
     const profile = crossProfile(board);
+    requireEmulated(profile);
     return testBoard(profile, buildFirmware(profile, firmwareFolder(board), tell), print);
   },
 };

@@ -36,17 +36,21 @@ interface Part {
   run(): string | Promise<string>;
 }
 
+/** @throws in one line where a board's firmware cannot run on this machine */
+export function requireEmulated({ name, build }: Profile<CrossBuild>): void {
+  if (build.system === 'openwrt') {
+    throw new Error(
+      `BOARD=${name} cannot run here: qemu-user needs musl and OpenWrt's own Node.js for it; run: make test-board BOARD=debian-${build.arch === 'arm' ? 'armhf' : 'arm64'}`,
+    );
+  }
+}
+
 /** Runs all parts. @returns exit code @param print what they show, line by line */
 export async function testBoard(
   { name, build }: Profile<CrossBuild>,
   { folder, app, manifest }: Firmware,
   print: (line: string) => void,
 ): Promise<number> {
-  if (build.system === 'openwrt') {
-    throw new Error(
-      `BOARD=${name} cannot run here: qemu-user needs musl and OpenWrt's own Node.js for it; run: make test-board BOARD=debian-${build.arch === 'arm' ? 'armhf' : 'arm64'}`,
-    );
-  }
   const node = emulatedNode(build, folder);
   const gateway = join(app, 'dmgw.js');
   const lab = {

@@ -1,0 +1,52 @@
+#!/usr/bin/env bash
+#
+# test-node.sh MAJOR: `make test` on another Node.js than the one in PATH, on this machine.
+#
+# Needs:  what `make setup` needs, and the npm registry: the package node-linux-ARCH has the program and its headers.
+# Leaves: build/node/MAJOR: the Node.js, and a copy of the sources with addons of their own. The next run uses both again.
+# TESTS:  test files, as for `make test`. Exit code: that of the tests; 1 where it does not come to them; 2 for wrong words.
+set -euo pipefail
+
+cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+
+declare -A VERSIONS=([20]=20.20.2 [22]=22.23.3 [24]=24.21.0)
+
+version=${VERSIONS[${1:-}]:-}
+if [ "$#" -ne 1 ] || [ -z "$version" ]; then
+  echo "usage: test-node.sh ${!VERSIONS[*]}" >&2
+  exit 2
+fi
+work=$PWD/build/node/$1
+package=node-linux-$(node -p process.arch)@$version
+node=$work/$package
+copy=$work/project
+
+say() { printf 'test-node: %s\n' "$*"; }
+
+if [ ! -x "$node/bin/node" ]; then
+  say "$package"
+  rm -rf "$node" && mkdir -p "$node"
+  archive=$(npm pack --silent --pack-destination "$work" "$package" | tail -n 1)
+  tar -xzf "$work/$archive" -C "$node" --strip-components=1
+  rm "$work/$archive"
+fi
+
+mkdir -p "$copy"
+# Only what has changed is written: what was built of the rest stays.
+git ls-files -z --cached --others --exclude-standard |
+  while IFS= read -r -d '' file; do
+    [ -e "$file" ] || continue
+    cmp -s "$file" "$copy/$file" || { mkdir -p "$copy/$(dirname "$file")" && cp -p "$file" "$copy/$file"; }
+  done
+# The build takes its time from the last commit.
+SOURCE_DATE_EPOCH=$(git log -1 --format=%ct)
+export SOURCE_DATE_EPOCH
+
+# Its own headers, whatever npm is told elsewhere.
+export PATH=$node/bin:$PATH npm_config_nodedir=$node
+say "Node.js $(node -p process.version), ABI $(node -p process.versions.modules), in build/node/$1/project"
+make -C "$copy" setup
+for addon in better-sqlite3 libxmljs2 mdns; do
+  if (cd "$copy" && node -e "require('$addon')" 2>/dev/null >&2); then say "$addon works"; else say "$addon does not work"; fi
+done
+make -C "$copy" test ${TESTS:+TESTS="$TESTS"}
