@@ -220,18 +220,18 @@ config end_device
 	list groups 'hall'
 `;
 
-describe(`the scripts of the package, with ${SHELL.join(' ')}`, () => {
-  const rcCommon = (action: string, env: Record<string, string> = {}): { code: number | null; out: string } =>
-    shell([join(STAND_INS, 'rc.common'), join(root, 'etc/init.d/dmgw'), action], env);
-  const configure = (text: string): void => writeFileSync(join(root, 'etc/config/dmgw'), text);
-  const generated = (): Record<string, never> =>
-    JSON.parse(readFileSync(join(root, 'var/run/dmgw/dmgw.json'), 'utf8')) as Record<string, never>;
-  const asked = (): string[][] =>
-    written(procd)
-      .trimEnd()
-      .split('\n')
-      .map((line) => line.split('\t'));
+const rcCommon = (action: string, env: Record<string, string> = {}): { code: number | null; out: string } =>
+  shell([join(STAND_INS, 'rc.common'), join(root, 'etc/init.d/dmgw'), action], env);
+const configure = (text: string): void => writeFileSync(join(root, 'etc/config/dmgw'), text);
+const generated = (): Record<string, never> =>
+  JSON.parse(readFileSync(join(root, 'var/run/dmgw/dmgw.json'), 'utf8')) as Record<string, never>;
+const asked = (): string[][] =>
+  written(procd)
+    .trimEnd()
+    .split('\n')
+    .map((line) => line.split('\t'));
 
+describe(`the scripts of the package, with ${SHELL.join(' ')}`, () => {
   beforeEach(() => {
     install();
     for (const file of [calls, log, procd]) rmSync(file, { force: true });
@@ -304,31 +304,6 @@ describe(`the scripts of the package, with ${SHELL.join(' ')}`, () => {
       limits: ['core=0', 'nofile=1024 1024', 'nproc=64 64'],
       term_timeout: ['7'],
     });
-  });
-
-  it('let the jail see what the daemon needs, and write only where its data lies', () => {
-    configure(`${WANTED}\nconfig retrieve 'retrieve'\n\toption metered_file '/var/run/link/metered'\n`);
-    mkdirSync(join(root, 'var/run/link'), { recursive: true });
-    assert.equal(rcCommon('start').code, 0);
-    const of = (name: string): string[] =>
-      asked()
-        .filter(([call]) => call === name)
-        .flatMap(([, ...rest]) => rest);
-    assert.deepEqual(of('add_jail'), ['dmgw', 'log', 'procfs', 'sysfs']);
-    assert.deepEqual(
-      of('add_jail_mount_rw'),
-      ['/var/run/dmgw', '/srv/dmgw/state', '/mnt/data/dmgw'].map((path) => root + path),
-    );
-    assert.ok(of('add_jail_mount').includes(join(root, 'var/run/link')));
-    assert.ok(of('add_jail_mount').includes(join(root, 'usr/lib/dmgw')));
-  });
-
-  it('make the folder of the state for its user, but none below a disk that is not mounted', () => {
-    configure(WANTED);
-    assert.equal(rcCommon('start').code, 0);
-    assert.equal(statSync(join(root, 'srv/dmgw/state')).mode & 0o777, 0o700);
-    assert.match(written(calls), new RegExp(`^chown dmgw:dmgw ${root}/srv/dmgw/state$`, 'm'));
-    assert.equal(existsSync(join(root, 'mnt')), false);
   });
 
   it('have the daemon follow its configuration, the LAN and its disk, and the WAN where notifications are wanted', () => {
@@ -419,19 +394,6 @@ describe(`the scripts of the package, with ${SHELL.join(' ')}`, () => {
     assert.doesNotMatch(written(calls), /uci|firewall/, 'what is right already is not written again');
   });
 
-  it('advise a smaller tcp_wmem where slow clients could hold the memory, and only there', () => {
-    configure(WANTED);
-    assert.equal(rcCommon('start').code, 0);
-    assert.match(
-      written(log),
-      /^daemon\.notice net\.ipv4\.tcp_wmem lets 32 slow clients hold 128 MiB of 122 MiB: .*=4096 16384 262144'/,
-    );
-    rmSync(log);
-    writeFileSync(join(root, 'proc/sys/net/ipv4/tcp_wmem'), '4096\t16384\t262144\n');
-    assert.equal(rcCommon('start').code, 0);
-    assert.equal(written(log), '');
-  });
-
   it('keep a snapshot of the database over a sysupgrade, taken while the daemon is stopped, and put it back', () => {
     configure(WANTED);
     assert.equal(rcCommon('start').code, 0);
@@ -468,6 +430,47 @@ describe(`the scripts of the package, with ${SHELL.join(' ')}`, () => {
     const status = command('status');
     assert.equal(status.code, 3, status.out);
     assert.match(rcCommon('check').out, /^\/etc\/config\/dmgw: ok\n$/);
+  });
+});
+
+describe('a start of the daemon', () => {
+  before(() => {
+    install();
+    for (const file of [calls, log, procd]) rmSync(file, { force: true });
+    configure(`${WANTED}\nconfig retrieve 'retrieve'\n\toption metered_file '/var/run/link/metered'\n`);
+    mkdirSync(join(root, 'var/run/link'), { recursive: true });
+    assert.equal(rcCommon('start').code, 0);
+  });
+
+  it('lets the jail see what the daemon needs, and writes only where its data lies', () => {
+    const of = (name: string): string[] =>
+      asked()
+        .filter(([call]) => call === name)
+        .flatMap(([, ...rest]) => rest);
+    assert.deepEqual(of('add_jail'), ['dmgw', 'log', 'procfs', 'sysfs']);
+    assert.deepEqual(
+      of('add_jail_mount_rw'),
+      ['/var/run/dmgw', '/srv/dmgw/state', '/mnt/data/dmgw'].map((path) => root + path),
+    );
+    assert.ok(of('add_jail_mount').includes(join(root, 'var/run/link')));
+    assert.ok(of('add_jail_mount').includes(join(root, 'usr/lib/dmgw')));
+  });
+
+  it('makes the folder of the state for its user, but none below a disk that is not mounted', () => {
+    assert.equal(statSync(join(root, 'srv/dmgw/state')).mode & 0o777, 0o700);
+    assert.match(written(calls), new RegExp(`^chown dmgw:dmgw ${root}/srv/dmgw/state$`, 'm'));
+    assert.equal(existsSync(join(root, 'mnt')), false);
+  });
+
+  it('advises a smaller tcp_wmem where slow clients could hold the memory, and only there', () => {
+    assert.match(
+      written(log),
+      /^daemon\.notice net\.ipv4\.tcp_wmem lets 32 slow clients hold 128 MiB of 122 MiB: .*=4096 16384 262144'/,
+    );
+    rmSync(log);
+    writeFileSync(join(root, 'proc/sys/net/ipv4/tcp_wmem'), '4096\t16384\t262144\n');
+    assert.equal(rcCommon('start').code, 0);
+    assert.equal(written(log), '');
   });
 });
 
