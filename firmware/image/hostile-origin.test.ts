@@ -7,7 +7,7 @@ import { makeCertificate, NO_CERTIFICATES } from '../net/certificate.fixture.js'
 import type { HttpAccess, Resolver, TlsIdentity } from '../net/index.js';
 import type { DownloaderOptions } from './downloader.js';
 import { openHouse, pattern, removeFolder, sha256 } from './fixture.js';
-import { startRawOrigin, type Answer, type Answering, type RawRequest } from './hostile.js';
+import { startBreakingFront, startRawOrigin, type Answer, type Answering, type RawRequest } from './hostile.js';
 import type { ResultCode } from './image.js';
 import type { ImageState } from './states.js';
 
@@ -36,6 +36,8 @@ interface Row {
   readonly says?: RegExp;
   readonly url?: (port: number) => string;
   readonly certificate?: 'localhost' | 'other.example';
+  /** The n-th connection is reset after so many octets of the origin, those of the TLS handshake counted too. */
+  readonly resetAfter?: readonly number[];
   readonly access?: Partial<HttpAccess>;
   readonly options?: Partial<DownloaderOptions>;
   readonly quotaBytes?: number;
@@ -97,6 +99,9 @@ const available = (content: Buffer, ...asked: (number | 'whole')[]) =>
   ({ ends: 'available', result: 'ok', content, asked }) as const;
 const failed = (result: ResultCode, ...asked: (number | 'whole')[]) => ({ ends: 'failed', result, asked }) as const;
 const thrice = ['whole', 'whole', 'whole'] as const;
+
+/** Octets of a server's first flight in a TLS handshake: the ServerHello and some of the certificate. */
+const HALF_FLIGHT = 400;
 
 /** For rows about time. */
 const IMPATIENT = { idleTimeoutMs: 400 } as const;
@@ -577,6 +582,38 @@ const ROWS: readonly Row[] = [
     ...failed('tls'),
   },
   {
+    name: 'a reset right after the ClientHello',
+    answers: [FILE],
+    url: local('image.bin'),
+    certificate: 'localhost',
+    resetAfter: [0],
+    ...available(V1, 'whole'),
+  },
+  {
+    name: 'a reset half-way through its own part of the TLS handshake',
+    answers: [FILE],
+    url: local('image.bin'),
+    certificate: 'localhost',
+    resetAfter: [HALF_FLIGHT],
+    ...available(V1, 'whole'),
+  },
+  {
+    name: 'a reset in the TLS handshake of the connection that would go on',
+    answers: [say(head('200 OK', length(SIZE), ETAG), V1.subarray(0, CUT)), FILE],
+    url: local('image.bin'),
+    certificate: 'localhost',
+    resetAfter: [Infinity, HALF_FLIGHT, 0],
+    ...available(V1, 'whole', CUT),
+  },
+  {
+    name: 'a reset in every TLS handshake',
+    answers: [FILE],
+    url: local('image.bin'),
+    certificate: 'localhost',
+    resetAfter: [0, HALF_FLIGHT, 0],
+    ...failed('broken'),
+  },
+  {
     name: 'nothing wrong, over TLS',
     answers: [FILE],
     url: local('x'),
@@ -683,6 +720,7 @@ async function play(row: Row): Promise<void> {
   const { certificate, quotaBytes, digest, ends, kept = 0 } = row;
   const tls = certificate && certificates.get(certificate);
   const origin = await startRawOrigin(row.answers, tls);
+  const front = row.resetAfter && (await startBreakingFront(origin.port, row.resetAfter));
   const house = openHouse({
     ...(quotaBytes !== undefined && { blobs: { quotaBytes } }),
     downloader: {
@@ -698,7 +736,7 @@ async function play(row: Row): Promise<void> {
   });
   try {
     await house.downloader.start();
-    const url = row.url?.(origin.port) ?? `http://127.0.0.1:${origin.port}/image.bin`;
+    const url = row.url?.((front ?? origin).port) ?? `http://127.0.0.1:${origin.port}/image.bin`;
     const { id } = house.add('a', url, digest);
     while (ends === 'waiting' && origin.seen.length < row.asked.length) {
       house.downloader.retryNow();
@@ -727,6 +765,7 @@ async function play(row: Row): Promise<void> {
     assert.equal(house.events.length, ends === 'waiting' ? 0 : 1);
   } finally {
     await house.close();
+    await front?.close();
     await origin.close();
     removeFolder(house.folder);
   }

@@ -1,5 +1,5 @@
 /** For the tests of this room: an origin on a bare socket, which may say what no HTTP server would. */
-import { createServer as createTcpServer, type AddressInfo, type Socket } from 'node:net';
+import { connect, createServer as createTcpServer, type AddressInfo, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { createServer as createTlsServer } from 'node:tls';
 import type { TlsIdentity } from '../net/index.js';
@@ -55,6 +55,55 @@ export async function startRawOrigin(answers: readonly Answering[], tls?: TlsIde
   return {
     port: (server.address() as AddressInfo).port,
     seen,
+    close: () =>
+      new Promise((resolve) => {
+        server.close(() => resolve());
+        for (const socket of sockets) socket.destroy();
+      }),
+  };
+}
+
+/** A port in front of an origin. */
+export interface Front {
+  readonly port: number;
+  close(): Promise<void>;
+}
+
+/**
+ * Resets the n-th connection once the origin has been heard and so many octets of its own have been passed on: within
+ * the handshake, where it speaks TLS. 0: right after the ClientHello; later connections are passed on whole.
+ */
+export async function startBreakingFront(originPort: number, afterOctets: readonly number[]): Promise<Front> {
+  const sockets = new Set<Socket>();
+  let count = 0;
+  const server = createTcpServer((client) => {
+    let left = afterOctets[count] ?? Infinity;
+    count += 1;
+    const origin = connect(originPort, '127.0.0.1');
+    for (const [socket, other] of [
+      [client, origin],
+      [origin, client],
+    ] as const) {
+      sockets.add(socket);
+      socket.on('error', () => {});
+      socket.on('close', () => {
+        sockets.delete(socket);
+        other.destroy();
+      });
+    }
+    client.pipe(origin);
+    origin.on('data', (octets: Buffer) => {
+      if (left === 0) return;
+      const passed = octets.subarray(0, left);
+      left -= passed.length;
+      client.write(passed);
+      if (left === 0) void sleep(ARRIVAL_MS).then(() => client.resetAndDestroy());
+    });
+    client.once('data', () => left === 0 && client.resetAndDestroy());
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  return {
+    port: (server.address() as AddressInfo).port,
     close: () =>
       new Promise((resolve) => {
         server.close(() => resolve());
