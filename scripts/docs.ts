@@ -1,18 +1,17 @@
 /**
- * Writes what is generated from the configuration's schema: board/schema.json and the table of keys in README.md
- * (between `<!-- configuration -->` and `<!-- /configuration -->`). With `--check` it writes nothing and fails when they
+ * Writes what is generated from the sources: from the configuration's schema board/schema.json and the table of keys in
+ * README.md (between `<!-- configuration -->` and `<!-- /configuration -->`), and the table of commands there. With `--check` it writes nothing and fails when they
  * are out of date.
  */
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { toJsonSchema, type JsonSchema } from '@valibot/to-json-schema';
 import { format } from 'prettier';
+import { commandReference } from '../firmware/cli/index.js';
 import { configurationSchema, referenceOf, type KeyReference } from '../firmware/config/index.js';
 import { buildSchema } from './board/profile.js';
 
 const ROOT = join(import.meta.dirname, '..');
-const START = '<!-- configuration -->';
-const END = '<!-- /configuration -->';
 
 const check = process.argv.includes('--check');
 const stale = [
@@ -61,15 +60,26 @@ function withoutRequired(schema: JsonSchema): JsonSchema {
   return { ...rest, properties: Object.fromEntries(entries) as typeof properties };
 }
 
-/** README.md with a fresh table; undefined where there is no README.md or no place for the table in it. */
+/** README.md with fresh tables; undefined where there is no README.md or no place for the tables in it. */
 function readme(file: string): string | undefined {
   if (!existsSync(file)) return undefined;
-  const text = readFileSync(file, 'utf8');
-  const [before, rest] = text.split(START);
-  const after = rest?.split(END)[1];
-  if (before === undefined || after === undefined) return undefined;
-  const rows = referenceOf(configurationSchema).map(row);
-  return [before, START, '\n\n| key | default | meaning |\n|---|---|---|\n', ...rows, '\n', END, after].join('');
+  const keys = ['| key | default | meaning |\n|---|---|---|\n', ...referenceOf(configurationSchema).map(row)];
+  const commands = commandReference().map(
+    ([name, summary]) => `| \`dmgw ${name}\` | ${summary.replaceAll('|', '\\|')} |\n`,
+  );
+  const withKeys = replaceBetween(readFileSync(file, 'utf8'), 'configuration', keys.join(''));
+  return (
+    withKeys && replaceBetween(withKeys, 'commands', `| command | what it does |\n|---|---|\n${commands.join('')}`)
+  );
+}
+
+function replaceBetween(text: string, name: string, content: string): string | undefined {
+  const [start, end] = [`<!-- ${name} -->`, `<!-- /${name} -->`];
+  const [before, rest] = text.split(start);
+  const after = rest?.split(end)[1];
+  return before === undefined || after === undefined
+    ? undefined
+    : [before, start, '\n\n', content, '\n', end, after].join('');
 }
 
 function row({ path, allowed, help, required, default: fallback }: KeyReference): string {

@@ -36,6 +36,11 @@ const COMMANDS: readonly Command[] = [
   VERSION_COMMAND,
 ];
 
+/** What there is, for the documentation. */
+export function commandReference(): readonly (readonly [name: string, summary: string])[] {
+  return COMMANDS.map(({ name, summary, operands = [] }) => [[name, ...operands].join(' '), summary]);
+}
+
 /** @param words as typed behind the program's name. @returns the exit code */
 export async function runCommandLine(words: readonly string[], terminal: Terminal, program: Program): Promise<number> {
   const typed = parse(words, COMMANDS);

@@ -34,9 +34,11 @@ export function firstContradiction(configuration: Configuration): Finding | unde
 }
 
 function* oneSourceOfDevId({ device }: Configuration): Iterable<Finding> {
-  const sources = (['devId', 'devIdFile', 'devIdInterface'] as const).filter((key) => device[key] !== undefined);
+  const sources = (['devId', 'devIdFile', 'devIdInterface', 'devIdPartition'] as const).filter(
+    (key) => device[key] !== undefined,
+  );
   if (sources.length === 0) {
-    yield contradiction(['device'], 'no DevId; expected one of devId, devIdFile, devIdInterface');
+    yield contradiction(['device'], 'no DevId; expected one of devId, devIdFile, devIdInterface, devIdPartition');
   } else if (sources.length > 1) {
     yield contradiction(['device'], `${sources.join(' and ')} together; expected one of them`);
   }

@@ -19,7 +19,7 @@ describe('the DevId', () => {
   const fromMac = (address: string): string => {
     mkdirSync(join(folder, 'eth0'), { recursive: true });
     writeFileSync(join(folder, 'eth0', 'address'), address);
-    const resolved = resolveDevId({ devIdInterface: 'eth0' }, folder);
+    const resolved = resolveDevId({ devIdInterface: 'eth0' }, { interfaces: folder });
     return resolved.ok ? resolved.value : resolved.error.code;
   };
 
@@ -48,8 +48,38 @@ describe('the DevId', () => {
     it(`of an interface with ${JSON.stringify(address)}: ${told}`, () => assert.equal(fromMac(address), told));
   }
 
+  it('of a serial number, which the device tree ends with a NUL, behind its prefix', () => {
+    writeFileSync(devIdFile, 'SN0012345\0');
+    const devIdPrefix = 'urn:dev:ops:00D09E-R1-';
+    assert.deepEqual(resolveDevId({ devIdFile, devIdPrefix }), { ok: true, value: 'urn:dev:ops:00D09E-R1-SN0012345' });
+    const bare = resolveDevId({ devIdFile });
+    assert.equal(bare.ok ? '' : bare.error.code, 'malformed');
+  });
+
+  it('of a factory partition, on flash or on a disk', () => {
+    const octets = Buffer.alloc(64, 0xff);
+    octets.set([0x00, 0x11, 0x22, 0xaa, 0xbb, 0xcc], 4);
+    octets.write('SN-7', 16, 'latin1');
+    writeFileSync(join(folder, 'mtd2'), octets);
+    writeFileSync(join(folder, 'label'), octets);
+    const mtd = join(folder, 'mtd');
+    writeFileSync(mtd, 'dev:    size   erasesize  name\nmtd2: 00010000 00010000 "factory"\n');
+    const places = { mtd, devices: folder, labels: folder };
+    const from = (name: string, offset: number, form: 'mac' | 'text', devIdPrefix = ''): string => {
+      const resolved = resolveDevId({ devIdPartition: { name, offset, form, length: 32 }, devIdPrefix }, places);
+      return resolved.ok ? resolved.value : resolved.error.code;
+    };
+    assert.equal(from('factory', 4, 'mac'), 'MAC:001122AABBCC');
+    assert.equal(from('label', 4, 'mac'), 'MAC:001122AABBCC');
+    assert.equal(from('factory', 16, 'text', 'urn:x:'), 'urn:x:SN-7');
+    assert.equal(from('factory', 32, 'mac'), 'malformed', 'erased flash');
+    assert.equal(from('factory', 60, 'mac'), 'malformed', 'beyond the end');
+    assert.equal(from('factory', 32, 'text', 'urn:x:'), 'malformed');
+    assert.equal(from('art', 0, 'mac'), 'unreadable');
+  });
+
   it('of an interface that is not there (yet) is told so', () => {
-    const resolved = resolveDevId({ devIdInterface: 'wan9' }, folder);
+    const resolved = resolveDevId({ devIdInterface: 'wan9' }, { interfaces: folder });
     assert.ok(!resolved.ok);
     assert.equal(resolved.error.code, 'unreadable');
     assert.match(resolved.error.text, /^device\.devIdInterface: .*wan9\/address cannot be read/);

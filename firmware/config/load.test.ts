@@ -81,7 +81,7 @@ const WRONG: [string, unknown, string][] = [
   [
     'a misspelt key, before what is missing because of it',
     with_({ device: { ...device, devId: 'IMEI:1', model: undefined, modle: 'R1' } }),
-    'F: device.modle: unknown key, did you mean model?; expected one of devId, devIdFile, devIdInterface, manufacturer, model, type, oem, firmwareVersion, softwareVersion, hardwareVersion, language',
+    'F: device.modle: unknown key, did you mean model?; expected one of devId, devIdFile, devIdPrefix, devIdPartition, devIdInterface, manufacturer, model, type, oem, firmwareVersion, softwareVersion, hardwareVersion, language',
   ],
   [
     'a key that is like no other',
@@ -103,7 +103,11 @@ const WRONG: [string, unknown, string][] = [
     with_({ device: { ...device, devId: 'MAC:00:11:22:aa:bb:cc' } }),
     'F: device.devId: "MAC:00:11:22:aa:bb:cc" is not allowed; expected a device identifier such as MAC:001122AABBCC, IMEI:493005100592800 or urn:uuid:..., without spaces',
   ],
-  ['no DevId', with_({ device }), 'F: device: no DevId; expected one of devId, devIdFile, devIdInterface'],
+  [
+    'no DevId',
+    with_({ device }),
+    'F: device: no DevId; expected one of devId, devIdFile, devIdInterface, devIdPartition',
+  ],
   [
     'two DevIds',
     with_({ device: { ...device, devId: 'IMEI:1', devIdInterface: 'eth0' } }),
@@ -353,7 +357,9 @@ describe('the board profiles of this repository', () => {
       const profile = readConfigurationFile(join(boards, name, 'board.json'));
       assert.ok(profile.ok, profile.ok ? '' : profile.error.text);
       // What differs from router to router stands in the file above the profile.
-      const own = { file: 'F', value: { device: { devId: 'IMEI:1' } } };
+      const { device = {} } = profile.value.value as { device?: object };
+      const named = Object.keys(device).some((key) => key.startsWith('devId'));
+      const own = { file: 'F', value: { device: named ? {} : { devId: 'IMEI:1' } } };
       const parsed = parseConfiguration([own, { file: name, value: profile.value.value }]);
       assert.equal(parsed.ok ? '' : parsed.error.text, '');
     });
