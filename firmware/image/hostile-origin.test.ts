@@ -730,6 +730,8 @@ async function play(row: Row): Promise<void> {
       // Long enough for a machine that is busy with other things; rows about time have less.
       idleTimeoutMs: 10_000,
       minBytesPerSecond: 1000,
+      // The least that there is: a body that waits for the disk loses what a reset overtakes.
+      fsyncVolumeBytes: 1024 * 1024,
       access: { allowAddress: () => true, ...(tls && { ca: tls.cert }), ...row.access },
       ...row.options,
     },
