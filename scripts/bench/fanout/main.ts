@@ -24,6 +24,8 @@ const TARGET = { allOutMs: 500, ratioToBare: 3, inventoryBytes: 6_000_000 };
 const WARM = 100;
 /** The last datagrams of a round are on their way so long after the worker has told of it. */
 const ARRIVAL_MS = 300;
+/** Between two announcements of what was done. */
+const AGAIN_MS = 1_000;
 
 const nodeFlags = nodeFlagsFrom(process.env);
 const count = numberFrom(process.env, 'DEVICES', 2 * WARM, 16_000) ?? 10_000;
@@ -155,7 +157,11 @@ async function follow(line: WorkerLine): Promise<void> {
   if (line.kind === 'found') memory?.markIdle();
   if (line.kind !== 'sent') return;
   await sleep(ARRIVAL_MS);
-  await devices.react(line.round);
+  // What is lost on a busy machine is announced again, as devices do.
+  while (!all('finished').some(({ round }) => round === line.round)) {
+    await devices.react(line.round);
+    await sleep(AGAIN_MS);
+  }
 }
 
 function isPresent(devices: number): boolean {
