@@ -37,7 +37,7 @@ const STARTS = 5;
 const BUDGETS = {
   bundle: { name: 'bundle, minified', unit: 'KB', target: 500, ceiling: 600 },
   package: { name: 'package, compressed', unit: 'MB', target: 2.5, ceiling: undefined },
-  memory: { name: 'idle RssAnon', unit: 'MB', target: 12, ceiling: 18 },
+  memory: { name: 'idle RssAnon', unit: 'MB', target: 12, ceiling: 21 },
   start: { name: 'start to ready / node -e 0', unit: 'x', target: 2, ceiling: 5 },
   files: { name: 'open files, idle', unit: '', target: undefined, ceiling: undefined },
   threads: { name: 'threads, idle', unit: '', target: undefined, ceiling: undefined },
