@@ -169,6 +169,7 @@ async function start(
   const blobs = new BlobStore({
     folder: configuration.storeDir,
     disk: systemDisk,
+    clock,
     log: log('image'),
     freeFloorBytes: configuration.store.freeFloorMiB * MIB,
   });

@@ -1,6 +1,7 @@
 import { createReadStream, existsSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { systemClock } from '../clock/index.js';
 import { BlobStore, seedImage, systemDisk } from '../image/index.js';
 import { silentLog } from '../log/index.js';
 import {
@@ -222,7 +223,7 @@ async function seed(
     return ExitCode.failed;
   }
   const freeFloorBytes = freeFloorMiB * 1024 * 1024;
-  const blobs = new BlobStore({ folder, disk: systemDisk, log: silentLog, freeFloorBytes });
+  const blobs = new BlobStore({ folder, disk: systemDisk, clock: systemClock(0), log: silentLog, freeFloorBytes });
   const progress = new ProgressLine(terminal);
   const octets = watched(content.octets, (done) =>
     given.json === true ? Promise.resolve() : progress.show({ label: `adding ${id}`, done, total: content.bytes }),

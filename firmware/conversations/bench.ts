@@ -179,7 +179,7 @@ export class Bench {
   /** Images that come as Data: in files, as in the gateway. */
   #uploads(): Uploads {
     for (const name of ['blobs', 'partial']) mkdirSync(join(this.#folder, name));
-    const blobs = new BlobStore({ folder: this.#folder, disk: systemDisk, log: silentLog });
+    const blobs = new BlobStore({ folder: this.#folder, disk: systemDisk, clock: this.clock, log: silentLog });
     const { store, catalog, clock } = this;
     return new Uploads({ store, catalog, blobs, clock, pins: { needs: () => false } });
   }

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
+import type { Clock, TimerHandle } from '../clock/index.js';
 import type { Logger } from '../log/index.js';
 import { describeThrown, success, systemErrorCode, type CodedError, type Outcome } from '../outcome/index.js';
 import type { Disk } from './disk.js';
@@ -9,6 +10,7 @@ export interface BlobStoreOptions {
   /** Folder of `blobs/` and `partial/`. */
   readonly folder: string;
   readonly disk: Disk;
+  readonly clock: Clock;
   readonly log: Logger;
   /** Most bytes of images, complete and partial; undefined for no limit but the disk's. */
   readonly quotaBytes?: number;
@@ -62,6 +64,24 @@ export interface Usage {
   readonly freeFloor: number;
 }
 
+/** An open file, shared by all who read the blob. */
+interface OpenBlob {
+  readonly sha256: string;
+  readonly fd: Promise<number>;
+  readonly size: number;
+  readers: number;
+  /** Monotonic time since when nobody reads it. */
+  idleSinceMs: number;
+  isRotten: boolean;
+}
+
+/**
+ * A file that nobody reads any more stays open for so long, in ms: a device that fetches range by range, or many at once,
+ * find it open. So many at most.
+ */
+const KEPT_OPEN_MS = 250;
+const MAX_KEPT_OPEN = 8;
+
 /** Rotten blobs that are kept, so that their places on the flash are not used again at once. */
 const MAX_ROTTEN = 2;
 
@@ -88,7 +108,11 @@ export class BlobStore {
   /** Blobs that nobody may remove although no image has them yet, with how many ask for that. */
   readonly #held = new Map<string, number>();
   /** Open readers are shared: many clients of one image cost one descriptor. */
-  readonly #open = new Map<string, { fd: Promise<number>; readers: number; size: number; isRotten: boolean }>();
+  readonly #open = new Map<string, OpenBlob>();
+  /** Those of them that nobody reads, the one that has been so for longest first. */
+  readonly #idle = new Set<OpenBlob>();
+  #closing: TimerHandle | undefined;
+  readonly #clock: Clock;
   /**
    * Adoption and removal happen one after the other, so that a name is never removed right after it was adopted, nor a
    * partial file right after it was opened.
@@ -103,6 +127,7 @@ export class BlobStore {
     this.#blobFolder = join(options.folder, 'blobs');
     this.#partialFolder = join(options.folder, 'partial');
     this.#rottenFolder = join(options.folder, 'rotten');
+    this.#clock = options.clock;
     this.#log = options.log;
     this.#quota = options.quotaBytes;
     this.#freeFloor = options.freeFloorBytes ?? 16 * 1024 * 1024;
@@ -164,6 +189,7 @@ export class BlobStore {
       this.#described.delete(sha256);
       const open = this.#open.get(sha256);
       if (open) open.isRotten = true;
+      await this.#closeIdle(sha256);
       this.#open.delete(sha256);
       try {
         await this.#putAside(sha256);
@@ -400,6 +426,8 @@ export class BlobStore {
       if (!this.#sizes.has(sha256) || this.#held.has(sha256) || used()) return;
       this.#sizes.delete(sha256);
       this.#described.delete(sha256);
+      // Room is free only when nobody has the file open.
+      await this.#closeIdle(sha256);
       await this.disk.remove(join(this.#blobFolder, sha256));
       await this.disk.remove(join(this.#blobFolder, `${sha256}.json`));
     });
@@ -411,20 +439,19 @@ export class BlobStore {
     if (size === undefined) return undefined;
     let shared = this.#open.get(sha256);
     if (!shared) {
-      shared = { fd: this.disk.open(join(this.#blobFolder, sha256), 'read'), readers: 0, size, isRotten: false };
+      const fd = this.disk.open(join(this.#blobFolder, sha256), 'read');
+      shared = { sha256, fd, size, readers: 0, idleSinceMs: 0, isRotten: false };
       this.#open.set(sha256, shared);
     }
     const entry = shared;
     entry.readers += 1;
+    this.#idle.delete(entry);
     let closed = false;
     const close = async (): Promise<void> => {
       if (closed) return;
       closed = true;
       entry.readers -= 1;
-      if (entry.readers > 0) return;
-      if (this.#open.get(sha256) === entry) this.#open.delete(sha256);
-      const fd = await entry.fd.catch(() => undefined);
-      if (fd !== undefined) await this.disk.close(fd);
+      if (entry.readers === 0) await this.#leave(entry);
     };
     try {
       const fd = await entry.fd;
@@ -451,15 +478,58 @@ export class BlobStore {
         close,
       };
     } catch (thrown) {
+      if (this.#open.get(sha256) === entry) this.#open.delete(sha256);
       await close();
       if (systemErrorCode(thrown) === 'ENOENT') return undefined;
       throw thrown;
     }
   }
 
+  /** Nobody reads this file any more: it stays open for a while, unless its blob has gone. */
+  async #leave(entry: OpenBlob): Promise<void> {
+    if (this.#open.get(entry.sha256) !== entry) return this.#closeFile(entry);
+    if (!this.#sizes.has(entry.sha256)) return this.#closeNow(entry);
+    entry.idleSinceMs = this.#clock.monotonicMs();
+    this.#idle.add(entry);
+    this.#closing ??= this.#clock.after(KEPT_OPEN_MS, () => this.#closeLeft());
+    const [first] = this.#idle;
+    if (first && this.#idle.size > MAX_KEPT_OPEN) await this.#closeNow(first);
+  }
+
+  /** Closes the files that nobody has read for a while, and comes again for the others. */
+  #closeLeft(): void {
+    this.#closing = undefined;
+    const leftMs = this.#clock.monotonicMs() - KEPT_OPEN_MS;
+    for (const entry of this.#idle) {
+      if (entry.idleSinceMs > leftMs) {
+        this.#closing = this.#clock.after(entry.idleSinceMs - leftMs, () => this.#closeLeft());
+        return;
+      }
+      this.#closeNow(entry).catch((thrown: unknown) => {
+        this.#log.error('cannot close a blob', { reason: describeThrown(thrown) });
+      });
+    }
+  }
+
+  async #closeIdle(sha256: string): Promise<void> {
+    const entry = this.#open.get(sha256);
+    if (entry && this.#idle.has(entry)) await this.#closeNow(entry);
+  }
+
+  #closeNow(entry: OpenBlob): Promise<void> {
+    this.#idle.delete(entry);
+    this.#open.delete(entry.sha256);
+    return this.#closeFile(entry);
+  }
+
+  async #closeFile({ fd }: OpenBlob): Promise<void> {
+    const opened = await fd.catch(() => undefined);
+    if (opened !== undefined) await this.disk.close(opened);
+  }
+
   /** True while somebody reads this blob. */
   isRead(sha256: string): boolean {
-    return this.#open.has(sha256);
+    return (this.#open.get(sha256)?.readers ?? 0) > 0;
   }
 
   isHeld(sha256: string): boolean {

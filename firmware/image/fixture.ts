@@ -147,7 +147,7 @@ export function openHouse(options: HouseOptions = {}): House {
     log: silentLog,
   });
   const catalog = new Catalog({ store, clock, log: silentLog, ...options.catalog });
-  const blobs = new BlobStore({ folder, disk: systemDisk, log: silentLog, freeFloorBytes: 0, ...options.blobs });
+  const blobs = new BlobStore({ folder, disk: systemDisk, clock, log: silentLog, freeFloorBytes: 0, ...options.blobs });
   const arrivals = options.follow?.(catalog, blobs);
   const deliveries = new Deliveries({ store, catalog, clock, log: silentLog });
   const events: ImageEvent[] = [];

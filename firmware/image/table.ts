@@ -57,6 +57,8 @@ export class ImageTable {
   readonly #rows: ReadCache<number, ImageRecord | undefined>;
   /** Which image has a node name, if any. */
   readonly #ids: ReadCache<string, number | undefined>;
+  /** Which image has an ImageID, if any: asked for with each request of a device. */
+  readonly #imageIds: ReadCache<string, number | undefined>;
   readonly #eventListeners: ((event: ImageEvent) => void)[] = [];
   readonly #changeListeners: ((change: ImageChange) => void)[] = [];
   readonly #reportListeners: ((report: InstallReport) => void)[] = [];
@@ -70,6 +72,7 @@ export class ImageTable {
   ) {
     this.#rows = new ReadCache(() => store.rollbacks, ROWS_AT_HAND);
     this.#ids = new ReadCache(() => store.rollbacks, ROWS_AT_HAND);
+    this.#imageIds = new ReadCache(() => store.rollbacks, ROWS_AT_HAND);
   }
 
   byId(id: number): ImageRecord | undefined {
@@ -85,7 +88,11 @@ export class ImageTable {
   }
 
   byImageId(imageId: string): ImageRecord | undefined {
-    return this.#one('SELECT * FROM image WHERE effective_id = ?', imageId);
+    const id = this.#imageIds.get(
+      imageId,
+      () => this.store.sql<{ id: number }>('SELECT id FROM image WHERE effective_id = ?').get(imageId)?.id,
+    );
+    return id === undefined ? undefined : this.byId(id);
   }
 
   /** Any image that holds this verified content. */
@@ -112,7 +119,7 @@ export class ImageTable {
   insert(record: Omit<ImageRecord, 'id'>): number {
     const { lastInsertRowid } = this.store.sql(INSERT).run(...toValues(record));
     this.#rows.forget(lastInsertRowid);
-    this.#ids.forgetAll();
+    this.#forgetNames();
     return lastInsertRowid;
   }
 
@@ -121,6 +128,7 @@ export class ImageTable {
     this.store.sql(UPDATE).run(...toValues(record), record.id);
     this.#rows.forget(record.id);
     if (before?.node !== record.node) this.#ids.forgetAll();
+    if (before?.imageId !== record.imageId) this.#imageIds.forgetAll();
     if (before) this.#tellEarly(before, record);
     this.#tellSaved(record.id, record);
     return record;
@@ -129,8 +137,13 @@ export class ImageTable {
   delete(id: number): void {
     this.store.sql('DELETE FROM image WHERE id = ?').run(id);
     this.#rows.forget(id);
-    this.#ids.forgetAll();
+    this.#forgetNames();
     this.#tellSaved(id, undefined);
+  }
+
+  #forgetNames(): void {
+    this.#ids.forgetAll();
+    this.#imageIds.forgetAll();
   }
 
   /** LocalImageURI is assigned before the image is there, or withdrawn; when it stays, the end of the retrieval is told. */

@@ -74,7 +74,7 @@ beforeEach(() => {
   const names = Names.parse({});
   assert.ok(names.ok);
   const deliveries = new Deliveries({ store, catalog, clock, log: silentLog });
-  const blobs = new BlobStore({ folder, disk: systemDisk, log: silentLog });
+  const blobs = new BlobStore({ folder, disk: systemDisk, clock, log: silentLog });
   const uploads = new Uploads({ store, catalog, blobs, clock, pins: { needs: () => false } });
   tree = new Tree(
     store,

@@ -34,7 +34,7 @@ const store = openStore({
   log,
 });
 const catalog = new Catalog({ store, clock, log });
-const blobs = new BlobStore({ folder, disk: systemDisk, log, quotaBytes: QUOTA_BYTES, freeFloorBytes: 0 });
+const blobs = new BlobStore({ folder, disk: systemDisk, clock, log, quotaBytes: QUOTA_BYTES, freeFloorBytes: 0 });
 const uploads = new Uploads({ store, catalog, blobs, clock, pins, fsyncVolumeBytes: 64 * 1024 });
 const downloader = new Downloader({
   store,

@@ -55,7 +55,7 @@ async function faultsOf(folder: string, promises: readonly string[]): Promise<st
       else if (sha256(readFileSync(file)) !== blob) faults.push(`${node}: the content is damaged`);
       if (sha256(contentOf(Number(leaves.version))) !== blob) faults.push(`${node}: content of another number`);
     }
-    const blobs = new BlobStore({ folder, disk: systemDisk, log });
+    const blobs = new BlobStore({ folder, disk: systemDisk, clock: systemClock(0), log });
     const parts = { store, catalog, blobs, clock: systemClock(0), random: Math.random, log };
     const defects: unknown[] = [];
     const downloader = new Downloader({

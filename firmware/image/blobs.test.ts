@@ -1,0 +1,59 @@
+import assert from 'node:assert/strict';
+import { after, before, it } from 'node:test';
+import { ManualClock } from '../clock/index.js';
+import { silentLog } from '../log/index.js';
+import { BlobStore } from './blobs.js';
+import { systemDisk, type Disk } from './disk.js';
+import { openHouse, pattern, removeFolder, serveFile, sha256, startOrigin, type House } from './fixture.js';
+
+const CONTENT = pattern(10_001);
+const SHA = sha256(CONTENT);
+
+let house: House;
+before(async () => {
+  const origin = await startOrigin(serveFile(CONTENT));
+  house = openHouse();
+  await house.downloader.start();
+  await house.until(house.add('fw', origin.url).id, 'available');
+  await origin.close();
+});
+after(async () => {
+  await house.close();
+  removeFolder(house.folder);
+});
+
+it('a blob that nobody reads any more stays open for a while, and is closed then, or at once when it goes', async () => {
+  const opened: string[] = [];
+  let openNow = 0;
+  const disk: Disk = {
+    ...systemDisk,
+    open: (path, how) => {
+      if (/blobs\/[0-9a-f]{64}$/.test(path) && how === 'read') {
+        opened.push(path);
+        openNow += 1;
+      }
+      return systemDisk.open(path, how);
+    },
+    close: (fd) => {
+      openNow -= 1;
+      return systemDisk.close(fd);
+    },
+  };
+  const clock = new ManualClock();
+  const blobs = new BlobStore({ folder: house.folder, disk, clock, log: silentLog, freeFloorBytes: 0 });
+  await blobs.start({ blob: () => true, partial: () => true });
+  openNow = 0;
+  opened.length = 0;
+  for (let request = 0; request < 3; request += 1) await (await blobs.openBlob(SHA))!.close();
+  assert.deepEqual([opened.length, openNow, blobs.isRead(SHA)], [1, 1, false]);
+  clock.advance(300);
+  await new Promise(setImmediate);
+  assert.equal(openNow, 0);
+  const reader = (await blobs.openBlob(SHA))!;
+  await reader.close();
+  assert.deepEqual([opened.length, openNow], [2, 1]);
+  await blobs.forget(SHA, () => true);
+  assert.equal(openNow, 1, 'a blob that is used stays');
+  await blobs.setRotten(SHA);
+  assert.equal(openNow, 0);
+});
