@@ -34,14 +34,17 @@ function notificationsFor(lab: Lab): Promise<FanoutTarget[]> {
 describe('the command line and the running gateway', { concurrency: 2 }, () => {
   it('adds, fetches, pins, verifies and removes images, as the DM Server sees it', async () => {
     const image = await testImage('by-hand', 2 * MIB, 40);
-    await withLab('cli-images', { devices: 0, offers: [image.offer], rateBytesPerSecond: 8 * MIB }, async (lab) => {
+    await withLab('cli-images', { devices: 0, offers: [image.offer], rateBytesPerSecond: MIB / 16 }, async (lab) => {
       const uri = `${lab.downloads.urlOf(image.path)}?token=secret`;
       assert.equal((await run(lab, 'images', 'list')).out, 'no image\n');
 
       // From a URL, watched on a screen.
       await json(lab, 'images', 'add', '--id', 'a', '--uri', uri, '--name', 'Radio', '--digest', image.sha256);
       const screen = new RecordingTerminal(true);
-      const fetched = await dmgw(['images', 'fetch', 'a', '--socket', lab.gateway.socket], screen);
+      const fetching = dmgw(['images', 'fetch', 'a', '--socket', lab.gateway.socket], screen);
+      await eventually('the bar', () => screen.out.includes('%') || undefined);
+      await lab.downloads.rate(0);
+      const fetched = await fetching;
       assert.equal(fetched.code, 0, fetched.err);
       assert.match(fetched.out, /\r[^\r]*\[[#-]{24}\] +[\d?]+ %[^]*\nimage +a\n/);
       const shown = await json(lab, 'images', 'show', 'a');
