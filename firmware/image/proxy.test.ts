@@ -185,6 +185,9 @@ describe('a proxy that', () => {
   });
 });
 
+/** At most (RFC 8446, section 5.1). */
+const TLS_RECORD_BYTES = 16_384;
+
 describe('through a proxy, an image by https', { skip: NO_CERTIFICATES }, () => {
   let good: TlsIdentity;
   let server: ReturnType<typeof createTlsServer>;
@@ -222,13 +225,16 @@ describe('through a proxy, an image by https', { skip: NO_CERTIFICATES }, () => 
     assert.equal(connect?.headers['proxy-authorization'], 'Basic proxy');
     assert.equal(connect.headers.authorization, undefined);
     assert.equal(connect.headers.host, 'images.example:8443');
+    const request = ['/x?y=1', 'images.example:8443', 'Bearer token'];
     assert.deepEqual(
-      seen.map(({ url, headers }) => [url, headers['host'], headers['authorization'], headers['range']]),
-      [
-        ['/x?y=1', 'images.example:8443', 'Bearer token', undefined],
-        ['/x?y=1', 'images.example:8443', 'Bearer token', 'bytes=400000-'],
-      ],
+      seen.map(({ url, headers }) => [url, headers['host'], headers['authorization']]),
+      [request, request],
     );
+    const [first, second] = seen.map(({ headers }) => headers['range']);
+    assert.equal(first, undefined);
+    const from = Number(/^bytes=([0-9]+)-$/.exec(String(second))?.[1]);
+    // The cut may fall into a TLS record, of which nothing can be read then.
+    assert.ok(from <= 400_000 && from > 400_000 - TLS_RECORD_BYTES, `it goes on at ${from}`);
     assert.ok(seen.every(({ headers }) => headers['proxy-authorization'] === undefined));
     for (let round = 0; proxy.open() > 0; round += 1) {
       assert.ok(round < 500, 'the tunnels are closed');
