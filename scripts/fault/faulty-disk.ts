@@ -14,15 +14,15 @@ import {
   rmSync,
   writeSync,
 } from 'node:fs';
-import { dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { join } from 'node:path';
 import { PROJECT_ROOT } from '../flow/project.js';
 import { eventually } from '../flow/wait.js';
 
 /** Everything that these tests build and write. */
 export const FAULT_FOLDER = join(PROJECT_ROOT, 'build/fault');
 
-const HERE = dirname(fileURLToPath(import.meta.url));
+/** The sources, also for what runs transpiled elsewhere. */
+const SOURCES = join(PROJECT_ROOT, 'scripts/fault');
 const LIBRARY = join(FAULT_FOLDER, 'shim.so');
 
 /** The small program that does to files what its arguments say. */
@@ -30,9 +30,10 @@ export const STEPS = join(FAULT_FOLDER, 'steps');
 
 /** Builds the library and tries it on this Node. @returns why these tests cannot run here; undefined when they can */
 export function whyNoFaults(): string | undefined {
-  const built = spawnSync(join(HERE, 'build.sh'), { encoding: 'utf8' });
+  const built = spawnSync(join(SOURCES, 'build.sh'), { encoding: 'utf8' });
   if (built.status === 3) return built.stderr.trim();
   if (built.status !== 0) throw new Error(`the fault-injecting library cannot be built:\n${built.stderr}`);
+  if (!existsSync(LIBRARY)) throw new Error(`${LIBRARY} is not there, though it has been built`);
   const disk = new FaultyDisk('probe', 'loss all; cut name 1 *END');
   try {
     const script = `const fs = require('node:fs'); fs.writeFileSync('a', 'a'); fs.writeFileSync('END', '');`;
@@ -52,14 +53,7 @@ const LEFT_OUTSIDE = ['better-sqlite3', 'libxmljs2', 'multicast-dns'];
 
 /** Bundles a program of this folder into one file: it starts three times as fast as from its sources. @returns its path */
 export function buildProgram(name: string): string {
-  const arguments_ = [
-    '--no-config',
-    join(PROJECT_ROOT, `scripts/fault/${name}.ts`),
-    '--format',
-    'esm',
-    '--platform',
-    'node',
-  ];
+  const arguments_ = ['--no-config', join(SOURCES, `${name}.ts`), '--format', 'esm', '--platform', 'node'];
   arguments_.push('--target', 'node20', '--out-dir', FAULT_FOLDER, '--silent');
   for (const left of LEFT_OUTSIDE) arguments_.push('--external', left);
   const built = spawnSync(join(PROJECT_ROOT, 'node_modules/.bin/tsup'), arguments_, {

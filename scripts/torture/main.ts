@@ -5,6 +5,7 @@
 import { AssertionError } from 'node:assert';
 import { join } from 'node:path';
 import { formatBytes } from '../../firmware/ops/index.js';
+import { describeThrown } from '../../firmware/outcome/index.js';
 import { numberFrom } from '../bench/environment.js';
 import { ProgressBar } from '../bench/progress-bar.js';
 import { showTable } from '../bench/report.js';
@@ -48,7 +49,7 @@ async function main({ rounds, seed }: ReturnType<typeof read>): Promise<boolean>
     process.stdout.write(`\n${fault.message}\n\nThe logs are in ${folder}\n`);
     return false;
   }
-  if (fault !== undefined) throw fault;
+  if (fault !== undefined) throw new Error(describeThrown(fault), { cause: fault });
   show(together(ends.flatMap((end) => (end.status === 'fulfilled' ? [end.value] : []))));
   return true;
 }
