@@ -7,6 +7,7 @@ import { acceptance, prospect, type Acceptance, type AcceptanceError, type Prosp
 import { earlyWith, neverEarly, type Early } from './early.js';
 import {
   digestHex,
+  NO_LEAVES,
   type ImageChange,
   type ImageEvent,
   type ImageLeaf,
@@ -73,18 +74,6 @@ const NO_RETRIEVAL: RetrievalNotes = {
   descriptor: null,
   installNotify: null,
 };
-
-const NO_LEAVES = {
-  imageId: null,
-  name: null,
-  version: null,
-  description: null,
-  imageUri: null,
-  digest: null,
-  signature: null,
-  priority: null,
-  pinned: null,
-} as const;
 
 const BLANK: Omit<ImageRecord, 'id' | 'node' | 'imageId' | 'requester'> = {
   leaves: NO_LEAVES,

@@ -46,6 +46,19 @@ export interface ImageLeaves {
   readonly pinned: boolean | null;
 }
 
+/** No leaf has been added. */
+export const NO_LEAVES: ImageLeaves = {
+  imageId: null,
+  name: null,
+  version: null,
+  description: null,
+  imageUri: null,
+  digest: null,
+  signature: null,
+  priority: null,
+  pinned: null,
+};
+
 export type ImageLeaf = keyof ImageLeaves;
 
 /** One image as the catalog holds it: a snapshot, never changed in place. */

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { describeThrown, failure, success, type CodedError, type Outcome } from '../outcome/index.js';
 import type { BlobStore, PartialId } from './blobs.js';
-import { digestHex, type ImageLeaf, type ImageLeaves } from './image.js';
+import { digestHex, NO_LEAVES, type ImageLeaf, type ImageLeaves } from './image.js';
 import { checkLeaf, isImageId, type LeafValue } from './leaves.js';
 import { sidecarFor } from './sidecar.js';
 
@@ -17,18 +17,6 @@ export interface Seed {
 }
 
 const FILE: PartialId = 'data-1';
-
-const NO_LEAVES: ImageLeaves = {
-  imageId: null,
-  name: null,
-  version: null,
-  description: null,
-  imageUri: null,
-  digest: null,
-  signature: null,
-  priority: null,
-  pinned: null,
-};
 
 /**
  * Puts an image into a store without a database, as in a factory image: the blob under its name, with a sidecar from which

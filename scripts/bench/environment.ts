@@ -1,3 +1,5 @@
+import { readProfile } from '../board/profile.js';
+
 /** What a benchmark or the demo is asked in its environment: `N=1000 make fuzz`. */
 export type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -14,14 +16,13 @@ export function numberFrom(environment: Environment, name: string, least: number
 }
 
 /**
- * As on a router: a small young generation, and no helper threads of V8, keep the peak some 8 MiB lower at no cost. With so
- * small a young generation V8 takes what lives as long as one message for long-lived, makes it in the old one, and has to
- * collect that again and again: told not to, it takes 0.5 ms of processor time for a DM message instead of 0.9.
+ * Flags of Node.js for the measured process: NODE_FLAGS, or those of a router, as the profile of this machine has them.
+ *
+ * A small young generation, no helper threads of V8, no baseline code and an old generation that grows slowly keep memory
+ * down. With so small a young generation V8 takes what lives as long as one message for long-lived, makes it in the old
+ * one, and has to collect that again and again: told not to, it takes 0.5 ms of processor time for a DM message instead of 0.9.
  */
-const ROUTER_NODE_FLAGS =
-  '--max-semi-space-size=1 --single-threaded --no-allocation-site-pretenuring --no-sparkplug --optimize-for-size';
-
-/** Flags of Node.js for the measured process: NODE_FLAGS, or those of a router. */
 export function nodeFlagsFrom(environment: Environment): readonly string[] {
-  return (environment.NODE_FLAGS ?? ROUTER_NODE_FLAGS).split(' ').filter((flag) => flag !== '');
+  const given = environment.NODE_FLAGS;
+  return given === undefined ? readProfile('dev').build.nodeFlags : given.split(' ').filter((flag) => flag !== '');
 }
