@@ -383,8 +383,8 @@ export class BlobStore {
         // Rename first, then the folder: a power cut leaves the partial file or the blob, never a name without content.
         await this.disk.flushFolder(this.#blobFolder);
       } catch (thrown) {
-        // It may have the name now, without being counted.
-        await this.disk.remove(path).catch(() => undefined);
+        // It may have the name now, without being counted: it goes back, or nobody would find it.
+        await this.disk.rename(path, this.#partialPath(id)).catch(() => this.disk.remove(path).catch(() => undefined));
         throw thrown;
       }
       this.#sizes.set(sha256, sidecar.size);

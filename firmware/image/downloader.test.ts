@@ -454,6 +454,37 @@ describe('a disk that', () => {
     });
   }
 
+  for (const [name, at] of [
+    ['the partial file', 'partial'],
+    ['the sidecar', 'sidecar'],
+    ['the folder of the blobs, after the rename', 'folder'],
+  ] as const) {
+    it(`has no file descriptor left for ${name}: tries again, and fetches nothing twice`, async () => {
+      let lacking = 2;
+      const lack = (): void => {
+        lacking -= 1;
+        if (lacking >= 0) throw Object.assign(new Error('too many open files'), { code: 'EMFILE' });
+      };
+      await open(
+        failing({
+          open: async (path, how) => {
+            if (at === 'partial' ? path.includes('/partial/') : at === 'sidecar' && path.endsWith('.json.new')) lack();
+            return systemDisk.open(path, how);
+          },
+          flushFolder: async (path) => {
+            if (at === 'folder' && path.endsWith('/blobs') && readdirSync(path).includes(SHA)) lack();
+            await systemDisk.flushFolder(path);
+          },
+        }),
+      );
+      await house.until(house.add('a', origin.url).id, 'available');
+      assert.ok(lacking < 0);
+      assert.ok(blobOf(SHA).equals(CONTENT));
+      assert.equal(origin.seen.length, 1);
+      assert.deepEqual(house.defects, []);
+    });
+  }
+
   it('writes short and slowly holds the socket back, not the event loop', async () => {
     let inFlight = 0;
     await open(

@@ -95,9 +95,13 @@ export const PORTAL_FAULT = fault(
   'a web page came instead of the image: a login page of the network (captive portal)?',
 );
 
+/** What passes: this process, or the system, has too many files open or too little memory for now. */
+const SHORT_OF = new Set(['EMFILE', 'ENFILE', 'ENOMEM']);
+
 /** What the file system of the store has failed with. */
 export function diskFault(thrown: unknown): Fault {
   const text = describeThrown(thrown);
-  const found = isDiskFull(thrown) ? fault('no-room', 'fail', text) : fault('disk', 'fail', `the disk failed: ${text}`);
+  const course = SHORT_OF.has(systemErrorCode(thrown) ?? '') ? 'again' : 'fail';
+  const found = isDiskFull(thrown) ? fault('no-room', 'fail', text) : fault('disk', course, `the disk failed: ${text}`);
   return { ...found, cause: thrown };
 }

@@ -125,11 +125,11 @@ export class Retrieval {
   /** Tries until the image is there, has failed, or a pause is due. Leaves the bytes durable when aborted. */
   async step(signal: AbortSignal, buffers: IntakeBuffers): Promise<StepEnd> {
     const fd = await this.#open();
-    if (typeof fd !== 'number') return this.#fail(fd);
+    if (typeof fd !== 'number') return (await this.#handle(fd, undefined)) ?? OVER;
     try {
       if (!this.#prepared) {
         const trouble = await this.#prepare(fd, signal, buffers);
-        if (trouble) return this.#fail(trouble);
+        if (trouble) return (await this.#handle(trouble, fd)) ?? OVER;
       }
       while (!signal.aborted) {
         const record = this.o.progress.current(this.key);
@@ -386,9 +386,7 @@ export class Retrieval {
     });
     if (end.kind === 'refused' || end.kind === 'disk') {
       // What was hashed is not all in the file.
-      this.#prepared = false;
-      content.restart();
-      this.o.arrivals.doubted(this.key.id);
+      this.#doubt();
       if (end.kind === 'disk') return { kind: 'fault', fault: diskFault(end.cause) };
       return refused ? { kind: 'fault', fault: refused } : { kind: 'stop' };
     }
@@ -481,7 +479,9 @@ export class Retrieval {
       // Superseded at the last moment: nobody has asked for this content any more.
       if (!taken) await this.o.release(sha256);
     } catch (thrown) {
-      return this.#fail(diskFault(thrown));
+      // The file may have lost its name: what is under it is hashed again before it counts.
+      this.#doubt();
+      return this.#handle(diskFault(thrown), fd);
     }
     await store.durable();
     return OVER;
@@ -523,8 +523,8 @@ export class Retrieval {
     return this.#handle(PORTAL_FAULT, fd);
   }
 
-  /** Decides what follows a fault; undefined to try on at once. */
-  async #handle(found: Fault, fd: number): Promise<StepEnd | undefined> {
+  /** Decides what follows a fault; undefined to try on at once. @param fd of the partial file, where it could be opened */
+  async #handle(found: Fault, fd: number | undefined): Promise<StepEnd | undefined> {
     this.#lastFault = found;
     const record = this.o.progress.current(this.key);
     if (!record) return OVER;
@@ -566,21 +566,26 @@ export class Retrieval {
   }
 
   /** Before a pause or a stop: what has come in is flushed and recorded, so that a restart goes on from here. */
-  async #makeDurable(fd: number): Promise<void> {
+  async #makeDurable(fd: number | undefined): Promise<void> {
     const { received, durable } = this.#content;
-    if (!this.#prepared || received === durable) return;
+    if (fd === undefined || !this.#prepared || received === durable) return;
     try {
       await this.o.blobs.disk.flushData(fd);
     } catch (thrown) {
       this.o.log.warn('cannot flush the partial file', { reason: describeThrown(thrown) });
       // The kernel tells of lost pages once and then takes them for clean: beyond the watermark nothing can be trusted.
-      this.#prepared = false;
-      this.#content.restart();
-      this.o.arrivals.doubted(this.key.id);
+      this.#doubt();
       return;
     }
     this.#content.durable = received;
     this.#record(received);
+  }
+
+  /** What the file has beyond the watermark is not to be relied on. */
+  #doubt(): void {
+    this.#prepared = false;
+    this.#content.restart();
+    this.o.arrivals.doubted(this.key.id);
   }
 
   #record(durable: number): void {
