@@ -11,7 +11,7 @@ BIN := node_modules/.bin
 SOURCES := $(shell find firmware scripts -name '*.ts') tsup.config.ts package.json tsconfig.json
 TESTS := $(shell find firmware scripts -name '*.test.ts' | sort)
 
-# Tests and harnesses run as JavaScript that is transpiled at once, with what lies beside it: a loader in each of their
+# Tests, harnesses and tools run as JavaScript that is transpiled at once, with what lies beside it: a loader in each of their
 # several hundred processes takes longer than most tests.
 SCRIPTS := build/js
 TRANSPILED := $(SCRIPTS)/.stamp
@@ -20,7 +20,7 @@ BESIDE := $(shell find board firmware scripts -type f ! -name '*.ts')
 # Two at a time: the tests wait more than they compute, and those of the whole flow start several processes each.
 TEST_CONCURRENCY ?= 2
 
-.PHONY: help setup build demo test firmware reproducible package size test-board test-node fuzz torture powercut bench-dm bench-large-object bench-fanout bench-serve bench-download typecheck lint format stack-proof clean
+.PHONY: help setup build demo test firmware reproducible package size test-board test-node fuzz torture powercut bench-dm bench-large-object bench-fanout bench-serve bench-download typecheck lint format docs stack-proof clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-18s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -45,7 +45,7 @@ $(TRANSPILED): $(SETUP) $(SOURCES) $(BESIDE)
 	@cp --parents $(BESIDE) $(SCRIPTS)
 	@touch $@
 
-demo: $(BUILD) ## the nine steps on this machine; IMAGE=path DEVICES=n MDNS=1 LOSS=% WAN_RATE=bytes/s CUTS=n CGROUP_MB=n NODE_FLAGS=...
+demo: $(BUILD) ## the nine steps on this machine; BOARD=name IMAGE=path DEVICES=n MDNS=1 LOSS=% WAN_RATE=bytes/s CUTS=n CGROUP_MB=n NODE_FLAGS=...
 	@node build/lab/demo.js
 
 test: $(BUILD) $(TRANSPILED) ## all tests, or those of TESTS='path ...'
@@ -90,24 +90,27 @@ lint: $(SETUP) ## style, who may import whom, formatting
 format: $(SETUP) ## formats all sources
 	@npm run --silent format
 
+docs: $(TRANSPILED) ## writes what is generated from the sources: board/schema.json, tables in README.md
+	@node --enable-source-maps $(SCRIPTS)/scripts/docs.js
+
 # For a board: BOARD=name, one of the folders in board/.
 BOARD ?= dev
-BOARD_TOOL := node --import tsx scripts/board/main.ts
+BOARD_TOOL := node --enable-source-maps $(SCRIPTS)/scripts/board/main.js
 
-firmware: $(BUILD) ## the bundle and the addons for BOARD=name, with manifest and SBOM; OPENWRT_SDK=folder for openwrt-*
+firmware: $(BUILD) $(TRANSPILED) ## the bundle and the addons for BOARD=name, with manifest and SBOM; OPENWRT_SDK=folder for openwrt-*
 	@nice $(BOARD_TOOL) firmware $(BOARD)
 
-reproducible: $(BUILD) ## builds the firmware of BOARD=name twice and compares the bytes
+reproducible: $(BUILD) $(TRANSPILED) ## builds the firmware of BOARD=name twice and compares the bytes
 	@nice $(BOARD_TOOL) reproducible $(BOARD)
 
-package: $(BUILD) ## the packages of BOARD=name (.ipk, and .apk where apk is there)
+package: $(BUILD) $(TRANSPILED) ## the packages of BOARD=name (.ipk, and .apk where apk is there)
 	@nice $(BOARD_TOOL) package $(BOARD)
 
-size: $(BUILD) ## bundle, package, memory and start of BOARD=name beside their targets; JSON=1 for scripts
+size: $(BUILD) $(TRANSPILED) ## bundle, package, memory and start of BOARD=name beside their targets; JSON=1 for scripts
 	@$(BOARD_TOOL) size $(BOARD) $(if $(JSON),--json)
 
-test-board: $(BUILD) ## what was built for BOARD=name runs under qemu-user: unit tests, nine steps, kills
-	@$(BOARD_TOOL) test $(BOARD)
+test-board: $(BUILD) $(TRANSPILED) ## what was built for BOARD=name runs under qemu-user: unit tests, nine steps, kills; QUICK=1
+	@$(BOARD_TOOL) test $(BOARD) $(if $(QUICK),--quick)
 
 test-node: $(SETUP) ## all tests on another Node.js of this machine: NODE=22 or 24; TESTS=files
 	@scripts/board/test-node.sh $(NODE)

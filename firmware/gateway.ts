@@ -148,6 +148,7 @@ async function start(
     file: join(configuration.stateDir, 'dmgw.db'),
     schema: databaseSchema,
     log: log('store'),
+    cacheKib: configuration.store.databaseCacheKiB,
   });
   closings.push(() => store.close());
   const settings = new Settings({

@@ -10,22 +10,21 @@ import { format } from 'prettier';
 import { commandReference } from '../firmware/cli/index.js';
 import { configurationSchema, referenceOf, type KeyReference } from '../firmware/config/index.js';
 import { buildSchema } from './board/profile.js';
-
-const ROOT = join(import.meta.dirname, '..');
+import { PROJECT_ROOT } from './flow/project.js';
 
 const check = process.argv.includes('--check');
 const stale = [
   ...(await update('board/schema.json', jsonSchema())),
-  ...(await update('README.md', readme(join(ROOT, 'README.md')))),
+  ...(await update('README.md', readme(join(PROJECT_ROOT, 'README.md')))),
 ];
 if (check && stale.length > 0) {
-  console.error(`out of date: ${stale.join(', ')}; run: npx tsx scripts/docs.ts`);
+  console.error(`out of date: ${stale.join(', ')}; run: make docs`);
   process.exitCode = 1;
 }
 
 /** Writes a file where its content differs; returns its name then. */
 async function update(name: string, content: string | undefined): Promise<string[]> {
-  const file = join(ROOT, name);
+  const file = join(PROJECT_ROOT, name);
   if (content === undefined) return [];
   const wanted = name.endsWith('.json') ? await format(content, { parser: 'json', printWidth: 120 }) : content;
   if (existsSync(file) && readFileSync(file, 'utf8') === wanted) return [];

@@ -419,8 +419,12 @@ const storeSchema = section(
       whole(1, 1_048_576, 'How fast they are read; a sixteenth of that while images come in or go out.'),
       1024,
     ),
+    databaseCacheKiB: v.optional(
+      whole(64, 65_536, 'Pages of the database that are kept in memory, at most; they are read again otherwise.'),
+      512,
+    ),
   },
-  'The room for images.',
+  'The room for images, and the database.',
 );
 
 const serveSchema = section(

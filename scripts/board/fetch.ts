@@ -73,11 +73,15 @@ export function needCompiler(toolchain: string): void {
   needTools(`g++-${toolchain}`, `${toolchain}-g++`);
 }
 
-/** Installs the emulator for a board's programs. @throws as `needCompiler` */
-export function needEmulator(arch: CrossBuild['arch']): string {
+/** Installs the emulator for a board's programs. @returns its command; undefined when it is not there and cannot be had */
+export function findEmulator(arch: CrossBuild['arch']): string | undefined {
   const { emulator } = DEBIAN[arch];
-  needTools('qemu-user-static', emulator);
-  return emulator;
+  try {
+    needTools('qemu-user-static', emulator);
+    return emulator;
+  } catch {
+    return undefined;
+  }
 }
 
 /** @param pairs of a Debian package and its command, as setup.sh takes them */

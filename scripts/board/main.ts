@@ -6,6 +6,7 @@ import { basename, join, relative } from 'node:path';
 import { formatBytes } from '../../firmware/ops/index.js';
 import { PROJECT_ROOT } from '../flow/project.js';
 import { sha256Of } from './addons.js';
+import { findEmulator } from './fetch.js';
 import { buildFirmware, firmwareFolder, type Firmware } from './firmware.js';
 import { writePackages } from './package.js';
 import { crossProfile, readProfile } from './profile.js';
@@ -13,7 +14,13 @@ import { measureHere, measurePackage, renderFigures, verdictOf } from './size.js
 import { sourceEpochSeconds } from './source.js';
 import { requireEmulated, testBoard } from './test-board.js';
 
-const COMMANDS: Readonly<Record<string, (board: string, json: boolean) => number | Promise<number>>> = {
+/** Words that change what a command does. */
+interface Wishes {
+  readonly json: boolean;
+  readonly quick: boolean;
+}
+
+const COMMANDS: Readonly<Record<string, (board: string, wishes: Wishes) => number | Promise<number>>> = {
   firmware: (board) => {
     showFirmware(buildFirmware(crossProfile(board), firmwareFolder(board), tell));
     return 0;
@@ -39,7 +46,7 @@ const COMMANDS: Readonly<Record<string, (board: string, json: boolean) => number
       tell('no .apk: it takes the tool `apk` (version 3) of OpenWrt');
     return 0;
   },
-  size: async (board, json) => {
+  size: async (board, { json }) => {
     const { build } = readProfile(board);
     const figures =
       build.system === 'host'
@@ -49,10 +56,13 @@ const COMMANDS: Readonly<Record<string, (board: string, json: boolean) => number
     else for (const line of renderFigures(figures)) print(line);
     return figures.some((figure) => verdictOf(figure) === 'worse') ? 1 : 0;
   },
-  test: (board) => {
+  test: async (board, { quick }) => {
     const profile = crossProfile(board);
     requireEmulated(profile);
-    return testBoard(profile, buildFirmware(profile, firmwareFolder(board), tell), print);
+    const emulator = findEmulator(profile.build.arch);
+    if (emulator === undefined) return done(`SKIPPED: ${board} was not tested, for want of qemu-user-static`);
+    await testBoard(profile, buildFirmware(profile, firmwareFolder(board), tell), { emulator, quick, print });
+    return 0;
   },
 };
 
@@ -99,15 +109,15 @@ function done(line: string): number {
   return 0;
 }
 
-const words = process.argv.slice(2).filter((word) => word !== '--json');
-const [command = '', board = '', ...rest] = words;
+const given = process.argv.slice(2);
+const [command = '', board = '', ...rest] = given.filter((word) => word !== '--json' && word !== '--quick');
 const chosen = COMMANDS[command];
 if (!chosen || board === '' || rest.length > 0) {
-  tell(`usage: main.ts ${Object.keys(COMMANDS).join('|')} BOARD [--json]`);
+  tell(`usage: main.ts ${Object.keys(COMMANDS).join('|')} BOARD [--json|--quick]`);
   process.exitCode = 2;
 } else {
   try {
-    process.exitCode = await chosen(board, process.argv.includes('--json'));
+    process.exitCode = await chosen(board, { json: given.includes('--json'), quick: given.includes('--quick') });
   } catch (thrown) {
     tell(thrown instanceof Error ? thrown.message : String(thrown));
     process.exitCode = 1;

@@ -7,7 +7,7 @@ import { basename, join } from 'node:path';
 import { build as bundle } from 'tsup';
 import { makeImage } from '../flow/images.js';
 import { PROJECT_ROOT } from '../flow/project.js';
-import { fetchNode, fetchSysroot, needEmulator } from './fetch.js';
+import { fetchNode, fetchSysroot } from './fetch.js';
 import type { Firmware } from './firmware.js';
 import type { CrossBuild, Profile } from './profile.js';
 import { run } from './run.js';
@@ -26,7 +26,7 @@ const ONLY_HERE: ReadonlySet<string> = new Set(['refuses a second instance, in t
 
 const IMAGE_BYTES = 16 * 1024 * 1024;
 const DEVICES = 3;
-const KILLS = 6;
+const KILLS = { all: 6, quick: 1 };
 /** How much longer than on this machine things take under the emulator. */
 const PATIENCE = 8;
 
@@ -45,13 +45,22 @@ export function requireEmulated({ name, build }: Profile<CrossBuild>): void {
   }
 }
 
-/** Runs all parts. @returns exit code @param print what they show, line by line */
+export interface Emulation {
+  /** Command of the emulator. */
+  readonly emulator: string;
+  /** Fewer kills: for a check of every change. */
+  readonly quick: boolean;
+  /** Takes what is shown, line by line. */
+  readonly print: (line: string) => void;
+}
+
+/** Runs all parts. @throws where one shows that something does not work on the board */
 export async function testBoard(
   { name, build }: Profile<CrossBuild>,
   { folder, app, manifest }: Firmware,
-  print: (line: string) => void,
-): Promise<number> {
-  const node = emulatedNode(build, folder);
+  { emulator, quick, print }: Emulation,
+): Promise<void> {
+  const node = emulatedNode(emulator, build, folder);
   const gateway = join(app, 'dmgw.js');
   const lab = {
     LAB_NODE: node,
@@ -63,25 +72,19 @@ export async function testBoard(
     { name: 'it starts', run: () => showVersion(node, gateway, manifest.node.abi, build.arch) },
     { name: 'unit tests', run: () => runUnitTests(node, app, folder) },
     { name: 'nine steps', run: () => playDemo(lab, folder) },
-    { name: 'kills', run: () => runTorture(lab) },
+    { name: 'kills', run: () => runTorture(lab, quick ? KILLS.quick : KILLS.all) },
   ];
-  print(`${name}: Node.js ${build.node.version} for ${build.arch} under ${needEmulator(build.arch)}`);
+  print(`${name}: Node.js ${build.node.version} for ${build.arch} under ${emulator}`);
   for (const part of parts) {
     const startMs = performance.now();
     const shown = await part.run();
     print(`ok  ${part.name.padEnd(11)} ${shown} (${((performance.now() - startMs) / 1000).toFixed(0)} s)`);
   }
-  return 0;
 }
 
 /** A program that is the board's Node.js, for whoever starts it. */
-function emulatedNode(build: CrossBuild, folder: string): string {
-  const words = [
-    needEmulator(build.arch),
-    '-L',
-    fetchSysroot(build.arch),
-    join(fetchNode(build.node.program), 'bin/node'),
-  ];
+function emulatedNode(emulator: string, build: CrossBuild, folder: string): string {
+  const words = [emulator, '-L', fetchSysroot(build.arch), join(fetchNode(build.node.program), 'bin/node')];
   const file = join(folder, 'node');
   writeFileSync(file, `#!/bin/sh\nexec ${words.map((word) => `'${word}'`).join(' ')} "$@"\n`);
   chmodSync(file, 0o755);
@@ -154,11 +157,11 @@ function playDemo(lab: Readonly<Record<string, string>>, folder: string): string
   return `16 MiB to ${DEVICES} devices, one cut, ${wan} over the WAN`;
 }
 
-function runTorture(lab: Readonly<Record<string, string>>): string {
-  const printed = run(process.execPath, ['--import', 'tsx', join(PROJECT_ROOT, 'scripts/torture/main.ts')], {
+function runTorture(lab: Readonly<Record<string, string>>, kills: number): string {
+  const printed = run(process.execPath, [join(PROJECT_ROOT, 'build/js/scripts/torture/main.js')], {
     cwd: PROJECT_ROOT,
-    env: { ...lab, ROUNDS: String(KILLS), SEED: '11' },
+    env: { ...lab, ROUNDS: String(kills), SEED: '11' },
   });
   const asked = /asked for again\s+(.*)/.exec(printed)?.[1] ?? '';
-  return `${KILLS} kills, every image right in the end, resumed ${asked}`;
+  return `${kills} ${kills === 1 ? 'kill' : 'kills'}, every image right in the end, resumed ${asked}`;
 }

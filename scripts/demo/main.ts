@@ -55,7 +55,7 @@ async function demonstrate(options: DemoOptions, image: OfferedImage): Promise<n
     offers: [{ path: image.path, file: image.file, contentType: 'application/octet-stream' }],
     rateBytesPerSecond: options.wanRate,
     gateway: {
-      settings: { log: { level: 'info' }, retrieve: { fsyncVolumeMiB: 8 } },
+      settings: { log: { level: 'info' }, ...options.settings },
       nodeFlags: options.nodeFlags,
       ...(cgroup && { cgroup: cgroup.folder }),
     },
@@ -99,6 +99,9 @@ function introduce(
   const wan = options.wanRate === 0 ? 'as fast as it goes' : `${formatBytes(options.wanRate)}/s`;
   const cuts = options.cuts === 0 ? '' : `, cut ${options.cuts} times`;
   display.line(`image            ${basename(image.file)}, ${exactBytes(image.bytes)}, sha256 ${image.sha256}`);
+  if (options.board !== undefined) {
+    display.line(`board            ${options.board}: its settings and flags, with the Node.js of this machine`);
+  }
   display.line(`WAN              ${wan}${cuts}`);
   display.line(`DM Server        pid ${dm.child.pid}, ${dm.url}`);
   display.line(`download server  pid ${downloads.child.pid}, ${downloads.urlOf(image.path)}`);

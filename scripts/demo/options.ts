@@ -1,5 +1,7 @@
 import { join, resolve } from 'node:path';
-import { nodeFlagsFrom, numberFrom, type Environment } from '../bench/environment.js';
+import type { Profile } from '../board/profile.js';
+import { nodeFlagsFrom, numberFrom, profileFrom, type Environment } from '../bench/environment.js';
+import type { GatewaySettings } from '../flow/gateway.js';
 import { PROJECT_ROOT } from '../flow/project.js';
 
 /** What the environment asks of the demo. */
@@ -17,19 +19,36 @@ export interface DemoOptions {
   readonly loss: number;
   /** Memory of the cgroup that the gateway runs in, in MiB; undefined for none. */
   readonly cgroupMib: number | undefined;
-  /** Flags of Node.js for the gateway. */
+  /** Flags of Node.js for the gateway: NODE_FLAGS, or those of the board. */
   readonly nodeFlags: readonly string[];
+  /** The board whose profile the gateway runs with; undefined for none. */
+  readonly board: string | undefined;
+  /** What of that profile can hold on this machine. */
+  readonly settings: GatewaySettings;
   /** File for the report. */
   readonly report: string;
 }
 
-/** Reads IMAGE, DEVICES, WAN_RATE, CUTS, MDNS, LOSS, CGROUP_MB, NODE_FLAGS and REPORT. @throws with one line that names the wrong one */
+/** Keys of a board's profile that do not name its disks, interfaces and servers: they hold in the lab too. */
+const OF_ANY_MACHINE = {
+  retrieve: ['concurrent', 'fsyncVolumeMiB'],
+  store: ['quotaMiB', 'freeFloorMiB', 'scrubKiBPerSecond', 'databaseCacheKiB'],
+  retain: ['failedImages', 'finishedFanouts'],
+  serve: ['maxConnections', 'maxConnectionsPerAddress'],
+  discovery: ['maxDevices'],
+} as const;
+
+/** Without a board: what a router with some memory has. */
+const WITHOUT_BOARD: GatewaySettings = { retrieve: { fsyncVolumeMiB: 8 } };
+
+/** Reads BOARD, IMAGE, DEVICES, WAN_RATE, CUTS, MDNS, LOSS, CGROUP_MB, NODE_FLAGS and REPORT. @throws with one line that names the wrong one */
 export function readOptions(environment: Environment): DemoOptions {
   const number = (name: string, least: number, most: number): number | undefined =>
     numberFrom(environment, name, least, most);
   const mdns = number('MDNS', 0, 1) === 1;
   const loss = number('LOSS', 0, 90) ?? 0;
   if (loss > 0 && !mdns) throw new Error(`LOSS=${loss}: only with MDNS=1`);
+  const board = environment.BOARD || undefined;
   return {
     image: environment.IMAGE === '' ? undefined : environment.IMAGE,
     devices: number('DEVICES', 1, 2000) ?? 5,
@@ -40,5 +59,15 @@ export function readOptions(environment: Environment): DemoOptions {
     cgroupMib: number('CGROUP_MB', 16, 65_536),
     report: resolve(environment.REPORT || join(PROJECT_ROOT, 'build/demo-report.json')),
     nodeFlags: nodeFlagsFrom(environment),
+    board,
+    settings: board === undefined ? WITHOUT_BOARD : settingsOf(profileFrom(environment).configuration),
   };
+}
+
+function settingsOf(configuration: Profile['configuration']): GatewaySettings {
+  const sections = Object.entries(OF_ANY_MACHINE).map(([name, keys]) => {
+    const section = Object.entries(configuration[name] ?? {});
+    return [name, Object.fromEntries(section.filter(([key]) => (keys as readonly string[]).includes(key)))];
+  });
+  return Object.fromEntries(sections) as GatewaySettings;
 }
