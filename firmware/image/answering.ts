@@ -7,7 +7,7 @@ import type { Arrivals } from './arrivals.js';
 import type { BlobReader, BlobStore } from './blobs.js';
 import type { Catalog } from './catalog.js';
 import type { SharedChunks } from './chunks.js';
-import type { Connections, Peer } from './connections.js';
+import type { Peer } from './connections.js';
 import type { ImageRecord } from './image.js';
 import { PATH_PREFIX } from './local-uri.js';
 import type { Piece } from './multipart.js';
@@ -21,7 +21,6 @@ export interface AnsweringOptions {
   readonly blobs: BlobStore;
   readonly arrivals: Arrivals | undefined;
   readonly tokens: Tokens | undefined;
-  readonly connections: Connections;
   readonly accounting: Accounting;
   readonly buffers: OutflowBuffers;
   readonly reads: PacedReads;
@@ -33,7 +32,8 @@ export interface AnsweringOptions {
 }
 
 const ALLOW = 'GET, HEAD, OPTIONS';
-const RETRY_AFTER_S = 5;
+/** In seconds, wherever a 503 says that another try may do. */
+export const RETRY_AFTER_S = 5;
 
 /** What one request is answered with, from its target to the last byte. Leaves connections and their order to the server. */
 export class Answering {
@@ -45,10 +45,6 @@ export class Answering {
     let reader: BlobReader | undefined;
     if (peer.socket.destroyed) return;
     try {
-      if (!this.o.connections.admit(peer)) {
-        refuse(response, 503, { 'Retry-After': RETRY_AFTER_S });
-        return;
-      }
       const hosts = countOf(request, 'host');
       const { httpVersion } = request;
       if (hosts > 1 || (hosts === 0 && httpVersion === '1.1') || httpVersion === '0.9') {

@@ -35,13 +35,42 @@ export interface ConnectionLimits {
   readonly minRateMs: number;
 }
 
+/** Beyond the limits so many connections at a time are told so; more are closed at once. */
+export const CONNECTIONS_TOLD = 64;
+
+/** What is done with a connection that has come. */
+export type Admission = 'served' | 'told' | 'dropped';
+
 /** The open connections, and which of them are served: those within the limits, first come, first served. */
 export class Connections {
   readonly #peers = new Map<Duplex, Peer>();
-  readonly #admitted = new Set<Peer>();
-  readonly #admittedOf = new Map<string, number>();
+  #served = 0;
+  readonly #servedOf = new Map<string, number>();
+  /** By `nameOf`: with TLS the socket that is told is another object than the one that came. */
+  readonly #told = new Set<string>();
 
   constructor(private readonly limits: ConnectionLimits) {}
+
+  /** Counts a connection from here to its end, also one whose TLS handshake has yet to come. */
+  admit(socket: Socket, address: string): Admission {
+    const own = this.#servedOf.get(address) ?? 0;
+    if (this.free > 0 && own < this.limits.connectionsPerAddress) {
+      this.#served += 1;
+      this.#servedOf.set(address, own + 1);
+      socket.once('close', () => this.#leave(address));
+      return 'served';
+    }
+    if (this.#told.size >= CONNECTIONS_TOLD) return 'dropped';
+    const name = nameOf(socket);
+    this.#told.add(name);
+    socket.once('close', () => this.#told.delete(name));
+    return 'told';
+  }
+
+  /** The connection is beyond the limits. */
+  isTold(socket: Socket): boolean {
+    return this.#told.has(nameOf(socket));
+  }
 
   open(socket: Socket, address: string): Peer {
     const peer: Peer = {
@@ -55,7 +84,6 @@ export class Connections {
       ending: false,
     };
     this.#peers.set(socket, peer);
-    this.admit(peer);
     return peer;
   }
 
@@ -63,31 +91,34 @@ export class Connections {
     return this.#peers.get(socket);
   }
 
-  /** @returns whether it is served: since it was opened, or because there is room now */
-  admit(peer: Peer): boolean {
-    if (this.#admitted.has(peer)) return true;
-    const own = this.#admittedOf.get(peer.address) ?? 0;
-    if (this.free === 0 || own >= this.limits.connectionsPerAddress) return false;
-    this.#admitted.add(peer);
-    this.#admittedOf.set(peer.address, own + 1);
-    return true;
-  }
-
   closed(peer: Peer): void {
     this.#peers.delete(peer.socket);
-    if (!this.#admitted.delete(peer)) return;
-    const own = (this.#admittedOf.get(peer.address) ?? 1) - 1;
-    if (own > 0) this.#admittedOf.set(peer.address, own);
-    else this.#admittedOf.delete(peer.address);
   }
 
-  /** Open connections, served or not. */
+  #leave(address: string): void {
+    this.#served -= 1;
+    const own = (this.#servedOf.get(address) ?? 1) - 1;
+    if (own > 0) this.#servedOf.set(address, own);
+    else this.#servedOf.delete(address);
+  }
+
+  /** Open connections that hear that they are not served. */
+  get told(): number {
+    return this.#told.size;
+  }
+
+  /** Open connections that are served. */
   get count(): number {
     return this.#peers.size;
   }
 
   /** How many more would be served. */
   get free(): number {
-    return Math.max(0, this.limits.connections - this.#admitted.size);
+    return Math.max(0, this.limits.connections - this.#served);
   }
+}
+
+/** The same for a TCP connection and for the TLS on it. */
+function nameOf({ remoteAddress = '', remotePort = 0, localAddress = '' }: Socket): string {
+  return `${remoteAddress} ${remotePort} ${localAddress}`;
 }

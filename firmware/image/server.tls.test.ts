@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
+import type { IncomingMessage } from 'node:http';
 import { get, type RequestOptions } from 'node:https';
 import { connect as connectPlain } from 'node:net';
 import { after, before, describe, it } from 'node:test';
@@ -10,7 +11,7 @@ import { ImageServer } from './server.js';
 
 const CONTENT = pattern(5_000_001);
 
-describe('an image server with a certificate', { skip: NO_CERTIFICATES, timeout: 30_000 }, () => {
+describe('an image server with a certificate', { skip: NO_CERTIFICATES, timeout: 120_000 }, () => {
   let house: House;
   let server: ImageServer;
   let port: number;
@@ -45,6 +46,9 @@ describe('an image server with a certificate', { skip: NO_CERTIFICATES, timeout:
     removeFolder(house.folder);
   });
 
+  async function until(condition: () => boolean): Promise<void> {
+    while (!condition()) await new Promise((resolve) => setTimeout(resolve, 2));
+  }
   const how = (more: RequestOptions = {}): RequestOptions => ({
     host: '127.0.0.1',
     port,
@@ -67,7 +71,7 @@ describe('an image server with a certificate', { skip: NO_CERTIFICATES, timeout:
     assert.ok(all.every((body) => body.equals(CONTENT)));
     const part = await fetchWith(how({ headers: { Range: 'bytes=7-4000006' } }));
     assert.ok(part.equals(CONTENT.subarray(7, 4_000_007)));
-    while (server.load.connections > 0) await new Promise((resolve) => setTimeout(resolve, 2));
+    await until(() => server.load.connections === 0);
     assert.equal(house.deliveries.list(house.catalog.byNode('fw')!.id, 0, 9)[0]?.complete, true);
   });
 
@@ -93,6 +97,30 @@ describe('an image server with a certificate', { skip: NO_CERTIFICATES, timeout:
       assert.doesNotMatch(got, /HTTP/);
     }
     await hasty.close();
+  });
+
+  it('holds few connections of an address, handshake or not; others are served meanwhile', async () => {
+    const limited = new ImageServer({
+      ...serverOptions(house),
+      tls: { identity, renewed: () => undefined },
+      limits: { connections: 20, connectionsPerAddress: 4, headerMs: 60_000 },
+    });
+    const started = await limited.start();
+    assert.ok(started.ok);
+    const at = { port: started.value[0]!.port };
+    const flood = Array.from({ length: 200 }, () =>
+      connectPlain({ ...at, host: '127.0.0.1', localAddress: '127.0.0.5' })
+        .on('error', () => {})
+        .resume(),
+    );
+    await until(() => limited.load.free === 16);
+    assert.ok((await fetchWith(how(at))).equals(CONTENT));
+    await until(() => flood.filter(({ closed }) => !closed).length === 4 && limited.load.turnedAway === 0);
+    const [refused] = (await once(get(how({ ...at, localAddress: '127.0.0.5' })), 'response')) as [IncomingMessage];
+    assert.deepEqual([refused.statusCode, refused.headers['retry-after']], [503, '5']);
+    flood.forEach((socket) => socket.destroy());
+    await until(() => limited.load.free === 20);
+    await limited.close();
   });
 
   it('closes before the handshake to whom nothing is served', async () => {

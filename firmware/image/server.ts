@@ -7,12 +7,12 @@ import type { Logger } from '../log/index.js';
 import { canonicalAddress, type TlsIdentity } from '../net/index.js';
 import { describeThrown, failure, success, systemErrorCode, type CodedError, type Outcome } from '../outcome/index.js';
 import { Accounting, type Reactions } from './accounting.js';
-import { Answering } from './answering.js';
+import { Answering, RETRY_AFTER_S } from './answering.js';
 import type { Arrivals } from './arrivals.js';
 import type { BlobStore } from './blobs.js';
 import type { Catalog } from './catalog.js';
 import { SharedChunks } from './chunks.js';
-import { Connections, type Peer } from './connections.js';
+import { Connections, CONNECTIONS_TOLD, type Peer } from './connections.js';
 import type { Deliveries } from './deliveries.js';
 import type { ImageRecord } from './image.js';
 import { localUriOf, originOf, type PublicPlace } from './local-uri.js';
@@ -77,6 +77,13 @@ export interface ServerTls {
   renewed(): TlsIdentity | undefined;
 }
 
+export interface ServerLoad {
+  readonly connections: number;
+  readonly free: number;
+  readonly turnedAway: number;
+  readonly buffers: number;
+}
+
 export type ListenError = CodedError<'address-in-use' | 'no-such-address' | 'not-permitted' | 'cannot-listen'>;
 
 const LISTEN_ERRORS: Readonly<Record<string, ListenError['code']>> = {
@@ -88,8 +95,11 @@ const LISTEN_ERRORS: Readonly<Record<string, ListenError['code']>> = {
 /** So often, in ms, it is looked whether addresses, the expiry of tokens or the certificate have changed: rare things. */
 const LOOK_MS = 5_000;
 
-/** Beyond the limit so many connections are still told so; more are dropped. */
-const CONNECTIONS_TOLD = 64;
+/**
+ * A connection beyond the limits has so long, in ms, to hear it: to end its TLS handshake, and to take the answer, which
+ * a reset at once could take away from a client that is still sending.
+ */
+const TOLD_MS = 2_000;
 
 /** Requests that may wait for their answers on one connection; the answer to the last of them closes it. */
 const MAX_PIPELINED = 32;
@@ -148,7 +158,6 @@ export class ImageServer {
     this.#answering = new Answering({
       catalog,
       blobs,
-      connections: this.#connections,
       accounting: this.#accounting,
       buffers: this.#buffers,
       reads,
@@ -274,9 +283,10 @@ export class ImageServer {
     return this.#accounting.lanBytes;
   }
 
-  /** Connections that are open, how many more would be served, and the buffers that they hold. */
-  get load(): { readonly connections: number; readonly free: number; readonly buffers: number } {
-    return { connections: this.#connections.count, free: this.#connections.free, buffers: this.#buffers.lent };
+  /** Connections that are served, how many more would be, those that hear that they are not, and the buffers lent. */
+  get load(): ServerLoad {
+    const { count, free, told } = this.#connections;
+    return { connections: count, free, turnedAway: told, buffers: this.#buffers.lent };
   }
 
   /** Breaks off what is being sent (devices resume), stops listening, writes the accounts. Idempotent. */
@@ -317,8 +327,8 @@ export class ImageServer {
       : createServer(options);
     server.maxConnections = connections + CONNECTIONS_TOLD;
     server.timeout = idleMs;
-    server.on('connection', (socket: Socket) => this.#refuseStrangers(socket));
-    // A TLS connection counts from the end of its handshake on, which has its own time.
+    server.on('connection', (socket: Socket) => this.#arrived(socket));
+    // A TLS connection is heard from the end of its handshake on, which has its own time.
     const usable = this.#identity ? 'secureConnection' : 'connection';
     server.on(usable, (socket: Socket) => this.#connected(socket));
     // An expectation changes nothing: no request here needs its content, so that none is asked to send it.
@@ -333,15 +343,27 @@ export class ImageServer {
   }
 
   /** One that was reset before it was taken has no address; who may not come is not even told so, and costs nothing. */
-  #refuseStrangers(socket: Socket): void {
+  #arrived(socket: Socket): void {
     const address = canonicalAddress(socket.remoteAddress ?? '');
-    if (address !== '' && this.#o.allowAddress?.(address) !== false) return;
+    const isWelcome = address !== '' && this.#o.allowAddress?.(address) !== false;
+    const admission = isWelcome ? this.#connections.admit(socket, address) : 'dropped';
+    if (admission === 'served') return;
     socket.on('error', () => {});
-    socket.destroy();
+    if (admission === 'dropped') socket.destroy();
+    else this.#endSoon(socket);
+  }
+
+  #endSoon(socket: Socket): void {
+    const end = this.#o.clock.after(TOLD_MS, () => socket.destroy());
+    socket.on('close', () => end.cancel());
   }
 
   #connected(socket: Socket): void {
     if (socket.destroyed) return;
+    if (this.#connections.isTold(socket)) {
+      this.#turnAway(socket);
+      return;
+    }
     const address = canonicalAddress(socket.remoteAddress ?? '');
     const peer = this.#connections.open(socket, address);
     let broken = false;
@@ -350,6 +372,13 @@ export class ImageServer {
       this.#accounting.confirm(peer, !broken && !this.#closing);
       this.#connections.closed(peer);
     });
+  }
+
+  /** Beyond the limits (RFC 9110 §15.6.4): a request is not waited for, because silence would hold the connection. */
+  #turnAway(socket: Socket): void {
+    socket.on('error', () => {});
+    const retry = `Retry-After: ${RETRY_AFTER_S}`;
+    socket.end(`HTTP/1.1 503 Service Unavailable\r\n${retry}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n`);
   }
 
   #requested(request: IncomingMessage, response: ServerResponse): void {
@@ -365,7 +394,7 @@ export class ImageServer {
     peer.requests += 1;
     peer.waiting += 1;
     // Where content ends is what request smuggling is about (RFC 9112 §11.2): after content nothing is heard.
-    if (hasContent(request) || this.#isLast(peer) || !this.#connections.admit(peer)) response.shouldKeepAlive = false;
+    if (hasContent(request) || this.#isLast(peer)) response.shouldKeepAlive = false;
     peer.ending = !response.shouldKeepAlive;
     // RFC 9110 §6.6.1: no Date without a clock.
     response.sendDate = this.#o.clock.plausible();
