@@ -74,7 +74,7 @@ bench-large-object: $(BUILD) ## an image as one large object, and the memory tha
 bench-fanout: $(BUILD) ## notifications for 10,000 devices beside a bare dgram loop, and their memory; DEVICES=n ROUNDS=n NODE_FLAGS=...
 	@node build/bench/fanout.js
 
-bench-serve: $(BUILD) ## the image server beside nginx, lighttpd and busybox; SIZE=256 ROUNDS=3 RETRIEVAL=1024 CASES='transfers memory start'
+bench-serve: $(BUILD) ## the image server beside nginx, lighttpd and busybox; SIZE=256 ROUNDS=3 RETRIEVAL=1024 CASES='transfers memory cut-through cold start'
 	@node build/bench/serve.js
 
 bench-download: $(BUILD) ## the downloader beside curl and aria2c, from nginx; SIZE=MiB RUNS=n FOLDER=path NODE_FLAGS=...

@@ -1,5 +1,4 @@
 import assert from 'node:assert/strict';
-import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -18,7 +17,8 @@ import {
   testImage,
   withLab,
 } from '../flow/with-lab.js';
-import { FAULT_FOLDER, FaultyDisk, whyNoFaults } from './faulty-disk.js';
+import { FaultyDisk, whyNoFaults } from './faulty-disk.js';
+import { LoopMeter } from './loop-meter.js';
 
 const skip = whyNoFaults() ?? false;
 
@@ -250,27 +250,13 @@ describe('the gateway on a disk that fails', { skip }, () => {
   });
 });
 
-/** Loaded into the gateway: writes how long its event loop was held up since it was told to begin. */
-const LOOP_METER = `
-import { existsSync, writeFileSync } from 'node:fs';
-import { monitorEventLoopDelay } from 'node:perf_hooks';
-const [begin, result] = ['begin', 'result'].map((name) => process.env.DMGW_FAULT_CONTROL + '.' + name);
-const meter = monitorEventLoopDelay({ resolution: 2 });
-let began = false;
-setInterval(() => {
-  if (!began && existsSync(begin)) { began = true; meter.enable(); }
-  else if (began) writeFileSync(result, JSON.stringify([50, 99, 100].map((part) => meter.percentile(part) / 1e6)));
-}, 100).unref();
-`;
-
 describe('the gateway on a slow disk', { skip }, () => {
   it('does not wait in its event loop while every sync takes 100 ms, an image comes in and another is served', async (t) => {
     const [first, second] = await images(2, 110);
     assert.ok(first && second);
-    const meter = join(FAULT_FOLDER, 'loop-meter.mjs');
-    writeFileSync(meter, LOOP_METER);
+    const meter = new LoopMeter('slow-disk');
     const offers = [first.offer, second.offer];
-    await withLab('slow-disk', { devices: 0, offers, gateway: { nodeFlags: ['--import', meter] } }, async (lab) => {
+    await withLab('slow-disk', { devices: 0, offers, gateway: { nodeFlags: meter.nodeFlags } }, async (lab) => {
       await lab.gateway.stop();
       const disk = diskOf(lab, 'slow sync 100');
       try {
@@ -279,7 +265,7 @@ describe('the gateway on a slow disk', { skip }, () => {
         await retrievalAlert(lab, 'a');
         const { LocalImageURI } = await readImage(lab, 'a');
         await lab.downloads.rate(MIB);
-        writeFileSync(`${disk.environment.DMGW_FAULT_CONTROL ?? ''}.begin`, '');
+        meter.begin();
         await lab.manage(addImage('b', { uri: lab.downloads.urlOf(second.path) }));
         let served = 0;
         await eventually('the second image', async () => {
@@ -287,17 +273,15 @@ describe('the gateway on a slow disk', { skip }, () => {
           served += 1;
           return (await lab.gateway.image('b'))?.state === 'available' || undefined;
         });
-        await sleep(200);
-        const result = readFileSync(`${disk.environment.DMGW_FAULT_CONTROL ?? ''}.result`, 'utf8');
-        const [median = 0, p99 = 0, longest = 0] = (JSON.parse(result) as number[]).map(
-          (ms) => Math.round(ms * 10) / 10,
-        );
+        const { median, p99, longest } = await meter.end();
         t.diagnostic(
-          `event loop delay: median ${median} ms, p99 ${p99} ms, longest ${longest} ms; served ${served} times`,
+          `event loop delay: median ${median.toFixed(1)} ms, p99 ${p99.toFixed(1)} ms, ` +
+            `longest ${longest.toFixed(1)} ms; served ${served} times`,
         );
         assert.ok(p99 < 50);
       } finally {
         disk.remove();
+        meter.remove();
       }
     });
   });

@@ -1,7 +1,7 @@
 /**
  * `make bench-serve`: the image server beside nginx, lighttpd and busybox, warm cache, loopback, clients that throw the
  * bytes away. SIZE: MiB of the image (256). ROUNDS: of each transfer, medians are shown (3). RETRIEVAL: MiB of the image
- * that comes in while memory is measured (1024). CASES: `transfers memory start`. Ends with exit code 1 where a target is
+ * that comes in while memory is measured (1024). CASES: `transfers memory cut-through cold start`. Ends with exit code 1 where a target is
  * missed.
  */
 import { mkdirSync, readFileSync, rmSync } from 'node:fs';
@@ -11,11 +11,13 @@ import { makeImage, sha256Of } from '../../flow/images.js';
 import { Lab } from '../../flow/lab.js';
 import { addImage } from '../../flow/operator.js';
 import { PROJECT_ROOT } from '../../flow/project.js';
-import { eventually } from '../../flow/wait.js';
 import { nodeFlagsFrom, numberFrom } from '../environment.js';
 import { circumstances, showTable, writeReport } from '../report.js';
 import { buildClient, type Place } from './client.js';
+import { measureCold } from './cold.js';
+import { measureCutThrough, type CutThrough } from './cut-through.js';
 import { measureMemory } from './memory.js';
+import { placeOf, untilAvailable } from './place.js';
 import { busybox, installServers, lighttpd, nginx, type Contender } from './servers.js';
 import { measureStart } from './start.js';
 import { ratio, transfer, type Transfer } from './transfers.js';
@@ -24,7 +26,6 @@ const MIB = 1024 * 1024;
 const RANGES_SECONDS = 3;
 /** Beyond the longest run: clients that read slowly are part of it. */
 const PATIENT_SECONDS = 3600;
-const RETRIEVED_WITHIN_MS = 120_000;
 
 /** One line of the table: what was asked for, and whether it holds. */
 interface Verdict {
@@ -46,7 +47,7 @@ const nodeFlags = nodeFlagsFrom(process.env);
 const imageBytes = (numberFrom(process.env, 'SIZE', 1, 2048) ?? 256) * MIB;
 const rounds = numberFrom(process.env, 'ROUNDS', 1, 99) ?? 3;
 const retrievalBytes = (numberFrom(process.env, 'RETRIEVAL', 1, 2048) ?? 1024) * MIB;
-const parts = (process.env.CASES ?? 'transfers memory start').split(' ');
+const parts = (process.env.CASES ?? 'transfers memory cut-through cold start').split(' ');
 const folder = join(PROJECT_ROOT, 'build/bench-serve');
 const images = join(PROJECT_ROOT, 'build/bench-serve-images');
 
@@ -73,47 +74,11 @@ if (parts.includes('memory')) makeImage(second, retrievalBytes, 2);
 
 const verdicts: Verdict[] = [];
 const results: Record<string, unknown> = { imageBytes, retrievalBytes, rounds };
-const lab = await Lab.start({
-  folder,
-  devices: 0,
-  offers: [file, second].map((path, index) => ({
-    path: `/${index}`,
-    file: path,
-    contentType: 'application/octet-stream',
-  })),
-  gateway: {
-    nodeFlags,
-    settings: {
-      log: { level: 'info' },
-      retrieve: { fsyncVolumeMiB: 8 },
-      serve: {
-        maxConnections: 1024,
-        maxConnectionsPerAddress: 1024,
-        minBytesPerSecond: 1,
-        minRateSeconds: PATIENT_SECONDS,
-        idleTimeoutSeconds: PATIENT_SECONDS,
-      },
-    },
-  },
-});
 try {
-  await lab.manage(addImage('image', { uri: lab.downloads.urlOf('/0') }));
-  await eventually(
-    'the image to be there',
-    async () => ((await lab.gateway.image('image'))?.state === 'available' ? true : undefined),
-    { timeoutMs: RETRIEVED_WITHIN_MS },
-  );
-  const blob = join(lab.gateway.storeDir, 'blobs', await sha256Of(file));
-  const { hostname, port, pathname } = new URL((await lab.gateway.image('image'))?.localImageURI ?? '');
-  const place = { address: hostname, port: Number(port), path: pathname };
-  // Into the page cache, as the others' transfers would.
-  readFileSync(blob);
-  if (parts.includes('transfers')) await transfers(blob, place);
-  if (parts.includes('memory')) await memory(place);
-  if (parts.includes('start')) await start(place);
+  if (['transfers', 'memory', 'start'].some((part) => parts.includes(part))) await warm();
+  if (parts.includes('cut-through')) await cutThrough();
+  if (parts.includes('cold')) await cold();
 } finally {
-  await lab.close();
-  rmSync(folder, { recursive: true, force: true });
   rmSync(images, { recursive: true, force: true });
 }
 
@@ -126,11 +91,51 @@ showTable(process.stdout, {
     met === null ? '' : met ? 'met' : 'MISSED',
   ]),
 });
-const report = writeReport('serve', circumstances(nodeFlags), { ...results, verdicts });
-process.stdout.write(`\nratios are medians of ${rounds} rounds, each against the same round of nginx\n${report}\n`);
+const reportFile = writeReport('serve', circumstances(nodeFlags), { ...results, verdicts });
+process.stdout.write(`\nratios are medians of ${rounds} rounds, each against the same round of nginx\n${reportFile}\n`);
 if (verdicts.some(({ met }) => met === false)) process.exitCode = 1;
 
-async function transfers(blob: string, place: Place): Promise<void> {
+/** What one gateway does with an image in the page cache. */
+async function warm(): Promise<void> {
+  const lab = await Lab.start({
+    folder,
+    devices: 0,
+    offers: [file, second].map((path, index) => ({
+      path: `/${index}`,
+      file: path,
+      contentType: 'application/octet-stream',
+    })),
+    gateway: {
+      nodeFlags,
+      settings: {
+        log: { level: 'info' },
+        retrieve: { fsyncVolumeMiB: 8 },
+        serve: {
+          maxConnections: 1024,
+          maxConnectionsPerAddress: 1024,
+          minBytesPerSecond: 1,
+          minRateSeconds: PATIENT_SECONDS,
+          idleTimeoutSeconds: PATIENT_SECONDS,
+        },
+      },
+    },
+  });
+  try {
+    await lab.manage(addImage('image', { uri: lab.downloads.urlOf('/0') }));
+    const place = placeOf(await untilAvailable(lab, 'image'));
+    const blob = join(lab.gateway.storeDir, 'blobs', await sha256Of(file));
+    // Into the page cache, as the others' transfers would.
+    readFileSync(blob);
+    if (parts.includes('transfers')) await transfers(lab, blob, place);
+    if (parts.includes('memory')) await memory(lab, place);
+    if (parts.includes('start')) await start(lab, place);
+  } finally {
+    await lab.close();
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+async function transfers(lab: Lab, blob: string, place: Place): Promise<void> {
   const others = [
     await nginx(blob, true),
     await nginx(blob, false),
@@ -186,7 +191,7 @@ function judge({ name, words }: Case, runs: ReadonlyMap<string, readonly Transfe
   }
 }
 
-async function memory(place: Place): Promise<void> {
+async function memory(lab: Lab, place: Place): Promise<void> {
   await lab.gateway.stop();
   await lab.gateway.start();
   const situations = await measureMemory(lab, place, '/1', progress);
@@ -203,7 +208,7 @@ async function memory(place: Place): Promise<void> {
     });
     const pss = pssBytes === null ? '?' : formatBytes(pssBytes);
     const rest = `RSS ${formatBytes(rssBytes)}, PSS ${pss}, ${majorFaults} major faults, sockets ${formatBytes(socketBytes)}`;
-    verdicts.push({ row: '  beside it', measured: rest, target: '', met: null });
+    report('  beside it', rest);
   }
   const peakOf = (index: number): number => situations[index]?.peakRssAnonBytes ?? NaN;
   const growth = peakOf(4) - peakOf(2);
@@ -215,12 +220,53 @@ async function memory(place: Place): Promise<void> {
   });
 }
 
-async function start(place: Place): Promise<void> {
+async function start(lab: Lab, place: Place): Promise<void> {
   progress('start of the process');
   await lab.gateway.stop();
   const figures = await measureStart(lab.gateway, place, nodeFlags);
   results['start'] = figures;
   verdict('start to the first byte / node -e 0', figures.firstByteMs / figures.bareNodeMs, 'at most', 2);
+}
+
+async function cutThrough(): Promise<void> {
+  const figures = await measureCutThrough(file, imageBytes, folder, nodeFlags, progress);
+  results['cutThrough'] = figures;
+  const { gateway, nginx: proxy, gatewayWanBytes, nginxWanBytes, gatewayRssAnonBytes } = figures;
+  const seconds = ({ allMs, limitMs, fromDiskMs }: CutThrough): string =>
+    `${(allMs / 1000).toFixed(2)} s, limit ${(limitMs / 1000).toFixed(2)} s, from disk ${(fromDiskMs / 1000).toFixed(2)} s`;
+  verdict('cut-through, 20 clients from the start: wall / limit', gateway.allMs / gateway.limitMs, 'at most', 1.05);
+  report('  the same in seconds', seconds(gateway));
+  report('  bytes over the WAN / image', (gatewayWanBytes / imageBytes).toFixed(3));
+  report('  RssAnon then', formatBytes(gatewayRssAnonBytes));
+  verdict('  nginx, proxy_cache and proxy_cache_lock: wall / limit', proxy.allMs / proxy.limitMs);
+  report('  the same in seconds', seconds(proxy));
+  report('  bytes over the WAN / image', (nginxWanBytes / imageBytes).toFixed(3));
+}
+
+async function cold(): Promise<void> {
+  const figures = await measureCold(folder, nodeFlags, progress);
+  if (typeof figures === 'string') {
+    report('event loop delay on a slow disk', `not measured: ${figures}`);
+    return;
+  }
+  results['cold'] = figures;
+  const rows = [
+    ['reads of 20 MB/s', figures.slowReads, 20],
+    ['fsyncs of 100 ms', figures.slowSyncs, 50],
+  ] as const;
+  for (const [name, { median, p99, longest }, limit] of rows) {
+    verdicts.push({
+      row: `event loop delay, ${name}: p99`,
+      measured: `${p99.toFixed(1)} ms`,
+      target: `at most ${limit} ms`,
+      met: p99 <= limit,
+    });
+    report('  median, longest', `${median.toFixed(1)} ms, ${longest.toFixed(1)} ms`);
+  }
+}
+
+function report(row: string, measured: string): void {
+  verdicts.push({ row, measured, target: '', met: null });
 }
 
 function verdict(row: string, value: number | null, bound?: 'at most' | 'at least', target = 0): void {
