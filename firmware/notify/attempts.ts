@@ -139,8 +139,9 @@ export class Attempts {
   }
 
   /**
-   * The device is there. A dormant target waits for its turn as a new one; one that was tried for the last time, or could
-   * not be reached, is tried now.
+   * The device is there. A dormant target waits for its turn as a new one. One that could not be reached is tried now, and
+   * begins anew: what went nowhere is no reason to wait longer for the next try. One that was tried for the last time is
+   * tried once more.
    * @returns whether there is something to do
    */
   appear(fanoutId: number, deviceId: string, repeat: number, nowMs: number): boolean {
@@ -152,11 +153,12 @@ export class Attempts {
       .run(nowMs, fanoutId, deviceId, repeat * MAX_ROUNDS).changes;
     const hurried = this.store
       .sql(
-        `UPDATE fanout_target SET attempts = min(attempts, ?), due_ms = ?
+        `UPDATE fanout_target SET due_ms = ?,
+           attempts = CASE WHEN status IN (${unknownDevice}, ${unreachable}) THEN 0 ELSE min(attempts, ?) END
          WHERE fanout_id = ? AND device_id = ? AND stage = ${STAGE.begun} AND sends < ?
            AND (attempts >= ? OR status IN (${unknownDevice}, ${unreachable}))`,
       )
-      .run(repeat - 1, nowMs, fanoutId, deviceId, repeat * MAX_ROUNDS, repeat).changes;
+      .run(nowMs, repeat - 1, fanoutId, deviceId, repeat * MAX_ROUNDS, repeat).changes;
     return woken + hurried > 0;
   }
 

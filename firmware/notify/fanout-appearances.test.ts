@@ -86,6 +86,21 @@ describe('a fanout hears of what discovery tells, and', () => {
     assert.equal(bench.events[0]?.kind, 'finished');
   });
 
+  it('begins anew with a device that was unknown: tries that went nowhere do not make it wait longer', async () => {
+    bench.presences.set('late', 'absent');
+    bench.start(
+      bench.make({ targets: 'late', notification: Buffer.from('x'), imageRef: 'fw', repeat: 6, interval: 2 }),
+    );
+    await bench.pass(40);
+    const { heard } = await bench.listen('late', '127.9.0.1');
+    bench.presences.set('late', 'present');
+    bench.appeared('late');
+    await bench.pass(0.5);
+    assert.equal(heard.length, 1);
+    await bench.pass(2);
+    assert.equal(heard.length, 2);
+  });
+
   it('waits for a device that was found a moment before its last try, and is written a moment after it', async () => {
     bench.presences.set('d1', 'present');
     const id = bench.make({ repeat: 1, lifetime: 300 }, { d1: 'x' });
