@@ -50,7 +50,7 @@ export class Finder {
       inventory,
       discovered,
       takeoverGraceMs: takeoverGraceSeconds * 1000,
-      verify: (instance) => this.#discovery?.verify(instance),
+      verify: (deviceId) => this.#discovery?.verify(deviceId),
       onFault,
     });
     this.#departed = new Departed({ store, clock, log, inventory, forgetAfterDays, onFault });

@@ -45,14 +45,6 @@ export class DiscoveredDevices {
     );
   }
 
-  /** Whether the device was at this address before. */
-  wasAt(id: number, address: string): boolean {
-    return (
-      this.options.store.sql('SELECT 1 FROM device_address WHERE device = ? AND address = ?').get(id, address) !==
-      undefined
-    );
-  }
-
   /** Addresses of a device, the latest first. */
   history(id: number): readonly { readonly address: string; readonly lastMs: number | null }[] {
     return this.options.store

@@ -67,7 +67,7 @@ describe('recognition of End Devices', () => {
       inventory,
       discovered,
       takeoverGraceMs: 60_000,
-      verify: (instance) => verified.push(instance),
+      verify: (deviceId) => verified.push(deviceId),
       onFault: (thrown) => faults.push(thrown),
     });
     recognition.onAppeared((deviceId) => appeared.push(deviceId));
@@ -150,8 +150,9 @@ describe('recognition of End Devices', () => {
   it('does not let another address have the DeviceID while the device is heard of at its own', () => {
     find('X:1', '192.168.1.7');
     find('X:1', '192.168.66.6', { instance: 'thief' });
-    assert.deepEqual(verified, ['thief']);
+    assert.deepEqual(verified, ['X:1']);
     clock.advance(30_000);
+    assert.equal(verified.length, 4);
     recognition.heard('X:1', 'i-X:1', false);
     clock.advance(60_000);
     assert.equal(addressOf('X:1'), 'udp://192.168.1.7:2948');
@@ -178,19 +179,49 @@ describe('recognition of End Devices', () => {
     );
   });
 
-  it('follows at once a device that had gone, or that returns to an address of its own', () => {
+  it('follows at once a device that had gone', () => {
     find('X:1', '192.168.1.7');
-    recognition.gone('X:1', 'i-X:1');
+    recognition.gone('X:1', 'i-X:1', 'left');
     assert.equal(inventory.byDeviceId('X:1')?.reachable, false);
     find('X:1', '192.168.1.8');
     assert.equal(addressOf('X:1'), 'udp://192.168.1.8:2948');
-    find('X:1', '192.168.1.7', { knownAs: 'X:1' });
+  });
+
+  it('makes no exception for an address that the device had before: somebody else may have it now', () => {
+    find('X:1', '192.168.1.7');
+    recognition.gone('X:1', 'i-X:1', 'left');
+    find('X:1', '192.168.1.8');
+    find('X:1', '192.168.1.7', { instance: 'thief' });
+    assert.equal(addressOf('X:1'), 'udp://192.168.1.8:2948');
+  });
+
+  it('believes nobody else at once when something else is said in the name of a device, and then that it is gone', () => {
+    find('X:1', '192.168.1.7');
+    recognition.gone('X:1', 'i-X:1', 'changed');
+    find('X:1', '192.168.66.6', { instance: 'thief' });
+    clock.advance(50_000);
+    assert.deepEqual([addressOf('X:1'), inventory.byDeviceId('X:1')?.reachable], ['udp://192.168.1.7:2948', true]);
+    find('X:2', '192.168.1.2');
+    recognition.gone('X:2', 'i-X:2', 'changed');
+    clock.advance(59_000);
+    assert.equal(inventory.byDeviceId('X:2')?.reachable, true);
+    clock.advance(2_000);
+    assert.equal(inventory.byDeviceId('X:2')?.reachable, false);
+  });
+
+  it('hears a device that contradicts, although a thief speaks last', () => {
+    find('X:1', '192.168.1.7');
+    for (let i = 0; i < 300; i += 1) {
+      recognition.found(service('X:1', '192.168.1.7', { knownAs: 'X:1' }));
+      recognition.found(service('X:1', '192.168.66.6', { knownAs: 'X:1' }));
+      clock.advance(500);
+    }
     assert.equal(addressOf('X:1'), 'udp://192.168.1.7:2948');
   });
 
   it('keeps the address and the record of a device that is gone', () => {
     find('X:1', '192.168.1.7');
-    recognition.gone('X:1', 'i-X:1');
+    recognition.gone('X:1', 'i-X:1', 'left');
     clock.advance(3_600_000);
     assert.equal(addressOf('X:1'), 'udp://192.168.1.7:2948');
     assert.ok(new AddressBook(store).resolve('X:1').ok);
@@ -199,9 +230,9 @@ describe('recognition of End Devices', () => {
   it('is gone with the last of its instances only', () => {
     find('X:1', '192.168.1.7');
     find('X:1', '192.168.1.7', { instance: 'second' });
-    recognition.gone('X:1', 'second');
+    recognition.gone('X:1', 'second', 'left');
     assert.equal(inventory.byDeviceId('X:1')?.reachable, true);
-    recognition.gone('X:1', 'i-X:1');
+    recognition.gone('X:1', 'i-X:1', 'left');
     assert.equal(inventory.byDeviceId('X:1')?.reachable, false);
   });
 
@@ -228,7 +259,7 @@ describe('recognition of End Devices', () => {
     for (let i = 0; i < 30; i += 1) find(`X:many-${i}`, `192.168.2.${i}`);
     assert.equal(inventory.count(), 20);
     assert.equal(find('X:late', '192.168.3.1'), undefined);
-    recognition.gone('X:many-3', 'i-X:many-3');
+    recognition.gone('X:many-3', 'i-X:many-3', 'left');
     inventory.flush();
     assert.equal(find('X:late', '192.168.3.1'), 'X:late');
     assert.equal(inventory.byDeviceId('X:many-3'), undefined);
@@ -243,7 +274,7 @@ describe('recognition of End Devices', () => {
     clock.advance(120_000);
     recognition.heard('X:real', 'i-X:real', false);
     inventory.flush();
-    for (const name of ['moment', 'real']) recognition.gone(`X:${name}`, `i-X:${name}`);
+    for (const name of ['moment', 'real']) recognition.gone(`X:${name}`, `i-X:${name}`, 'left');
     const departed = new Departed({
       store,
       clock,

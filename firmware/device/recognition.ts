@@ -18,6 +18,9 @@ const MAX_WAITING = 1_024;
 /** Devices whose address is in doubt. Claims over it are not heard. */
 const MAX_CLAIMS = 256;
 
+/** While a claim is open the device is asked so often, for answers get lost. */
+const ASK_EVERY_MS = 8_000;
+
 /** A claim is said once in this time, in all. */
 const CLAIM_WARNING_MS = 60_000;
 
@@ -30,8 +33,8 @@ export interface RecognitionOptions {
   readonly discovered: DiscoveredDevices;
   /** How long a device must be silent at its old address before a new one counts. */
   readonly takeoverGraceMs: number;
-  /** Asks the network about an instance: the true owner contradicts. */
-  readonly verify: (instance: string) => void;
+  /** Asks the network about a device: the true owner of its DeviceID contradicts. */
+  readonly verify: (deviceId: string) => void;
   /** Told when the database failed. */
   readonly onFault: (thrown: unknown) => void;
 }
@@ -40,18 +43,21 @@ export interface RecognitionOptions {
 interface Claim {
   readonly announcement: Announcement;
   readonly sinceMs: number;
+  askedMs: number;
 }
 
 /**
  * Makes End Devices of what discovery finds. A device that is there keeps its DeviceID: whoever announces it from another
- * address is believed when the device has said goodbye or expired, when the address is one that it had before, or when it
- * has kept silent at the old one for the time of grace although it was asked.
+ * address is believed when the device has said goodbye or expired, or when it has kept silent at the old one for the time
+ * of grace although it was asked.
  */
 export class Recognition implements ServiceListener {
   /** How many instances stand for a device: it is gone with the last of them. */
   readonly #present = new Map<string, number>();
   readonly #waiting = new Map<string, Announcement>();
   readonly #claims = new Map<string, Claim>();
+  /** Devices in whose name something else was said, and since when nothing was heard of them. */
+  readonly #doubts = new Map<string, number>();
   readonly #appearances = new Set<(deviceId: string) => void>();
   readonly #sessions = new Set<(deviceId: string, sessionId: string) => void>();
   #timer: TimerHandle | undefined;
@@ -80,13 +86,14 @@ export class Recognition implements ServiceListener {
       // Another instance than the one that claims the device to be elsewhere: it is still where it was.
       const claim = this.#claims.get(deviceId);
       if (claim && claim.announcement.instance !== instance) this.#claims.delete(deviceId);
+      this.#doubts.delete(deviceId);
       this.options.inventory.seen(deviceId, true);
       if (unasked) this.#tellAppearance(deviceId);
       return undefined;
     });
   }
 
-  gone(deviceId: string, instance: string): void {
+  gone(deviceId: string, instance: string, why: 'left' | 'changed'): void {
     this.#guarded(() => {
       const left = (this.#present.get(deviceId) ?? 1) - 1;
       if (left > 0) this.#present.set(deviceId, left);
@@ -94,7 +101,10 @@ export class Recognition implements ServiceListener {
       const claim = this.#claims.get(deviceId);
       if (claim?.announcement.instance === instance) this.#claims.delete(deviceId);
       if (left > 0) return;
-      this.options.inventory.seen(deviceId, false);
+      if (why === 'left') this.options.inventory.seen(deviceId, false);
+      // Nobody else has its DeviceID at once by saying something in its name: it counts as there for the time of grace.
+      else if (this.#doubts.size < MAX_CLAIMS) this.#doubts.set(deviceId, this.options.clock.monotonicMs());
+      this.#writeSoon();
     });
   }
 
@@ -139,9 +149,16 @@ export class Recognition implements ServiceListener {
       }
     }
     this.#waiting.set(deviceId, announcement);
+    this.#doubts.delete(deviceId);
+    // It is where it was: whoever claims the contrary has not been believed yet, and waits from the beginning.
+    if (known?.foundAddress === announcement.address) this.#claims.delete(deviceId);
     if (service.knownAs !== deviceId) this.#present.set(deviceId, (this.#present.get(deviceId) ?? 0) + 1);
-    this.#timer ??= this.options.clock.after(WRITE_AFTER_MS, () => this.#writeAndGoOn());
+    this.#writeSoon();
     return deviceId;
+  }
+
+  #writeSoon(): void {
+    this.#timer ??= this.options.clock.after(WRITE_AFTER_MS, () => this.#writeAndGoOn());
   }
 
   #waitingAt(address: string): number {
@@ -156,13 +173,16 @@ export class Recognition implements ServiceListener {
     this.#guarded(() => {
       this.#write();
     });
-    if (this.#claims.size > 0 || this.#waiting.size > 0) {
-      this.#timer ??= this.options.clock.after(WRITE_AFTER_MS, () => this.#writeAndGoOn());
-    }
+    if (this.#claims.size > 0 || this.#waiting.size > 0 || this.#doubts.size > 0) this.#writeSoon();
   }
 
   #write(): void {
-    const { store, inventory } = this.options;
+    const { clock, store, inventory, takeoverGraceMs } = this.options;
+    for (const [deviceId, sinceMs] of this.#doubts) {
+      if (clock.monotonicMs() - sinceMs < takeoverGraceMs) continue;
+      this.#doubts.delete(deviceId);
+      inventory.seen(deviceId, false);
+    }
     if (this.#waiting.size === 0 && this.#claims.size === 0) return;
     const settled: Announcement[] = [];
     store.transaction(() => {
@@ -190,27 +210,35 @@ export class Recognition implements ServiceListener {
   }
 
   #mayMove(device: Device, announcement: Announcement): boolean {
-    const { clock, discovered, log, takeoverGraceMs, verify } = this.options;
-    const { deviceId, address, instance } = announcement;
+    const { clock, log, takeoverGraceMs, verify } = this.options;
+    const { deviceId, address } = announcement;
     const isAlone = (this.#present.get(deviceId) ?? 0) <= 1;
     if (device.foundAddress === null || takeoverGraceMs === 0) return true;
-    if ((isAlone && !device.reachable) || discovered.wasAt(device.id, address)) return true;
+    if (isAlone && !device.reachable) return true;
     const claim = this.#claims.get(deviceId);
     if (claim?.announcement.address === address) return false;
     if (!claim && this.#claims.size >= MAX_CLAIMS) return false;
-    this.#claims.set(deviceId, { announcement, sinceMs: clock.monotonicMs() });
-    verify(instance);
-    if (clock.monotonicMs() - this.#warnedMs >= CLAIM_WARNING_MS) {
-      this.#warnedMs = clock.monotonicMs();
+    const nowMs = clock.monotonicMs();
+    this.#claims.set(deviceId, { announcement, sinceMs: nowMs, askedMs: nowMs });
+    verify(deviceId);
+    if (nowMs - this.#warnedMs >= CLAIM_WARNING_MS) {
+      this.#warnedMs = nowMs;
       log.warn('a device is announced from another address', { device: deviceId, known: device.foundAddress, address });
     }
     return false;
   }
 
   /** @returns whether the time of grace is over, and the device has moved */
-  #grant({ announcement, sinceMs }: Claim): boolean {
-    const { clock, inventory, discovered, log, takeoverGraceMs } = this.options;
-    if (clock.monotonicMs() - sinceMs < takeoverGraceMs) return false;
+  #grant(claim: Claim): boolean {
+    const { clock, inventory, discovered, log, takeoverGraceMs, verify } = this.options;
+    const { announcement, sinceMs, askedMs } = claim;
+    const nowMs = clock.monotonicMs();
+    if (nowMs - sinceMs < takeoverGraceMs) {
+      if (nowMs - askedMs < ASK_EVERY_MS) return false;
+      claim.askedMs = nowMs;
+      verify(announcement.deviceId);
+      return false;
+    }
     const device = inventory.byDeviceId(announcement.deviceId);
     if (!device) return true;
     discovered.move(device, announcement.address);

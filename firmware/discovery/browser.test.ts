@@ -62,7 +62,7 @@ describe('browser', () => {
           return service.txt.devid;
         },
         heard: (_, instance, unasked) => events.push(`heard ${instance}${unasked ? ' unasked' : ''}`),
-        gone: (_, instance) => events.push(`gone ${instance}`),
+        gone: (_, instance, why) => events.push(`${why === 'left' ? 'gone' : why} ${instance}`),
       },
     });
     browser.start();
@@ -198,9 +198,30 @@ describe('browser', () => {
     browser.take(whole('lamp', '192.168.1.7'));
     clock.advance(600_000);
     assert.ok(!events.includes('gone lamp'));
-    browser.verify('lamp');
+    browser.verify('X:lamp');
     clock.advance(50);
     assert.deepEqual(questionsFor('lamp.local'), ['A', 'AAAA']);
+    assert.deepEqual(questionsFor(`lamp.${TYPE}`), ['SRV', 'TXT']);
+  });
+
+  it('goes on asking although somebody answers: it may be somebody else', () => {
+    browser.take(whole('lamp', '192.168.1.7'));
+    browser.verify('X:lamp');
+    for (let i = 0; i < 50; i += 1) {
+      browser.take(whole('lamp', '192.168.66.6'));
+      clock.advance(20);
+    }
+    assert.ok(questionsFor('lamp.local').length >= 2);
+    clock.advance(10_000);
+    assert.equal(questionsFor('lamp.local').length, 4);
+  });
+
+  it('tells that something else is said in the name of an instance, and asks who it is', () => {
+    browser.take(whole('lamp', '192.168.1.7'));
+    browser.take([{ ...txt('lamp'), data: [Buffer.from('devid=X:other')] } as Answer]);
+    clock.advance(50);
+    assert.deepEqual(events.slice(1), ['found lamp 192.168.1.7', 'changed lamp']);
+    assert.deepEqual(questionsFor(`lamp.${TYPE}`), ['SRV', 'TXT']);
   });
 
   it('tells that all are gone with the link', () => {

@@ -116,7 +116,7 @@ export class Browser {
   /** The link is gone, and everything on it. */
   abandon(): void {
     this.close();
-    for (const instance of this.#instances.all()) this.#tellGone(instance);
+    for (const instance of this.#instances.all()) this.#tellGone(instance, 'left');
   }
 
   /** Another one has the say from now on. What is known stays until that one knows better. */
@@ -162,14 +162,18 @@ export class Browser {
     }
   }
 
-  /** Asks for the addresses of an instance again. */
-  verify(instance: string): void {
-    const found = this.#instances.get(`${instance}${this.#suffix}`);
-    if (found && found.askAtMs < 0) {
-      found.ask(this.#nowMs());
-      this.#schedule(found.askAtMs);
-    }
+  /** Asks for all that was said of the instances that the listener knows under this name. */
+  verify(identity: string): void {
+    const nowMs = this.#nowMs();
+    for (const instance of this.#instances.knownAs(identity)) this.#verify(instance, nowMs);
     this.#instances.settle();
+  }
+
+  #verify(instance: Instance, nowMs: number): void {
+    if (instance.verifying && instance.hasQuestionLeft()) return;
+    instance.verifying = true;
+    instance.ask(nowMs);
+    this.#schedule(instance.askAtMs);
   }
 
   /** Takes the records of a response. */
@@ -225,9 +229,9 @@ export class Browser {
     if (!instance) return;
     if (record.type === 'SRV') {
       const { target, port } = record.data;
-      if (port === 0 || !isName(target, 0)) return;
+      if (port === 0 || !isName(target, 0) || !isHostName(target)) return;
       // The first time that its host is known, the way on is to ask for that.
-      if (instance.host === '') instance.askAtMs = -1;
+      if (instance.host === '') instance.answered();
       this.#instances.setHost(instance, target);
       instance.setPort(port);
     } else {
@@ -277,7 +281,7 @@ export class Browser {
       if (instance.askAtMs < 0) instance.ask(nowMs);
       return this.#schedule(instance.askAtMs);
     }
-    instance.askAtMs = -1;
+    instance.answered();
     if (!instance.changed) {
       if (instance.identity !== undefined)
         listener.heard(
@@ -290,9 +294,19 @@ export class Browser {
     instance.changed = false;
     const before = instance.identity;
     const identity = listener.found(asService(instance, this.#suffix, link));
-    if (before !== identity) this.#tellGone(instance);
-    if (identity === undefined) this.#instances.remove(instance);
-    else this.#instances.recognise(instance, identity);
+    if (before !== undefined && before !== identity) {
+      this.#tellGone(instance, 'changed');
+      this.#askSoon(nowMs);
+    }
+    if (identity === undefined) return this.#instances.remove(instance);
+    this.#instances.recognise(instance, identity);
+    if (before !== undefined && before !== identity) this.#verify(instance, nowMs);
+  }
+
+  /** The next query for all comes as soon as it may. */
+  #askSoon(nowMs: number): void {
+    this.#nextQueryMs = Math.min(this.#nextQueryMs, Math.max(nowMs, this.#lastQueryMs + MIN_QUERY_INTERVAL_MS));
+    this.#schedule(this.#nextQueryMs);
   }
 
   #warnFull(nowMs: number): void {
@@ -314,8 +328,7 @@ export class Browser {
     const { expired, toAsk, refresh, nextMs: dueMs } = this.#instances.look(nowMs, this.#authority === 'network');
     let nextMs = Math.min(dueMs, nowMs + MAX_PAUSE_MS);
     for (const instance of expired) this.#drop(instance);
-    if (refresh)
-      this.#nextQueryMs = Math.min(this.#nextQueryMs, Math.max(nowMs, this.#lastQueryMs + MIN_QUERY_INTERVAL_MS));
+    if (refresh) this.#askSoon(nowMs);
     if (toAsk.length > 0 && this.#askFor(toAsk, nowMs)) nextMs = Math.min(nextMs, nowMs + ASK_PAUSE_MS);
     for (const instance of toAsk) if (instance.askAtMs >= 0) nextMs = Math.min(nextMs, instance.askAtMs);
     this.#instances.settle();
@@ -362,9 +375,10 @@ export class Browser {
   #questionsFor(instance: Instance): Question[] {
     const { host, name, txt } = instance;
     const ofName = isAskable(name, this.#suffix);
+    const anew = instance.verifying && !instance.leaving;
     const questions: Question[] = [];
-    if (ofName && (host === '' || instance.leaving)) questions.push({ type: 'SRV', name, class: 'IN' });
-    if (ofName && txt === undefined) questions.push({ type: 'TXT', name, class: 'IN' });
+    if (ofName && (host === '' || instance.leaving || anew)) questions.push({ type: 'SRV', name, class: 'IN' });
+    if (ofName && (txt === undefined || anew)) questions.push({ type: 'TXT', name, class: 'IN' });
     if (host !== '' && !instance.leaving) {
       questions.push({ type: 'A', name: host, class: 'IN' }, { type: 'AAAA', name: host, class: 'IN' });
     }
@@ -374,12 +388,12 @@ export class Browser {
   #drop(instance: Instance): void {
     this.#instances.remove(instance);
     instance.askAtMs = -1;
-    this.#tellGone(instance);
+    this.#tellGone(instance, 'left');
   }
 
-  #tellGone(instance: Instance): void {
+  #tellGone(instance: Instance, why: 'left' | 'changed'): void {
     if (instance.identity !== undefined)
-      this.options.listener.gone(instance.identity, shortName(instance, this.#suffix));
+      this.options.listener.gone(instance.identity, shortName(instance, this.#suffix), why);
   }
 
   #schedule(atMs: number): void {
@@ -418,6 +432,11 @@ const MAX_NAME_BYTES = 253;
 function isName(name: string, suffixChars: number): boolean {
   const own = name.length - suffixChars;
   return own > 0 && Buffer.byteLength(name) <= MAX_NAME_BYTES && !/[\p{Cc}\ufffd]/u.test(name);
+}
+
+/** A label that is empty, as a dot inside of one makes it, would spoil the message in which the host is asked for. */
+function isHostName(name: string): boolean {
+  return name.split('.').every((label) => label !== '');
 }
 
 /** The wire format of the package cannot write a dot inside a label: such an instance is known by what it says itself. */

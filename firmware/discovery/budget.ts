@@ -22,6 +22,11 @@ export class Bucket {
     this.#level -= amount;
     return true;
   }
+
+  /** Takes what was used already, beyond what is left. */
+  charge(amount: number): void {
+    this.#level -= amount;
+  }
 }
 
 /** Datagrams of one source, per second: a host that plays some hundred devices answers with one each. */
@@ -36,6 +41,10 @@ const LINK_BURST = 4_000;
 const LINK_BYTES_PER_SECOND = 1024 * 1024;
 const LINK_BYTES_BURST = 4 * 1024 * 1024;
 
+/** Time of this process: what a hostile message of the same size takes is many times what others do. */
+const LINK_MS_PER_SECOND = 400;
+const LINK_MS_BURST = 1_000;
+
 /** Sources with a share of their own; when a flood forges more, they share that of the link. */
 const MAX_SOURCES = 1_024;
 
@@ -44,12 +53,14 @@ export class LinkBudget {
   readonly #sources = new Map<string, Bucket>();
   readonly #packets: Bucket;
   readonly #bytes: Bucket;
+  readonly #time: Bucket;
   #dropped = 0;
 
   constructor(private readonly clock: Clock) {
     const nowMs = clock.monotonicMs();
     this.#packets = new Bucket(LINK_PER_SECOND, LINK_BURST, nowMs);
     this.#bytes = new Bucket(LINK_BYTES_PER_SECOND, LINK_BYTES_BURST, nowMs);
+    this.#time = new Bucket(LINK_MS_PER_SECOND, LINK_MS_BURST, nowMs);
   }
 
   get dropped(): number {
@@ -60,9 +71,17 @@ export class LinkBudget {
   admits(source: string, bytes: number): boolean {
     const nowMs = this.clock.monotonicMs();
     const fits =
-      this.#ofSource(source, nowMs).take(1, nowMs) && this.#packets.take(1, nowMs) && this.#bytes.take(bytes, nowMs);
+      this.#ofSource(source, nowMs).take(1, nowMs) &&
+      this.#time.take(0, nowMs) &&
+      this.#packets.take(1, nowMs) &&
+      this.#bytes.take(bytes, nowMs);
     if (!fits) this.#dropped += 1;
     return fits;
+  }
+
+  /** Looking at a datagram has taken so long. */
+  spent(ms: number): void {
+    this.#time.charge(ms);
   }
 
   #ofSource(source: string, nowMs: number): Bucket {

@@ -1,9 +1,10 @@
+import { createSocket } from 'node:dgram';
 import { networkInterfaces } from 'node:os';
 import type { Clock, Random } from '../clock/index.js';
 import type { Logger } from '../log/index.js';
 import { Browser, type Authority } from './browser.js';
 import { LinkBudget } from './budget.js';
-import { LinkSocket } from './link-socket.js';
+import { LinkSocket, type OpenSocket } from './link-socket.js';
 import { LinkWatch, type Link, type LinkChoice, type NetworkInterfaces } from './links.js';
 import { Responder } from './responder.js';
 import {
@@ -23,6 +24,8 @@ export interface BuiltinOptions {
   readonly browse?: { readonly type: string; readonly listener: ServiceListener };
   /** Default: the system's. */
   readonly interfaces?: NetworkInterfaces;
+  /** Default: the system's. */
+  readonly openSocket?: OpenSocket;
   /** Who says which instances there are; default `network`. */
   readonly authority?: Authority;
   /** Told when this machine asks for a type: somebody else on it does, where nothing is asked for here. */
@@ -84,8 +87,8 @@ export class BuiltinDiscovery implements Discovery {
     return { backend: 'builtin', links: [...this.#links.keys()], dropped };
   }
 
-  verify(instance: string): void {
-    for (const { browser } of this.#links.values()) browser?.verify(instance);
+  verify(identity: string): void {
+    for (const { browser } of this.#links.values()) browser?.verify(identity);
   }
 
   /** Another one says from now on which instances there are. */
@@ -112,7 +115,7 @@ export class BuiltinDiscovery implements Discovery {
 
   /** A link that has changed is begun anew: its addresses stand in our records. What was found on it is found again. */
   #begin(link: Link): void {
-    const { browse, clock, links, log, onOwnQuery, random } = this.options;
+    const { browse, clock, links, log, onOwnQuery, openSocket = createSocket, random } = this.options;
     this.#end(link.name, 'gone');
     const budget = new LinkBudget(clock);
     const families: (4 | 6)[] = [
@@ -137,7 +140,9 @@ export class BuiltinDiscovery implements Discovery {
               browser?.take(records);
             },
           },
+          clock,
           log,
+          openSocket,
         ),
     );
     const responder = new Responder({

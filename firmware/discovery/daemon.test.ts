@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { createSocket, type Socket } from 'node:dgram';
 import { once } from 'node:events';
 import { afterEach, beforeEach, describe, it } from 'node:test';
-import { decode, encode, type Answer } from 'dns-packet';
+import { decode, encode, type Answer, type Question } from 'dns-packet';
 import { ManualClock, systemClock, type Clock } from '../clock/index.js';
 import { createLog } from '../log/index.js';
 import { Prefixes } from '../net/index.js';
@@ -31,9 +31,19 @@ require('readline').createInterface({ input: process.stdin }).on('line', (line) 
     if (mode !== 'mute') socket.send(Buffer.from('${probe}', 'hex'), 5353, '224.0.0.251');
     say({ is: 'probed' });
   }
-  if (command.do === 'browse')
+  if (command.do === 'browse' && mode === 'hostile') {
+    for (const instance of ['', 'bell\\u0007', 'x'.repeat(300), 'no\\ufffd', 'port', 'host', 'txt', 'i7'])
+      for (const link of ['nowhere', 'lo']) say({ is: 'up', instance, domain: 'local.', link, interfaceIndex: 1 });
+    for (let i = 0; i < 3000; i++) say({ is: 'up', instance: 'fake' + i, domain: 'local.', link: 'lo', interfaceIndex: 1 });
+  } else if (command.do === 'browse')
     for (let i = 0; i < 40; i++) say({ is: 'up', instance: 'i' + i, domain: 'local.', link: 'lo', interfaceIndex: 1 });
-  if (command.do === 'resolve') {
+  if (command.do === 'resolve' && mode === 'hostile') {
+    const { id, instance } = command;
+    const host = instance === 'host' ? 'a..b.local' : (instance === 'i7' ? 'i7' : 'i9') + '-${process.pid}.local';
+    const txt = Buffer.from(instance === 'txt' ? [250, 65, 0, 3] : [5, 115, 105, 100, 61, 49]).toString('base64');
+    if (instance.startsWith('fake')) say({ is: 'unresolved', id, text: 'no answer' });
+    else say({ is: 'resolved', id, host, port: instance === 'port' ? 0 : 7, txt });
+  } else if (command.do === 'resolve') {
     most = Math.max(most, ++open);
     setTimeout(() => {
       open--;
@@ -53,12 +63,15 @@ describe('discovery through a daemon', () => {
   let gone: string[];
   let net: Socket;
   let heard: string[];
+  /** All that was asked for. */
+  let questions: Question[];
 
   beforeEach(async () => {
     log = [];
     found = new Map();
     gone = [];
     heard = [];
+    questions = [];
     net = createSocket({ type: 'udp4', reuseAddr: true });
     net.bind(5353, '0.0.0.0');
     await once(net, 'listening');
@@ -66,7 +79,7 @@ describe('discovery through a daemon', () => {
     net.setMulticastInterface('127.0.0.1');
     net.on('message', (bytes) => {
       heard.push(bytes.toString('latin1'));
-      answerForAddresses(net, bytes);
+      questions.push(...answerForAddresses(net, bytes));
     });
     open.push(net);
   });
@@ -105,6 +118,18 @@ describe('discovery through a daemon', () => {
     const { addresses, port, txt } = found.get('i39') ?? {};
     assert.deepEqual([addresses, port, { ...txt }], [['127.45.1.40'], 1008, { sid: '1' }]);
     assert.equal(log.filter((line) => line.includes('through the mDNS daemon')).length, 1);
+  });
+
+  it('takes what a hostile network makes a daemon tell for no more than it is', async () => {
+    const discovery = daemon('hostile', false);
+    discovery.start();
+    await until('the good ones', () => found.has('i7') && found.has('txt'));
+    assert.deepEqual({ ...found.get('i7')?.txt }, { sid: '1' });
+    assert.deepEqual({ ...found.get('txt')?.txt }, {});
+    await until('the questions for the others', () => questions.some(({ name }) => name === `host.${TYPE}.local`));
+    assert.deepEqual([...found.keys()].sort(), ['i7', 'txt']);
+    for (const { name } of questions) assert.doesNotMatch(name, /\.\.|[\p{Cc}\ufffd]|nowhere/u);
+    assert.equal(discovery.status().daemon, 'working');
   });
 
   it('hears by itself that a device has said something else, and does not believe in what the daemon does not tell', async () => {
@@ -163,17 +188,18 @@ describe('discovery through a daemon', () => {
   });
 });
 
-/** Answers for the hosts of the helper's instances. */
-function answerForAddresses(net: Socket, bytes: Buffer): void {
-  if (bytes.length < 12 || bytes.toString('latin1', 0, 9) === 'announced') return;
+/** Answers for the hosts of the helper's instances. @returns what was asked for in this test file */
+function answerForAddresses(net: Socket, bytes: Buffer): readonly Question[] {
+  if (bytes.length < 12 || bytes.toString('latin1', 0, 9) === 'announced') return [];
   const { type, questions = [] } = decode(bytes);
-  if (type !== 'query') return;
+  if (type !== 'query') return [];
   const answers = questions.flatMap(({ name, type: asked }) => {
     const number = new RegExp(`^i(\\d+)-${process.pid}\\.local$`).exec(name)?.[1];
     if (number === undefined || asked !== 'A') return [];
     return [{ type: 'A', name, ttl: 120, flush: true, data: `127.45.1.${Number(number) + 1}` } as const];
   });
   if (answers.length > 0) net.send(encode({ type: 'response', answers }), 5353, '224.0.0.251');
+  return questions.filter(({ name }) => name.includes(String(process.pid)));
 }
 
 async function until(what: string, fits: () => boolean): Promise<void> {

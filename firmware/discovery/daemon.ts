@@ -83,7 +83,7 @@ export class DaemonDiscovery implements Discovery {
   #told: Set<string> | undefined;
   #state: DaemonState = 'away';
   #link: DaemonLink | undefined;
-  #timers: TimerHandle[] = [];
+  readonly #timers = new Set<TimerHandle>();
   #standInTimer: TimerHandle | undefined;
   #isStandingIn = false;
   #nextId = 1;
@@ -124,8 +124,8 @@ export class DaemonDiscovery implements Discovery {
     return { backend: this.#isStandingIn ? 'builtin' : 'daemon', daemon: this.#state, links, dropped };
   }
 
-  verify(instance: string): void {
-    this.#ears.verify(instance);
+  verify(identity: string): void {
+    this.#ears.verify(identity);
   }
 
   async close(): Promise<void> {
@@ -142,11 +142,16 @@ export class DaemonDiscovery implements Discovery {
   }
 
   #after(delayMs: number, task: () => void): void {
-    this.#timers.push(this.options.clock.after(delayMs, task));
+    const timer = this.options.clock.after(delayMs, () => {
+      this.#timers.delete(timer);
+      task();
+    });
+    this.#timers.add(timer);
   }
 
   #cancelTimers(): void {
-    for (const timer of this.#timers.splice(0)) timer.cancel();
+    for (const timer of this.#timers) timer.cancel();
+    this.#timers.clear();
   }
 
   #try(): void {

@@ -46,6 +46,8 @@ export class Instance {
   /** When it is to be asked for next; -1 when not. */
   askAtMs = -1;
   asked = 0;
+  /** It is asked although all is known: what is heard meanwhile may be of somebody else, and ends nothing. */
+  verifying = false;
 
   constructor(
     readonly slot: number,
@@ -64,7 +66,7 @@ export class Instance {
   stay(): void {
     if (!this.leaving) return;
     this.leaving = false;
-    this.askAtMs = -1;
+    this.answered();
   }
 
   expiresMs(): number {
@@ -82,12 +84,23 @@ export class Instance {
     this.askAtMs = nowMs + ASK_AFTER_MS[0];
   }
 
+  /** It will be asked for once more at least. */
+  hasQuestionLeft(): boolean {
+    return this.askAtMs >= 0 && this.asked + 1 < ASK_AFTER_MS.length;
+  }
+
   /** A question has gone out. @returns false when there is no further one */
   nextAsk(nowMs: number): boolean {
     this.asked += 1;
     const waitMs = ASK_AFTER_MS[this.asked];
     this.askAtMs = waitMs === undefined ? -1 : nowMs + waitMs;
+    if (waitMs === undefined) this.verifying = false;
     return waitMs !== undefined;
+  }
+
+  /** What was asked for has been heard. */
+  answered(): void {
+    if (!this.verifying) this.askAtMs = -1;
   }
 
   isComplete(): boolean {
@@ -124,6 +137,7 @@ export interface Due {
 
 const CHANGED = 1;
 const LEAVING = 2;
+const VERIFYING = 4;
 
 /**
  * The instances of one link, by name and by host. Names are compared without regard to case (RFC 6762 section 16).
@@ -165,6 +179,13 @@ export class Instances {
       if (isSame(this.#names[slot] ?? '', name)) return this.#opened(slot);
     }
     return undefined;
+  }
+
+  /** Those that the listener knows under this name. */
+  knownAs(identity: string): Instance[] {
+    this.settle();
+    const slots = [...this.#identities.keys()].filter((slot) => this.#identities[slot] === identity);
+    return slots.map((slot) => this.#opened(slot));
   }
 
   /** Each as it is now. */
@@ -308,6 +329,7 @@ export class Instances {
     const flags = this.#flags[slot] ?? 0;
     instance.changed = (flags & CHANGED) !== 0;
     instance.leaving = (flags & LEAVING) !== 0;
+    instance.verifying = (flags & VERIFYING) !== 0;
     return instance;
   }
 
@@ -323,7 +345,8 @@ export class Instances {
     this.#askAtMs[slot] = instance.askAtMs;
     this.#asked[slot] = instance.asked;
     this.#refreshes[slot] = instance.refreshes;
-    this.#flags[slot] = (instance.changed ? CHANGED : 0) | (instance.leaving ? LEAVING : 0);
+    this.#flags[slot] =
+      (instance.changed ? CHANGED : 0) | (instance.leaving ? LEAVING : 0) | (instance.verifying ? VERIFYING : 0);
   }
 }
 

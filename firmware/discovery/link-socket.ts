@@ -1,7 +1,8 @@
-import { createSocket, type RemoteInfo, type Socket } from 'node:dgram';
+import type { RemoteInfo, Socket, SocketOptions } from 'node:dgram';
 import { isIPv6 } from 'node:net';
 import type { Answer, DecodedPacket, Packet, Question, RecordType } from 'dns-packet';
 import multicastDns from 'multicast-dns';
+import type { Clock } from '../clock/index.js';
 import type { Logger } from '../log/index.js';
 import { describeThrown } from '../outcome/index.js';
 import type { LinkBudget } from './budget.js';
@@ -18,7 +19,7 @@ const MAX_MESSAGE_BYTES = 9_000;
 const HEADER_BYTES = 12;
 
 /** Records in one message. A message of so many is hostile, or for nobody here. */
-const MAX_RECORDS = 512;
+const MAX_RECORDS = 256;
 
 /** What we send fits one Ethernet frame with IPv6 and UDP headers (section 17). */
 const MAX_SENT_BYTES = 1_440;
@@ -35,6 +36,9 @@ export interface Query {
   /** Proposed records of one that probes. */
   readonly proposed: readonly Answer[];
 }
+
+/** `dgram.createSocket`. */
+export type OpenSocket = (options: SocketOptions) => Socket;
 
 export interface LinkSocketListener {
   query(query: Query, from: RemoteInfo, socket: LinkSocket): void;
@@ -58,12 +62,14 @@ export class LinkSocket {
     private readonly family: 4 | 6,
     private readonly budget: LinkBudget,
     private readonly listener: LinkSocketListener,
+    private readonly clock: Clock,
     private readonly log: Logger,
+    private readonly openSocket: OpenSocket,
   ) {}
 
   open(): void {
     const zone = `%${this.link.name}`;
-    const socket: Socket = createSocket({ type: `udp${this.family}`, reuseAddr: true, ipv6Only: this.family === 6 });
+    const socket = this.openSocket({ type: `udp${this.family}`, reuseAddr: true, ipv6Only: this.family === 6 });
     const mdns = multicastDns({
       socket,
       type: `udp${this.family}`,
@@ -77,7 +83,10 @@ export class LinkSocket {
     const decoders = socket.listeners('message') as ((bytes: Buffer, from: RemoteInfo) => void)[];
     socket.removeAllListeners('message');
     socket.on('message', (bytes, from) => {
-      if (this.#admits(bytes, from)) for (const decode of decoders) decode(bytes, from);
+      if (!this.#admits(bytes, from)) return;
+      const startMs = this.clock.monotonicMs();
+      for (const decode of decoders) decode(bytes, from);
+      this.budget.spent(this.clock.monotonicMs() - startMs);
     });
     mdns.on('error', (error) => this.#complain('cannot listen for mDNS', error));
     mdns.on('warning', (error) => this.log.debug('mDNS message or socket at fault', { reason: describeThrown(error) }));

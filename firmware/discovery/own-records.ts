@@ -98,21 +98,34 @@ export class OwnRecords {
   }
 }
 
-/** Whether one who asks knows this answer well enough (section 7.1). */
-export function isKnown(answer: Answer, known: readonly Answer[]): boolean {
-  return known.some((one) => {
-    if (one.type !== answer.type || one.name.toLowerCase() !== answer.name.toLowerCase()) return false;
-    if (dataText(one) !== dataText(answer)) return false;
-    return ttlOf(one) >= ttlOf(answer) / 2;
-  });
+/** What one who asks knows already (section 7.1). */
+export class KnownAnswers {
+  readonly #ttls = new Map<string, number>();
+
+  constructor(answers: readonly Answer[]) {
+    for (const answer of answers) {
+      const key = keyOf(answer);
+      this.#ttls.set(key, Math.max(ttlOf(answer), this.#ttls.get(key) ?? 0));
+    }
+  }
+
+  /** Whether it knows this answer well enough. */
+  has(answer: Answer): boolean {
+    return (this.#ttls.get(keyOf(answer)) ?? -1) >= ttlOf(answer) / 2;
+  }
 }
 
-export function ttlOf(record: Answer): number {
+/** A record by its name, type and data. */
+export function keyOf(answer: Answer): string {
+  return `${answer.type} ${answer.name.toLowerCase()} ${dataText(answer)}`;
+}
+
+function ttlOf(record: Answer): number {
   return record.type === 'OPT' ? 0 : (record.ttl ?? 0);
 }
 
 /** The data of a record as text, to tell equal ones. */
-export function dataText(record: Answer): string {
+function dataText(record: Answer): string {
   if (record.type === 'PTR') return record.data.toLowerCase();
   if (record.type === 'SRV') return `${record.data.port} ${record.data.target.toLowerCase()}`;
   if (record.type === 'A' || record.type === 'AAAA') return record.data;

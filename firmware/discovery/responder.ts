@@ -3,7 +3,7 @@ import type { Answer } from 'dns-packet';
 import { jitterMs, type Clock, type Random, type TimerHandle } from '../clock/index.js';
 import type { Logger } from '../log/index.js';
 import { ANY, type LinkSocket, type Query } from './link-socket.js';
-import { dataText, isKnown, OwnRecords } from './own-records.js';
+import { KnownAnswers, keyOf, OwnRecords } from './own-records.js';
 import type { AnnouncedService } from './service.js';
 
 /** RFC 6762 section 8.1: three probes, a quarter of a second apart, after a random delay. */
@@ -30,6 +30,9 @@ const MAX_CONFLICTS = 8;
 
 /** Records that wait to be sent; more are for the next query. */
 const MAX_WAITING = 8_192;
+
+/** Questions of one message that are looked at: whoever asks for more has more than one service of ours in mind. */
+const MAX_QUESTIONS = 32;
 
 /** Records in one go, and the pause behind it: a burst would overrun the receivers' buffers. */
 const RECORDS_AT_ONCE = 256;
@@ -107,12 +110,13 @@ export class Responder {
     if (query.questions.length === 0) return this.#suppress(query.answers);
     let delayMs = query.truncated ? TRUNCATED_DELAY_MS + jitterMs(SHARED_JITTER_MS, this.options.random) : 0;
     const nowMs = this.options.clock.monotonicMs();
+    const known = new KnownAnswers(query.answers);
     let found = false;
     for (const announced of this.#established()) {
-      for (const question of query.questions) {
+      for (const question of query.questions.slice(0, MAX_QUESTIONS)) {
         const answers = announced.records.answersTo(question);
         const [first] = answers;
-        if (!first || isKnown(first, query.answers)) continue;
+        if (!first || known.has(first)) continue;
         // Defending a name against one that probes for it does not wait (section 6).
         if (query.proposed.length === 0 && nowMs - announced.sentMs < MIN_PAUSE_MS) continue;
         if (first.type === 'PTR' && delayMs === 0) {
@@ -199,11 +203,9 @@ export class Responder {
   }
 
   /** Known answers that come behind their question (section 7.2). */
-  #suppress(known: readonly Answer[]): void {
-    for (const one of known) {
-      const waiting = this.#waiting.get(keyOf(one));
-      if (waiting && isKnown(waiting, [one])) this.#waiting.delete(keyOf(one));
-    }
+  #suppress(answers: readonly Answer[]): void {
+    const known = new KnownAnswers(answers);
+    for (const [key, waiting] of this.#waiting) if (known.has(waiting)) this.#waiting.delete(key);
   }
 
   #flushAfter(delayMs: number): void {
@@ -234,11 +236,11 @@ export class Responder {
   #answerLegacy({ id, questions }: Query, from: RemoteInfo, socket: LinkSocket): void {
     const answers: Answer[] = [];
     for (const { records } of this.#established()) {
-      for (const question of questions) answers.push(...records.answersTo(question));
+      for (const question of questions.slice(0, MAX_QUESTIONS)) answers.push(...records.answersTo(question));
     }
     if (answers.length === 0) return;
     const plain = answers.map((answer) => ({ ...answer, flush: false, ttl: LEGACY_TTL_SECONDS }));
-    socket.sendUnicast(id, questions, plain, from);
+    socket.sendUnicast(id, questions.slice(0, MAX_QUESTIONS), plain, from);
   }
 
   #sayGoodbye(those: readonly Announced[]): void {
@@ -248,8 +250,4 @@ export class Responder {
     const ended = records.filter(({ name }) => !name.startsWith('_services.'));
     this.#multicast(ended.map((record) => ({ ...record, ttl: 0 })));
   }
-}
-
-function keyOf(answer: Answer): string {
-  return `${answer.type} ${answer.name.toLowerCase()} ${dataText(answer)}`;
 }

@@ -23,8 +23,11 @@ export interface ServiceListener {
   found(service: FoundService): string | undefined;
   /** It gave a sign of life, with the same data as before. @param unasked not as an answer to a question of ours */
   heard(identity: string, instance: string, unasked: boolean): void;
-  /** It said goodbye, or did not answer any more, or is something else now. */
-  gone(identity: string, instance: string): void;
+  /**
+   * It said goodbye and does not contradict it, or did not answer any more (`left`); or what is said in its name now is
+   * something else (`changed`), and anybody can have said that.
+   */
+  gone(identity: string, instance: string, why: 'left' | 'changed'): void;
 }
 
 /** A service instance of ours. */
@@ -63,8 +66,8 @@ export interface Discovery {
   /** Announces a service on every link, or tells of its change. @param key by which it is changed */
   announce(key: string, service: AnnouncedService): void;
   status(): DiscoveryStatus;
-  /** Asks the network again for the addresses of an instance that was found. Bounded: too many are dropped. */
-  verify(instance: string): void;
+  /** Asks the network again for all that was said of the instances that the listener knows under this name. */
+  verify(identity: string): void;
   /** Says goodbye and ends. Idempotent. */
   close(): Promise<void>;
 }
