@@ -45,7 +45,7 @@ $(TRANSPILED): $(SETUP) $(SOURCES) $(BESIDE)
 	@cp --parents $(BESIDE) $(SCRIPTS)
 	@touch $@
 
-demo: $(BUILD) ## the nine steps on this machine; BOARD=name IMAGE=path DEVICES=n MDNS=1 LOSS=% WAN_RATE=bytes/s CUTS=n CGROUP_MB=n NODE_FLAGS=...
+demo: $(BUILD) ## the nine steps on this machine; BOARD=name IMAGE=path DEVICES=n MDNS=1 LOSS=% SLEEPERS=% MOVES=n DUPLICATES=1 WAN_RATE=bytes/s CUTS=n CGROUP_MB=n NODE_FLAGS=...
 	@node build/lab/demo.js
 
 test: $(BUILD) $(TRANSPILED) ## all tests, or those of TESTS='path ...'

@@ -38,6 +38,21 @@ describe('the demo', { concurrency: 2 }, () => {
     assert.deepEqual(processesOf(demo), []);
   });
 
+  it('finds devices by mDNS that sleep, move, and get what is lost or comes twice; its report tells how many', async () => {
+    const { image, report } = files('hardships', 2 * MIB);
+    const hardships = { MDNS: '1', LOSS: '30', SLEEPERS: '25', MOVES: '2', DUPLICATES: '1' };
+    const demo = start({ IMAGE: image, REPORT: report, DEVICES: '8', ...hardships });
+    const output = outputOf(demo);
+    const [code] = (await once(demo, 'exit')) as [number | null];
+    assert.equal(code, 0, await output);
+    const { arrivals, devices, steps } = JSON.parse(readFileSync(report, 'utf8')) as DemoReport;
+    assert.ok(steps.length === 9 && devices.length === 8 && arrivals);
+    const { datagrams, lost, missed, moved, repeated, woken } = arrivals;
+    assert.deepEqual([missed, moved, woken], [2, 2, 2]);
+    assert.ok(lost >= 1 && repeated >= 8 && datagrams >= 8 + lost + missed, JSON.stringify(arrivals));
+    assert.match(await output, /final alert: 1200 total=8 sent=8 reacted=8 failed=0/);
+  });
+
   for (const { signal, how } of [
     { signal: 'SIGINT', how: 'Ctrl-C' },
     { signal: 'SIGKILL', how: 'a kill' },

@@ -8,13 +8,14 @@ import { basename, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { formatBytes } from '../../firmware/ops/index.js';
 import { MemoryWatch } from '../bench/memory-watch.js';
+import type { Arrivals } from '../flow/arrivals.js';
 import { tailOf } from '../flow/json-lines.js';
 import { Lab } from '../flow/lab.js';
 import { playNineSteps, type NineSteps, type OfferedImage } from '../flow/nine-steps.js';
 import { createMemoryCgroup, type MemoryCgroup } from './cgroup.js';
 import { Display, exactBytes } from './display.js';
 import { chooseImage } from './image.js';
-import { readOptions, type DemoOptions } from './options.js';
+import { readOptions, traitsOf, type DemoOptions } from './options.js';
 import { writeReport, type DemoReport } from './report.js';
 import { freshFolder } from './workplace.js';
 
@@ -24,6 +25,15 @@ const SETTLE_MS = 1_500;
 /** WAN bytes per image byte at most; each cut may cost what was on its way. */
 const MAX_WAN_RATIO = 1.01;
 const MAX_WAN_RATIO_WITH_CUTS = 1.05;
+
+/** More devices than that share their processes. */
+const DEVICE_PROCESSES = 16;
+/** So long a device that moves must have been silent at its old address. */
+const TAKEOVER_GRACE_SECONDS = 2;
+/** Where datagrams are lost, and devices come late: one in 10,000 devices is not reached by so many. */
+const PATIENT = { repeat: 13, interval: 1 };
+/** Which may take so long, for one device that has bad luck. */
+const PATIENT_SECONDS = 300;
 
 /** Without a rate, the WAN is taken for at least so fast. */
 const SLOWEST_BYTES_PER_SECOND = 2_000_000;
@@ -51,11 +61,16 @@ async function demonstrate(options: DemoOptions, image: OfferedImage): Promise<n
   const running = await Lab.start({
     folder,
     devices: options.devices,
-    ...(options.mdns && { discovery: () => ({ dropPercent: options.loss }) }),
+    devicesPerProcess: Math.ceil(options.devices / DEVICE_PROCESSES),
+    ...(options.mdns && { discovery: (index) => traitsOf(options, index) }),
     offers: [{ path: image.path, file: image.file, contentType: 'application/octet-stream' }],
     rateBytesPerSecond: options.wanRate,
     gateway: {
-      settings: { log: { level: 'info' }, ...options.settings },
+      settings: {
+        log: { level: 'info' },
+        ...options.settings,
+        ...(options.moves > 0 && { discovery: { takeoverGraceSeconds: TAKEOVER_GRACE_SECONDS } }),
+      },
       nodeFlags: options.nodeFlags,
       ...(cgroup && { cgroup: cgroup.folder }),
     },
@@ -73,6 +88,7 @@ async function demonstrate(options: DemoOptions, image: OfferedImage): Promise<n
     image,
     maxWanRatio: options.cuts > 0 ? MAX_WAN_RATIO_WITH_CUTS : MAX_WAN_RATIO,
     timeoutMs: timeoutFor(image, options),
+    ...(options.loss > 0 && { policy: PATIENT }),
     observer: display,
   });
   const { traffic } = await running.gateway.status();
@@ -92,7 +108,7 @@ async function demonstrate(options: DemoOptions, image: OfferedImage): Promise<n
 
 function introduce(
   display: Display,
-  { dm, downloads, gateway, devices }: Lab,
+  { dm, downloads, gateway, devices, deviceProcesses }: Lab,
   image: OfferedImage,
   options: DemoOptions,
 ): void {
@@ -106,8 +122,18 @@ function introduce(
   display.line(`DM Server        pid ${dm.child.pid}, ${dm.url}`);
   display.line(`download server  pid ${downloads.child.pid}, ${downloads.urlOf(image.path)}`);
   display.line(`gateway          pid ${gateway.child.pid}, its log: ${gateway.logFile}`);
-  display.line(`End Devices      ${devices.length}, pids ${devices.map(({ child }) => child.pid).join(' ')}`);
+  display.line(`End Devices      ${devices.length}, pids ${deviceProcesses.map(({ pid }) => pid).join(' ')}`);
+  if (options.mdns) display.line(`                 found by mDNS${hardshipsOf(options)}`);
   display.line('');
+}
+
+function hardshipsOf({ duplicates, loss, moves, sleepers }: DemoOptions): string {
+  return [
+    loss > 0 ? `, ${loss} % of the notifications lost` : '',
+    sleepers > 0 ? `, ${sleepers} of them off at first` : '',
+    moves > 0 ? `, ${moves} of them move` : '',
+    duplicates ? ', all said twice' : '',
+  ].join('');
 }
 
 async function planCuts({ downloads }: Lab, image: OfferedImage, cuts: number): Promise<void> {
@@ -116,24 +142,33 @@ async function planCuts({ downloads }: Lab, image: OfferedImage, cuts: number): 
 }
 
 /** Long enough for a slow machine, short enough for someone who waits. */
-function timeoutFor(image: OfferedImage, { wanRate, cuts, devices }: DemoOptions): number {
+function timeoutFor(image: OfferedImage, { wanRate, cuts, devices, loss }: DemoOptions): number {
   const seconds = image.bytes / (wanRate === 0 ? SLOWEST_BYTES_PER_SECOND : wanRate);
-  return Math.round((60 + 1.5 * seconds + 3 * cuts + devices) * 1000);
+  const patience = loss > 0 ? PATIENT_SECONDS : 0;
+  return Math.round((60 + 1.5 * seconds + 3 * cuts + 2 * devices + patience) * 1000);
 }
 
 function summaryOf(report: DemoReport, lanBytes: number): [string, string][] {
-  const { devices, gateway, imageBytes, phasesMs, wanBytes } = report;
+  const { arrivals, devices, gateway, imageBytes, phasesMs, wanBytes } = report;
   const times = devices.map(({ ms }) => ms);
   return [
     ['image', exactBytes(imageBytes)],
     ['over the WAN', `${exactBytes(wanBytes)}, ${(wanBytes / imageBytes).toFixed(4)} x the image`],
     ['over the LAN', `${exactBytes(lanBytes)}, to ${devices.filter(({ ok }) => ok).length} devices`],
+    ...(arrivals ? [arrivalsLine(arrivals)] : []),
     ['retrieval', `${phasesMs.retrieve ?? 0} ms`],
     ['fanout to last report', `${Math.max(0, ...times)} ms`],
     ['in all', `${phasesMs.total ?? 0} ms`],
     ['gateway RssAnon', `idle ${formatBytes(gateway.idleRssAnonBytes)}, peak ${formatBytes(gateway.peakRssAnonBytes)}`],
     ['gateway RSS', `peak ${formatBytes(gateway.peakRssBytes)}`],
     ...(gateway.cgroup ? [cgroupLine(gateway.cgroup)] : []),
+  ];
+}
+
+function arrivalsLine({ datagrams, lost, missed, moved, repeated, woken }: Arrivals): [string, string] {
+  return [
+    'notifications',
+    `${datagrams} datagrams, ${lost} lost, ${missed} missed, ${repeated} come again; ${woken} devices woke, ${moved} moved`,
   ];
 }
 

@@ -2,6 +2,7 @@ import { join, resolve } from 'node:path';
 import type { Profile } from '../board/profile.js';
 import { nodeFlagsFrom, numberFrom, profileFrom, type Environment } from '../bench/environment.js';
 import type { GatewaySettings } from '../flow/gateway.js';
+import type { LabTraits } from '../flow/lab.js';
 import { PROJECT_ROOT } from '../flow/project.js';
 
 /** What the environment asks of the demo. */
@@ -17,6 +18,12 @@ export interface DemoOptions {
   readonly mdns: boolean;
   /** Percentage of datagrams that do not reach a device found by mDNS. */
   readonly loss: number;
+  /** Devices that are off when the fanout begins, and appear when the others have been notified. */
+  readonly sleepers: number;
+  /** Devices that have gone to another address when their first notification comes. */
+  readonly moves: number;
+  /** Each notification reaches its device twice, and each announcement is made twice. */
+  readonly duplicates: boolean;
   /** Memory of the cgroup that the gateway runs in, in MiB; undefined for none. */
   readonly cgroupMib: number | undefined;
   /** Flags of Node.js for the gateway: NODE_FLAGS, or those of the board. */
@@ -41,21 +48,38 @@ const OF_ANY_MACHINE = {
 /** Without a board: what a router with some memory has. */
 const WITHOUT_BOARD: GatewaySettings = { retrieve: { fsyncVolumeMiB: 8 } };
 
-/** Reads BOARD, IMAGE, DEVICES, WAN_RATE, CUTS, MDNS, LOSS, CGROUP_MB, NODE_FLAGS and REPORT. @throws with one line that names the wrong one */
+/** What a device does, by its place. */
+export function traitsOf(options: DemoOptions, index: number): LabTraits {
+  const { devices, duplicates, loss, moves, sleepers } = options;
+  return { dropPercent: loss, moves: index < moves, asleep: index >= devices - sleepers, duplicates };
+}
+
+/**
+ * Reads BOARD, IMAGE, DEVICES, WAN_RATE, CUTS, MDNS, LOSS, SLEEPERS, MOVES, DUPLICATES, CGROUP_MB, NODE_FLAGS and REPORT.
+ * @throws with one line that names the wrong one
+ */
 export function readOptions(environment: Environment): DemoOptions {
   const number = (name: string, least: number, most: number): number | undefined =>
     numberFrom(environment, name, least, most);
   const mdns = number('MDNS', 0, 1) === 1;
-  const loss = number('LOSS', 0, 90) ?? 0;
-  if (loss > 0 && !mdns) throw new Error(`LOSS=${loss}: only with MDNS=1`);
+  const onlyFound = (name: string, most: number): number => {
+    const value = number(name, 0, most) ?? 0;
+    if (value > 0 && !mdns) throw new Error(`${name}=${value}: only with MDNS=1`);
+    return value;
+  };
+  const devices = number('DEVICES', 1, 2000) ?? 5;
+  const sleepers = Math.ceil((onlyFound('SLEEPERS', 100) * devices) / 100);
   const board = environment.BOARD || undefined;
   return {
     image: environment.IMAGE === '' ? undefined : environment.IMAGE,
-    devices: number('DEVICES', 1, 2000) ?? 5,
+    devices,
     wanRate: number('WAN_RATE', 1, 2 ** 40) ?? 0,
     cuts: number('CUTS', 0, 1000) ?? 0,
     mdns,
-    loss,
+    loss: onlyFound('LOSS', 50),
+    sleepers,
+    moves: onlyFound('MOVES', devices),
+    duplicates: onlyFound('DUPLICATES', 1) === 1,
     cgroupMib: number('CGROUP_MB', 16, 65_536),
     report: resolve(environment.REPORT || join(PROJECT_ROOT, 'build/demo-report.json')),
     nodeFlags: nodeFlagsFrom(environment),

@@ -10,6 +10,8 @@ export interface DemoReport {
   readonly wanBytes: number;
   readonly steps: NineSteps['steps'];
   readonly devices: NineSteps['devices'];
+  /** Of notifications; absent where the devices were not reached. */
+  readonly arrivals?: NineSteps['arrivals'];
   /** As the DM Server received it. */
   readonly localImageURI: string;
   readonly phasesMs: Readonly<Record<string, number>>;
@@ -34,6 +36,7 @@ export function writeReport(
     wanBytes: played.wanBytes,
     steps: played.steps,
     devices: played.devices,
+    arrivals: played.arrivals,
     localImageURI: played.localImageURI,
     phasesMs: { start: startMs, ...played.phasesMs, total },
     gateway,

@@ -102,6 +102,10 @@ export class Child {
     return JSON.parse(found) as Record<string, unknown>;
   }
 
+  signal(signal: NodeJS.Signals): void {
+    this.#child.kill(signal);
+  }
+
   /** Ends it at once and waits for the end. */
   async kill(): Promise<void> {
     this.#asked = true;

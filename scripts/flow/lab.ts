@@ -11,7 +11,7 @@ import type { Child } from './child.js';
 import { shareSecrets, type Schemes } from './credentials.js';
 import { DmServer, type Answer, type Command } from './dm-server.js';
 import { DownloadServer, type Offer } from './download-server.js';
-import { EndDevice, type EndDeviceTraits } from './end-device.js';
+import { EndDevice, type EndDevicePlan, type EndDeviceTraits } from './end-device.js';
 import { GatewayProcess, type GatewaySettings } from './gateway.js';
 import { requirePrograms } from './project.js';
 
@@ -21,8 +21,10 @@ export interface LabOptions {
   readonly devices: number;
   /** Devices that the gateway and the server know, but that are not there. Default none. */
   readonly absentDevices?: number;
+  /** Devices that share a process. Default 1. */
+  readonly devicesPerProcess?: number;
   /** The gateway is told of no device: it finds those that announce themselves by mDNS. What each does beside that. */
-  readonly discovery?: (index: number) => Omit<EndDeviceTraits, 'announce'>;
+  readonly discovery?: (index: number) => LabTraits;
   /** The first one also manages the End Devices. Default one with default options. */
   readonly dmServers?: readonly DmServerOptions[];
   readonly offers: readonly Offer[];
@@ -33,6 +35,12 @@ export interface LabOptions {
     readonly nodeFlags?: readonly string[];
     readonly cgroup?: string;
   };
+}
+
+/** What a device that is found by mDNS does beside the usual. */
+export interface LabTraits extends Omit<EndDeviceTraits, 'announce' | 'moveTo'> {
+  /** It goes to another address when its first notification comes. */
+  readonly moves?: boolean;
 }
 
 export interface DmServerOptions {
@@ -122,18 +130,30 @@ export class Lab {
     const [first, ...others] = dmServers;
     if (!first) throw new Error('a lab has at least one DM Server');
 
-    const present = placed.slice(0, options.devices);
-    const devices = await inGroups(STARTS_AT_ONCE, present, async ({ address, udpPort }, index) => {
+    const { devicesPerProcess = 1 } = options;
+    const plans = placed.slice(0, options.devices).map(({ address, udpPort }, index): EndDevicePlan => {
       const shared = deviceShares[index];
       if (!shared) throw new Error('every device has its secrets');
-      const deviceFolder = join(folder, `device-${String(index + 1).padStart(2, '0')}`);
-      mkdirSync(deviceFolder);
-      const bind = { address, udpPort };
-      const traits = options.discovery && { announce: true, ...options.discovery(index) };
-      const device = await EndDevice.start(shared, first, bind, deviceFolder, ordered[0]?.encoding, traits);
-      closings.push(() => device.child.stop());
-      return device;
+      const { moves = false, ...traits } = options.discovery?.(index) ?? {};
+      return {
+        shared,
+        address,
+        udpPort,
+        folder: join(folder, `device-${String(index + 1).padStart(2, '0')}`),
+        traits: {
+          ...traits,
+          ...(options.discovery && { announce: true }),
+          // Behind the addresses of all devices.
+          ...(moves && { moveTo: block.device(placed.length + index) }),
+        },
+      };
     });
+    const groups = await inGroups(STARTS_AT_ONCE, chunks(plans, devicesPerProcess), async (group) => {
+      const started = await EndDevice.startAll(group, first, ordered[0]?.encoding);
+      closings.push(() => started[0]?.child.stop());
+      return started;
+    });
+    const devices = groups.flat();
 
     const notificationPort = await freePort(block.gatewayInWan, PUSH_PORT);
     const gatewayFolder = join(folder, 'gateway');
@@ -157,7 +177,13 @@ export class Lab {
         : placed.map(({ deviceId, address, udpPort }) => ({ deviceId, address: `udp://${address}:${udpPort}` })),
       folder: gatewayFolder,
       ...options.gateway,
-      settings: { discovery: { backend: options.discovery ? 'builtin' : 'off' }, ...options.gateway?.settings },
+      settings: {
+        ...options.gateway?.settings,
+        discovery: {
+          backend: options.discovery ? 'builtin' : 'off',
+          ...(options.gateway?.settings?.discovery as object | undefined),
+        },
+      },
     });
     closings.push(() => gateway.close());
     await gateway.start();
@@ -180,7 +206,17 @@ export class Lab {
   /** Every process of the lab. */
   get children(): Child[] {
     const servers = this.dmServers.map(({ child }) => child);
-    return [this.gateway.child, this.downloads.child, ...servers, ...this.devices.map(({ child }) => child)];
+    return [this.gateway.child, this.downloads.child, ...servers, ...this.deviceProcesses];
+  }
+
+  /** Those that play the End Devices. */
+  get deviceProcesses(): Child[] {
+    return [...new Set(this.devices.map(({ child }) => child))];
+  }
+
+  /** Wakes the devices that sleep. */
+  wakeDevices(): void {
+    for (const child of this.deviceProcesses) child.signal('SIGUSR2');
   }
 
   /** @throws when a process has ended that nobody asked to */
@@ -234,16 +270,13 @@ function placeDevices(block: AddressBlock, count: number): Placed[] {
   }));
 }
 
+function chunks<T>(items: readonly T[], size: number): T[][] {
+  return Array.from({ length: Math.ceil(items.length / size) }, (_, at) => items.slice(at * size, (at + 1) * size));
+}
+
 /** Does so many at a time; the results in the order of the items. */
-async function inGroups<T, R>(
-  size: number,
-  items: readonly T[],
-  work: (item: T, index: number) => Promise<R>,
-): Promise<R[]> {
+async function inGroups<T, R>(size: number, items: readonly T[], work: (item: T) => Promise<R>): Promise<R[]> {
   const results: R[] = [];
-  for (let at = 0; at < items.length; at += size) {
-    const group = items.slice(at, at + size);
-    results.push(...(await Promise.all(group.map((item, index) => work(item, at + index)))));
-  }
+  for (const group of chunks(items, size)) results.push(...(await Promise.all(group.map(work))));
   return results;
 }

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import type { Command, DeviceEvent, Notification } from './dm-server.js';
 import { coverageOf, type Coverage } from './download-server.js';
 import type { EndDevice } from './end-device.js';
+import { arrivalsOf, breachOf, type Arrivals } from './arrivals.js';
 import { sha256Of } from './images.js';
 import type { Lab } from './lab.js';
 import { addImage, ALERT, deliver, FANOUTS, get, IMAGES, startFanout } from './operator.js';
@@ -40,6 +41,8 @@ export interface NineSteps {
   readonly devices: readonly DeviceResult[];
   /** Counted by the download server. */
   readonly wanBytes: number;
+  /** Of notifications, in the end; undefined where it did not come to that. */
+  readonly arrivals: Arrivals | undefined;
   /** As the DM Server received it. */
   readonly localImageURI: string;
   readonly phasesMs: Readonly<Record<'configure' | 'retrieve' | 'localUri' | 'fanout' | 'deliver', number>>;
@@ -60,6 +63,8 @@ export interface Play {
   readonly maxWanRatio: number;
   /** For the retrieval, and again for all devices together. */
   readonly timeoutMs: number;
+  /** How the fanout repeats its notifications. Default 4 times, the first repetition after 5 s. */
+  readonly policy?: { readonly repeat: number; readonly interval: number };
   readonly observer: Observer;
 }
 
@@ -67,6 +72,9 @@ const NODE = 'package1';
 const IMAGE_ID = 'package1eID123';
 const FANOUT = 'wave1';
 const SCOMO_SUCCESS = '1200';
+const POLICY = { repeat: 4, interval: 5 };
+/** Target/<y>/Status. */
+const REACTED = '2';
 
 /** Plays the nine steps to their end, or to the first that is not proved: it is the last of `steps` then. */
 export async function playNineSteps(play: Play): Promise<NineSteps> {
@@ -79,6 +87,7 @@ class Performance {
   readonly #phases = { configure: 0, retrieve: 0, localUri: 0, fanout: 0, deliver: 0 };
   #wanBytes = 0;
   #localUri = '';
+  #arrivals: Arrivals | undefined;
 
   constructor(private readonly play: Play) {}
 
@@ -103,6 +112,7 @@ class Performance {
       steps: [...this.#steps].sort((a, b) => a.step - b.step),
       devices: this.#devices,
       wanBytes: this.#wanBytes,
+      arrivals: this.#arrivals,
       localImageURI: this.#localUri,
       phasesMs: this.#phases,
     };
@@ -193,7 +203,7 @@ class Performance {
     const targets = [...this.#notifications].map(([deviceId, { package0 }]) => ({ deviceId, package0 }));
     this.#eventsBefore = await lab.dm.now(lab.gatewayId);
     this.#startedMs = Date.now();
-    const answers = await lab.manage(startFanout(FANOUT, targets, { imageRef: IMAGE_ID, interval: 5 }, FANOUT));
+    const answers = await lab.manage(startFanout(FANOUT, targets, { imageRef: IMAGE_ID, ...this.#policy }, FANOUT));
     const started = answers.at(-1);
     const wrong = answers.slice(0, -1).find(({ status }) => status !== 200);
     return this.#proved(
@@ -205,10 +215,19 @@ class Performance {
     );
   }
 
-  /** Steps 6 to 9, for all devices at the same time. */
+  get #policy(): { readonly repeat: number; readonly interval: number } {
+    return this.play.policy ?? POLICY;
+  }
+
+  /** Steps 6 to 9, for all devices at the same time. Those that sleep wake when the others have been notified. */
   async #deliver(): Promise<boolean> {
     const { lab } = this.play;
     const { devices } = lab;
+    await all(
+      devices.filter(({ traits }) => traits.asleep !== true),
+      (device) => this.#wasNotified(device),
+    );
+    lab.wakeDevices();
     const step6 = await all(devices, (device) => this.#wasNotified(device));
     if (!this.#proved(6, step6.ok, step6.proof('received its Package#0 byte for byte, and its digest verifies')))
       return false;
@@ -295,11 +314,39 @@ class Performance {
     );
     const index = this.#steps.findIndex(({ step }) => step === 5);
     const first = this.#steps[index];
-    const ok = (alert.data ?? '').startsWith(SCOMO_SUCCESS) && alert.correlator === FANOUT;
-    const result = { step: 5, ok, proof: `${first?.proof ?? ''}; final alert: ${alert.data ?? 'no data'}` };
+    const n = lab.devices.length;
+    const ok = alert.data === `${SCOMO_SUCCESS} total=${n} sent=${n} reacted=${n} failed=0`;
+    const faults = [...(await this.#wrongOutcomes()), ...this.#breaches()];
+    this.#arrivals = arrivalsOf(lab.devices);
+    const { datagrams, lost, missed } = this.#arrivals;
+    const result = {
+      step: 5,
+      ok: ok && alert.correlator === FANOUT && faults.length === 0,
+      proof:
+        `${first?.proof ?? ''}; final alert: ${alert.data ?? 'no data'}; ${datagrams} datagrams, ` +
+        `${lost} of them lost and ${missed} sent to where the device had been` +
+        (faults.length > 0 ? `; ${faults.length} faults: ${faults[0] ?? ''}` : ''),
+    };
     this.#steps.splice(index, 1, result);
     this.play.observer.step(result);
-    return ok;
+    return result.ok;
+  }
+
+  /** Targets whose outcome, as the server reads it, is another than that of the devices. */
+  async #wrongOutcomes(): Promise<string[]> {
+    const { devices } = this.play.lab;
+    const nodes = devices.map((_, index) => get(`${FANOUTS}/${FANOUT}/Target/t${index + 1}/Status`));
+    const answers = await this.play.lab.manage(nodes);
+    return answers.flatMap(({ value }, index) =>
+      value === REACTED ? [] : [`${devices[index]?.deviceId ?? ''} has Status ${value ?? 'none'}`],
+    );
+  }
+
+  #breaches(): string[] {
+    return this.play.lab.devices.flatMap((device) => {
+      const breach = breachOf(device, this.#policy.repeat);
+      return breach === undefined ? [] : [`${device.deviceId} ${breach}`];
+    });
   }
 
   #sessionIdOf(deviceId: string): string {

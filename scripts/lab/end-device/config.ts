@@ -35,10 +35,14 @@ const configSchema = v.strictObject({
   }),
   options: v.optional(
     v.strictObject({
-      /** Percentage of datagrams that do not reach the device. */
+      /** Percentage of datagrams that do not reach the device; the same ones in each run. */
       dropPercent: v.optional(v.pipe(v.number(), v.minValue(0), v.maxValue(100)), 0),
-      /** The device sleeps so long after its start: no datagram reaches it. */
-      sleepMs: v.optional(v.pipe(v.number(), v.minValue(0)), 0),
+      /** The device sleeps until it is woken: no datagram reaches it, and it does not announce itself. */
+      asleep: v.optional(v.boolean(), false),
+      /** Its first notification is lost, because it has gone to this address, where it listens and announces itself then. */
+      moveTo: v.optional(v.pipe(v.string(), v.ip())),
+      /** What reaches it comes twice, and it announces itself twice. */
+      duplicates: v.optional(v.boolean(), false),
       /** Announces itself by mDNS on loopback: DevId, and the SessionID that it acted on last. */
       announce: v.optional(v.boolean(), false),
       /** Longest wait of a finished download before the session that reports it. */

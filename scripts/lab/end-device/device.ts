@@ -1,16 +1,13 @@
 import { randomBytes } from 'node:crypto';
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { systemClock, type Clock } from '../../../firmware/clock/index.js';
-import { END_DEVICE_TYPE } from '../../../firmware/device/index.js';
-import type { Logger } from '../../../firmware/log/index.js';
+import { systemClock } from '../../../firmware/clock/index.js';
 import {
   accountChanges,
   Accounts,
   accountSchema,
   createSessionRunner,
   DmTransport,
-  openListener,
   Outbox,
   nonceSchema,
   rotationSchema,
@@ -19,25 +16,27 @@ import {
   Scheduler,
   type AccountSettings,
 } from '../../../firmware/dm/index.js';
-import { BuiltinDiscovery } from '../../../firmware/discovery/index.js';
-import { Prefixes } from '../../../firmware/net/index.js';
 import { openStore } from '../../../firmware/store/index.js';
 import { Tree, treeChanges, treeSchema } from '../../../firmware/tree/index.js';
 import { JsonLog } from '../dm-server/json-log.js';
+import type { Announcer } from './announcer.js';
 import type { EndDeviceConfig } from './config.js';
 import { deviceInfo } from './device-info.js';
 import { Downloads } from './downloads.js';
 import { takeNotification } from './notifications.js';
 import { Packages, packageSchema } from './packages.js';
+import { Reach } from './reach.js';
 import { scomo } from './scomo.js';
 import { jsonLogger, loggedRunner } from './sessions.js';
 
 /** An End Device that runs. */
 export interface RunningEndDevice {
   readonly deviceId: string;
-  /** Where it waits for notifications. */
+  /** Where it waits for notifications first. */
   readonly address: string;
   readonly udpPort: number;
+  /** It appears, if it sleeps. */
+  wake(): void;
   /** Ends sessions and downloads, which go on at the next start. May be called again. */
   close(): Promise<void>;
 }
@@ -52,9 +51,12 @@ const NEVER_MS = Number.MAX_SAFE_INTEGER;
 /** Small: one process plays many devices. */
 const DATABASE_CACHE_KIB = 64;
 
-/** Starts one End Device: everything that it is lives in its folders and on its own address. */
-export async function startEndDevice(config: EndDeviceConfig): Promise<RunningEndDevice> {
-  const { deviceId, bindAddress, options } = config;
+/**
+ * Starts one End Device: everything that it is lives in its folders and on its own address.
+ * @param announcer for one that announces itself
+ */
+export async function startEndDevice(config: EndDeviceConfig, announcer?: Announcer): Promise<RunningEndDevice> {
+  const { deviceId, options } = config;
   const { serverId } = config.server;
   mkdirSync(config.stateDir, { recursive: true, mode: 0o700 });
   mkdirSync(config.imageDir, { recursive: true });
@@ -92,7 +94,8 @@ export async function startEndDevice(config: EndDeviceConfig): Promise<RunningEn
     log,
     clock,
     random,
-    fetch: { localAddress: bindAddress, idleTimeoutMs, fruitlessTries, maxRetryDelayMs },
+    localAddress: () => reach.address,
+    fetch: { idleTimeoutMs, fruitlessTries, maxRetryDelayMs },
   });
   const tree = new Tree(
     store,
@@ -125,7 +128,6 @@ export async function startEndDevice(config: EndDeviceConfig): Promise<RunningEn
         clock,
       }),
   });
-  const announcer = options.announce ? startAnnouncer(config, clock, logger) : undefined;
   const runLogged = loggedRunner(run, outbox, log);
   const scheduler = new Scheduler({
     clock,
@@ -133,7 +135,7 @@ export async function startEndDevice(config: EndDeviceConfig): Promise<RunningEn
     log: logger,
     run: async (server, trigger, signal) => {
       const result = await runLogged(server, trigger, signal);
-      if (trigger.kind === 'notification' && result.end === 'completed') announcer?.tell(trigger.sessionId);
+      if (trigger.kind === 'notification' && result.end === 'completed') reach.acted(trigger.sessionId);
       return result;
     },
     needsClock: () => false,
@@ -142,39 +144,36 @@ export async function startEndDevice(config: EndDeviceConfig): Promise<RunningEn
     alertDelayMs: options.reportDelayMs,
     retry: RETRY,
   });
-  const awakeAtMs = clock.monotonicMs() + options.sleepMs;
-  const listener = await openListener({
-    addresses: [bindAddress],
-    port: config.udpPort,
-    clock,
-    log: logger,
-    onNotification: (bytes) =>
-      takeNotification(bytes, {
-        accounts,
-        log,
-        random,
-        dropPercent: options.dropPercent,
-        asleep: () => clock.monotonicMs() < awakeAtMs,
-        open: (server, sessionId, defaultNonce) => scheduler.notified(server, sessionId, defaultNonce),
-      }),
-  });
-  if (!listener.ok) {
+  let reach: Reach;
+  try {
+    reach = await Reach.open({
+      config,
+      clock,
+      log,
+      logger,
+      announcer: options.announce ? announcer : undefined,
+      onNotification: (bytes) =>
+        takeNotification(bytes, {
+          accounts,
+          log,
+          open: (server, sessionId, defaultNonce) => scheduler.notified(server, sessionId, defaultNonce),
+        }),
+    });
+  } catch (thrown) {
     await store.close();
     log.close();
-    throw new Error(listener.error.text);
+    throw thrown;
   }
-  announcer?.appear(listener.value.bound[0]?.port ?? config.udpPort, options.sleepMs);
   scheduler.start([{ serverId, intervalMs: 0 }]);
   outbox.onWaiting((server) => scheduler.alertWaits(server));
   if (outbox.count(serverId) > 0) scheduler.alertWaits(serverId);
   downloads.resume();
 
-  const [bound] = listener.value.bound;
-  log.write({ kind: 'started', deviceId, address: bindAddress, udpPort: bound?.port });
+  const { address, port: udpPort } = reach;
+  log.write({ kind: 'started', deviceId, address, udpPort });
   let closing: Promise<void> | undefined;
   const shutDown = async (): Promise<void> => {
-    await announcer?.close();
-    await listener.value.close();
+    await reach.close();
     await downloads.stop();
     await scheduler.stop();
     await store.close();
@@ -183,48 +182,10 @@ export async function startEndDevice(config: EndDeviceConfig): Promise<RunningEn
   };
   return {
     deviceId,
-    address: bindAddress,
-    udpPort: bound?.port ?? config.udpPort,
+    address,
+    udpPort,
+    wake: () => reach.wake(),
     close: () => (closing ??= shutDown()),
-  };
-}
-
-/** mDNS of one device. While it sleeps, it is not there. */
-function startAnnouncer({ deviceId, bindAddress }: EndDeviceConfig, clock: Clock, log: Logger) {
-  const lan = Prefixes.parse([bindAddress]);
-  if (!lan.ok) throw new Error(lan.error.text);
-  const discovery = new BuiltinDiscovery({
-    links: { names: [], lan: lan.value, own: [bindAddress] },
-    clock,
-    random: Math.random,
-    log,
-  });
-  // Other labs on this machine have devices of the same DevId, at other addresses.
-  const host = `${deviceId}-${bindAddress}`.replace(/[^A-Za-z0-9]+/g, '-').toLowerCase();
-  let port = 0;
-  let txt: Record<string, string> = { devid: deviceId, enc: 'wsp' };
-  const announce = (): void =>
-    discovery.announce('device', {
-      instance: host,
-      type: END_DEVICE_TYPE,
-      port,
-      txt,
-      host,
-      addresses: [bindAddress],
-    });
-  return {
-    appear: (udpPort: number, afterMs: number): void => {
-      port = udpPort;
-      clock.after(afterMs, () => {
-        announce();
-        discovery.start();
-      });
-    },
-    tell: (sessionId: string): void => {
-      txt = { ...txt, sid: sessionId };
-      announce();
-    },
-    close: () => discovery.close(),
   };
 }
 

@@ -22,7 +22,9 @@ export interface DownloadsOptions {
   readonly log: JsonLog;
   readonly clock: Clock;
   readonly random: Random;
-  readonly fetch: Pick<FetchOptions, 'localAddress' | 'idleTimeoutMs' | 'fruitlessTries' | 'maxRetryDelayMs'>;
+  /** Address of the device now. */
+  readonly localAddress: () => string;
+  readonly fetch: Pick<FetchOptions, 'idleTimeoutMs' | 'fruitlessTries' | 'maxRetryDelayMs'>;
 }
 
 /** Fetches the packages whose operation was executed, and puts the report of each into the outbox. */
@@ -65,7 +67,15 @@ export class Downloads {
     const startedMs = clock.monotonicMs();
     const file = this.#file(name);
     const signal = this.#stopping.signal;
-    const outcome = await fetchFile({ ...this.options.fetch, url, file, clock, random, signal });
+    const outcome = await fetchFile({
+      ...this.options.fetch,
+      localAddress: this.options.localAddress(),
+      url,
+      file,
+      clock,
+      random,
+      signal,
+    });
     if (!outcome.ok && outcome.error.code === 'aborted') return;
     log.write({
       kind: 'download',

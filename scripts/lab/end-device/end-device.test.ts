@@ -35,6 +35,8 @@ describe('an End Device and the DM server', () => {
     'doubtful',
     'small',
     'asleep',
+    'moving',
+    'doubled',
     'resync',
     'refusing',
   ];
@@ -257,9 +259,32 @@ describe('an End Device and the DM server', () => {
   });
 
   it('hears nothing while it sleeps', async () => {
-    const device = await start('asleep', { options: { sleepMs: 60_000 } });
+    const device = await start('asleep', { options: { asleep: true } });
     await notify(device);
     assert.equal((await device.logged('dropped')).reason, 'asleep');
+    device.running.wake();
+    await notify(device);
+    assert.equal((await device.logged('notification')).opensSession, true);
+  });
+
+  it('moves when its first notification comes, which is lost', async () => {
+    const device = await start('moving', { options: { moveTo: '127.77.1.1' } });
+    await notify(device);
+    assert.equal((await device.logged('dropped')).reason, 'moved');
+    assert.equal((await device.logged('moved')).address, '127.77.1.1');
+    await notify(device, { send: { host: '127.77.1.1', port: device.running.udpPort, wsp: true } });
+    assert.equal((await device.logged('notification')).opensSession, true);
+  });
+
+  it('opens one session for a notification that comes twice', async () => {
+    const device = await start('doubled', { options: { duplicates: true } });
+    await notify(device);
+    await device.logged('session', ({ phase }) => phase === 'end');
+    const taken = device.log().filter(({ kind }) => kind === 'notification');
+    assert.deepEqual(
+      taken.map(({ opensSession }) => opensSession),
+      [true, false],
+    );
   });
 
   it('agrees on new nonces after a notification with the default nonce', async () => {

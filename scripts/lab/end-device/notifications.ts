@@ -1,14 +1,9 @@
-import type { Random } from '../../../firmware/clock/index.js';
 import { parseNotification, sessionIdText, verifyTrigger, type Accounts } from '../../../firmware/dm/index.js';
 import type { JsonLog } from '../dm-server/json-log.js';
 
 export interface NotificationsOptions {
   readonly accounts: Accounts;
   readonly log: JsonLog;
-  readonly random: Random;
-  readonly dropPercent: number;
-  /** True while no datagram reaches the device. */
-  readonly asleep: () => boolean;
   /** Opens the session that a notification asks for. @returns false when that session was asked for before */
   readonly open: (serverId: string, sessionId: string, defaultNonce: boolean) => boolean;
 }
@@ -16,17 +11,11 @@ export interface NotificationsOptions {
 /** Takes a Package#0: a genuine one opens its session, whatever else it is only goes to the log (facts 10.2). */
 export function takeNotification(bytes: Uint8Array, options: NotificationsOptions): void {
   const { accounts, log } = options;
-  const base64 = Buffer.from(bytes).toString('base64');
-  const reason = options.asleep() ? 'asleep' : options.random() * 100 < options.dropPercent ? 'loss' : undefined;
-  if (reason !== undefined) {
-    log.write({ kind: 'dropped', reason, bytes: base64 });
-    return;
-  }
   const trigger = verifyTrigger(bytes, accounts);
   const parsed = parseNotification(bytes);
   log.write({
     kind: 'notification',
-    bytes: base64,
+    bytes: Buffer.from(bytes).toString('base64'),
     digestOk: trigger.ok,
     sessionId: parsed.ok ? sessionIdText(parsed.value.sessionId) : null,
     ...(trigger.ok
