@@ -20,11 +20,12 @@ const allowed = {
   device: ['store', 'discovery'],
   notify: ['store'],
   ops: [],
+  compiled: [],
   config: [],
   settings: ['config', 'store'],
   mo: ['tree', 'image', 'notify', 'device', 'dm', 'store', 'settings'],
   operator: ['tree', 'image', 'notify', 'device', 'dm', 'mo', 'store', 'ops', 'config'],
-  cli: ['config', 'ops', 'mo', 'tree', 'store', 'image'],
+  cli: ['config', 'ops', 'mo', 'tree', 'store', 'image', 'compiled'],
 };
 
 const direction = Object.entries(allowed).map(([room, rooms]) => ({

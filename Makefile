@@ -31,7 +31,7 @@ $(SETUP): package-lock.json
 	@scripts/setup.sh
 	@touch $@
 
-build: $(BUILD) ## the daemon build/dmgw.js, and the lab in build/lab/
+build: $(BUILD) ## the daemon build/dmgw.cjs, and the lab in build/lab/
 
 $(BUILD): $(SETUP) $(SOURCES)
 	@mkdir -p build

@@ -4,4 +4,4 @@
  */
 import { runBridge } from './discovery/bridge.js';
 
-await runBridge(process.stdin, (line) => process.stdout.write(line));
+void runBridge(process.stdin, (line) => process.stdout.write(line));

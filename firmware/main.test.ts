@@ -17,7 +17,7 @@ interface Ended {
 const folder = mkdtempSync(join(tmpdir(), 'dmgw-main-'));
 after(() => rmSync(folder, { recursive: true }));
 /** As it is built: it starts in a tenth of the time that its sources take. */
-const program = resolve('build/dmgw.js');
+const program = resolve('build/dmgw.cjs');
 
 function dmgw(...words: string[]): Promise<Ended> {
   return new Promise((resolve, reject) => {

@@ -14,7 +14,7 @@ import {
   type ConfigurationFiles,
 } from './config/index.js';
 import { ExitCode } from './cli/index.js';
-import type { Gateway } from './gateway.js';
+import { startGateway, type Gateway } from './gateway.js';
 import { createLog, LogRing, type Logger } from './log/index.js';
 import { askStatus } from './ops/index.js';
 import { describeThrown, success, type CodedError, type Outcome } from './outcome/index.js';
@@ -52,14 +52,13 @@ export async function runDaemon(files: ConfigurationFiles, complain: (line: stri
     return ExitCode.usage;
   }
   const lines = new LogRing(loaded.value.configuration.log.keepKiB * 1024);
-  const collectGarbage = youngCollector();
+  const collect = garbageCollector();
   let { configuration } = loaded.value;
   let log = logsOf(configuration, lines)('process');
   exitOnDefect(() => log);
   const wishes = new Wishes(() => log);
   process.on('SIGUSR2', () => void logStatus(configuration.controlSocket, log));
 
-  const { startGateway } = await import('./gateway.js');
   for (;;) {
     const started = await startGateway(configuration, {
       log: logsOf(configuration, lines),
@@ -67,7 +66,7 @@ export async function runDaemon(files: ConfigurationFiles, complain: (line: stri
       version: VERSION,
       buildTimeMs: BUILD_TIME_MS,
       mdnsHelper: [process.execPath, ...process.execArgv, fileURLToPath(MDNS_HELPER)],
-      collectGarbage,
+      collectGarbage: () => collect({ type: 'minor' }),
       onFatal: (thrown) => exitFatally(log, thrown),
       onReload: () => {
         const checked = readAgain(files);
@@ -79,6 +78,7 @@ export async function runDaemon(files: ConfigurationFiles, complain: (line: stri
       complain(`${files.file}: ${started.error.text}`);
       return NEEDS_OTHER_CONFIGURATION.has(started.error.code) ? ExitCode.usage : ExitCode.failed;
     }
+    setTimeout(() => tidyUp(collect), TIDY_AFTER_MS).unref();
     for (let again: typeof configuration | undefined; !again;) {
       const wish = await wishes.next();
       if (wish !== 'reload') {
@@ -122,11 +122,22 @@ function readAgain(files: ConfigurationFiles): Outcome<Configuration, CodedError
 }
 
 /** V8 gives its collector to those who ask for it with a flag; the flag can be set while running. */
-function youngCollector(): () => void {
+function garbageCollector(): CollectGarbage {
   setFlagsFromString('--expose-gc');
-  const collect = runInNewContext('gc') as (options: { type: 'minor' }) => void;
-  return () => collect({ type: 'minor' });
+  return runInNewContext('gc') as CollectGarbage;
 }
+
+type CollectGarbage = (options?: { type: 'minor' }) => void;
+
+/** What a start needed and nothing needs any more, 2 MB, would else stay for as long as little happens. */
+function tidyUp(collect: CollectGarbage): void {
+  collect();
+  // What the first time has only found to be unused for a while.
+  collect();
+}
+
+/** By then the first sessions have begun. */
+const TIDY_AFTER_MS = 1000;
 
 async function stop(gateway: Gateway, log: Logger): Promise<number> {
   const giveUp = setTimeout(() => {

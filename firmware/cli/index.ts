@@ -4,6 +4,7 @@
  * by its control socket, those of one that does not run by what main.ts hands in.
  */
 import type { Command, Program } from './command.js';
+import { COMPILE_COMMAND } from './compile.js';
 import { CONFIGURATION_COMMANDS } from './configuration.js';
 import { DAEMON_COMMANDS } from './daemon.js';
 import { ExitCode } from './exit.js';
@@ -33,6 +34,7 @@ const COMMANDS: readonly Command[] = [
   PREFLIGHT_COMMAND,
   MIGRATE_COMMAND,
   REPORT_COMMAND,
+  COMPILE_COMMAND,
   VERSION_COMMAND,
 ];
 

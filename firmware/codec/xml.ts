@@ -1,5 +1,6 @@
 import { isUtf8 } from 'node:buffer';
-import libxml from 'libxmljs2';
+import { createRequire } from 'node:module';
+import type libxml from 'libxmljs2';
 import { describeThrown, failure, success, type CodedError, type Outcome } from '../outcome/index.js';
 import type { DocumentLimits, Element } from './element.js';
 import { scanXml, type XmlRefusal } from './scan.js';
@@ -42,7 +43,7 @@ const EXTRA_CONTENT = 5;
  */
 function faultOf(text: string): string | undefined {
   try {
-    libxml.parseXml(`${text}\n<`, { nonet: true, nowarning: true });
+    addon().parseXml(`${text}\n<`, { nonet: true, nowarning: true });
   } catch (thrown) {
     const { code, line } = thrown as Partial<libxml.SyntaxError>;
     const atTheEnd = code === EXTRA_CONTENT && line === lineCount(text) + 1;
@@ -50,6 +51,13 @@ function faultOf(text: string): string | undefined {
   }
   throw new Error('libxml2 accepted a document that ends in a stray character');
 }
+
+/** Loaded with the first document: there may be none for hours, or only WBXML. */
+function addon(): typeof libxml {
+  return load('libxmljs2') as typeof libxml;
+}
+
+const load = createRequire(import.meta.url);
 
 function lineCount(text: string): number {
   let lines = 1;

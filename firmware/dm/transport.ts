@@ -1,7 +1,7 @@
-import { Agent as HttpAgent } from 'node:http';
-import { Agent as HttpsAgent } from 'node:https';
+import { Agent } from 'node:http';
 import type { Clock, TimerHandle } from '../clock/index.js';
 import {
+  https,
   openHttp,
   redactUrl,
   type AddressFilter,
@@ -77,10 +77,8 @@ const REPLY_TYPES: ReadonlyMap<string, MediaType> = new Map([
  */
 export class DmTransport {
   readonly #cookies = new CookieJar();
-  readonly #agents = {
-    'http:': new HttpAgent({ keepAlive: true, maxSockets: 1 }),
-    'https:': new HttpsAgent({ keepAlive: true, maxSockets: 1 }),
-  };
+  /** By the scheme of a URL, see `#agentFor`. */
+  readonly #agents = new Map<string, Agent>();
   /** One for all exchanges, until it is used: a signal for each message would outlive young garbage. */
   #controller = new AbortController();
 
@@ -115,7 +113,7 @@ export class DmTransport {
         signal: deadline.signal,
         idleTimeoutMs: this.options.idleTimeoutMs,
         allowAddress: this.options.allowAddress,
-        agent: target.protocol === 'https:' ? this.#agents['https:'] : this.#agents['http:'],
+        agent: this.#agentFor(target.protocol),
         ...(this.options.ca !== undefined && { ca: this.options.ca }),
         ...(this.options.identity && { identity: this.options.identity }),
       });
@@ -135,7 +133,16 @@ export class DmTransport {
 
   /** Closes the connections; the session is over. May be called again. */
   close(): void {
-    for (const agent of Object.values(this.#agents)) agent.destroy();
+    for (const agent of this.#agents.values()) agent.destroy();
+  }
+
+  #agentFor(protocol: string): Agent {
+    const known = this.#agents.get(protocol);
+    if (known) return known;
+    const options = { keepAlive: true, maxSockets: 1 };
+    const agent = protocol === 'https:' ? new (https().Agent)(options) : new Agent(options);
+    this.#agents.set(protocol, agent);
+    return agent;
   }
 
   #refusalOf({ status, headers }: HttpReply): TransportError | undefined {

@@ -1,7 +1,6 @@
 import { writeSync } from 'node:fs';
 import type { ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
-import { TLSSocket } from 'node:tls';
 
 /**
  * Writes to a connection past Node.js as much as the kernel takes at once. Node.js keeps what the kernel does not take
@@ -28,8 +27,13 @@ export function writeDirect(response: ServerResponse, socket: Socket, bytes: Buf
 
 /** Asked anew for each write: a closed descriptor's number soon belongs to another file. */
 function descriptorOf(socket: Socket): number | undefined {
-  if (socket.destroyed || socket instanceof TLSSocket || !('_handle' in socket)) return undefined;
+  if (socket.destroyed || isTls(socket) || !('_handle' in socket)) return undefined;
   const handle = socket._handle;
   if (typeof handle !== 'object' || handle === null || !('fd' in handle)) return undefined;
   return typeof handle.fd === 'number' && handle.fd >= 0 ? handle.fd : undefined;
+}
+
+/** `tls.TLSSocket` says so of itself; to ask for its class would load it. */
+export function isTls(socket: Socket): boolean {
+  return 'encrypted' in socket;
 }

@@ -1,11 +1,10 @@
 import type { ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import { setImmediate } from 'node:timers/promises';
-import { TLSSocket } from 'node:tls';
 import type { Clock } from '../clock/index.js';
 import type { BlobReader } from './blobs.js';
 import type { SharedChunks } from './chunks.js';
-import { writeDirect } from './direct.js';
+import { isTls, writeDirect } from './direct.js';
 import type { Piece } from './multipart.js';
 import type { Pace } from './pace.js';
 import type { Span } from './ranges.js';
@@ -239,7 +238,7 @@ export async function sendBody(options: OutflowOptions): Promise<OutflowEnd> {
 
 /** Sends as much of a long piece as the kernel takes now, within one turn. @returns bytes */
 function sendDirect({ response, socket, blob, chunks, pace, sent }: OutflowOptions, source: Source): number {
-  if (socket instanceof TLSSocket) return 0;
+  if (isTls(socket)) return 0;
   let bytes = 0;
   while (bytes < BURST_BYTES) {
     const rest = source.longSpan;

@@ -1,10 +1,10 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import { createServer as createSecureServer, type Server as SecureServer } from 'node:https';
+import type { Server as SecureServer } from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { Clock, TimerHandle } from '../clock/index.js';
 import type { Logger } from '../log/index.js';
-import { canonicalAddress, type TlsIdentity } from '../net/index.js';
+import { canonicalAddress, https, type TlsIdentity } from '../net/index.js';
 import { describeThrown, failure, success, systemErrorCode, type CodedError, type Outcome } from '../outcome/index.js';
 import { Accounting, type Reactions } from './accounting.js';
 import { Answering, RETRY_AFTER_S } from './answering.js';
@@ -323,7 +323,7 @@ export class ImageServer {
       requireHostHeader: false,
     };
     const server = this.#identity
-      ? createSecureServer({ ...options, ...this.#identity, minVersion: 'TLSv1.2', handshakeTimeout: headerMs })
+      ? https().createServer({ ...options, ...this.#identity, minVersion: 'TLSv1.2', handshakeTimeout: headerMs })
       : createServer(options);
     server.maxConnections = connections + CONNECTIONS_TOLD;
     server.timeout = idleMs;

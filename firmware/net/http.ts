@@ -1,6 +1,6 @@
 import { lookup as dnsLookup, type LookupAddress, type LookupAllOptions } from 'node:dns';
 import { request as httpRequest, type Agent, type IncomingHttpHeaders, type IncomingMessage } from 'node:http';
-import { request as httpsRequest, type RequestOptions as HttpsOptions } from 'node:https';
+import type { RequestOptions as HttpsOptions } from 'node:https';
 import { isIP, type LookupFunction } from 'node:net';
 import type { Duplex, Readable } from 'node:stream';
 import type { SecureContextOptions } from 'node:tls';
@@ -8,6 +8,7 @@ import { describeThrown, failure, success, systemErrorCode, type CodedError, typ
 import { DirectConnection, StreamReader, type BodyReader, type ByteSink } from './body.js';
 import type { Credentials } from './credentials.js';
 import type { AddressFilter, HostFilter } from './destinations.js';
+import { https } from './late.js';
 import {
   absoluteForm,
   isLoopbackName,
@@ -191,7 +192,7 @@ function send(request: HttpRequest, { own, ...way }: Way): Promise<Outcome<HttpR
   const direct = own && request.large ? new DirectConnection() : undefined;
   const authorization = request.credentials?.for(url);
   return new Promise((resolve) => {
-    const ask = url.protocol === 'https:' ? httpsRequest : httpRequest;
+    const ask = url.protocol === 'https:' ? https().request : httpRequest;
     const outgoing = ask({
       // Something else than a spread comes first: V8 makes a new hidden class each time for what begins with one.
       method: request.method,

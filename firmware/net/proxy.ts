@@ -1,11 +1,12 @@
 import { request as httpRequest } from 'node:http';
 import { isIP, type LookupFunction, type Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { connect as connectTls, type SecureContextOptions } from 'node:tls';
+import type { SecureContextOptions } from 'node:tls';
 import { failure, success, type CodedError, type Outcome } from '../outcome/index.js';
 import { basic } from './credentials.js';
 import type { HostFilter } from './destinations.js';
 import { canonicalHost } from './hosts.js';
+import { tls } from './late.js';
 
 /**
  * An HTTP proxy (RFC 9110 §3.7) that requests go through. It finds the addresses of names, so nobody here can say where
@@ -97,7 +98,7 @@ export function openTunnel(
 /** TLS with the server at the other end of a tunnel; errors come as events of the connection. */
 export function secureTunnel(tunnel: Duplex, url: URL, context: SecureContextOptions): Duplex {
   const host = url.hostname.replace(/^\[|\]$/g, '');
-  return connectTls({ ...context, socket: tunnel, host, ...(isIP(host) === 0 && { servername: host }) });
+  return tls().connect({ ...context, socket: tunnel, host, ...(isIP(host) === 0 && { servername: host }) });
 }
 
 /** As the options of a request name it. */

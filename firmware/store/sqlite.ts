@@ -1,7 +1,8 @@
 import { chmodSync, closeSync, fdatasync, openSync } from 'node:fs';
+import { createRequire } from 'node:module';
 import { dirname } from 'node:path';
 import { promisify } from 'node:util';
-import Sqlite from 'better-sqlite3';
+import type Sqlite from 'better-sqlite3';
 import { describeThrown, systemErrorCode } from '../outcome/index.js';
 import type { Logger } from '../log/index.js';
 import { Checkpoint } from './checkpoint.js';
@@ -34,7 +35,7 @@ export interface StoreOptions {
 export function openStore(options: StoreOptions): Store {
   let db: Sqlite.Database | undefined;
   try {
-    db = new Sqlite(options.file, { timeout: 0 });
+    db = new (addon())(options.file, { timeout: 0 });
     chmodSync(options.file, 0o600);
     const journal = chooseJournal(db, options.log);
     checkVersion(db, options.schema);
@@ -54,11 +55,18 @@ export function openStore(options: StoreOptions): Store {
   }
 }
 
+/** Loaded by what opens a database: most commands open none, and a missing addon is told in one line by those that do. */
+function addon(): typeof Sqlite {
+  return load('better-sqlite3') as typeof Sqlite;
+}
+
+const load = createRequire(import.meta.url);
+
 /** True while another process has the database. Leaves the file as it is. */
 export function isLocked(file: string): boolean {
   let db: Sqlite.Database | undefined;
   try {
-    db = new Sqlite(file, { timeout: 0, fileMustExist: true });
+    db = new (addon())(file, { timeout: 0, fileMustExist: true });
     db.pragma('locking_mode = EXCLUSIVE');
     db.exec('BEGIN IMMEDIATE; ROLLBACK');
     return false;
@@ -86,7 +94,7 @@ export interface Migration {
 export function rehearseMigration({ file, schema }: Pick<StoreOptions, 'file' | 'schema'>): Migration {
   let db: Sqlite.Database | undefined;
   try {
-    db = new Sqlite(file, { timeout: 0, fileMustExist: true });
+    db = new (addon())(file, { timeout: 0, fileMustExist: true });
     db.pragma('locking_mode = EXCLUSIVE');
     db.exec('BEGIN IMMEDIATE');
     checkVersion(db, schema);

@@ -21,13 +21,13 @@ export interface Component {
 
 const NODE_MODULES = join(PROJECT_ROOT, 'node_modules');
 
-/** The npm packages in build/dmgw.js, as its build noted them. @throws when it has not been built */
-export function bundledComponents(metafile = join(PROJECT_ROOT, 'build/metafile-esm.json')): Component[] {
+/** The npm packages in build/dmgw-main.cjs, as its build noted them. @throws when it has not been built */
+export function bundledComponents(metafile = join(PROJECT_ROOT, 'build/metafile-cjs.json')): Component[] {
   const { outputs } = JSON.parse(readFileSync(metafile, 'utf8')) as {
     outputs: Record<string, { inputs: Record<string, unknown> }>;
   };
   const inputs = Object.entries(outputs)
-    .filter(([name]) => name.endsWith('.js'))
+    .filter(([name]) => name.endsWith('.cjs'))
     .flatMap(([, output]) => Object.keys(output.inputs));
   const names = inputs.flatMap((input) => {
     const found = /node_modules\/((?:@[^/]+\/)?[^/]+)\//.exec(input)?.[1];

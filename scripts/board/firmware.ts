@@ -72,8 +72,8 @@ export interface Manifest {
   readonly files: readonly FileEntry[];
 }
 
-/** The daemon, and the helper that speaks with the system's mDNS daemon. */
-const BUNDLES = ['dmgw.js', 'dmgw-mdns.js'];
+/** What starts the program, the program, and the helper that speaks with the system's mDNS daemon. */
+const BUNDLES = ['dmgw.cjs', 'dmgw-main.cjs', 'dmgw-mdns.cjs'];
 
 /** Where a board's firmware is built. */
 export function firmwareFolder(name: string): string {

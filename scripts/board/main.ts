@@ -51,7 +51,7 @@ const COMMANDS: Readonly<Record<string, (board: string, wishes: Wishes) => numbe
     const figures =
       build.system === 'host'
         ? await measureHere(build.nodeFlags)
-        : measurePackage(join(firmwareFolder(board), 'app/dmgw.js'), buildPackages(board)[0] ?? '');
+        : measurePackage(join(firmwareFolder(board), 'app'), buildPackages(board)[0] ?? '');
     if (json) print(JSON.stringify(figures.map((figure) => ({ ...figure, verdict: verdictOf(figure) }))));
     else for (const line of renderFigures(figures)) print(line);
     return figures.some((figure) => verdictOf(figure) === 'worse') ? 1 : 0;
@@ -83,7 +83,7 @@ function showFirmware({ app, archive, manifest, mdns }: Firmware): void {
   print(
     `board     ${manifest.board}: ${manifest.arch}, ${libc}, Node.js ${node.version} (ABI ${node.abi}) from ${node.source}`,
   );
-  for (const { path, bytes } of files.filter((file) => file.path === 'dmgw.js'))
+  for (const { path, bytes } of files.filter((file) => file.path === 'dmgw-main.cjs'))
     print(`bundle    ${path}, ${formatBytes(bytes)}`);
   for (const { name, version, bytes, glibc } of addons) {
     print(

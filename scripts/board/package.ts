@@ -50,6 +50,7 @@ default_postinst "$0" "$@"
 [ -s "\${IPKG_INSTROOT}/lib/functions.sh" ] || exit 0
 . "\${IPKG_INSTROOT}/lib/functions.sh"
 default_prerm "$0" "$@"
+rm -f "\${IPKG_INSTROOT}/usr/lib/dmgw/dmgw-main.cjs.compiled"
 `,
 } as const;
 

@@ -5,12 +5,13 @@
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { memoryOf } from '../bench/proc.js';
 import { median } from '../bench/statistics.js';
 import { GatewayProcess } from '../flow/gateway.js';
 import { PROGRAMS } from '../flow/project.js';
+import { run } from './run.js';
 
 /** One figure, in its unit, with the most that it should be, and the most that it may be as long as it is more. */
 export interface Figure {
@@ -35,7 +36,7 @@ const SETTLE_MS = 3_000;
 const STARTS = 5;
 
 const BUDGETS = {
-  bundle: { name: 'bundle, minified', unit: 'KB', target: 500, ceiling: 600 },
+  bundle: { name: 'bundle, minified', unit: 'KB', target: 500, ceiling: 520 },
   package: { name: 'package, compressed', unit: 'MB', target: 2.5, ceiling: undefined },
   memory: { name: 'idle RssAnon', unit: 'MB', target: 12, ceiling: 21 },
   start: { name: 'start to ready / node -e 0', unit: 'x', target: 2, ceiling: 5 },
@@ -43,7 +44,7 @@ const BUDGETS = {
   threads: { name: 'threads, idle', unit: '', target: undefined, ceiling: undefined },
 } as const satisfies Readonly<Record<string, Omit<Figure, 'value'>>>;
 
-/** What the bundle of this machine takes on the disk, in memory and at its start. */
+/** What the bundle of this machine takes on the disk, in memory and at its start; compiled, as it is once installed. */
 export async function measureHere(nodeFlags: readonly string[]): Promise<Figure[]> {
   const folder = mkdtempSync(join(tmpdir(), 'dmgw-size-'));
   const gateway = new GatewayProcess({
@@ -61,21 +62,22 @@ export async function measureHere(nodeFlags: readonly string[]): Promise<Figure[
     nodeFlags,
   });
   try {
+    run(process.execPath, [...nodeFlags, PROGRAMS.gateway, 'compile']);
     const ratios: number[] = [];
-    for (let run = 0; run < STARTS; run += 1) {
+    for (let start = 0; start < STARTS; start += 1) {
       // By turns, so that what else the machine does meets both.
       const bare = timed(() => spawnSync(process.execPath, [...nodeFlags, '-e', '0']));
       const startedMs = performance.now();
       await gateway.start();
       ratios.push((performance.now() - startedMs) / bare);
-      if (run < STARTS - 1) await gateway.stop();
+      if (start < STARTS - 1) await gateway.stop();
     }
     await sleep(SETTLE_MS);
     const { pid } = gateway.child;
     const memory = memoryOf(pid);
     if (!memory) throw new Error(gateway.child.describe('has ended'));
     return [
-      { ...BUDGETS.bundle, value: statSync(PROGRAMS.gateway).size / 1000 },
+      { ...BUDGETS.bundle, value: bundleBytes(dirname(PROGRAMS.gateway)) / 1000 },
       { ...BUDGETS.memory, value: memory.rssAnonBytes / 1_000_000 },
       { ...BUDGETS.start, value: median(ratios) },
       { ...BUDGETS.files, value: readdirSync(`/proc/${pid}/fd`).length },
@@ -87,12 +89,17 @@ export async function measureHere(nodeFlags: readonly string[]): Promise<Figure[
   }
 }
 
-/** What a board's bundle and package take. @param packageFile the daemon's .ipk, with the addons */
-export function measurePackage(bundleFile: string, packageFile: string): Figure[] {
+/** What a board's bundle and package take. @param app folder of the bundle @param packageFile the daemon's .ipk, with the addons */
+export function measurePackage(app: string, packageFile: string): Figure[] {
   return [
-    { ...BUDGETS.bundle, value: statSync(bundleFile).size / 1000 },
+    { ...BUDGETS.bundle, value: bundleBytes(app) / 1000 },
     { ...BUDGETS.package, value: statSync(packageFile).size / 1_000_000 },
   ];
+}
+
+/** What is always there: what starts the program, and the program. */
+function bundleBytes(app: string): number {
+  return ['dmgw.cjs', 'dmgw-main.cjs'].reduce((sum, file) => sum + statSync(join(app, file)).size, 0);
 }
 
 /** A table for people. */

@@ -61,7 +61,7 @@ export async function testBoard(
   { emulator, quick, print }: Emulation,
 ): Promise<void> {
   const node = emulatedNode(emulator, build, folder);
-  const gateway = join(app, 'dmgw.js');
+  const gateway = join(app, 'dmgw.cjs');
   const lab = {
     LAB_NODE: node,
     LAB_GATEWAY: gateway,

@@ -13,7 +13,7 @@ export const PATIENCE = Number(process.env.LAB_PATIENCE ?? 1);
 
 /** The programs as they are built; LAB_GATEWAY: the gateway as it was built for a board. */
 export const PROGRAMS = {
-  gateway: process.env.LAB_GATEWAY ?? join(PROJECT_ROOT, 'build/dmgw.js'),
+  gateway: process.env.LAB_GATEWAY ?? join(PROJECT_ROOT, 'build/dmgw.cjs'),
   dmServer: join(PROJECT_ROOT, 'build/lab/dm-server.js'),
   downloadServer: join(PROJECT_ROOT, 'build/lab/download-server.js'),
   endDevice: join(PROJECT_ROOT, 'build/lab/end-device.js'),

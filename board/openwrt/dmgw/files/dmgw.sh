@@ -5,8 +5,8 @@
 root=${IPKG_INSTROOT:-}
 case " $* " in
 *' --config'* | *' --socket'* | *' --help '* | *' -h '* | ' config keys '*) ;;
-*) case "${1:-}" in '' | help | version | ddf | -*) ;; *)
+*) case "${1:-}" in '' | help | version | compile | ddf | -*) ;; *)
 	set -- "$@" --config "$root/var/run/dmgw/dmgw.json" --board "$root/usr/share/dmgw/board.json" ;;
 esac ;;
 esac
-exec "$root/usr/bin/node" $(cat "$root/usr/share/dmgw/node-flags") "$root/usr/lib/dmgw/dmgw.js" "$@"
+exec "$root/usr/bin/node" $(cat "$root/usr/share/dmgw/node-flags") "$root/usr/lib/dmgw/dmgw.cjs" "$@"

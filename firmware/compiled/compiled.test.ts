@@ -1,0 +1,71 @@
+import assert from 'node:assert/strict';
+import { chmodSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, it } from 'node:test';
+import { pathToFileURL } from 'node:url';
+import { keepCompiled, keptFile, readKept, runProgram } from './index.js';
+
+const ran = globalThis as { ran?: unknown };
+const TEXT = `(function(require, url) { "use strict"; globalThis.ran = [require('./beside.json').said, url, 1]; })`;
+
+describe('a program that is kept compiled', () => {
+  let folder = '';
+  let file = '';
+  const isUsed = (): boolean => readKept(file, readFileSync(file)) !== undefined;
+  const runs = (): unknown => {
+    delete ran.ran;
+    runProgram(file);
+    return ran.ran;
+  };
+
+  beforeEach(() => {
+    folder = mkdtempSync(join(tmpdir(), 'dmgw-compiled-'));
+    file = join(folder, 'program.cjs');
+    writeFileSync(file, TEXT);
+    writeFileSync(join(folder, 'beside.json'), '{"said":"beside"}');
+  });
+  afterEach(() => rmSync(folder, { recursive: true }));
+
+  it('runs as it does without, with what lies beside it', () => {
+    const expected = ['beside', pathToFileURL(file).href, 1];
+    assert.equal(isUsed(), false);
+    assert.deepEqual(runs(), expected);
+    assert.equal(keepCompiled(file), statSync(keptFile(file)).size);
+    assert.equal(isUsed(), true);
+    assert.deepEqual(runs(), expected);
+  });
+
+  it('is compiled anew where its text is another one, of the same length too', () => {
+    keepCompiled(file);
+    writeFileSync(file, TEXT.replace('1]', '2]'));
+    assert.equal(isUsed(), false);
+    assert.equal((runs() as unknown[])[2], 2);
+    keepCompiled(file);
+    assert.equal(isUsed(), true);
+    assert.equal((runs() as unknown[])[2], 2);
+  });
+
+  it('is compiled anew where what was kept is cut off or has rotted at any place', () => {
+    keepCompiled(file);
+    const sound = readFileSync(keptFile(file));
+    for (let at = 0; at < sound.length; at += Math.ceil(sound.length / 50)) {
+      const rotten = Buffer.from(sound);
+      rotten.writeUInt8(rotten.readUInt8(at) ^ 0x10, at);
+      writeFileSync(keptFile(file), rotten);
+      assert.equal(isUsed(), false, `octet ${at}`);
+      writeFileSync(keptFile(file), sound.subarray(0, at));
+      assert.equal(isUsed(), false, `${at} octets`);
+    }
+  });
+
+  it('is not believed where others may write', () => {
+    keepCompiled(file);
+    for (const mode of [0o664, 0o646]) {
+      chmodSync(keptFile(file), mode);
+      assert.equal(isUsed(), false);
+    }
+    chmodSync(keptFile(file), 0o644);
+    assert.equal(isUsed(), true);
+  });
+});
