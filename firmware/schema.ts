@@ -1,4 +1,4 @@
-import { deviceSchema, discoveredSchema } from './device/index.js';
+import { countSchema, deviceSchema, discoveredSchema } from './device/index.js';
 import { accountChanges, accountSchema, nonceSchema, outboxChanges, outboxSchema, rotationSchema } from './dm/index.js';
 import { imageSchema, imageServerSchema, momentSchema, retrievalSchema, scrubSchema } from './image/index.js';
 import { endSchema, notifySchema, sleepersSchema } from './notify/index.js';
@@ -30,4 +30,5 @@ export const databaseSchema: readonly SchemaStep[] = [
   ...scrubSchema,
   ...imageServerSchema,
   ...rotationSchema,
+  ...countSchema,
 ];

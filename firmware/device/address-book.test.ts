@@ -7,7 +7,7 @@ import { systemClock } from '../clock/index.js';
 import { silentLog } from '../log/index.js';
 import { Prefixes } from '../net/index.js';
 import { openStore, type Store } from '../store/index.js';
-import { AddressBook, DeviceInventory, deviceSchema, discoveredSchema } from './index.js';
+import { AddressBook, DeviceInventory, deviceSchema, discoveredSchema, countSchema } from './index.js';
 
 describe('address book', () => {
   const folder = mkdtempSync(join(tmpdir(), 'dmgw-book-'));
@@ -17,7 +17,7 @@ describe('address book', () => {
   before(() => {
     store = openStore({
       file: join(folder, 'dmgw.db'),
-      schema: [...deviceSchema, ...discoveredSchema],
+      schema: [...deviceSchema, ...discoveredSchema, ...countSchema],
       log: silentLog,
     });
     const lan = Prefixes.parse(['192.168.1.0/24', 'fd00::/8']);

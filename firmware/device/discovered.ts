@@ -40,9 +40,7 @@ export class DiscoveredDevices {
   }
 
   count(): number {
-    return (
-      this.options.store.sql<{ n: number }>("SELECT count(*) AS n FROM device WHERE source = 'mdns'").get()?.n ?? 0
-    );
+    return this.options.store.sql<{ n: number }>("SELECT n FROM device_count WHERE source = 'mdns'").get()?.n ?? 0;
   }
 
   /** Addresses of a device, the latest first. */

@@ -20,6 +20,7 @@ import {
   deviceSchema,
   DiscoveredDevices,
   discoveredSchema,
+  countSchema,
   Recognition,
 } from './index.js';
 
@@ -104,7 +105,7 @@ describe('hostile mDNS', () => {
   const open = async (time: Clock): Promise<void> => {
     store = openStore({
       file: join(folder, 'dmgw.db'),
-      schema: [...deviceSchema, ...discoveredSchema],
+      schema: [...deviceSchema, ...discoveredSchema, ...countSchema],
       log: silentLog,
     });
     wire = new Wire();

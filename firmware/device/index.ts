@@ -25,4 +25,4 @@ export { Departed, type DepartedOptions } from './departed.js';
 export { DiscoveredDevices, type DiscoveredOptions } from './discovered.js';
 export { LeaseWatch, type LeaseWatchOptions } from './leases.js';
 export { Recognition, type RecognitionOptions } from './recognition.js';
-export { deviceSchema, discoveredSchema } from './schema.js';
+export { countSchema, deviceSchema, discoveredSchema } from './schema.js';

@@ -7,7 +7,7 @@ import { systemClock, type Clock } from '../clock/index.js';
 import { silentLog } from '../log/index.js';
 import { Prefixes } from '../net/index.js';
 import { openStore, type Store } from '../store/index.js';
-import { DeviceInventory, deviceSchema, discoveredSchema, type DeviceLeaf } from './index.js';
+import { DeviceInventory, deviceSchema, discoveredSchema, countSchema, type DeviceLeaf } from './index.js';
 
 const parsed = Prefixes.parse(['192.168.1.0/24', 'fd00::/8', 'fe80::/10']);
 assert.ok(parsed.ok);
@@ -21,7 +21,7 @@ describe('device inventory', () => {
   const open = (clock: Clock = systemClock(0), maxDevices?: number): void => {
     store = openStore({
       file: join(folder, 'dmgw.db'),
-      schema: [...deviceSchema, ...discoveredSchema],
+      schema: [...deviceSchema, ...discoveredSchema, ...countSchema],
       log: silentLog,
     });
     inventory = new DeviceInventory({ store, clock, log: silentLog, lan, ...(maxDevices && { maxDevices }) });
@@ -38,6 +38,8 @@ describe('device inventory', () => {
     open();
   });
   afterEach(async () => {
+    const counted = store.sql('SELECT source, n FROM device_count WHERE n <> 0 ORDER BY source').all();
+    assert.deepEqual(counted, store.sql('SELECT source, count(*) AS n FROM device GROUP BY source').all());
     await store.close();
     rmSync(folder, { recursive: true });
   });

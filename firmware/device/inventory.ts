@@ -123,7 +123,7 @@ export class DeviceInventory {
   }
 
   count(): number {
-    return this.#store.sql<{ n: number }>('SELECT count(*) AS n FROM device').get()?.n ?? 0;
+    return this.#store.sql<{ n: number }>('SELECT sum(n) AS n FROM device_count').get()?.n ?? 0;
   }
 
   /**

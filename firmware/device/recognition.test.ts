@@ -15,6 +15,7 @@ import {
   deviceSchema,
   DiscoveredDevices,
   discoveredSchema,
+  countSchema,
   LeaseWatch,
   Recognition,
 } from './index.js';
@@ -42,7 +43,7 @@ describe('recognition of End Devices', () => {
     folder = mkdtempSync(join(tmpdir(), 'dmgw-recognition-'));
     store = openStore({
       file: join(folder, 'dmgw.db'),
-      schema: [...deviceSchema, ...discoveredSchema],
+      schema: [...deviceSchema, ...discoveredSchema, ...countSchema],
       log: silentLog,
     });
     clock = new ManualClock();
@@ -74,6 +75,8 @@ describe('recognition of End Devices', () => {
     recognition.onSession((deviceId, sessionId) => sessions.push(`${deviceId} ${sessionId}`));
   });
   afterEach(async () => {
+    const counted = store.sql('SELECT source, n FROM device_count WHERE n <> 0 ORDER BY source').all();
+    assert.deepEqual(counted, store.sql('SELECT source, count(*) AS n FROM device GROUP BY source').all());
     assert.deepEqual(faults, []);
     await store.close();
     rmSync(folder, { recursive: true });

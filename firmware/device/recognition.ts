@@ -4,7 +4,6 @@ import type { Logger } from '../log/index.js';
 import type { Prefixes } from '../net/index.js';
 import { describeThrown } from '../outcome/index.js';
 import type { Store } from '../store/index.js';
-import { hostOf } from './address.js';
 import { readAnnouncement, type Announcement } from './announcement.js';
 import type { DiscoveredDevices } from './discovered.js';
 import type { Device, DeviceInventory } from './inventory.js';
@@ -162,9 +161,9 @@ export class Recognition implements ServiceListener {
   }
 
   #waitingAt(address: string): number {
-    const host = hostOf(address);
+    const host = address.slice(0, address.lastIndexOf(':') + 1);
     let count = 0;
-    for (const one of this.#waiting.values()) if (hostOf(one.address) === host) count += 1;
+    for (const one of this.#waiting.values()) if (one.address.startsWith(host)) count += 1;
     return count;
   }
 

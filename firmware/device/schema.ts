@@ -53,3 +53,24 @@ export const discoveredSchema: readonly SchemaStep[] = [
     `,
   },
 ];
+
+/** How many devices there are, by source: counting 10,000 rows for each one that is found took most of the time. */
+export const countSchema: readonly SchemaStep[] = [
+  {
+    owner: 'device',
+    sql: `
+      CREATE TABLE device_count (source TEXT PRIMARY KEY, n INTEGER NOT NULL) WITHOUT ROWID;
+      INSERT INTO device_count SELECT source, count(*) FROM device GROUP BY source;
+      CREATE TRIGGER device_added AFTER INSERT ON device BEGIN
+        INSERT INTO device_count VALUES (NEW.source, 1) ON CONFLICT DO UPDATE SET n = n + 1;
+      END;
+      CREATE TRIGGER device_removed AFTER DELETE ON device BEGIN
+        UPDATE device_count SET n = n - 1 WHERE source = OLD.source;
+      END;
+      CREATE TRIGGER device_changed AFTER UPDATE OF source ON device WHEN OLD.source <> NEW.source BEGIN
+        UPDATE device_count SET n = n - 1 WHERE source = OLD.source;
+        INSERT INTO device_count VALUES (NEW.source, 1) ON CONFLICT DO UPDATE SET n = n + 1;
+      END;
+    `,
+  },
+];

@@ -2,7 +2,7 @@
  * `make bench-fanout`: a notification of its own for each of many devices, as fast as it goes (Rate -1), beside a bare
  * `dgram` loop; and what the devices take in memory. All devices are played by this process, one address of loopback each;
  * the gateway's parts run in another one, find them by mDNS, and see them react by the SessionID that they announce.
- * DEVICES: 10000. ROUNDS: 5. Ends with exit code 1 where a target is missed.
+ * DEVICES: 10000. ROUNDS: 3. Ends with exit code 1 where a target is missed.
  */
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
@@ -11,6 +11,7 @@ import { formatBytes } from '../../../firmware/ops/index.js';
 import { PROJECT_ROOT } from '../../flow/project.js';
 import { nodeFlagsFrom, numberFrom } from '../environment.js';
 import { MemoryWatch } from '../memory-watch.js';
+import { ProgressBar } from '../progress-bar.js';
 import { circumstances, showTable, writeReport } from '../report.js';
 import { median } from '../statistics.js';
 import { runWorker } from '../worker.js';
@@ -29,13 +30,15 @@ const AGAIN_MS = 1_000;
 
 const nodeFlags = nodeFlagsFrom(process.env);
 const count = numberFrom(process.env, 'DEVICES', 2 * WARM, 16_000) ?? 10_000;
-const rounds = numberFrom(process.env, 'ROUNDS', 1, 100) ?? 5;
+const rounds = numberFrom(process.env, 'ROUNDS', 1, 100) ?? 3;
 const build = join(PROJECT_ROOT, 'build');
 mkdirSync(build, { recursive: true });
 const folder = mkdtempSync(join(build, 'bench-fanout-'));
 const devices = await Devices.open();
 
 const lines: WorkerLine[] = [];
+/** What is waited for now. */
+let bar = progressOf('devices found');
 let memory: MemoryWatch | undefined;
 try {
   await runWorker<WorkerLine>(
@@ -46,6 +49,7 @@ try {
       nodeFlags,
       onLine: (line) => {
         lines.push(line);
+        showProgress(line);
         void follow(line);
       },
     },
@@ -55,6 +59,7 @@ try {
     },
   );
 } finally {
+  bar.end();
   devices.close();
   rmSync(folder, { recursive: true });
 }
@@ -100,6 +105,7 @@ showTable(process.stdout, {
     'REACTED',
     'FAILED',
     'DELAY REACTING',
+    'RSSANON MIB',
   ],
   rows: fanouts.map((one, index) => [
     String(index + 1),
@@ -115,6 +121,7 @@ showTable(process.stdout, {
     String(one.finished?.reacted ?? '-'),
     String(one.finished?.failed ?? '-'),
     (one.finished?.delayMaxMs ?? NaN).toFixed(1),
+    (one.rssAnonBytes / 2 ** 20).toFixed(1),
   ]),
 });
 const verdicts = [
@@ -150,6 +157,17 @@ showTable(process.stdout, {
 const file = writeReport('fanout', circumstances(nodeFlags), results);
 process.stdout.write(`\n${file}\n`);
 if (verdicts.some(({ met }) => !met)) process.exitCode = 1;
+
+function progressOf(label: string): ProgressBar {
+  return new ProgressBar(process.stdout, label, count, (amount) => amount.toFixed(0));
+}
+
+function showProgress(line: WorkerLine): void {
+  if (line.kind === 'present' || line.kind === 'reacted') return bar.show(line.devices);
+  if (line.kind !== 'sent' && line.kind !== 'finished') return;
+  bar.end();
+  bar = progressOf(`round ${Math.ceil(line.round / 2)} of ${rounds}, reactions`);
+}
 
 /** What the devices do when the worker has come so far. */
 async function follow(line: WorkerLine): Promise<void> {

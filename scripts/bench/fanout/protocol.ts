@@ -3,6 +3,8 @@ export type WorkerLine =
   | { readonly kind: 'ready' }
   /** So many devices have been found. */
   | { readonly kind: 'present'; readonly devices: number }
+  /** So many devices have reacted in this round. */
+  | { readonly kind: 'reacted'; readonly round: number; readonly devices: number }
   /** Code is loaded and some devices are known: what comes on top is what the others take. */
   | { readonly kind: 'warm'; readonly rssAnonBytes: number }
   | { readonly kind: 'found'; readonly devices: number; readonly rssAnonBytes: number }
@@ -19,6 +21,8 @@ export type WorkerLine =
       readonly cpuMs: number;
       readonly delayMaxMs: number;
       readonly delayP99Ms: number;
+      /** When they were out. */
+      readonly rssAnonBytes: number;
     }
   /** The fanout has ended. */
   | {

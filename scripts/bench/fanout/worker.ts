@@ -32,9 +32,14 @@ import { memoryOf } from '../proc.js';
 import { tell } from '../worker.js';
 import { deviceAddress, deviceIdOf, LAN_SECOND_OCTET, markOf, type WorkerLine } from './protocol.js';
 
-/** The machine is left alone so long before memory is read. */
-const SETTLE_MS = 4_000;
+/**
+ * The process is left alone so long before memory is read: V8 gives back what its garbage took once it has had nothing to
+ * do for eight seconds.
+ */
+const SETTLE_MS = 12_000;
 const POLL_MS = 50;
+/** Progress is told so often. */
+const TELL_MS = 1_000;
 /** Repetitions would mix with the first notifications. */
 const INTERVAL_SECONDS = 600;
 
@@ -136,7 +141,14 @@ function say(line: WorkerLine): void {
 }
 
 async function untilPresent(count: number): Promise<void> {
-  while (recognition.presentCount < count || inventory.count() < count) await sleep(POLL_MS);
+  const found = (): number => Math.min(recognition.presentCount, inventory.count());
+  let toldMs = performance.now();
+  while (found() < count) {
+    await sleep(POLL_MS);
+    if (performance.now() - toldMs < TELL_MS) continue;
+    toldMs = performance.now();
+    say({ kind: 'present', devices: found() });
+  }
   say({ kind: 'present', devices: count });
 }
 
@@ -228,9 +240,15 @@ async function fanoutRound(id: number, round: number): Promise<void> {
     cpuMs: cpuMsSince(cpu),
     delayMaxMs: delay.max / 1e6,
     delayP99Ms: delay.percentile(99) / 1e6,
+    rssAnonBytes: memoryOf('self')?.rssAnonBytes ?? 0,
   });
   delay.reset();
+  const telling = setInterval(
+    () => say({ kind: 'reacted', round, devices: fanouts.counters(id)?.reacted ?? 0 }),
+    TELL_MS,
+  );
   const line = await ended;
+  clearInterval(telling);
   await sleep(POLL_MS);
   delay.disable();
   if (line.kind === 'finished') say({ ...line, delayMaxMs: delay.max / 1e6 });
