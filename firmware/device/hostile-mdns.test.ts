@@ -203,11 +203,11 @@ describe('hostile mDNS', () => {
   const absent = (): string[] =>
     Array.from({ length: REAL }, (_, n) => idOf(n)).filter((id) => !recognition.isPresent(id));
 
-  it('does no harm as 20,000 messages at random and made of real ones, in each of three seeds', async () => {
+  it('does no harm as 30,000 messages, at random and made of real ones', async () => {
     await findAll();
     for (const seed of [1, 2, 3]) {
       const fuzz = new Fuzz(seed);
-      for (let i = 0; i < 20_000; i += 1) {
+      for (let i = 0; i < 10_000; i += 1) {
         wire.put(fuzz.next(), i % 7 === 0 ? THIEF : `192.168.${fuzz.below(256)}.${fuzz.below(256)}`);
         if (i % 20 === 0) await pass(20, 20);
       }
@@ -303,9 +303,9 @@ describe('hostile mDNS', () => {
     ['its DeviceID, when it has been said to be gone', (n) => [{ ...real(n)[0], ttl: 0 } as Answer, ...own(idOf(n))]],
   ];
   for (const [what, forged] of thefts) {
-    it(`lets nobody have ${what}, who says so for five minutes, as long as the device answers`, async () => {
+    it(`lets nobody have ${what}, who says so for two minutes, as long as the device answers`, async () => {
       await findAll();
-      for (let round = 0; round < 600; round += 1) {
+      for (let round = 0; round < 250; round += 1) {
         wire.put(message(forged(round % 3)), THIEF);
         await pass(500, 100);
         // The last word is the thief's.
@@ -324,14 +324,17 @@ describe('hostile mDNS', () => {
     await store.close();
     await open(systemClock(0));
     const startMs = performance.now();
-    let [spentMs, longestMs, droppedBefore] = [0, 0, 0];
-    for (let sent = 0; performance.now() - startMs < 3_000; sent += 1) {
-      const beforeMs = performance.now();
+    let [spentMs, longestMs, droppedBefore, endMs] = [0, 0, 0, startMs + 60_000];
+    for (let sent = 0; performance.now() < endMs; sent += 1) {
+      const before = process.cpuUsage();
       wire.put(costly[sent % costly.length] ?? Buffer.alloc(0), `192.168.${sent % 200}.7`);
-      const tookMs = performance.now() - beforeMs;
+      const { user, system } = process.cpuUsage(before);
+      const tookMs = (user + system) / 1000;
       longestMs = Math.max(longestMs, tookMs);
       const { dropped } = discovery.status();
       if (dropped === droppedBefore) spentMs += tookMs;
+      // It goes on for a second when the share that is there at once has been used up.
+      else if (droppedBefore === 0) endMs = performance.now() + 1_000;
       droppedBefore = dropped;
       if (sent % 16 === 0) await new Promise((resolve) => setImmediate(resolve));
     }

@@ -17,6 +17,7 @@ const TOOLS = [
   ['/usr/sbin/avahi-daemon'],
   ['/usr/bin/avahi-publish'],
   ['/usr/bin/avahi-browse'],
+  ['/usr/bin/avahi-resolve'],
   ['/usr/bin/dbus-daemon'],
   ['/usr/bin/unshare'],
 ];
@@ -41,9 +42,9 @@ const BUS_CONFIGURATION = `<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus
 `;
 
 const AVAHI_CONFIGURATION = `[server]
-allow-interfaces=DEVICE
+allow-interfaces=DEVICES
 use-ipv4=yes
-use-ipv6=no
+use-ipv6=yes
 enable-dbus=yes
 [publish]
 publish-workstation=no
@@ -52,24 +53,26 @@ publish-workstation=no
 interface Line {
   readonly kind: 'found' | 'heard' | 'gone' | 'log';
   readonly instance?: string;
+  /** Name of the interface. */
+  readonly link?: string;
   readonly addresses?: readonly string[];
   readonly port?: number;
   readonly txt?: Readonly<Record<string, string>>;
   readonly line?: string;
 }
 
-/** One side of the link, with a message bus and an Avahi of its own. */
+/** One side of the two links, with a message bus and an Avahi of its own. */
 class Side {
   readonly #children: ChildProcess[] = [];
   daemon!: ChildProcess;
 
   constructor(
     readonly namespace: string,
-    readonly device: string,
+    readonly devices: readonly string[],
     private readonly folder: string,
   ) {
     writeFileSync(this.#file('bus.conf'), BUS_CONFIGURATION.replace('BUS', this.#file('bus')));
-    writeFileSync(this.#file('avahi.conf'), AVAHI_CONFIGURATION.replace('DEVICE', device));
+    writeFileSync(this.#file('avahi.conf'), AVAHI_CONFIGURATION.replace('DEVICES', devices.join(',')));
   }
 
   get environment(): NodeJS.ProcessEnv {
@@ -136,8 +139,8 @@ class Side {
 
 describe('discovery and Avahi, over a link', { skip: whyNot() }, () => {
   const folder = mkdtempSync(join(tmpdir(), 'dmgw-avahi-'));
-  const here = new Side(HERE, 'lan0', folder);
-  const there = new Side(THERE, 'lan1', folder);
+  const here = new Side(HERE, ['lan0', 'lan2'], folder);
+  const there = new Side(THERE, ['lan1', 'lan3'], folder);
   const lines: Record<Backend, Line[]> = { builtin: [], daemon: [], auto: [] };
 
   const until = (backend: Backend, what: string, fits: (line: Line) => boolean): Promise<Line> =>
@@ -154,17 +157,26 @@ describe('discovery and Avahi, over a link', { skip: whyNot() }, () => {
     const ip = (...words: string[]): void => void execFileSync('ip', words);
     ip('netns', 'add', HERE);
     ip('netns', 'add', THERE);
-    ip('link', 'add', 'lan0', 'netns', HERE, 'type', 'veth', 'peer', 'name', 'lan1', 'netns', THERE);
-    ip('-n', HERE, 'addr', 'add', '10.77.0.1/24', 'dev', 'lan0');
-    ip('-n', THERE, 'addr', 'add', '10.77.0.2/24', 'dev', 'lan1');
-    for (const { namespace, device } of [here, there]) {
-      ip('-n', namespace, 'link', 'set', 'lo', 'up');
-      ip('-n', namespace, 'link', 'set', device, 'up');
+    for (const [n, device] of here.devices.entries()) {
+      const peer = there.devices[n] ?? '';
+      ip('link', 'add', device, 'netns', HERE, 'type', 'veth', 'peer', 'name', peer, 'netns', THERE);
+      ip('-n', HERE, 'addr', 'add', `10.77.${n}.1/24`, 'dev', device);
+      ip('-n', THERE, 'addr', 'add', `10.77.${n}.2/24`, 'dev', peer);
+    }
+    // Nobody else is there: an address need not be asked for before it is used.
+    ip('-n', HERE, 'addr', 'add', 'fd77::1/64', 'dev', 'lan2', 'nodad');
+    ip('-n', THERE, 'addr', 'add', 'fd77::2/64', 'dev', 'lan3', 'nodad');
+    for (const side of [here, there]) {
+      for (const device of side.devices) {
+        side.ask('sh', '-c', `echo 0 >/proc/sys/net/ipv6/conf/${device}/accept_dad`);
+        ip('-n', side.namespace, 'link', 'set', device, 'up');
+      }
+      ip('-n', side.namespace, 'link', 'set', 'lo', 'up');
     }
     await Promise.all([here.start(), there.start()]);
     const fixture = fileURLToPath(import.meta.resolve('./discovery.fixture.js'));
     for (const backend of BACKENDS) {
-      const args = [fixture, backend, '10.77.0.0/24', TYPE, `gateway-${backend}`];
+      const args = [fixture, backend, '10.77.0.0/16,fd77::/64', TYPE, `gateway-${backend}`];
       // For `auto` there is no daemon: nobody answers on its bus.
       const env =
         backend === 'auto' ? { ...here.environment, DBUS_SYSTEM_BUS_ADDRESS: 'unix:path=/none' } : here.environment;
@@ -200,6 +212,14 @@ describe('discovery and Avahi, over a link', { skip: whyNot() }, () => {
       assert.equal(found.port, 2948);
       assert.deepEqual(found.txt, { devid: 'MAC:020000000009', groups: 'hall' });
     });
+    // It is on the other link as well, by IPv4 and IPv6.
+    await ofAll((backend) =>
+      until(backend, 'Lamp 9 on lan2', ({ instance, link, addresses = [] }) => {
+        return (
+          instance === 'Lamp 9' && link === 'lan2' && ['10.77.1.2', 'fd77::2'].every((one) => addresses.includes(one))
+        );
+      }),
+    );
     publisher.kill();
     await ofAll((backend) =>
       until(backend, 'its goodbye', ({ kind, instance }) => kind === 'gone' && instance === 'Lamp 9'),
@@ -209,9 +229,15 @@ describe('discovery and Avahi, over a link', { skip: whyNot() }, () => {
   it('is found by Avahi, with port, address and TXT record', () => {
     const seen = there.ask('avahi-browse', '-rtp', TYPE).split('\n');
     for (const backend of BACKENDS) {
-      const line = seen.find((one) => one.startsWith('=') && one.includes(`gateway-${backend}`));
-      assert.match(line ?? seen.join('\n'), /;[\w-]+\.local;10\.77\.0\.1;8180;"path=\/scomo\/"$/);
+      const mine = seen.filter((one) => one.startsWith('=') && one.includes(`gateway-${backend}`)).join('\n');
+      for (const [device, address] of [
+        ['lan1', '10\\.77\\.0\\.1'],
+        ['lan3', '10\\.77\\.1\\.1'],
+      ] as const) {
+        assert.match(mine, new RegExp(`^=;${device};.*;[\\w-]+\\.local;${address};8180;"path=/scomo/"$`, 'm'));
+      }
     }
+    assert.match(there.ask('avahi-resolve', '-6', '-n', 'gateway-builtin.local'), /\tfd77::1$/m);
   });
 
   it('finds a device again after the death of the daemons on both sides', async () => {

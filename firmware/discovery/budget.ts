@@ -41,7 +41,7 @@ const LINK_BURST = 4_000;
 const LINK_BYTES_PER_SECOND = 1024 * 1024;
 const LINK_BYTES_BURST = 4 * 1024 * 1024;
 
-/** Time of this process: what a hostile message of the same size takes is many times what others do. */
+/** Processor time: a hostile message takes many times what others of the same size do. */
 const LINK_MS_PER_SECOND = 400;
 const LINK_MS_BURST = 1_000;
 
@@ -56,7 +56,11 @@ export class LinkBudget {
   readonly #time: Bucket;
   #dropped = 0;
 
-  constructor(private readonly clock: Clock) {
+  /** @param processorMs what this process has used of its processor so far */
+  constructor(
+    private readonly clock: Clock,
+    private readonly processorMs = usedByThisProcess,
+  ) {
     const nowMs = clock.monotonicMs();
     this.#packets = new Bucket(LINK_PER_SECOND, LINK_BURST, nowMs);
     this.#bytes = new Bucket(LINK_BYTES_PER_SECOND, LINK_BYTES_BURST, nowMs);
@@ -79,9 +83,11 @@ export class LinkBudget {
     return fits;
   }
 
-  /** Looking at a datagram has taken so long. */
-  spent(ms: number): void {
-    this.#time.charge(ms);
+  /** Looks at a datagram that was admitted, on account of the time that it takes. */
+  look(work: () => void): void {
+    const beforeMs = this.processorMs();
+    work();
+    this.#time.charge(this.processorMs() - beforeMs);
   }
 
   #ofSource(source: string, nowMs: number): Bucket {
@@ -99,4 +105,9 @@ export class LinkBudget {
     }
     return bucket;
   }
+}
+
+function usedByThisProcess(): number {
+  const { user, system } = process.cpuUsage();
+  return (user + system) / 1000;
 }

@@ -140,7 +140,6 @@ export class BuiltinDiscovery implements Discovery {
               browser?.take(records);
             },
           },
-          clock,
           log,
           openSocket,
         ),

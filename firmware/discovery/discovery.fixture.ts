@@ -1,6 +1,6 @@
 /**
  * Discovery as a process of its own, for a network namespace: browses one type and announces one service.
- * Arguments: backend (daemon, builtin, auto), LAN prefix, type, name of the instance to announce or `-`; or `helper`, and
+ * Arguments: backend (daemon, builtin, auto), prefixes of the LAN separated by commas, type, name of the instance to announce or `-`; or `helper`, and
  * then it is the helper of a `daemon`. One JSON line for each thing that it hears or logs.
  */
 import { fileURLToPath } from 'node:url';
@@ -12,15 +12,17 @@ import { BuiltinDiscovery } from './builtin.js';
 import { DaemonDiscovery } from './daemon.js';
 import type { FoundService } from './service.js';
 
-/** The pauses between looks at a daemon that works, of this length and more, are so much shorter. */
-const LONG_MS = 20_000;
-const HASTE = 20;
+/** Of the pauses in looking after a daemon, those of at least so many ms are so much shorter. */
+const HASTE: readonly (readonly [fromMs: number, factor: number])[] = [
+  [20_000, 20],
+  [5_000, 2.5],
+];
 
 const say = (line: object): void => void process.stdout.write(`${JSON.stringify(line)}\n`);
 
-const [, , backend = '', prefix = '', type = '', instance = '-'] = process.argv;
+const [, , backend = '', prefixes = '', type = '', instance = '-'] = process.argv;
 if (backend === 'helper') await runBridge(process.stdin, (line) => process.stdout.write(line));
-const lan = Prefixes.parse([prefix]);
+const lan = Prefixes.parse(prefixes.split(','));
 if (!lan.ok) throw new Error(lan.error.text);
 const parts = {
   links: { names: [], lan: lan.value, own: [] },
@@ -30,8 +32,8 @@ const parts = {
   browse: {
     type,
     listener: {
-      found: ({ instance: name, addresses, port, txt }: FoundService) => {
-        say({ kind: 'found', instance: name, addresses, port, txt });
+      found: ({ instance: name, link, addresses, port, txt }: FoundService) => {
+        say({ kind: 'found', instance: name, link, addresses, port, txt });
         return name;
       },
       heard: (name: string) => say({ kind: 'heard', instance: name }),
@@ -50,5 +52,6 @@ discovery.start();
 process.once('SIGTERM', () => void discovery.close().then(() => process.exit(0)));
 
 function hurried(clock: Clock): Clock {
-  return { ...clock, after: (delayMs, task) => clock.after(delayMs >= LONG_MS ? delayMs / HASTE : delayMs, task) };
+  const factorFor = (delayMs: number): number => HASTE.find(([fromMs]) => delayMs >= fromMs)?.[1] ?? 1;
+  return { ...clock, after: (delayMs, task) => clock.after(delayMs / factorFor(delayMs), task) };
 }

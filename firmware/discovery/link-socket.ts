@@ -2,7 +2,6 @@ import type { RemoteInfo, Socket, SocketOptions } from 'node:dgram';
 import { isIPv6 } from 'node:net';
 import type { Answer, DecodedPacket, Packet, Question, RecordType } from 'dns-packet';
 import multicastDns from 'multicast-dns';
-import type { Clock } from '../clock/index.js';
 import type { Logger } from '../log/index.js';
 import { describeThrown } from '../outcome/index.js';
 import type { LinkBudget } from './budget.js';
@@ -62,7 +61,6 @@ export class LinkSocket {
     private readonly family: 4 | 6,
     private readonly budget: LinkBudget,
     private readonly listener: LinkSocketListener,
-    private readonly clock: Clock,
     private readonly log: Logger,
     private readonly openSocket: OpenSocket,
   ) {}
@@ -84,9 +82,9 @@ export class LinkSocket {
     socket.removeAllListeners('message');
     socket.on('message', (bytes, from) => {
       if (!this.#admits(bytes, from)) return;
-      const startMs = this.clock.monotonicMs();
-      for (const decode of decoders) decode(bytes, from);
-      this.budget.spent(this.clock.monotonicMs() - startMs);
+      this.budget.look(() => {
+        for (const decode of decoders) decode(bytes, from);
+      });
     });
     mdns.on('error', (error) => this.#complain('cannot listen for mDNS', error));
     mdns.on('warning', (error) => this.log.debug('mDNS message or socket at fault', { reason: describeThrown(error) }));

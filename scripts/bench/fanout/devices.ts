@@ -77,8 +77,8 @@ export class Devices {
   }
 
   /** What the notification of this round asked for is done: the devices announce its SessionID. */
-  async react(round: number): Promise<void> {
-    await this.#announce([...this.of(round).devices], round, ANNOUNCED_PER_SECOND);
+  async react(round: number, isOver: () => boolean): Promise<void> {
+    await this.#announce([...this.of(round).devices], round, ANNOUNCED_PER_SECOND, isOver);
   }
 
   close(): void {
@@ -90,7 +90,7 @@ export class Devices {
     indexes: readonly number[],
     sessionId: number | undefined,
     perSecond: number,
-    isOver = (): boolean => false,
+    isOver: () => boolean,
   ): Promise<void> {
     const startMs = performance.now();
     for (let at = 0; at < indexes.length && !isOver(); at += PER_MESSAGE) {

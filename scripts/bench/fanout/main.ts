@@ -176,8 +176,9 @@ async function follow(line: WorkerLine): Promise<void> {
   if (line.kind !== 'sent') return;
   await sleep(ARRIVAL_MS);
   // What is lost on a busy machine is announced again, as devices do.
-  while (!all('finished').some(({ round }) => round === line.round)) {
-    await devices.react(line.round);
+  const isOver = (): boolean => all('finished').some(({ round }) => round === line.round);
+  while (!isOver()) {
+    await devices.react(line.round, isOver);
     await sleep(AGAIN_MS);
   }
 }
