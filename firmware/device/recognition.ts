@@ -100,10 +100,13 @@ export class Recognition implements ServiceListener {
       const claim = this.#claims.get(deviceId);
       if (claim?.announcement.instance === instance) this.#claims.delete(deviceId);
       if (left > 0) return;
-      if (why === 'left') this.options.inventory.seen(deviceId, false);
-      // Nobody else has its DeviceID at once by saying something in its name: it counts as there for the time of grace.
-      else if (this.#doubts.size < MAX_CLAIMS) this.#doubts.set(deviceId, this.options.clock.monotonicMs());
-      this.#writeSoon();
+      if (why === 'left') {
+        this.options.inventory.seen(deviceId, false);
+      } else if (this.#doubts.size < MAX_CLAIMS) {
+        // Nobody has its DeviceID at once by saying something in its name: it counts as there for the time of grace.
+        this.#doubts.set(deviceId, this.options.clock.monotonicMs());
+        this.#writeSoon();
+      }
     });
   }
 

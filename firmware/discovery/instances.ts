@@ -184,8 +184,11 @@ export class Instances {
   /** Those that the listener knows under this name. */
   knownAs(identity: string): Instance[] {
     this.settle();
-    const slots = [...this.#identities.keys()].filter((slot) => this.#identities[slot] === identity);
-    return slots.map((slot) => this.#opened(slot));
+    const found: Instance[] = [];
+    for (let slot = 0; slot < this.#identities.length; slot += 1) {
+      if (this.#identities[slot] === identity) found.push(this.#opened(slot));
+    }
+    return found;
   }
 
   /** Each as it is now. */
