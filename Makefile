@@ -20,7 +20,7 @@ BESIDE := $(shell find board firmware scripts -type f ! -name '*.ts')
 # Two at a time: the tests wait more than they compute, and those of the whole flow start several processes each.
 TEST_CONCURRENCY ?= 2
 
-.PHONY: help setup build demo test firmware reproducible package size test-board test-node fuzz torture powercut bench-dm bench-large-object bench-fanout bench-serve bench-download typecheck lint format docs stack-proof clean
+.PHONY: help setup build demo test firmware reproducible package size test-board test-node fuzz torture powercut bench-dm bench-large-object bench-fanout bench-serve bench-lan bench-download typecheck lint format docs stack-proof clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-18s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -76,6 +76,10 @@ bench-fanout: $(BUILD) ## notifications for 10,000 devices beside a bare dgram l
 
 bench-serve: $(BUILD) ## the image server beside nginx, lighttpd and busybox; SIZE=256 ROUNDS=3 RETRIEVAL=1024 CASES='transfers memory cut-through cold start'
 	@node build/bench/serve.js
+
+bench-lan: $(BUILD) ## the nine steps in network namespaces, WAN 20 and LAN 200 Mbit/s, beside every device over the WAN; needs root; SIZE=MiB DEVICES=n
+	@scripts/setup.sh tools iproute2 tc
+	@node build/bench/lan.js
 
 bench-download: $(BUILD) ## the downloader beside curl and aria2c, from nginx; SIZE=MiB RUNS=n FOLDER=path NODE_FLAGS=...
 	@scripts/setup.sh tools nginx-light nginx curl curl aria2 aria2c

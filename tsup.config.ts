@@ -78,6 +78,7 @@ export default defineConfig([
       'fanout-worker': 'scripts/bench/fanout/worker.ts',
       serve: 'scripts/bench/serve/main.ts',
       download: 'scripts/bench/download/main.ts',
+      lan: 'scripts/bench/lan/main.ts',
     },
     outDir: 'build/bench',
     ...forLab,

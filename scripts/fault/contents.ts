@@ -11,3 +11,16 @@ export function contentOf(n: number): Buffer {
   const own = n % 4 === 0 ? n - 1 : n;
   return Buffer.alloc(1 + ((own * 7919) % 200_000), `content ${own} `);
 }
+
+/** Nodes of the images that are served while they come in. */
+export const ARRIVING_NODES = ['a', 'b'] as const;
+
+/** Content of an image that comes in: no two blocks of it, nor of two numbers, are alike, so that every offset shows. */
+export function arrivingOf(n: number): Buffer {
+  const words = 120_000 + ((n * 7919) % 60_000);
+  const content = Buffer.allocUnsafe(4 * words);
+  for (let word = 0; word < words; word += 1) {
+    content.writeUInt32LE((Math.imul(word + 1, 2654435761) ^ Math.imul(n, 40503)) >>> 0, 4 * word);
+  }
+  return content;
+}

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { before, describe, it } from 'node:test';
+import { arrivingSubject } from './arriving-subject.js';
 import { campaign, ROUNDS, type Campaign } from './campaign.js';
 import { buildProgram, whyNoFaults } from './faulty-disk.js';
 import { imagesSubject } from './images-subject.js';
@@ -7,8 +8,11 @@ import { imagesSubject } from './images-subject.js';
 const skip = whyNoFaults() ?? false;
 
 let writer = '';
+let arrivingWriter = '';
 before(() => {
-  if (skip === false) writer = buildProgram('image-writer');
+  if (skip !== false) return;
+  writer = buildProgram('image-writer');
+  arrivingWriter = buildProgram('arriving-writer');
 });
 
 const run = (name: string, rules: string, rounds: number, until?: number): Promise<Campaign> =>
@@ -29,4 +33,20 @@ describe('images that come in when the power goes', { skip }, () => {
       assert.ok(done.faults.length > 0, 'a lost sync was not noticed: this harness proves nothing');
     });
   }
+});
+
+describe('images that are served while they come in when the power goes', { skip }, () => {
+  it('are served again as far as was promised, and no byte is another, at whatever moment', async (t) => {
+    const rounds = Math.ceil(ROUNDS / 3);
+    const done = await campaign(arrivingSubject('arriving', arrivingWriter), '', rounds);
+    t.diagnostic(`${done.rounds} cuts (${JSON.stringify(done.cuts)}), ${done.promises} promises`);
+    assert.deepEqual(done.faults, []);
+    assert.ok(done.promises > rounds, `only ${done.promises} promises`);
+  });
+
+  it('are seen to be wrong when a sync of theirs does nothing', async (t) => {
+    const done = await campaign(arrivingSubject('arriving-lies', arrivingWriter), 'lie sync */partial/*', ROUNDS, 1);
+    t.diagnostic(`found in round ${done.rounds}: ${done.faults.join(' | ')}`);
+    assert.ok(done.faults.length > 0, 'a lost sync was not noticed: this harness proves nothing');
+  });
 });

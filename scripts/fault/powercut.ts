@@ -6,6 +6,7 @@
 import { numberFrom } from '../bench/environment.js';
 import { ProgressBar } from '../bench/progress-bar.js';
 import { showTable } from '../bench/report.js';
+import { arrivingSubject } from './arriving-subject.js';
 import { campaign, type Campaign, type Subject } from './campaign.js';
 import { buildProgram, whyNoFaults } from './faulty-disk.js';
 import { imagesSubject } from './images-subject.js';
@@ -21,10 +22,17 @@ const CAMPAIGNS: readonly (readonly [what: string, subject: () => Subject, rules
   ['database', () => storeSubject('store', buildProgram('writer')), '', false],
   ['database, last bytes first', () => storeSubject('store', buildProgram('writer')), 'loss back', false],
   ['database and images', () => imagesSubject('images', buildProgram('image-writer')), '', false],
+  ['images served while they come in', () => arrivingSubject('arriving', buildProgram('arriving-writer')), '', false],
   ['database, its syncs do nothing', () => storeSubject('lies', buildProgram('writer')), 'lie sync *-wal', true],
   [
     'images, their syncs do nothing',
     () => imagesSubject('lies', buildProgram('image-writer')),
+    'lie sync */partial/*',
+    true,
+  ],
+  [
+    'images served while they come in, their syncs do nothing',
+    () => arrivingSubject('arriving-lies', buildProgram('arriving-writer')),
     'lie sync */partial/*',
     true,
   ],

@@ -1,4 +1,5 @@
 import { createServer, type AddressInfo, type Server } from 'node:net';
+import type { LabNetwork } from './network.js';
 
 /** Whoever listens here, at the last address of a block, has the block; the end of its process gives it back. */
 const CLAIM_PORT = 2947;
@@ -12,7 +13,7 @@ const DEVICES_PER_ROW = 250;
  * A /16 of the loopback network for one lab, so that every party has an address of its own and labs that run at the
  * same time do not meet. The lower half plays the LAN, the upper half the WAN.
  */
-export class AddressBlock {
+export class AddressBlock implements LabNetwork {
   private constructor(
     private readonly second: number,
     private readonly claim: Server,
@@ -41,12 +42,10 @@ export class AddressBlock {
     return `127.${this.second}.128.0/17`;
   }
 
-  /** The gateway's address in the LAN. */
   get gateway(): string {
     return `127.${this.second}.0.1`;
   }
 
-  /** The gateway's address in the WAN. */
   get gatewayInWan(): string {
     return `127.${this.second}.128.1`;
   }
@@ -55,24 +54,25 @@ export class AddressBlock {
     return `127.${this.second}.128.2`;
   }
 
-  /** @param index of the DM Server, from 0 */
   dmServer(index: number): string {
     return `127.${this.second}.128.${3 + index}`;
   }
 
-  /** @param index of the End Device, from 0 */
   device(index: number): string {
     return `127.${this.second}.${1 + Math.floor(index / DEVICES_PER_ROW)}.${1 + (index % DEVICES_PER_ROW)}`;
   }
-}
 
-/** A TCP port that is free at this address: the preferred one, or any. */
-export async function freePort(address: string, preferred: number): Promise<number> {
-  const server = (await listen(address, preferred)) ?? (await listen(address, 0));
-  if (!server) throw new Error(`no free port at ${address}`);
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
+  async freePort(address: string, preferred: number): Promise<number> {
+    const server = (await listen(address, preferred)) ?? (await listen(address, 0));
+    if (!server) throw new Error(`no free port at ${address}`);
+    const { port } = server.address() as AddressInfo;
+    await new Promise((resolve) => server.close(resolve));
+    return port;
+  }
+
+  enter(): readonly string[] {
+    return [];
+  }
 }
 
 /** Undefined when somebody else listens there. */

@@ -7,7 +7,7 @@ import { tailOf } from './json-lines.js';
 export interface ChildOptions {
   /** For messages: `gateway`, `end device 3`. */
   readonly name: string;
-  readonly command: readonly [string, ...string[]];
+  readonly command: readonly string[];
   /** Takes standard error, and standard output behind the ready line. Appended to. */
   readonly logFile: string;
   /** Folder of a cgroup in which the process runs. */
@@ -44,7 +44,7 @@ export class Child {
   #asked = false;
 
   constructor(private readonly options: ChildOptions) {
-    const [program, ...args] = commandOf(options);
+    const [program = '', ...args] = commandOf(options);
     const log = openSync(options.logFile, 'a', 0o600);
     this.#child = spawn(program, args, { detached: true, stdio: ['ignore', 'pipe', log] });
     closeSync(log);
@@ -133,9 +133,8 @@ export class Child {
 
 const SETPRIV = ['/usr/bin/setpriv', '/bin/setpriv'].find((path) => existsSync(path));
 
-function commandOf({ command, cgroup }: ChildOptions): [string, ...string[]] {
-  const tied: [string, ...string[]] =
-    SETPRIV === undefined ? [...command] : [SETPRIV, '--pdeathsig', 'KILL', ...command];
+function commandOf({ command, cgroup }: ChildOptions): readonly string[] {
+  const tied = SETPRIV === undefined ? command : [SETPRIV, '--pdeathsig', 'KILL', ...command];
   if (cgroup === undefined) return tied;
   return ['/bin/sh', '-c', 'echo $$ > "$0/cgroup.procs" && exec "$@"', cgroup, ...tied];
 }

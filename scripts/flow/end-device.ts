@@ -40,6 +40,8 @@ export interface EndDevicePlan {
   readonly shared: SharedAccount;
   readonly address: string;
   readonly udpPort: number;
+  /** Words in front of its command: where it runs. Those of one process run in one place. */
+  readonly enter: readonly string[];
   /** For its files, made here. */
   readonly folder: string;
   readonly traits: EndDeviceTraits;
@@ -82,7 +84,7 @@ export class EndDevice {
     const others = plans.length > 1 ? ` and ${plans.length - 1} more` : '';
     const child = new Child({
       name: `End Device ${first.shared.deviceId}${others}`,
-      command: [process.execPath, PROGRAMS.endDevice, ...files.flatMap((file) => ['--config', file])],
+      command: [...first.enter, process.execPath, PROGRAMS.endDevice, ...files.flatMap((file) => ['--config', file])],
       logFile: join(first.folder, 'device.log'),
     });
     await child.ready();

@@ -37,6 +37,8 @@ export interface GatewayOptions {
   readonly settings?: GatewaySettings | undefined;
   /** V8 flags and the like, in front of the program. */
   readonly nodeFlags?: readonly string[] | undefined;
+  /** Words in front of its command: where it runs. */
+  readonly enter?: readonly string[];
   /** Folder of a cgroup in which it runs. */
   readonly cgroup?: string | undefined;
 }
@@ -81,9 +83,10 @@ export class GatewayProcess {
 
   /** Starts it and waits until it answers. @throws with the end of its log when it does not */
   async start(): Promise<void> {
+    const { enter = [], nodeFlags = [] } = this.options;
     const child = new Child({
       name: 'gateway',
-      command: [GATEWAY_NODE, ...(this.options.nodeFlags ?? []), PROGRAMS.gateway, 'run', '--config', this.#configFile],
+      command: [...enter, GATEWAY_NODE, ...nodeFlags, PROGRAMS.gateway, 'run', '--config', this.#configFile],
       logFile: this.logFile,
       ...(this.options.cgroup !== undefined && { cgroup: this.options.cgroup }),
     });

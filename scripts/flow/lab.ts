@@ -6,13 +6,14 @@ import { createSocket } from 'node:dgram';
 import { mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { PUSH_PORT } from '../../firmware/dm/index.js';
-import { AddressBlock, freePort } from './addresses.js';
+import { AddressBlock } from './addresses.js';
 import type { Child } from './child.js';
 import { shareSecrets, type Schemes } from './credentials.js';
 import { DmServer, type Answer, type Command } from './dm-server.js';
 import { DownloadServer, type Offer } from './download-server.js';
 import { EndDevice, type EndDevicePlan, type EndDeviceTraits } from './end-device.js';
 import { GatewayProcess, type GatewaySettings } from './gateway.js';
+import type { LabNetwork } from './network.js';
 import { requirePrograms } from './project.js';
 
 export interface LabOptions {
@@ -28,6 +29,8 @@ export interface LabOptions {
   /** The first one also manages the End Devices. Default one with default options. */
   readonly dmServers?: readonly DmServerOptions[];
   readonly offers: readonly Offer[];
+  /** Default: on loopback, all in one. */
+  readonly network?: LabNetwork;
   /** Of the WAN; 0, the default: unlimited. */
   readonly rateBytesPerSecond?: number | undefined;
   readonly gateway?: {
@@ -106,7 +109,7 @@ export class Lab {
     closeAll: () => Promise<void>,
   ): Promise<Lab> {
     const { folder, offers, rateBytesPerSecond = 0 } = options;
-    const block = await AddressBlock.claim();
+    const block = options.network ?? (await AddressBlock.claim());
     closings.push(() => block.release());
     const placed = placeDevices(block, options.devices + (options.absentDevices ?? 0));
 
@@ -139,6 +142,7 @@ export class Lab {
         shared,
         address,
         udpPort,
+        enter: block.enter({ device: index }),
         folder: join(folder, `device-${String(index + 1).padStart(2, '0')}`),
         traits: {
           ...traits,
@@ -155,7 +159,7 @@ export class Lab {
     });
     const devices = groups.flat();
 
-    const notificationPort = await freePort(block.gatewayInWan, PUSH_PORT);
+    const notificationPort = await block.freePort(block.gatewayInWan, PUSH_PORT);
     const gatewayFolder = join(folder, 'gateway');
     mkdirSync(gatewayFolder);
     const gateway = new GatewayProcess({
@@ -170,12 +174,13 @@ export class Lab {
       lanPrefix: block.lanPrefix,
       wanAddress: block.gatewayInWan,
       wanPrefix: block.wanPrefix,
-      servePort: await freePort(block.gateway, SERVE_PORT),
+      servePort: await block.freePort(block.gateway, SERVE_PORT),
       notificationPort,
       devices: options.discovery
         ? []
         : placed.map(({ deviceId, address, udpPort }) => ({ deviceId, address: `udp://${address}:${udpPort}` })),
       folder: gatewayFolder,
+      enter: block.enter('gateway'),
       ...options.gateway,
       settings: {
         ...options.gateway?.settings,
@@ -262,7 +267,7 @@ export class Lab {
   }
 }
 
-function placeDevices(block: AddressBlock, count: number): Placed[] {
+function placeDevices(block: LabNetwork, count: number): Placed[] {
   return Array.from({ length: count }, (_, index) => ({
     deviceId: `MAC:02000000${(index + 1).toString(16).toUpperCase().padStart(4, '0')}`,
     address: block.device(index),
