@@ -140,6 +140,7 @@ export class BuiltinDiscovery implements Discovery {
               browser?.take(records);
             },
           },
+          clock,
           log,
           openSocket,
         ),

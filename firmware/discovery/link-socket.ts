@@ -1,11 +1,12 @@
 import type { RemoteInfo, Socket, SocketOptions } from 'node:dgram';
 import { isIPv6 } from 'node:net';
-import type { Answer, DecodedPacket, Packet, Question, RecordType } from 'dns-packet';
-import multicastDns from 'multicast-dns';
+import type { Answer, Packet, Question, RecordType } from 'dns-packet';
+import type { Clock, TimerHandle } from '../clock/index.js';
 import type { Logger } from '../log/index.js';
 import { describeThrown } from '../outcome/index.js';
 import type { LinkBudget } from './budget.js';
 import type { Link } from './links.js';
+import { HEADER_BYTES, readMessage, writeMessage, type Message } from './wire.js';
 
 /** RFC 6762 section 3. */
 export const MDNS_PORT = 5353;
@@ -13,9 +14,6 @@ const GROUP = { 4: '224.0.0.251', 6: 'ff02::fb' } as const;
 
 /** Section 17: no message is larger, whatever the link can carry. */
 const MAX_MESSAGE_BYTES = 9_000;
-
-/** A DNS header. */
-const HEADER_BYTES = 12;
 
 /** Records in one message. A message of so many is hostile, or for nobody here. */
 const MAX_RECORDS = 256;
@@ -45,14 +43,17 @@ export interface LinkSocketListener {
 }
 
 /**
- * Multicast DNS on one link and one address family: the socket, and who is listened to. The wire format is dns-packet's.
+ * Multicast DNS on one link and one address family: the socket, and who is listened to.
  *
  * Bound to the group's address, so that nothing that is sent to one of the gateway's own addresses is heard: from the
  * WAN nobody can reach it. IPv6 is bound to the link by its zone. For IPv4 the kernel hands over what comes on any joined
  * link, hence the check of the source.
  */
 export class LinkSocket {
-  #mdns: multicastDns.MulticastDNS | undefined;
+  #socket: Socket | undefined;
+  /** Whether it can send. */
+  #bound: Promise<boolean> = Promise.resolve(false);
+  #joining: TimerHandle | undefined;
   readonly #sending = new Set<Promise<void>>();
   #complained = false;
 
@@ -61,6 +62,7 @@ export class LinkSocket {
     private readonly family: 4 | 6,
     private readonly budget: LinkBudget,
     private readonly listener: LinkSocketListener,
+    private readonly clock: Clock,
     private readonly log: Logger,
     private readonly openSocket: OpenSocket,
   ) {}
@@ -68,32 +70,35 @@ export class LinkSocket {
   open(): void {
     const zone = `%${this.link.name}`;
     const socket = this.openSocket({ type: `udp${this.family}`, reuseAddr: true, ipv6Only: this.family === 6 });
-    const mdns = multicastDns({
-      socket,
-      type: `udp${this.family}`,
-      ip: GROUP[this.family],
-      bind: this.family === 4 ? GROUP[4] : `${GROUP[6]}${zone}`,
-      interface: this.family === 4 ? (this.link.address4 ?? '') : `::${zone}`,
-      port: MDNS_PORT,
-    });
-    this.#mdns = mdns;
-    // The package decodes whatever comes. Here it is asked first who sends, and how much.
-    const decoders = socket.listeners('message') as ((bytes: Buffer, from: RemoteInfo) => void)[];
-    socket.removeAllListeners('message');
+    this.#socket = socket;
     socket.on('message', (bytes, from) => {
-      if (!this.#admits(bytes, from)) return;
-      this.budget.look(() => {
-        for (const decode of decoders) decode(bytes, from);
+      // Before it is read it is asked who sends, and how much.
+      if (this.#admits(bytes, from)) this.budget.look(() => this.#take(bytes, from));
+    });
+    this.#bound = new Promise((resolve) => {
+      socket.on('error', (error) => {
+        this.#complain('cannot listen for mDNS', error);
+        resolve(false);
+      });
+      const group = this.family === 4 ? GROUP[4] : `${GROUP[6]}${zone}`;
+      socket.bind(MDNS_PORT, group, () => {
+        this.#join(socket, this.family === 4 ? (this.link.address4 ?? '') : `::${zone}`);
+        resolve(true);
       });
     });
-    mdns.on('error', (error) => this.#complain('cannot listen for mDNS', error));
-    mdns.on('warning', (error) => this.log.debug('mDNS message or socket at fault', { reason: describeThrown(error) }));
-    mdns.on('query', (packet, from) => {
-      this.listener.query(asQuery(packet, from), from, this);
-    });
-    mdns.on('response', ({ answers = [], additionals = [] }) => {
-      this.listener.response([...answers, ...additionals]);
-    });
+  }
+
+  /** Tries again and again: a link may be up before its address can be used. */
+  #join(socket: Socket, own: string): void {
+    if (this.#socket !== socket) return;
+    try {
+      socket.setMulticastTTL(255); // section 11
+      socket.setMulticastInterface(own);
+      socket.addMembership(GROUP[this.family], own);
+    } catch (thrown) {
+      this.log.debug('cannot join mDNS', { interface: this.link.name, reason: describeThrown(thrown) });
+      this.#joining = this.clock.after(JOIN_AGAIN_MS, () => this.#join(socket, own));
+    }
   }
 
   /** Sends by multicast, in as many messages as it takes; all but the last say that more follow. */
@@ -127,29 +132,48 @@ export class LinkSocket {
 
   /** Waits for what is being sent: goodbyes are. */
   async close(): Promise<void> {
-    const mdns = this.#mdns;
-    this.#mdns = undefined;
-    if (!mdns) return;
+    const socket = this.#socket;
+    this.#socket = undefined;
+    this.#joining?.cancel();
+    if (!socket) return;
     await Promise.all(this.#sending);
-    await new Promise<void>((resolve) => mdns.destroy(resolve));
+    await new Promise<void>((resolve) => socket.close(() => resolve()));
   }
 
-  #send(packet: Packet, to?: { readonly address: string; readonly port: number }): void {
-    const mdns = this.#mdns;
-    if (!mdns) return;
-    const sending = new Promise<void>((resolve) => {
-      mdns.send(packet, to, (error) => {
-        if (error) this.#complain('cannot send mDNS', error);
-        else this.#complained = false;
-        resolve();
-      });
-    }).then(() => void this.#sending.delete(sending));
+  #send(packet: Packet, to = { address: GROUP[this.family] as string, port: MDNS_PORT }): void {
+    const socket = this.#socket;
+    if (!socket) return;
+    const sending = this.#bound
+      .then(
+        (canSend) =>
+          new Promise<void>((resolve) => {
+            if (!canSend) return resolve();
+            socket.send(writeMessage(packet), to.port, to.address, (error) => {
+              if (error) this.#complain('cannot send mDNS', error);
+              else this.#complained = false;
+              resolve();
+            });
+          }),
+      )
+      .catch((thrown: unknown) => this.#complain('cannot send mDNS', thrown))
+      .then(() => void this.#sending.delete(sending));
     this.#sending.add(sending);
   }
 
+  #take(bytes: Buffer, from: RemoteInfo): void {
+    const read = readMessage(bytes);
+    if (!read.ok) {
+      this.log.debug('mDNS message at fault', { from: from.address, reason: read.error.text });
+      return;
+    }
+    const { answers, additionals } = read.value;
+    if (read.value.isResponse) this.listener.response([...answers, ...additionals]);
+    else this.listener.query(asQuery(read.value, from), from, this);
+  }
+
   /** A link that is down fails each time: said once. */
-  #complain(text: 'cannot listen for mDNS' | 'cannot send mDNS', error: Error): void {
-    if (this.#complained || !this.#mdns) return;
+  #complain(text: 'cannot listen for mDNS' | 'cannot send mDNS', error: unknown): void {
+    if (this.#complained || !this.#socket) return;
     this.#complained = true;
     this.log.warn(text, { interface: this.link.name, family: this.family, reason: describeThrown(error) });
   }
@@ -173,14 +197,16 @@ export class LinkSocket {
   }
 }
 
+/** A membership that could not be had is asked for again. */
+const JOIN_AGAIN_MS = 5_000;
+
 const AUTHORITATIVE = 1 << 10;
 const TRUNCATED = 1 << 9;
 
-/** The types of dns-packet do not have it, its code does. */
+/** The types of dns-packet do not have it. */
 export const ANY = 'ANY' as RecordType;
 
-function asQuery(packet: DecodedPacket, from: RemoteInfo): Query {
-  const { questions = [], answers = [], authorities = [], flags = 0, id = 0 } = packet;
+function asQuery({ questions, answers, authorities, flags, id }: Message, from: RemoteInfo): Query {
   return {
     questions,
     answers,
@@ -191,7 +217,7 @@ function asQuery(packet: DecodedPacket, from: RemoteInfo): Query {
   };
 }
 
-/** The package writes names in full: this is what they take. */
+/** Names are written in full: this is what they take. */
 function recordBytes(records: readonly Answer[]): number {
   return records.reduce((sum, record) => sum + Buffer.byteLength(record.name) + 12 + dataBytes(record), 0);
 }

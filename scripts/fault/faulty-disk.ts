@@ -48,8 +48,8 @@ export function whyNoFaults(): string | undefined {
   }
 }
 
-/** Packages that stay in node_modules: addons, and what is no ES module. */
-const LEFT_OUTSIDE = ['better-sqlite3', 'libxmljs2', 'multicast-dns'];
+/** Addons stay in node_modules. */
+const LEFT_OUTSIDE = ['better-sqlite3', 'libxmljs2'];
 
 /** Bundles a program of this folder into one file: it starts three times as fast as from its sources. @returns its path */
 export function buildProgram(name: string): string {

@@ -1,0 +1,130 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { decode, encode, type Answer, type Packet } from 'dns-packet';
+import fc from 'fast-check';
+import { readMessage, writeMessage } from './wire.js';
+
+/** As object literals are. */
+const plain = <T>(model: { [K in keyof T]: fc.Arbitrary<T[K]> }): fc.Arbitrary<T> =>
+  fc.record(model, { noNullPrototype: true });
+const label = fc.stringMatching(/^[a-zA-Z0-9_ é-]{1,20}$/).filter((text) => text.trim() !== '');
+const name = fc.array(label, { minLength: 1, maxLength: 4 }).map((labels) => labels.join('.'));
+const word = fc.nat(0xffff);
+const head = { name, ttl: fc.nat(0xffffffff), flush: fc.boolean(), class: fc.constant('IN' as const) };
+const ipv6 = fc.ipV6().map((text) => new URL(`http://[${text}]/`).hostname.slice(1, -1));
+const record: fc.Arbitrary<Answer> = fc.oneof(
+  plain({ type: fc.constant('A' as const), ...head, data: fc.ipV4() }),
+  plain({ type: fc.constant('AAAA' as const), ...head, data: ipv6.filter((text) => !text.startsWith('::ffff:')) }),
+  plain({ type: fc.constant('PTR' as const), ...head, data: name }),
+  plain({
+    type: fc.constant('SRV' as const),
+    ...head,
+    data: plain({ priority: word, weight: word, port: word, target: name }),
+  }),
+  plain({
+    type: fc.constant('TXT' as const),
+    ...head,
+    data: fc.array(
+      fc.uint8Array({ maxLength: 255 }).map((octets) => Buffer.from(octets)),
+      { minLength: 1, maxLength: 4 },
+    ),
+  }),
+);
+const records = fc.array(record, { maxLength: 6 });
+const question = plain({
+  name,
+  type: fc.constantFrom('A' as const, 'PTR' as const, 'SRV' as const, 'TXT' as const, 'AAAA' as const),
+  class: fc.constant('IN' as const),
+});
+const packet: fc.Arbitrary<Required<Packet>> = plain({
+  id: word,
+  type: fc.constantFrom('query' as const, 'response' as const),
+  flags: fc.constantFrom(0, 1 << 9, 1 << 10),
+  questions: fc.array(question, { maxLength: 4 }),
+  answers: records,
+  authorities: records,
+  additionals: records,
+});
+
+const read = (bytes: Buffer) => {
+  const message = readMessage(bytes);
+  assert.ok(message.ok, message.ok ? '' : message.error.text);
+  return message.value;
+};
+const malformed = (bytes: Buffer, reason: RegExp): void => {
+  const message = readMessage(bytes);
+  assert.ok(!message.ok);
+  assert.equal(message.error.code, 'malformed');
+  assert.match(message.error.text, reason);
+};
+/** Octets of a message with these counts of questions and answers. */
+const raw = (questions: number, answers: number, ...octets: number[]): Buffer =>
+  Buffer.from([0, 0, 0x84, 0, 0, questions, 0, answers, 0, 0, 0, 0, ...octets]);
+
+describe('messages of mDNS', () => {
+  it('are written as dns-packet reads them', () => {
+    fc.assert(
+      fc.property(packet, (given) => {
+        const { id, type, flags, questions, answers, authorities, additionals } = decode(writeMessage(given));
+        assert.deepEqual({ id, type, flags, questions, answers, authorities, additionals }, given);
+      }),
+    );
+  });
+
+  it('are read as dns-packet writes them', () => {
+    fc.assert(
+      fc.property(packet, ({ type, ...given }) => {
+        const { isResponse, ...rest } = read(encode({ type, ...given }));
+        assert.equal(isResponse, type === 'response');
+        assert.deepEqual(rest, given);
+      }),
+    );
+  });
+
+  it('may point back to names that were there before', () => {
+    // _x._tcp, then a PTR of it to a._x._tcp
+    const asked = [2, 0x5f, 0x78, 4, 0x5f, 0x74, 0x63, 0x70, 0, 0, 12, 0x80, 1];
+    const bytes = raw(1, 1, ...asked, 0xc0, 12, 0, 12, 0, 1, 0, 0, 0, 9, 0, 4, 1, 0x61, 0xc0, 12);
+    const { questions, answers } = read(bytes);
+    assert.deepEqual(questions, [{ name: '_x._tcp', type: 'PTR', class: 'IN' }]);
+    assert.deepEqual(answers, [{ type: 'PTR', name: '_x._tcp', ttl: 9, class: 'IN', flush: false, data: 'a._x._tcp' }]);
+  });
+
+  it('are refused where a name points at itself or forward, is too long, or where they end too soon', () => {
+    malformed(raw(1, 0, 0xc0, 12, 0, 12, 0, 1), /points forward/);
+    malformed(raw(1, 0, 1, 0x61, 0xc0, 12, 0, 12, 0, 1), /points forward/);
+    malformed(raw(1, 0, 0xc0, 40, 0, 12, 0, 1), /points forward/);
+    malformed(raw(1, 0, 64, ...Array.from({ length: 64 }, () => 0x61), 0, 0, 12, 0, 1), /too long/);
+    const long = Array.from({ length: 5 }, () => [63, ...Array.from({ length: 63 }, () => 0x61)]).flat();
+    malformed(raw(1, 0, ...long, 0, 0, 12, 0, 1), /too long/);
+    malformed(raw(2, 0, 1, 0x61, 0, 0, 12, 0, 1), /too soon/);
+    malformed(raw(0, 1, 0, 0, 1, 0, 1, 0, 0, 0, 9, 0, 200, 1), /beyond the message/);
+    malformed(raw(0, 1, 0, 0, 1, 0, 1, 0, 0, 0, 9, 0, 5, 1, 2, 3, 4, 5), /another length/);
+    malformed(Buffer.alloc(5), /too soon/);
+  });
+
+  it('may hold records that nobody here asks for: they are left out', () => {
+    const given: Answer[] = [
+      { type: 'CNAME', name: 'a.local', data: 'b.local' },
+      { type: 'A', name: 'a.local', ttl: 5, class: 'IN', flush: true, data: '10.0.0.1' },
+    ];
+    assert.deepEqual(read(encode({ type: 'response', answers: given })).answers, [given[1]]);
+  });
+
+  it('are read or refused, and nothing else, whatever octets they are', () => {
+    fc.assert(
+      fc.property(fc.uint8Array({ maxLength: 300 }), (octets) => {
+        readMessage(Buffer.from(octets));
+      }),
+    );
+    fc.assert(
+      fc.property(packet, fc.nat(), fc.nat(255), (given, at, octet) => {
+        const bytes = encode(given);
+        bytes[at % bytes.length] = octet;
+        const message = readMessage(bytes);
+        // What was read can be told again.
+        if (message.ok) writeMessage({ ...given, answers: [...message.value.answers] });
+      }),
+    );
+  });
+});
