@@ -14,8 +14,8 @@ const WRITE_AFTER_MS = 500;
 /** Announcements that wait to be written; those over it are found again by the next query. */
 const MAX_WAITING = 1_024;
 
-/** Devices whose address is in doubt. Claims over it are not heard. */
-const MAX_CLAIMS = 256;
+/** Devices whose address is in doubt. One more is not taken now, and found again by a later query. */
+const MAX_CLAIMS = 1_024;
 
 /** While a claim is open the device is asked so often, for answers get lost. */
 const ASK_EVERY_MS = 8_000;
@@ -40,23 +40,22 @@ export interface RecognitionOptions {
 
 /** A device is said to be at another address, while nothing says that it has left the one before. */
 interface Claim {
-  readonly announcement: Announcement;
+  /** The latest one from there. */
+  announcement: Announcement;
   readonly sinceMs: number;
   askedMs: number;
 }
 
 /**
- * Makes End Devices of what discovery finds. A device that is there keeps its DeviceID: whoever announces it from another
- * address is believed when the device has said goodbye or expired, or when it has kept silent at the old one for the time
- * of grace although it was asked.
+ * Makes End Devices of what discovery finds. A device keeps its DeviceID: whoever announces it from another address is
+ * believed when nothing was heard from the old one for the time of grace, although it was asked. That a device has gone
+ * makes no difference: others can say goodbye in its name, and its contradiction may be lost.
  */
 export class Recognition implements ServiceListener {
   /** How many instances stand for a device: it is gone with the last of them. */
   readonly #present = new Map<string, number>();
   readonly #waiting = new Map<string, Announcement>();
   readonly #claims = new Map<string, Claim>();
-  /** Devices in whose name something else was said, and since when nothing was heard of them. */
-  readonly #doubts = new Map<string, number>();
   readonly #appearances = new Set<(deviceId: string) => void>();
   readonly #sessions = new Set<(deviceId: string, sessionId: string) => void>();
   #timer: TimerHandle | undefined;
@@ -85,14 +84,13 @@ export class Recognition implements ServiceListener {
       // Another instance than the one that claims the device to be elsewhere: it is still where it was.
       const claim = this.#claims.get(deviceId);
       if (claim && claim.announcement.instance !== instance) this.#claims.delete(deviceId);
-      this.#doubts.delete(deviceId);
       this.options.inventory.seen(deviceId, true);
       if (unasked) this.#tellAppearance(deviceId);
       return undefined;
     });
   }
 
-  gone(deviceId: string, instance: string, why: 'left' | 'changed'): void {
+  gone(deviceId: string, instance: string): void {
     this.#guarded(() => {
       const left = (this.#present.get(deviceId) ?? 1) - 1;
       if (left > 0) this.#present.set(deviceId, left);
@@ -100,13 +98,7 @@ export class Recognition implements ServiceListener {
       const claim = this.#claims.get(deviceId);
       if (claim?.announcement.instance === instance) this.#claims.delete(deviceId);
       if (left > 0) return;
-      if (why === 'left') {
-        this.options.inventory.seen(deviceId, false);
-      } else if (this.#doubts.size < MAX_CLAIMS) {
-        // Nobody has its DeviceID at once by saying something in its name: it counts as there for the time of grace.
-        this.#doubts.set(deviceId, this.options.clock.monotonicMs());
-        this.#writeSoon();
-      }
+      this.options.inventory.seen(deviceId, false);
     });
   }
 
@@ -150,8 +142,10 @@ export class Recognition implements ServiceListener {
         return undefined;
       }
     }
+    if (this.#isClaim(known, announcement) && !this.#claims.has(deviceId) && this.#claims.size >= MAX_CLAIMS) {
+      return undefined;
+    }
     this.#waiting.set(deviceId, announcement);
-    this.#doubts.delete(deviceId);
     // It is where it was: whoever claims the contrary has not been believed yet, and waits from the beginning.
     if (known?.foundAddress === announcement.address) this.#claims.delete(deviceId);
     if (service.knownAs !== deviceId) this.#present.set(deviceId, (this.#present.get(deviceId) ?? 0) + 1);
@@ -175,16 +169,11 @@ export class Recognition implements ServiceListener {
     this.#guarded(() => {
       this.#write();
     });
-    if (this.#claims.size > 0 || this.#waiting.size > 0 || this.#doubts.size > 0) this.#writeSoon();
+    if (this.#claims.size > 0 || this.#waiting.size > 0) this.#writeSoon();
   }
 
   #write(): void {
-    const { clock, store, inventory, takeoverGraceMs } = this.options;
-    for (const [deviceId, sinceMs] of this.#doubts) {
-      if (clock.monotonicMs() - sinceMs < takeoverGraceMs) continue;
-      this.#doubts.delete(deviceId);
-      inventory.seen(deviceId, false);
-    }
+    const { store, inventory } = this.options;
     if (this.#waiting.size === 0 && this.#claims.size === 0) return;
     const settled: Announcement[] = [];
     store.transaction(() => {
@@ -211,21 +200,30 @@ export class Recognition implements ServiceListener {
     return true;
   }
 
+  #isClaim(device: Device | undefined, { address }: Announcement): boolean {
+    return device !== undefined && device.foundAddress !== null && device.foundAddress !== address;
+  }
+
   #mayMove(device: Device, announcement: Announcement): boolean {
     const { clock, log, takeoverGraceMs, verify } = this.options;
     const { deviceId, address } = announcement;
-    const isAlone = (this.#present.get(deviceId) ?? 0) <= 1;
-    if (device.foundAddress === null || takeoverGraceMs === 0) return true;
-    if (isAlone && !device.reachable) return true;
+    if (!this.#isClaim(device, announcement) || takeoverGraceMs === 0) return true;
     const claim = this.#claims.get(deviceId);
-    if (claim?.announcement.address === address) return false;
+    if (claim?.announcement.address === address) {
+      claim.announcement = announcement;
+      return false;
+    }
     if (!claim && this.#claims.size >= MAX_CLAIMS) return false;
     const nowMs = clock.monotonicMs();
     this.#claims.set(deviceId, { announcement, sinceMs: nowMs, askedMs: nowMs });
     verify(deviceId);
     if (nowMs - this.#warnedMs >= CLAIM_WARNING_MS) {
       this.#warnedMs = nowMs;
-      log.warn('a device is announced from another address', { device: deviceId, known: device.foundAddress, address });
+      log.warn('a device is announced from another address', {
+        device: deviceId,
+        known: device.foundAddress ?? '',
+        address,
+      });
     }
     return false;
   }

@@ -62,7 +62,7 @@ describe('browser', () => {
           return service.txt.devid;
         },
         heard: (_, instance, unasked) => events.push(`heard ${instance}${unasked ? ' unasked' : ''}`),
-        gone: (_, instance, why) => events.push(`${why === 'left' ? 'gone' : why} ${instance}`),
+        gone: (_, instance) => events.push(`gone ${instance}`),
       },
     });
     browser.start();
@@ -220,7 +220,7 @@ describe('browser', () => {
     browser.take(whole('lamp', '192.168.1.7'));
     browser.take([{ ...txt('lamp'), data: [Buffer.from('devid=X:other')] } as Answer]);
     clock.advance(50);
-    assert.deepEqual(events.slice(1), ['found lamp 192.168.1.7', 'changed lamp']);
+    assert.deepEqual(events.slice(1), ['found lamp 192.168.1.7', 'gone lamp']);
     assert.deepEqual(questionsFor(`lamp.${TYPE}`), ['SRV', 'TXT']);
   });
 

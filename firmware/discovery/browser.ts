@@ -116,7 +116,7 @@ export class Browser {
   /** The link is gone, and everything on it. */
   abandon(): void {
     this.close();
-    for (const instance of this.#instances.all()) this.#tellGone(instance, 'left');
+    for (const instance of this.#instances.all()) this.#tellGone(instance);
   }
 
   /** Another one has the say from now on. What is known stays until that one knows better. */
@@ -295,7 +295,7 @@ export class Browser {
     const before = instance.identity;
     const identity = listener.found(asService(instance, this.#suffix, link));
     if (before !== undefined && before !== identity) {
-      this.#tellGone(instance, 'changed');
+      this.#tellGone(instance);
       this.#askSoon(nowMs);
     }
     if (identity === undefined) return this.#instances.remove(instance);
@@ -388,12 +388,12 @@ export class Browser {
   #drop(instance: Instance): void {
     this.#instances.remove(instance);
     instance.askAtMs = -1;
-    this.#tellGone(instance, 'left');
+    this.#tellGone(instance);
   }
 
-  #tellGone(instance: Instance, why: 'left' | 'changed'): void {
+  #tellGone(instance: Instance): void {
     if (instance.identity !== undefined)
-      this.options.listener.gone(instance.identity, shortName(instance, this.#suffix), why);
+      this.options.listener.gone(instance.identity, shortName(instance, this.#suffix));
   }
 
   #schedule(atMs: number): void {

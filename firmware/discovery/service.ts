@@ -23,11 +23,8 @@ export interface ServiceListener {
   found(service: FoundService): string | undefined;
   /** It gave a sign of life, with the same data as before. @param unasked not as an answer to a question of ours */
   heard(identity: string, instance: string, unasked: boolean): void;
-  /**
-   * It said goodbye and does not contradict it, or did not answer any more (`left`); or what is said in its name now is
-   * something else (`changed`), and anybody can have said that.
-   */
-  gone(identity: string, instance: string, why: 'left' | 'changed'): void;
+  /** It said goodbye, or did not answer any more, or is something else now. */
+  gone(identity: string, instance: string): void;
 }
 
 /** A service instance of ours. */

@@ -1,3 +1,11 @@
+/** RssAnon of a process that has nothing to do. */
+export interface SettledMemory {
+  /** As it stands: with garbage, of which V8 collects nothing before it needs room. */
+  readonly rssAnonBytes: number;
+  /** After a collection: what is in use. */
+  readonly collectedBytes: number;
+}
+
 /** What the measured process tells. Times in ns of the monotonic clock of the machine, as decimal text. */
 export type WorkerLine =
   | { readonly kind: 'ready' }
@@ -6,8 +14,8 @@ export type WorkerLine =
   /** So many devices have reacted in this round. */
   | { readonly kind: 'reacted'; readonly round: number; readonly devices: number }
   /** Code is loaded and some devices are known: what comes on top is what the others take. */
-  | { readonly kind: 'warm'; readonly rssAnonBytes: number }
-  | { readonly kind: 'found'; readonly devices: number; readonly rssAnonBytes: number }
+  | ({ readonly kind: 'warm' } & SettledMemory)
+  | ({ readonly kind: 'found'; readonly devices: number } & SettledMemory)
   /** Datagrams of a bare `dgram` loop. */
   | { readonly kind: 'bare'; readonly round: number; readonly startNs: string; readonly cpuMs: number }
   /** The first notifications of a fanout. */
