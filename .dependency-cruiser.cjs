@@ -25,7 +25,7 @@ const allowed = {
   settings: ['config', 'store'],
   mo: ['tree', 'image', 'notify', 'device', 'dm', 'store', 'settings'],
   operator: ['tree', 'image', 'notify', 'device', 'dm', 'mo', 'store', 'ops', 'config'],
-  cli: ['config', 'ops', 'mo', 'tree', 'store', 'image', 'compiled'],
+  cli: ['config', 'ops', 'mo', 'dm', 'tree', 'store', 'image', 'compiled'],
 };
 
 const direction = Object.entries(allowed).map(([room, rooms]) => ({

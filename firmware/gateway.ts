@@ -66,7 +66,7 @@ import { openControl, REPORT_FORMAT, type Done } from './ops/index.js';
 import { describeThrown, failure, success, type CodedError, type Outcome } from './outcome/index.js';
 import { applySettings, fanoutDefaults } from './tuning.js';
 import { backoff, caOf, retrieveOptions } from './retrieve.js';
-import { rescue } from './rescue.js';
+import { rescue, takeSeeds } from './rescue.js';
 import { Retention, retentionSweeps } from './retention.js';
 import { databaseSchema } from './schema.js';
 import { Settings } from './settings/index.js';
@@ -390,9 +390,9 @@ async function start(
   closings.push(() => scrub.stop());
   outbox.onWaiting((serverId) => scheduler.alertWaits(serverId));
 
-  if (fresh) {
-    await rescue(fresh, { store, catalog, blobs, tree, accounts, outbox, names: names.value, log: log('store') });
-  }
+  const known = { store, catalog, blobs, tree, accounts, outbox, names: names.value, log: log('store') };
+  if (fresh) await rescue(fresh, known);
+  else await takeSeeds(known);
   applySettings(settings, configuration, { blobs, downloader, scheduler });
 
   // From here on things happen.

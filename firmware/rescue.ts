@@ -1,5 +1,13 @@
 import type { Accounts, Outbox } from './dm/index.js';
-import { findImages, type BlobStore, type Catalog } from './image/index.js';
+import {
+  findImages,
+  forgetSeeds,
+  hasSeeds,
+  type BlobStore,
+  type Catalog,
+  type FoundImages,
+  type LostImage,
+} from './image/index.js';
 import type { Logger } from './log/index.js';
 import { tellDamage, type Names } from './mo/index.js';
 import type { Fresh, Store } from './store/index.js';
@@ -37,14 +45,33 @@ export async function rescue(fresh: Fresh, parts: RescueParts): Promise<void> {
     tellDamage(names, outbox, serverIds, { recovered, lost });
   });
   await store.durable();
+  await forgetSeeds(blobs);
   fresh.settled();
 }
 
+/**
+ * Takes the images that were put into the store while the gateway did not run, where its database is there. One whose
+ * node is in use by now stays as it is. Before the downloader starts, as `rescue`; cut off, it begins anew.
+ * @throws as `rescue`
+ */
+export async function takeSeeds(parts: RescueParts): Promise<void> {
+  const { store, blobs, catalog, log } = parts;
+  if (!(await hasSeeds(blobs))) return;
+  const isSeed = ({ node, requester }: LostImage): boolean => requester === '' && catalog.byNode(node) === undefined;
+  const { images } = await findImages(blobs, log, isSeed);
+  const taken = store.transaction(() => images.filter((image) => putBack(image, parts)).length);
+  log.info('took the images that were put into the store', { images: taken });
+  await store.durable();
+  await forgetSeeds(blobs);
+}
+
 function putBack(
-  { lost, content }: Awaited<ReturnType<typeof findImages>>['images'][number],
+  { lost, content }: FoundImages['images'][number],
   { catalog, tree, accounts, names, log }: RescueParts,
 ): boolean {
-  const restored = catalog.restore(lost, content);
+  // One of nobody's that no gateway has stored came with the store.
+  const how = lost.requester === '' && lost.availableMs === null ? 'put into the store' : undefined;
+  const restored = catalog.restore(lost, content, how);
   if (!restored.ok) {
     log.warn('an image cannot be recovered', { image: lost.node, reason: restored.error.text });
     return false;

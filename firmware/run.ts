@@ -8,12 +8,13 @@ import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import {
   loadConfiguration,
+  preparePlaces,
   readSignatureKeys,
   readTlsFiles,
   type Configuration,
   type ConfigurationFiles,
 } from './config/index.js';
-import { ExitCode } from './cli/index.js';
+import { ExitCode, isMarked, resetIfMarked } from './cli/index.js';
 import { startGateway, type Gateway } from './gateway.js';
 import { createLog, LogRing, type Logger } from './log/index.js';
 import { askStatus } from './ops/index.js';
@@ -60,6 +61,23 @@ export async function runDaemon(files: ConfigurationFiles, complain: (line: stri
   process.on('SIGUSR2', () => void logStatus(configuration.controlSocket, log));
 
   for (;;) {
+    try {
+      // Before its disk is there, nothing is known of its images.
+      const isWanted = isMarked(configuration) && preparePlaces(configuration).ok;
+      const removed = isWanted ? resetIfMarked(configuration) : undefined;
+      if (removed) {
+        log.warn('reset as a mark asked for', { removed: removed.join(' ') });
+        const read = readAgain(files);
+        if (!read.ok) {
+          complain(read.error.text);
+          return ExitCode.usage;
+        }
+        configuration = read.value;
+      }
+    } catch (thrown) {
+      complain(`cannot be reset: ${describeThrown(thrown)}`);
+      return ExitCode.failed;
+    }
     const started = await startGateway(configuration, {
       log: logsOf(configuration, lines),
       lines,

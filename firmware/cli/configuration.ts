@@ -5,6 +5,7 @@ import {
   readTlsFiles,
   referenceOf,
   showConfiguration,
+  type Configuration,
 } from '../config/index.js';
 import { managementObjects, parseNames } from '../mo/index.js';
 import { askSettings, formatTable } from '../ops/index.js';
@@ -13,7 +14,7 @@ import { ddfDocument, treeDefinition, type DescribedDevice } from '../tree/index
 import { ownUid, withConfiguration } from './ask.js';
 import type { Call, Command } from './command.js';
 import { ExitCode } from './exit.js';
-import { complain, printJson, printLines } from './terminal.js';
+import { complain, printJson, printLines, type Terminal } from './terminal.js';
 
 /** What the configuration says, and what follows from it without a running gateway. */
 export const CONFIGURATION_COMMANDS: readonly Command[] = [
@@ -21,13 +22,14 @@ export const CONFIGURATION_COMMANDS: readonly Command[] = [
     name: 'config check',
     summary: 'check a configuration without running it',
     details: 'Prints the first thing that is wrong: file, key, what is wrong and what is allowed.',
-    options: ['config', 'board'],
+    options: ['config', 'board', 'json'],
     run: checkConfiguration,
   },
   {
     name: 'config show',
     summary: 'every value in force and where it comes from',
-    details: 'What DM Servers have set (./GwMO/Config) is asked from the running gateway. Secrets are not shown.',
+    details: `What DM Servers have set (./GwMO/Config) is asked from the running gateway. Secrets are not shown. Exit code 2 where
+a file that it names (certificates, keys) is wrong.`,
     options: ['config', 'board', 'socket', 'json'],
     run: showValues,
   },
@@ -49,21 +51,26 @@ export const CONFIGURATION_COMMANDS: readonly Command[] = [
 ];
 
 function checkConfiguration(call: Call): Promise<number> {
+  const { given, terminal } = call;
   return withConfiguration(call, async ({ configuration }, file) => {
-    const tls = readTlsFiles(configuration, ownUid());
-    const read = tls.ok ? readSignatureKeys(configuration) : tls;
-    if (!read.ok) {
-      complain(call.terminal, `${file}: ${read.error.text}`);
-      return ExitCode.usage;
-    }
-    await printLines(call.terminal, [`${file}: ok`]);
+    if (!filesAreSound(terminal, configuration, file)) return ExitCode.usage;
+    if (given.json === true) await printJson(terminal, { file, ok: true });
+    else await printLines(terminal, [`${file}: ok`]);
     return ExitCode.done;
   });
 }
 
+/** Reads the files that the configuration names, as a start does; says in one line what is wrong with one. */
+function filesAreSound(terminal: Terminal, configuration: Configuration, file: string): boolean {
+  const tls = readTlsFiles(configuration, ownUid());
+  const read = tls.ok ? readSignatureKeys(configuration) : tls;
+  if (!read.ok) complain(terminal, `${file}: ${read.error.text}`);
+  return read.ok;
+}
+
 function showValues(call: Call): Promise<number> {
   const { given, terminal } = call;
-  return withConfiguration(call, async ({ configuration, layers }) => {
+  return withConfiguration(call, async ({ configuration, layers }, file) => {
     const tuned = await askSettings(given.socket ?? configuration.controlSocket);
     if (!tuned.ok && configuration.accounts.some(({ administrator }) => administrator)) {
       complain(terminal, `what DM Servers have set is not shown: ${tuned.error.text}`);
@@ -79,7 +86,7 @@ function showValues(call: Call): Promise<number> {
       const rows = values.map(({ key, value, origin }) => [key, value, origin]);
       await printLines(terminal, formatTable(['KEY', 'VALUE', 'FROM'], rows));
     }
-    return ExitCode.done;
+    return filesAreSound(terminal, configuration, file) ? ExitCode.done : ExitCode.usage;
   });
 }
 

@@ -1,5 +1,4 @@
-import { createReadStream, existsSync, statSync } from 'node:fs';
-import { join } from 'node:path';
+import { createReadStream, statSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { systemClock } from '../clock/index.js';
 import { BlobStore, seedImage, systemDisk } from '../image/index.js';
@@ -19,9 +18,9 @@ import { ask, noAnswer, withConfiguration, withSocket } from './ask.js';
 import type { Call, Command } from './command.js';
 import { ExitCode } from './exit.js';
 import { list } from './list.js';
-import { DATABASE } from './migrate.js';
 import type { OptionName } from './options.js';
 import { ProgressLine } from './progress.js';
+import { isInUse } from './reset.js';
 import { complain, printJson } from './terminal.js';
 
 const ASKING = ['config', 'board', 'socket', 'json'] as const satisfies readonly OptionName[];
@@ -71,8 +70,8 @@ export const IMAGE_COMMANDS: readonly Command[] = [
     summary: 'add an image: a file, or a URL to fetch it from',
     details: `With FILE its content comes from that file, else from --uri. No DM Server is told of it,
 all may read it, none may change it. With --store DIR no gateway and no configuration are needed: FILE is put into a storeDir for
-a factory image, and is there at the first start. Without a running gateway, and before its first start, the storeDir of
-the configuration is meant.`,
+a factory image, and the next start takes it from there. Where the gateway does not run, the storeDir of the
+configuration is meant.`,
     options: [...ASKING, 'store', 'id', 'uri', ...LEAVES],
     operands: ['[FILE]'],
     run: addImage,
@@ -199,13 +198,13 @@ async function addImage(call: Call): Promise<number> {
 
 type Leaves = Exclude<ReturnType<typeof leavesOf>, string>;
 
-/** No gateway runs. One that has never run takes the image from its store; the database of another is not touched here. */
+/** No gateway runs: the next one takes the image from its store. */
 function seedConfigured(call: Call, file: string, id: string, leaves: Leaves, error: AskError): Promise<number> {
   if (call.given.socket !== undefined) return Promise.resolve(noAnswer(call, error));
-  return withConfiguration(call, ({ configuration: { stateDir, storeDir, store } }) => {
-    if (!existsSync(join(stateDir, DATABASE))) return seed(call, storeDir, store.freeFloorMiB, file, id, leaves);
-    complain(call.terminal, `${error.text}: start it, images are added to its database`);
-    return ExitCode.notRunning;
+  return withConfiguration(call, ({ configuration }) => {
+    const { storeDir, store } = configuration;
+    if (isInUse(configuration)) return noAnswer(call, error);
+    return seed(call, storeDir, store.freeFloorMiB, file, id, leaves);
   });
 }
 

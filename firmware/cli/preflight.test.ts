@@ -126,5 +126,11 @@ describe('migrate', () => {
     const downgrade = await run(['--dry-run'], { ...next, schema: first });
     assert.equal(downgrade.code, 2);
     assert.match(downgrade.err, /schema 2, this version of dmgw knows 1: install the newer version again/);
+
+    const preflight = ['preflight', '--config', configured({ listen: ['127.0.0.1'] })];
+    assert.match((await dmgw(preflight, undefined, next)).out, /^ok +schema: 2$/m);
+    const before = await dmgw(preflight, undefined, { ...next, schema: first });
+    assert.equal(before.code, 1);
+    assert.match(before.out, /^FAIL +schema: the database has schema 2, this version of dmgw knows 1/m);
   });
 });

@@ -26,10 +26,11 @@ import {
 import { silentLog } from '../log/index.js';
 import { askStatus, formatBytes, printable } from '../ops/index.js';
 import { describeThrown, type CodedError, type Outcome } from '../outcome/index.js';
-import { openStore, StoreError } from '../store/index.js';
+import { openStore, rehearseMigration, StoreError } from '../store/index.js';
 import { ownUid, withConfiguration } from './ask.js';
 import type { Command, Program } from './command.js';
 import { ExitCode } from './exit.js';
+import { DATABASE } from './migrate.js';
 import { printJson } from './terminal.js';
 import { ADDONS, requireModule } from './version.js';
 
@@ -45,7 +46,7 @@ export const PREFLIGHT_COMMAND: Command = {
   name: 'preflight',
   summary: 'whether this board can run the gateway (exit code)',
   details: `Without the daemon: processor and memory, addons, DevId, folders and their file systems (rename, flush, lock, journal: as the
-database needs them), room, ports, clock, user and rights. Makes the folders if they are missing; leaves nothing else
+database needs them), its schema, room, ports, clock, user and rights. Makes the folders if they are missing; leaves nothing else
 behind. Where the daemon runs, its folders and ports are not tried. Exit code 0: it can; 1: something has failed.`,
   options: ['config', 'board', 'json'],
   run: (call) =>
@@ -69,7 +70,7 @@ function render(checks: readonly PreflightCheck[], ready: boolean): string {
 /** Everything that can be looked at before a start. */
 export async function preflight(
   { configuration }: LoadedConfiguration,
-  { buildTimeMs }: Program,
+  { buildTimeMs, schema }: Program,
 ): Promise<PreflightCheck[]> {
   const runs = (await askStatus(configuration.controlSocket)).ok;
   const checks = [
@@ -91,6 +92,7 @@ export async function preflight(
     fileSystemCheck('state-file-system', configuration.stateDir),
     fileSystemCheck('store-file-system', configuration.storeDir),
     databaseCheck(configuration.stateDir),
+    schemaCheck(configuration.stateDir, schema),
     roomCheck(configuration),
     ...(await portChecks(configuration)),
   ];
@@ -213,6 +215,19 @@ function databaseCheck(folder: string): PreflightCheck {
     return failed(name, describeThrown(thrown));
   } finally {
     for (const suffix of ['', '-wal', '-shm', '-journal']) rmSync(`${file}${suffix}`, { force: true });
+  }
+}
+
+/** Whether the gateway's own database can be taken over: not one of a newer version. */
+function schemaCheck(folder: string, schema: Program['schema']): PreflightCheck {
+  const name = 'schema';
+  const file = join(folder, DATABASE);
+  try {
+    if (!existsSync(file)) return passed(name, 'no database yet');
+    const { from, to } = rehearseMigration({ file, schema });
+    return passed(name, from === to ? `${to}` : `${from}, which a start brings to ${to}`);
+  } catch (thrown) {
+    return failed(name, describeThrown(thrown));
   }
 }
 

@@ -1,14 +1,13 @@
-import { createReadStream, existsSync, readdirSync, rmSync } from 'node:fs';
-import { join } from 'node:path';
+import { createReadStream } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { provision, PROVISIONED_FILE, PROVISIONED_FOLDER, readJson, type Configuration } from '../config/index.js';
+import { provision, PROVISIONED_FILE, readJson } from '../config/index.js';
+import { readBootstrap } from '../dm/index.js';
 import { askStatus, operate, type AskError } from '../ops/index.js';
 import { describeThrown, failure, success, type CodedError, type Outcome } from '../outcome/index.js';
-import { isLocked } from '../store/index.js';
 import { filesOf, noAnswer, ownUid, withConfiguration, withSocket } from './ask.js';
 import type { Call, Command } from './command.js';
 import { ExitCode } from './exit.js';
-import { DATABASE } from './migrate.js';
+import { isInUse, isMarked, KEPT, markReset, reset, RESET_MARK } from './reset.js';
 import { complain, printJson, type Terminal } from './terminal.js';
 
 /** Longest document that is read. */
@@ -24,7 +23,8 @@ export const PROVISIONING_COMMANDS: readonly Command[] = [
     summary: 'take what only this device has: accounts, secrets, certificates',
     details: `FILE (- is standard input) is JSON with the keys accounts, device and retrieve of the configuration. An account is laid over
 the one with the same serverId: an image for all devices has its URL, this its secrets. ca, cert and key of an account, and
-ca of retrieve, may hold PEM; "remove": true takes an account away. Checked as a whole, then written to
+ca of retrieve, may hold PEM; "remove": true takes an account away. Or FILE is a bootstrap document of OMA DM, in XML or WBXML: a
+message with a DMAcc for ./Inbox, or its TNDS alone. Checked as a whole, then written to
 <stateDir>/${PROVISIONED_FILE}, for its owner only; the same again changes nothing. A running gateway takes it over at once. An
 old secret serves until the new one has worked.`,
     options: ['config', 'board', 'socket', 'json'],
@@ -49,9 +49,10 @@ old secret serves until the new one has worked.`,
     name: 'factory-reset',
     summary: 'forget everything that the gateway has learnt',
     details: `Removes the database (accounts as servers changed them, nonces, devices, fanouts, alerts that wait), what was provisioned, and
-the stored images. The configuration file stays, and so does all that is not the gateway's. It must not run meanwhile. Cut
-off, it can be given again.`,
-    options: ['config', 'board', 'yes', 'keep-images', 'keep-provisioning', 'json'],
+the stored images. The configuration file stays, and so does all that is not the gateway's. A gateway that runs starts anew
+with it; cut off, it goes on at the next start. Other software makes an empty file ${RESET_MARK} in stateDir or storeDir: the
+next start does the same.`,
+    options: ['config', 'board', 'yes', ...KEPT, 'json'],
     run: factoryReset,
   },
 ];
@@ -86,13 +87,23 @@ async function readDocument(file: string, terminal: Terminal): Promise<Outcome<u
       if (bytes > MAX_DOCUMENT_BYTES) return failure('too-large', `${name} has more than ${MAX_DOCUMENT_BYTES} bytes`);
       pieces.push(piece);
     }
-    const json = readJson(Buffer.concat(pieces).toString('utf8'));
+    const octets = Buffer.concat(pieces);
+    if (isBootstrap(octets)) {
+      const accounts = readBootstrap(octets);
+      return accounts.ok ? success({ accounts: accounts.value }) : failure('syntax', `${name}: ${accounts.error.text}`);
+    }
+    const json = readJson(octets.toString('utf8'));
     if (json.ok) return json;
     const { line, column, text } = json.error;
     return failure('syntax', `${name}: line ${line}, column ${column}: ${text}`);
   } catch (thrown) {
     return failure('unreadable', `${name} cannot be read (${describeThrown(thrown)})`);
   }
+}
+
+/** XML, or WBXML, which begins with its version: 1 to 3. */
+function isBootstrap(octets: Buffer): boolean {
+  return /^\s*</.test(octets.toString('latin1', 0, 64).replace('\u00ef\u00bb\u00bf', '')) || (octets[0] ?? 4) <= 3;
 }
 
 /** Resolves when the gateway answers with what it has taken over. */
@@ -116,14 +127,22 @@ function factoryReset(call: Call): Promise<number> {
     return Promise.resolve(ExitCode.usage);
   }
   return withConfiguration(call, async ({ configuration }) => {
-    const database = join(configuration.stateDir, DATABASE);
-    if ((await askStatus(configuration.controlSocket)).ok || (existsSync(database) && isLocked(database))) {
-      complain(terminal, 'the gateway is running: stop it first');
-      return ExitCode.failed;
-    }
+    const { controlSocket } = configuration;
     try {
-      const removed = placesOf(configuration, given).filter((path) => existsSync(path));
-      for (const path of removed) rmSync(path, { recursive: true, force: true });
+      if ((await askStatus(controlSocket)).ok) {
+        markReset(configuration, given);
+        const reloaded = await reload(controlSocket);
+        if (!reloaded.ok && isMarked(configuration)) return noAnswer(call, reloaded.error);
+        const running = reloaded.ok;
+        const text = running ? 'the gateway has started anew' : 'the gateway waits to be provisioned';
+        await tell(call, { reset: true, running }, `everything is forgotten, ${text}`);
+        return ExitCode.done;
+      }
+      if (isInUse(configuration)) {
+        complain(terminal, `the database is in use, but nobody answers at ${controlSocket}: stop the gateway first`);
+        return ExitCode.failed;
+      }
+      const removed = reset(configuration, given);
       await tell(call, { removed }, removed.length === 0 ? 'nothing to remove' : `removed ${removed.join(', ')}`);
       return ExitCode.done;
     } catch (thrown) {
@@ -131,17 +150,6 @@ function factoryReset(call: Call): Promise<number> {
       return ExitCode.failed;
     }
   });
-}
-
-/** Images first: without the database they would be found again, and a DM Server be told of a damage. */
-function placesOf({ stateDir, storeDir }: Configuration, given: Call['given']): string[] {
-  const images = given['keep-images'] === true ? [] : ['blobs', 'partial', 'rotten'];
-  const provisioned = given['keep-provisioning'] === true ? [] : [PROVISIONED_FILE, PROVISIONED_FOLDER];
-  const databases = existsSync(stateDir) ? readdirSync(stateDir).filter((name) => name.startsWith(DATABASE)) : [];
-  return [
-    ...images.map((name) => join(storeDir, name)),
-    ...[...databases, ...provisioned].map((name) => join(stateDir, name)),
-  ];
 }
 
 async function tell({ given, terminal }: Call, report: object, text: string): Promise<void> {

@@ -2,13 +2,16 @@ import { createHash } from 'node:crypto';
 import {
   closeSync,
   existsSync,
+  fchownSync,
   fsyncSync,
+  lchownSync,
   mkdirSync,
   openSync,
   readdirSync,
   readFileSync,
   renameSync,
   rmSync,
+  statSync,
   writeFileSync,
 } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -130,7 +133,10 @@ class Writing {
   keep(text: string): string {
     const path = join(this.#folder, `${createHash('sha256').update(text).digest('hex').slice(0, 32)}.pem`);
     if (existsSync(path)) return path;
-    mkdirSync(this.#folder, { recursive: true, mode: 0o700 });
+    if (!existsSync(this.#folder)) {
+      mkdirSync(this.#folder, { recursive: true, mode: 0o700 });
+      handOver(this.#folder, dirname(this.#folder));
+    }
     this.#made.push(path);
     writeDurably(path, text);
     return path;
@@ -157,6 +163,7 @@ function writeDurably(path: string, text: string): void {
   rmSync(draft, { force: true });
   const fd = openSync(draft, 'wx', 0o600);
   try {
+    handOver(fd, dirname(path));
     writeFileSync(fd, text);
     fsyncSync(fd);
   } finally {
@@ -166,4 +173,12 @@ function writeDurably(path: string, text: string): void {
   const folder = openSync(dirname(path), 'r');
   fsyncSync(folder);
   closeSync(folder);
+}
+
+/** What root writes belongs to whom the folder belongs to: a gateway with a user of its own is to read it. */
+function handOver(made: string | number, folder: string): void {
+  if (process.getuid?.() !== 0) return;
+  const { uid, gid } = statSync(folder);
+  if (typeof made === 'number') fchownSync(made, uid, gid);
+  else lchownSync(made, uid, gid);
 }

@@ -94,7 +94,8 @@ const SIDECAR_NAME = /^([0-9a-f]{64})\.json$/;
  */
 export class BlobStore {
   readonly disk: Disk;
-  readonly #folder: string;
+  /** The storeDir. */
+  readonly folder: string;
   readonly #blobFolder: string;
   readonly #partialFolder: string;
   readonly #rottenFolder: string;
@@ -123,7 +124,7 @@ export class BlobStore {
 
   constructor(options: BlobStoreOptions) {
     this.disk = options.disk;
-    this.#folder = options.folder;
+    this.folder = options.folder;
     this.#blobFolder = join(options.folder, 'blobs');
     this.#partialFolder = join(options.folder, 'partial');
     this.#rottenFolder = join(options.folder, 'rotten');
@@ -230,7 +231,7 @@ export class BlobStore {
     await this.disk.makeFolder(this.#blobFolder);
     await this.disk.makeFolder(this.#partialFolder);
     // A folder that was made just now must not vanish with what is then put into it.
-    await this.disk.flushFolder(this.#folder);
+    await this.disk.flushFolder(this.folder);
     for (const name of await this.disk.list(this.#blobFolder)) {
       const path = join(this.#blobFolder, name);
       const size = (await this.disk.size(path)) ?? 0;

@@ -159,10 +159,15 @@ export class Catalog {
 
   /**
    * Puts an image back that a lost database had, with its content, which is in the store under its name. Nobody is told.
+   * @param how its ResultText
    * @returns failure `exists`, `limit`, `bad-value` (a value that no leaf can have), `digest-mismatch` or
    *   `signature-mismatch`
    */
-  restore(lost: LostImage, content: StoredContent): Outcome<ImageRecord, CatalogError | AcceptanceError> {
+  restore(
+    lost: LostImage,
+    content: StoredContent,
+    how = 'recovered after the database was lost',
+  ): Outcome<ImageRecord, CatalogError | AcceptanceError> {
     const { node, leaves, requester, generation } = lost;
     return this.#store.tentative((): Outcome<ImageRecord, CatalogError | AcceptanceError> => {
       const created = this.create(node, requester);
@@ -179,7 +184,7 @@ export class Catalog {
         ...identified.value,
         state: 'available',
         result: 'ok',
-        resultText: 'recovered after the database was lost',
+        resultText: how,
         blob: content.sha256,
         size: content.size,
         received: content.size,

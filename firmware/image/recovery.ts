@@ -19,9 +19,14 @@ const READ_BYTES = 256 * 1024;
 /**
  * Looks for images among the blobs and their sidecars. Every blob is read: where a database was damaged, they may be too.
  * Rotten ones are taken out of use; the rest is left to the caller.
+ * @param wanted says which images are looked for; a blob without any of them is not read
  * @throws the system's error when the folder cannot be read
  */
-export async function findImages(blobs: BlobStore, log: Logger): Promise<FoundImages> {
+export async function findImages(
+  blobs: BlobStore,
+  log: Logger,
+  wanted: (image: LostImage) => boolean = () => true,
+): Promise<FoundImages> {
   const images: FoundImages['images'][number][] = [];
   const buffer = Buffer.allocUnsafeSlow(READ_BYTES);
   let rotten = 0;
@@ -31,6 +36,8 @@ export async function findImages(blobs: BlobStore, log: Logger): Promise<FoundIm
       unknown += 1;
       continue;
     }
+    const looked = sidecar.images.filter(wanted);
+    if (looked.length === 0) continue;
     log.info('looking at a blob that was left', { sha256, size });
     if ((await readDigest(blobs, sha256, buffer, log)) !== sha256) {
       rotten += 1;
@@ -38,7 +45,7 @@ export async function findImages(blobs: BlobStore, log: Logger): Promise<FoundIm
       continue;
     }
     const content = { sha256, size, contentType: sidecar.contentType };
-    images.push(...sidecar.images.map((lost) => ({ lost, content })));
+    images.push(...looked.map((lost) => ({ lost, content })));
   }
   images.sort((a, b) => b.lost.generation - a.lost.generation);
   return { images, rotten, unknown };

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { join } from 'node:path';
 import { describeThrown, failure, success, type CodedError, type Outcome } from '../outcome/index.js';
 import type { BlobStore, PartialId } from './blobs.js';
 import { digestHex, NO_LEAVES, type ImageLeaf, type ImageLeaves } from './image.js';
@@ -7,7 +8,7 @@ import { sidecarFor } from './sidecar.js';
 
 export type SeedErrorCode = 'bad-value' | 'exists' | 'digest-mismatch' | 'no-room' | 'disk';
 
-/** An image to be put into a store that no gateway uses yet. */
+/** An image to be put into a store while no gateway uses it. */
 export interface Seed {
   /** ImageID, and the name of its node. */
   readonly id: string;
@@ -18,9 +19,22 @@ export interface Seed {
 
 const FILE: PartialId = 'data-1';
 
+/** In a storeDir: images of nobody's have been put into it, for the next start to look for. */
+export const SEED_MARK = 'seeded';
+
+/** Whether images were put into a store since the gateway last looked. @throws the system's error */
+export async function hasSeeds({ disk, folder }: BlobStore): Promise<boolean> {
+  return (await disk.size(join(folder, SEED_MARK))) !== undefined;
+}
+
+/** They are in the database now, and durable there. @throws the system's error */
+export async function forgetSeeds({ disk, folder }: BlobStore): Promise<void> {
+  await disk.remove(join(folder, SEED_MARK));
+}
+
 /**
- * Puts an image into a store without a database, as in a factory image: the blob under its name, with a sidecar from which
- * the first start of the gateway takes it, as an image of nobody's. Durable when this resolves; what is cut off leaves a
+ * Puts an image into a store that no gateway uses, as in a factory image: the blob under its name, with a sidecar from which
+ * the next start of the gateway takes it, as an image of nobody's. Durable when this resolves; what is cut off leaves a
  * partial file that the gateway removes. A Signature is checked by the gateway.
  */
 export async function seedImage(
@@ -58,6 +72,9 @@ export async function seedImage(
       source: null,
     };
     const sidecar = sidecarFor({ size, contentType: null }, [...others, image]);
+    const mark = await blobs.disk.open(join(blobs.folder, SEED_MARK), 'replace');
+    await blobs.disk.close(mark);
+    await blobs.disk.flushFolder(blobs.folder);
     await blobs.adopt(FILE, sha256, sidecar, () => undefined);
     await blobs.describe(sha256, sidecar);
     await blobs.dropPartial(FILE);

@@ -24,6 +24,7 @@ export type {
 } from './provider.js';
 export type { Actor } from './rights.js';
 export { treeDefinition, type DescribedObject, type Mount } from './route.js';
+export { readTnds, type SubTree } from './tnds-read.js';
 export { Tree, type ChildNode } from './tree.js';
 export { fitsUriLimits, formatNodeUri, isListUri, URI_LIMITS } from './uri.js';
 export type { ValueSink } from './value-sink.js';

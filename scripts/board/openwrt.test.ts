@@ -468,7 +468,7 @@ describe('a start of the daemon', () => {
 
   it('makes the folder of the state for its user, but none below a disk that is not mounted', () => {
     assert.equal(statSync(join(root, 'srv/dmgw/state')).mode & 0o777, 0o700);
-    assert.match(written(calls), new RegExp(`^chown dmgw:dmgw ${root}/srv/dmgw/state$`, 'm'));
+    assert.match(written(calls), new RegExp(`^chown -Rh dmgw:dmgw ${root}/srv/dmgw/state$`, 'm'));
     assert.equal(existsSync(join(root, 'mnt')), false);
   });
 

@@ -63,11 +63,28 @@ describe('provisioning', () => {
       }
 
       assert.equal((await run('factory-reset')).code, 2);
-      assert.deepEqual((await run('factory-reset', '--yes')).err, 'dmgw: the gateway is running: stop it first\n');
       await gateway.stop();
       assert.equal((await provision(secret('another-one'))).out, 'provisioned\n');
       await gateway.start();
       assert.equal(await lab.read('./DevInfo/Man'), 'Lab');
+      const imagesNow = async (): Promise<string[]> => (await gateway.status()).images.map(({ imageId }) => imageId);
+      assert.equal((await run('images', 'add', image.file, '--id', 'gone')).code, 0);
+      const pidOfReset = gateway.child.pid;
+      const again = await run('factory-reset', '--yes', '--keep-provisioning');
+      assert.deepEqual(again, { code: 0, out: 'everything is forgotten, the gateway has started anew\n', err: '' });
+      assert.equal(gateway.child.pid, pidOfReset);
+      assert.deepEqual(await imagesNow(), []);
+      assert.ok(existsSync(file));
+
+      // Other software leaves a mark, beside the images or beside the database.
+      for (const folder of [gateway.storeDir, gateway.stateDir]) {
+        assert.equal((await run('images', 'add', image.file, '--id', 'gone')).code, 0);
+        await gateway.stop();
+        writeFileSync(join(folder, 'factory-reset'), '');
+        await gateway.start();
+        assert.deepEqual(await imagesNow(), []);
+        assert.deepEqual([file, join(folder, 'factory-reset')].filter(existsSync), []);
+      }
       assert.equal((await run('images', 'add', image.file, '--id', 'gone')).code, 0);
       await gateway.stop();
       assert.equal((await run('factory-reset', '--yes')).code, 0);
@@ -89,6 +106,20 @@ describe('provisioning', () => {
       assert.equal(await sha256At(gateway.localUri('factory')), image.sha256);
       const damage = (await lab.dm.events(lab.gatewayId, after)).filter(({ type }) => type === ALERT.storeDamaged);
       assert.deepEqual(damage, []);
+
+      // A store whose gateway has a database: the next start takes what is new, and what is known stays as it is.
+      const second = await testImage('second', MIB, 51);
+      await gateway.stop();
+      assert.equal((await run('images', 'add', second.file, '--id', 'second', '--image-version', '2')).code, 0);
+      assert.equal((await run('images', 'add', second.file, '--id', 'factory')).code, 1);
+      await gateway.start();
+      assert.deepEqual((await imagesNow()).sort(), ['factory', 'second']);
+      assert.equal(await sha256At(gateway.localUri('second')), second.sha256);
+      assert.match((await run('images', 'show', 'second')).out, /^state +available \(put into the store\)$/m);
+      assert.equal((await run('images', 'remove', 'second')).code, 0);
+      await gateway.stop();
+      await gateway.start();
+      assert.deepEqual(await imagesNow(), ['factory'], 'it is taken once');
     });
   });
 

@@ -1,0 +1,149 @@
+import { child, childrenNamed, parseWbxml, parseXml, type DocumentLimits, type Element } from '../codec/index.js';
+import { failure, success, type CodedError, type Outcome } from '../outcome/index.js';
+import { readTnds, type LeafValue, type SubTree } from '../tree/index.js';
+
+export type BootstrapErrorCode = 'syntax' | 'bad-value';
+
+/** How one side proves itself, as the configuration has it. */
+interface Credential {
+  readonly scheme: string;
+  readonly name?: string;
+  readonly secret?: string;
+  readonly nonce?: string;
+}
+
+/** An account as the configuration has it; what it does not say is left to the configuration. */
+export interface BootstrapAccount {
+  readonly serverId: string;
+  readonly name?: string;
+  readonly url?: string;
+  readonly client?: Credential;
+  readonly server?: Credential;
+}
+
+const LIMITS: DocumentLimits = { maxBytes: 256 * 1024, maxDepth: 64, maxElements: 20_000 };
+
+/** AAuthType (DMSTDOBJ) of each scheme; others are not spoken. */
+const SCHEMES: Readonly<Record<string, string>> = { BASIC: 'basic', DIGEST: 'md5', HMAC: 'mac', TRANSPORT: 'none' };
+
+/** AAuthLevel of each side. */
+const LEVELS = { client: 'CLCRED', server: 'SRVCRED' } as const;
+
+/**
+ * Reads the accounts of a bootstrap document in the OMA DM profile: a DM message that adds sub-trees to ./Inbox, or such
+ * a sub-tree (TNDS) alone, in XML or WBXML; each DMAcc in it is an account (DMBOOT §5, DMSTDOBJ §5.3). Who hands it over
+ * is trusted: a MAC that came with it is not looked at.
+ */
+export function readBootstrap(
+  octets: Uint8Array,
+): Outcome<readonly BootstrapAccount[], CodedError<BootstrapErrorCode>> {
+  const isXml = isXmlDocument(octets);
+  const parsed = isXml ? parseXml(octets, LIMITS) : parseWbxml(octets, LIMITS);
+  if (!parsed.ok) return failure('syntax', `no bootstrap document: ${parsed.error.text}`);
+  const root = parsed.value;
+  const documents = root.name === 'SyncML' ? addedDocuments(root) : [{ data: octets, isXml }];
+  const accounts: BootstrapAccount[] = [];
+  for (const document of documents) {
+    const type = `application/vnd.syncml.dmtnds+${document.isXml ? 'xml' : 'wbxml'}`;
+    const nodes = readTnds(type, document.data, '');
+    if (!nodes.ok) return failure('bad-value', nodes.error.text);
+    for (const node of nodes.value.flatMap(accountsBelow)) {
+      const account = accountOf(node);
+      if (!account.ok) return account;
+      accounts.push(account.value);
+    }
+  }
+  return accounts.length > 0 ? success(accounts) : failure('bad-value', 'no DM account (DMAcc) in it');
+}
+
+/** WBXML begins with its version, 1 to 3. */
+function isXmlDocument(octets: Uint8Array): boolean {
+  return (octets[0] ?? 0) > 3;
+}
+
+/** The sub-trees that a message adds, whatever its Target: it says where to, and the gateway where accounts are. */
+function addedDocuments(message: Element): { readonly data: LeafValue; readonly isXml: boolean }[] {
+  const adds = childrenNamed(child(message, 'SyncBody') ?? message, 'Add');
+  return adds
+    .flatMap((add) => childrenNamed(add, 'Item'))
+    .map((item) => child(item, 'Data')?.text ?? '')
+    .map((data) => ({ data, isXml: typeof data === 'string' || isXmlDocument(data) }));
+}
+
+function accountsBelow(node: SubTree): SubTree[] {
+  return textAt(node, 'AppID') === 'w7' ? [node] : node.children.flatMap(accountsBelow);
+}
+
+function accountOf(node: SubTree): Outcome<BootstrapAccount, CodedError<BootstrapErrorCode>> {
+  const serverId = textAt(node, 'ServerID');
+  if (serverId === undefined) return failure('bad-value', 'a DM account has no ServerID');
+  const name = textAt(node, 'Name');
+  const url = urlOf(node);
+  const [client, server] = [credentialOf(node, 'client'), credentialOf(node, 'server')];
+  if (!client.ok) return client;
+  if (!server.ok) return server;
+  return success({
+    serverId,
+    ...(name !== undefined && { name }),
+    ...(url !== undefined && { url }),
+    ...(client.value && { client: client.value }),
+    ...(server.value && { server: server.value }),
+  });
+}
+
+/** The first address, with its port where the URL has none. */
+function urlOf(node: SubTree): string | undefined {
+  const [address] = inner(node, 'AppAddr');
+  const text = address && textAt(address, 'Addr');
+  const [port] = address ? inner(address, 'Port') : [];
+  const number = port && textAt(port, 'PortNbr');
+  if (text === undefined || number === undefined || !URL.canParse(text)) return text;
+  const url = new URL(text);
+  if (url.port === '') url.port = number;
+  return url.href;
+}
+
+/** Of several that a side has, the preferred one, else the first that is spoken here. */
+function credentialOf(
+  node: SubTree,
+  side: keyof typeof LEVELS,
+): Outcome<Credential | undefined, CodedError<BootstrapErrorCode>> {
+  const all = inner(node, 'AppAuth').filter((auth) => textAt(auth, 'AAuthLevel') === LEVELS[side]);
+  if (all.length === 0) return success(undefined);
+  const spoken = all.filter((auth) => schemeOf(auth) !== undefined);
+  const preferred = textAt(node, 'AAuthPref');
+  const chosen = spoken.find((auth) => textAt(auth, 'AAuthType') === preferred) ?? spoken[0];
+  const scheme = chosen && schemeOf(chosen);
+  if (!chosen || scheme === undefined) {
+    const types = all.map((auth) => textAt(auth, 'AAuthType') ?? 'none').join(', ');
+    return failure(
+      'bad-value',
+      `AAuthType of ${LEVELS[side]} is ${types}; expected ${Object.keys(SCHEMES).join(', ')}`,
+    );
+  }
+  const [name, secret] = [textAt(chosen, 'AAuthName'), textAt(chosen, 'AAuthSecret')];
+  const data = chosen.children.find(({ path }) => path[0] === 'AAuthData')?.value;
+  return success({
+    scheme,
+    ...(name !== undefined && { name }),
+    ...(secret !== undefined && { secret }),
+    // In text it is base64 already.
+    ...(data !== undefined && { nonce: typeof data === 'string' ? data.trim() : Buffer.from(data).toString('base64') }),
+  });
+}
+
+function schemeOf(auth: SubTree): string | undefined {
+  return SCHEMES[textAt(auth, 'AAuthType') ?? ''];
+}
+
+/** The nodes of any name right below an interior node. */
+function inner(node: SubTree, name: string): readonly SubTree[] {
+  return node.children.find(({ path }) => path[0] === name)?.children ?? [];
+}
+
+/** Undefined where it is not there or empty. */
+function textAt(node: SubTree, name: string): string | undefined {
+  const value = node.children.find(({ path }) => path.length === 1 && path[0] === name)?.value;
+  const text = typeof value === 'string' || value === undefined ? value : Buffer.from(value).toString('utf8');
+  return text === undefined || text.trim() === '' ? undefined : text.trim();
+}
