@@ -84,8 +84,8 @@ export interface GatewayOptions {
   readonly buildTimeMs: number;
   /** Program and arguments of the process that speaks with the system's mDNS daemon, see `runBridge`. */
   readonly mdnsHelper: readonly string[];
-  /** Collects the young generation of the heap; see `Downloader`. */
-  readonly collectGarbage: () => void;
+  /** Collects the young generation of the heap, or all of it; see `Downloader` and `Uploads`. */
+  readonly collectGarbage: (generation: 'young' | 'all') => void;
   /** Has the gateway started anew with the configuration as it is now, soon; or says what is wrong with it. */
   readonly onReload: () => Outcome<Done, CodedError>;
   /** The disk has failed, or a defect of ours has shown: the process should end, and be started anew. */
@@ -279,12 +279,20 @@ async function start(
     ...(arrivals && { arrivals }),
     userAgent: `dmgw/${options.version}`,
     ...retrieve,
-    collectGarbage: options.collectGarbage,
+    collectGarbage: () => options.collectGarbage('young'),
     onDefect: (thrown) => reportFault(thrown, options),
   });
   closings.push(() => downloader.close());
   const fsyncVolumeBytes = configuration.retrieve.fsyncVolumeMiB * MIB;
-  const uploads = new Uploads({ store, catalog, blobs, clock, pins, fsyncVolumeBytes });
+  const uploads = new Uploads({
+    store,
+    catalog,
+    blobs,
+    clock,
+    pins,
+    fsyncVolumeBytes,
+    collectGarbage: () => options.collectGarbage('all'),
+  });
   closings.push(() => uploads.close());
   closings.push(() => imageServer.close());
 

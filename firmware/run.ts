@@ -84,7 +84,7 @@ export async function runDaemon(files: ConfigurationFiles, complain: (line: stri
       version: VERSION,
       buildTimeMs: BUILD_TIME_MS,
       mdnsHelper: [process.execPath, ...process.execArgv, fileURLToPath(MDNS_HELPER)],
-      collectGarbage: () => collect({ type: 'minor' }),
+      collectGarbage: (generation) => collect(generation === 'young' ? { type: 'minor' } : undefined),
       onFatal: (thrown) => exitFatally(log, thrown),
       onReload: () => {
         const checked = readAgain(files);
