@@ -28,7 +28,7 @@ let open = 0, most = 0;
 require('readline').createInterface({ input: process.stdin }).on('line', (line) => {
   const command = JSON.parse(line);
   if (command.do === 'probe' && mode !== 'deaf') {
-    if (mode !== 'mute') socket.send(Buffer.from('${probe}', 'hex'), 5353, '224.0.0.251');
+    socket.send(mode === 'mute' ? 'mute ${process.pid}' : Buffer.from('${probe}', 'hex'), 5353, '224.0.0.251');
     say({ is: 'probed' });
   }
   if (command.do === 'browse' && mode === 'hostile') {
@@ -170,7 +170,8 @@ describe('discovery through a daemon', () => {
       const clock = new ManualClock();
       const discovery = daemon(mode, false, clock);
       discovery.start();
-      await until('the helper to ask', () => {
+      if (mode === 'mute') await until('the probe', () => heard.includes(`mute ${process.pid}`));
+      await until('the end of patience', () => {
         clock.advance(mode === 'deaf' ? 500 : 100);
         return log.some((line) => line.includes('does not work'));
       });
@@ -190,7 +191,7 @@ describe('discovery through a daemon', () => {
 
 /** Answers for the hosts of the helper's instances. @returns what was asked for in this test file */
 function answerForAddresses(net: Socket, bytes: Buffer): readonly Question[] {
-  if (bytes.length < 12 || bytes.toString('latin1', 0, 9) === 'announced') return [];
+  if (bytes.length < 12 || /^(?:announced|mute) /.test(bytes.toString('latin1'))) return [];
   const { type, questions = [] } = decode(bytes);
   if (type !== 'query') return [];
   const answers = questions.flatMap(({ name, type: asked }) => {
