@@ -84,7 +84,7 @@ export class Browser {
     const { authority = 'network', clock, random, type } = options;
     this.#authority = authority;
     this.#suffix = `.${typeName(type)}`.toLowerCase();
-    this.#instances = new Instances(random);
+    this.#instances = new Instances(random, this.#suffix);
     this.#startMs = clock.monotonicMs();
     this.#newcomers = new Bucket(NEW_PER_SECOND, NEW_BURST, 0);
     this.#nextQueryMs = FIRST_QUERY_MS + jitterMs(FIRST_QUERY_JITTER_MS, random);

@@ -146,7 +146,7 @@ const VERIFYING = 4;
  * An `Instance` is made of that when something is done with one, is the same until `settle`, and is put away by it.
  */
 export class Instances {
-  /** By slot; an empty name is a free one. */
+  /** By slot, without the type; an empty name is a free one. */
   readonly #names: string[] = [];
   /** Host, port, addresses and TXT record, one a line; without the last line while there is no TXT record. */
   readonly #texts: string[] = [];
@@ -164,7 +164,11 @@ export class Instances {
   #size = 0;
   #incomplete = 0;
 
-  constructor(random: Random) {
+  /** @param suffix what all names end with, in lower case: `._omadm-notify._udp.local` */
+  constructor(
+    random: Random,
+    private readonly suffix: string,
+  ) {
     const seed = (): number => Math.floor(random() * 2 ** 32);
     this.#byName = new SlotIndex(seed());
     this.#byHost = new SlotIndex(seed());
@@ -175,8 +179,10 @@ export class Instances {
   }
 
   get(name: string): Instance | undefined {
-    for (const slot of this.#byName.of(this.#byName.hashOf(name))) {
-      if (isSame(this.#names[slot] ?? '', name)) return this.#opened(slot);
+    const own = this.#ownPart(name);
+    if (own === '') return undefined;
+    for (const slot of this.#byName.of(this.#byName.hashOf(own))) {
+      if (isSame(this.#names[slot] ?? '', own)) return this.#opened(slot);
     }
     return undefined;
   }
@@ -198,25 +204,28 @@ export class Instances {
     }
   }
 
-  /** @returns undefined when no more fit */
+  /** @returns undefined when no more fit, or when it is of another type */
   add(name: string): Instance | undefined {
+    const own = this.#ownPart(name);
+    if (own === '') return undefined;
     if (this.#size >= MAX_INSTANCES || this.#incomplete >= MAX_INCOMPLETE) return undefined;
     const slot = this.#free.pop() ?? this.#names.length;
     if (slot >= this.#ttlMs.length) this.#grow(Math.min(MAX_INSTANCES, Math.max(64, 2 * slot)));
-    this.#names[slot] = name;
+    // In memory of its own: a part of a text keeps the whole.
+    this.#names[slot] = Buffer.from(own).toString();
     this.#texts[slot] = '';
     this.#identities[slot] = undefined;
-    this.#byName.add(slot, this.#byName.hashOf(name));
+    this.#byName.add(slot, this.#byName.hashOf(own));
     this.#size += 1;
     this.#incomplete += 1;
-    const instance = new Instance(slot, name);
+    const instance = new Instance(slot, `${own}${this.suffix}`);
     this.#open.set(slot, instance);
     return instance;
   }
 
   remove(instance: Instance): void {
     const { slot } = instance;
-    if (this.#names[slot] !== instance.name || this.#opened(slot) !== instance) return;
+    if (this.#names[slot] === '' || this.#opened(slot) !== instance) return;
     if (instance.identity === undefined) this.#incomplete -= 1;
     if (instance.host !== '') this.#byHost.remove(slot);
     this.#byName.remove(slot);
@@ -297,6 +306,11 @@ export class Instances {
     this.#open.clear();
   }
 
+  /** Empty for a name of another type. */
+  #ownPart(name: string): string {
+    return name.toLowerCase().endsWith(this.suffix) ? name.slice(0, -this.suffix.length) : '';
+  }
+
   #grow(count: number): void {
     this.#ttlMs = grown(this.#ttlMs, count);
     this.#heardMs = grown(this.#heardMs, count);
@@ -317,7 +331,7 @@ export class Instances {
   }
 
   #unpack(slot: number): Instance {
-    const instance = new Instance(slot, this.#names[slot] ?? '');
+    const instance = new Instance(slot, `${this.#names[slot] ?? ''}${this.suffix}`);
     const [host = '', port = '0', addresses = '', ...txt] = (this.#texts[slot] ?? '').split('\n');
     instance.host = host;
     instance.port = Number(port);
