@@ -117,6 +117,10 @@ export function requireFit(
   if (facts.nodeAbi !== undefined && facts.nodeAbi !== nodeAbi) {
     throw new Error(`${name} is for Node.js with ABI ${facts.nodeAbi}; the board's has ${nodeAbi}`);
   }
+  if (facts.removesCleanupHook) {
+    const advice = 'compile it with those of 24.18 or before (nodejs/node#65446)';
+    throw new Error(`${name} ends the process, as it has the headers of Node.js 24.19 or later: ${advice}`);
+  }
 }
 
 /** NODE_MODULE_VERSION of a Node.js, by its headers. */

@@ -5,6 +5,7 @@ import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { after, describe, it } from 'node:test';
+import { requireFit } from './addons.js';
 import { readElf } from './elf.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'dmgw-elf-'));
@@ -38,9 +39,23 @@ describe('what an ELF file says', () => {
   for (const soname of ['libc.so', 'libc.musl-aarch64.so.1']) {
     it(`is musl for one that needs ${soname}, also when it is stripped`, () => {
       const facts = readElf(libraryThatNeeds(soname));
-      assert.deepEqual(facts, { arch: process.arch, needed: [soname], libc: 'musl', glibc: undefined, nodeAbi: 127 });
+      const expected = { arch: process.arch, needed: [soname], libc: 'musl', glibc: undefined, nodeAbi: 127 };
+      assert.deepEqual(facts, { ...expected, removesCleanupHook: false });
     });
   }
+
+  it('is what makes it end the process on Node.js 24', () => {
+    writeFileSync(
+      join(folder, 'hook.c'),
+      'void _ZN4node28RemoveEnvironmentCleanupHookEPN2v87IsolateEPFvPvES3_(void);\n' +
+        'void collected(void) { _ZN4node28RemoveEnvironmentCleanupHookEPN2v87IsolateEPFvPvES3_(); }\n',
+    );
+    execFileSync('cc', ['-shared', '-nostdlib', '-fPIC', '-o', 'hook.node', 'hook.c'], { cwd: folder });
+    const facts = readElf(readFileSync(join(folder, 'hook.node')));
+    assert.equal(facts.removesCleanupHook, true);
+    const board = { arch: process.arch as 'arm64', libc: facts.libc as 'glibc' };
+    assert.throws(() => requireFit('hook', facts, board, 137), { message: /nodejs\/node#65446/ });
+  });
 
   it('is refused for anything else', () => {
     assert.throws(() => readElf(Buffer.from('#!/bin/sh\n'.repeat(10))), { message: 'no ELF file' });

@@ -14,6 +14,11 @@ export interface ElfFacts {
   readonly glibc: string | undefined;
   /** NODE_MODULE_VERSION, where it exports it; other addons show it only when they are loaded. */
   readonly nodeAbi: number | undefined;
+  /**
+   * It takes a hook back when an object is collected, as `node::ObjectWrap` of Node.js 24.19 and later does: where no
+   * context is entered then, that ends the process (nodejs/node#65446).
+   */
+  readonly removesCleanupHook: boolean;
 }
 
 const ARCH: Readonly<Record<number, string>> = {
@@ -87,6 +92,7 @@ export function readElf(bytes: Buffer): ElfFacts {
     libc: libcOf(needed, glibc.length > 0),
     glibc: glibc.at(-1),
     nodeAbi: abi === undefined ? undefined : Number(abi),
+    removesCleanupHook: names.includes('RemoveEnvironmentCleanupHook'),
   };
 }
 

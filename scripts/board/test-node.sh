@@ -9,7 +9,9 @@ set -euo pipefail
 
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
-declare -A VERSIONS=([20]=20.20.2 [22]=22.23.3 [24]=24.21.0)
+# 24.18.1: an addon of the kind of better-sqlite3 12 that is compiled with the headers of 24.19 or later ends the process
+# at some garbage collection (nodejs/node#65446).
+declare -A VERSIONS=([20]=20.20.2 [22]=22.23.3 [24]=24.18.1)
 
 version=${VERSIONS[${1:-}]:-}
 if [ "$#" -ne 1 ] || [ -z "$version" ]; then
