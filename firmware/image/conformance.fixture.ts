@@ -43,6 +43,9 @@ const get = (...headers: readonly string[]): string => [GET, ...headers].join('\
 const path = (target: string): string => `GET ${target} HTTP/1.1\nHost: x`;
 const one = (method: string): string => `${method} /scomo/fw.bin HTTP/1.1\nHost: x`;
 
+/** A range of the largest offsets that a file can have. */
+const FARTHEST = '9223372036854775806-9223372036854775806';
+
 /** `count` ranges of 2 bytes, 1000 bytes apart. */
 const many = (count: number): Spans => Array.from({ length: count }, (_, i) => [i * 1000, i * 1000 + 1]);
 const close = (count: number): string => Array.from({ length: count }, (_, i) => `${i * 2}-${i * 2}`).join(',');
@@ -147,6 +150,7 @@ export function rowsFor({ etag, modified, earlier, later }: Validators): Row[] {
     ['a range and a suffix', get('Range: bytes=0-0,-1'), parts([0, 0], [LAST, LAST])],
     ['large parts', get('Range: bytes=0-99999,100001-300000'), parts([0, 99_999], [100_001, LAST])],
     ['150 ranges', get(rangeOf(many(150))), parts(...many(150))],
+    ['150 ranges of the largest offsets', get(`Range: bytes=${Array(150).fill(FARTHEST).join(',')}`), unsatisfiable],
     ['300 ranges, more than allowed', get(rangeOf(many(300))), whole],
     ['as many parts as allowed', get(rangeOf(many(MAX_PARTS))), parts(...many(MAX_PARTS))],
     ['one part too many', get(rangeOf(many(MAX_PARTS + 1))), whole],
