@@ -38,7 +38,7 @@ const STARTS = 5;
 const BUDGETS = {
   bundle: { name: 'bundle, minified', unit: 'KB', target: 500, ceiling: undefined },
   package: { name: 'package, compressed', unit: 'MB', target: 2.5, ceiling: undefined },
-  memory: { name: 'idle RssAnon', unit: 'MB', target: 12, ceiling: 16 },
+  memory: { name: 'idle RssAnon', unit: 'MB', target: 12, ceiling: 17 },
   start: { name: 'start to ready / node -e 0', unit: 'x', target: 2, ceiling: 4 },
   files: { name: 'open files, idle', unit: '', target: undefined, ceiling: undefined },
   threads: { name: 'threads, idle', unit: '', target: undefined, ceiling: undefined },
