@@ -117,7 +117,9 @@ async function runUnitTests(node: string, app: string, folder: string): Promise<
     platform: 'node',
     external: ['better-sqlite3', 'libxmljs2', 'mdns'],
     outExtension: () => ({ js: '.mjs' }),
-    banner: { js: "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);" },
+    banner: {
+      js: `import{createRequire as boardRequire}from'node:module';const require=boardRequire(import.meta.url);`,
+    },
   });
   let passed = 0;
   for (const test of UNIT_TESTS) {
