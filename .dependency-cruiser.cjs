@@ -2,7 +2,7 @@
  * Who may import whom. The rooms stand in firmware/README.md; each room's face is its index.ts.
  * `foundations` may be imported by every room and import only each other.
  */
-const foundations = ['outcome', 'clock', 'log', 'net', 'machine'];
+const foundations = ['outcome', 'clock', 'log', 'net', 'machine', 'files'];
 
 /** room -> the rooms it may import, beside the foundations */
 const allowed = {
@@ -11,6 +11,7 @@ const allowed = {
   log: [],
   machine: [],
   net: [],
+  files: [],
   codec: [],
   store: [],
   tree: ['codec', 'store'],

@@ -1,20 +1,7 @@
 import { createHash } from 'node:crypto';
-import {
-  closeSync,
-  existsSync,
-  fchownSync,
-  fsyncSync,
-  lchownSync,
-  mkdirSync,
-  openSync,
-  readdirSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  statSync,
-  writeFileSync,
-} from 'node:fs';
+import { existsSync, lchownSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { ownerBelow, writeDurably } from '../files/index.js';
 import { describeThrown, success, type CodedError, type Failure, type Outcome } from '../outcome/index.js';
 import { refuse } from './errors.js';
 import { mergeLayers } from './layers.js';
@@ -135,16 +122,17 @@ class Writing {
     if (existsSync(path)) return path;
     if (!existsSync(this.#folder)) {
       mkdirSync(this.#folder, { recursive: true, mode: 0o700 });
-      handOver(this.#folder, dirname(this.#folder));
+      const owner = ownerBelow(dirname(this.#folder));
+      if (owner) lchownSync(this.#folder, owner.uid, owner.gid);
     }
     this.#made.push(path);
-    writeDurably(path, text);
+    writeDurably(path, text, 0o600, ownerBelow(this.#folder));
     return path;
   }
 
   commit(text: string): void {
     mkdirSync(dirname(this.file), { recursive: true, mode: 0o700 });
-    writeDurably(this.file, text);
+    writeDurably(this.file, text, 0o600, ownerBelow(dirname(this.file)));
     if (!existsSync(this.#folder)) return;
     for (const name of readdirSync(this.#folder)) {
       if (!text.includes(name)) rmSync(join(this.#folder, name), { force: true });
@@ -155,30 +143,4 @@ class Writing {
     for (const path of this.#made) rmSync(path, { force: true });
     return failed;
   }
-}
-
-/** For its owner only; a power cut leaves the file as it was, or as it shall be. @throws the system's error */
-function writeDurably(path: string, text: string): void {
-  const draft = `${path}.new`;
-  rmSync(draft, { force: true });
-  const fd = openSync(draft, 'wx', 0o600);
-  try {
-    handOver(fd, dirname(path));
-    writeFileSync(fd, text);
-    fsyncSync(fd);
-  } finally {
-    closeSync(fd);
-  }
-  renameSync(draft, path);
-  const folder = openSync(dirname(path), 'r');
-  fsyncSync(folder);
-  closeSync(folder);
-}
-
-/** What root writes belongs to whom the folder belongs to: a gateway with a user of its own is to read it. */
-function handOver(made: string | number, folder: string): void {
-  if (process.getuid?.() !== 0) return;
-  const { uid, gid } = statSync(folder);
-  if (typeof made === 'number') fchownSync(made, uid, gid);
-  else lchownSync(made, uid, gid);
 }

@@ -1,6 +1,6 @@
 import { rmSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
-import { syncFile, syncFolder } from './sync.js';
+import { syncFile, syncFolder } from '../files/index.js';
 
 /** A database is these files together, in the order in which they go aside. */
 export const SUFFIXES = ['', '-wal', '-shm', '-journal'] as const;

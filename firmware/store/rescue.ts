@@ -3,7 +3,7 @@ import { dirname } from 'node:path';
 import { markDamaged, markOf, SUFFIXES } from './mark.js';
 import { isLocked, openStore, type StoreOptions } from './sqlite.js';
 import { StoreError, type Store } from './store.js';
-import { syncFolder } from './sync.js';
+import { syncFolder } from '../files/index.js';
 
 /** Why the database is an empty one: there was none, or it was damaged. */
 export interface Fresh {

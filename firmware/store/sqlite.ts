@@ -15,7 +15,7 @@ import {
   type Store,
   type StoreErrorCode,
 } from './store.js';
-import { syncFolder } from './sync.js';
+import { syncFolder } from '../files/index.js';
 
 export interface StoreOptions {
   /** Path of the database file; its folder exists. */
