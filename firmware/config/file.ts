@@ -50,13 +50,16 @@ function readOpen(file: string, fd: number, stats: Stats): Outcome<ReadFile, Con
   return success({ value: json.value, mode: stats.mode & 0o7777, ownerUid: stats.uid });
 }
 
-/** Refuses a file with secrets that others than its owner can reach, or that belongs to somebody else. */
+/**
+ * Refuses a file with secrets that others than its owner can reach, or that belongs to somebody else.
+ * @param uid who reads it: root may read those of every user, as of the gateway's own
+ */
 export function checkSecrecy(file: string, rights: FileRights, uid: number): Outcome<undefined, ConfigurationError> {
   if ((rights.mode & 0o077) !== 0) {
     const mode = rights.mode.toString(8).padStart(4, '0');
     return refuse('exposed', file, [], `holds secrets and has mode ${mode}; expected 0600 (chmod 600 ${file})`);
   }
-  if (rights.ownerUid !== uid && rights.ownerUid !== 0) {
+  if (uid !== 0 && rights.ownerUid !== uid && rights.ownerUid !== 0) {
     const reason = `holds secrets and belongs to user ${rights.ownerUid}; expected user ${uid} or root (chown ${uid} ${file})`;
     return refuse('exposed', file, [], reason);
   }

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, describe, it } from 'node:test';
 import { account, minimal } from './example.fixture.js';
-import { readConfigurationFile } from './file.js';
+import { checkSecrecy, readConfigurationFile } from './file.js';
 import { loadConfiguration, parseConfiguration, showConfiguration } from './index.js';
 
 const lineOf = (value: unknown): string => {
@@ -412,8 +412,15 @@ describe('a configuration file', () => {
       '/D/dmgw.json: holds secrets and belongs to user 12345; expected user 1000 or root (chown 1000 /D/dmgw.json)',
     );
     assert.equal(line(12345), 'right');
+    assert.equal(line(0), 'right');
     chownSync(file, 0, 0);
     assert.equal(line(1000), 'right');
+  });
+
+  it('with secrets of any user is taken by root, but not one that others can read', () => {
+    assert.ok(checkSecrecy(file, { mode: 0o600, ownerUid: 2948 }, 0).ok);
+    assert.ok(!checkSecrecy(file, { mode: 0o640, ownerUid: 2948 }, 0).ok);
+    assert.ok(!checkSecrecy(file, { mode: 0o600, ownerUid: 2948 }, 1000).ok);
   });
 
   it('that is missing is refused', () => {

@@ -23,7 +23,7 @@ export interface ConfigurationFiles {
 
 /**
  * Reads, merges and checks the configuration. What is wrong first is refused in one line.
- * @param uid the user that the process runs as: files with secrets must be its own or root's
+ * @param uid the user that the process runs as: files with secrets must be its own or root's, where it is not root itself
  */
 export function loadConfiguration(
   files: ConfigurationFiles,

@@ -38,7 +38,7 @@ export interface IdentityFiles {
 
 /**
  * Reads every `caFile`, `certFile` and `keyFile` of the configuration. Fails naming the key and the file.
- * @param uid the user that the process runs as: private keys must be its own or root's
+ * @param uid the user that the process runs as: private keys must be its own or root's, where it is not root itself
  */
 export function readTlsFiles(configuration: Configuration, uid: number): Outcome<TlsFiles, TlsFileError> {
   const authorities = new Map<string, string>();

@@ -27,7 +27,10 @@ const EPOCH_SECONDS = 1_700_000_000;
 
 const folder = mkdtempSync(join(tmpdir(), 'dmgw-openwrt-'));
 const root = join(folder, 'root');
-const profile = crossProfile('openwrt-armv7');
+const wanted = crossProfile('openwrt-armv7');
+/** The flags of the board's Node.js that this machine's takes, too. */
+const nodeFlags = wanted.build.nodeFlags.filter((flag) => spawnSync(process.execPath, [flag, '-e', '0']).status === 0);
+const profile = { ...wanted, build: { ...wanted.build, nodeFlags } };
 const built: Built = { folder: join(folder, 'built'), build: profile.build, nodeAbi: 127, epochSeconds: EPOCH_SECONDS };
 let ipk = '';
 
@@ -296,7 +299,7 @@ describe(`the scripts of the package, with ${SHELL.join(' ')}`, () => {
     assert.deepEqual(settings, {
       command: [
         join(root, 'usr/bin/node'),
-        ...profile.build.nodeFlags,
+        ...nodeFlags,
         join(root, 'usr/lib/dmgw/dmgw.cjs'),
         'run',
         '--config',
@@ -372,6 +375,24 @@ describe(`the scripts of the package, with ${SHELL.join(' ')}`, () => {
     }
     assert.equal(readFileSync(join(root, 'var/run/dmgw/dmgw.json'), 'utf8'), before);
     assert.equal(written(procd), '', 'procd is asked for nothing');
+  });
+
+  it('tell what Node.js itself says where it does not run the program', () => {
+    configure(WANTED);
+    const node = join(root, 'usr/bin/node');
+    for (const [printed, said] of [
+      ['/usr/bin/node: bad option: --no-such-flag', '/usr/bin/node: bad option: --no-such-flag'],
+      [
+        "node:internal/x:1\n  throw error;\n  ^\n\nError: no libatomic.so.1\n    at x (y:1:2) {\n  code: 'E'\n}\n\nNode.js v22.1.0",
+        'Error: no libatomic.so.1',
+      ],
+    ] as const) {
+      rmSync(node);
+      rmSync(log, { force: true });
+      writeFileSync(node, `#!/bin/sh\ncat >&2 <<'END'\n${printed}\nEND\nexit 9\n`, { mode: 0o755 });
+      assert.deepEqual(rcCommon('start'), { code: 1, out: `${said}\n` });
+      assert.equal(written(log), `daemon.err /etc/config/dmgw: ${said}\n`);
+    }
   });
 
   it('open the ports that are wanted: images for the LAN, and the WAN only for notifications', () => {
