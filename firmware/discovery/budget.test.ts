@@ -54,15 +54,49 @@ describe('what one link may make the gateway look at', () => {
     );
   });
 
+  /** How many messages are looked at that take 25 ms each. */
+  const costly = (source: (n: number) => string): number => {
+    let looked = 0;
+    for (; budget.admits(source(looked), 9_000); looked += 1) budget.look(source(looked), () => (usedMs += 25));
+    return looked;
+  };
+
   it('is a second of its processor at once, then two fifths of it, also where few messages take most', () => {
-    const costly = (): number => {
-      let looked = 0;
-      for (; budget.admits('192.168.1.1', 9_000); looked += 1) budget.look(() => (usedMs += 25));
-      return looked;
-    };
-    assert.equal(costly(), 41);
+    assert.equal(
+      costly((n) => `192.168.1.${n}`),
+      41,
+    );
     clock.advance(1_000);
-    assert.equal(costly(), 16);
+    assert.equal(
+      costly((n) => `192.168.2.${n}`),
+      16,
+    );
+  });
+
+  it('is no more than half of that second for one source, which leaves the rest to the others', () => {
+    assert.equal(
+      costly(() => '192.168.1.1'),
+      21,
+    );
+    clock.advance(1_000);
+    assert.equal(
+      costly(() => '192.168.1.1'),
+      16,
+    );
+    assert.equal(
+      costly((n) => `192.168.2.${n}`),
+      20,
+    );
+  });
+
+  it('counts the time of a look that failed', () => {
+    const fail = (): void => {
+      usedMs += 1_300;
+      throw new Error('defect');
+    };
+    assert.ok(budget.admits('192.168.1.1', 100));
+    assert.throws(() => budget.look('192.168.1.1', fail), /defect/);
+    assert.ok(!budget.admits('192.168.1.1', 100));
   });
 
   it('gives a source that was driven out by others its share afresh', () => {

@@ -16,11 +16,16 @@ export class Bucket {
 
   /** @returns whether there was so much left */
   take(amount: number, nowMs: number): boolean {
-    this.#level = Math.min(this.burst, this.#level + ((nowMs - this.#filledMs) * this.perSecond) / 1000);
-    this.#filledMs = nowMs;
-    if (this.#level < amount) return false;
+    if (!this.has(amount, nowMs)) return false;
     this.#level -= amount;
     return true;
+  }
+
+  /** Whether there is so much left. */
+  has(amount: number, nowMs: number): boolean {
+    this.#level = Math.min(this.burst, this.#level + ((nowMs - this.#filledMs) * this.perSecond) / 1000);
+    this.#filledMs = nowMs;
+    return this.#level >= amount;
   }
 
   /** Takes what was used already, beyond what is left. */
@@ -45,12 +50,23 @@ const LINK_BYTES_BURST = 4 * 1024 * 1024;
 const LINK_MS_PER_SECOND = 400;
 const LINK_MS_BURST = 1_000;
 
+/** A source that has taken a quarter of it is heard while so much is left only: no host takes all away from the others. */
+const SOURCE_MS_PER_SECOND = LINK_MS_PER_SECOND / 4;
+const SOURCE_MS_BURST = LINK_MS_BURST / 4;
+const OTHERS_MS = LINK_MS_BURST / 2;
+
 /** Sources with a share of their own; when a flood forges more, they share that of the link. */
 const MAX_SOURCES = 1_024;
 
+/** What one source has left. */
+interface SourceShare {
+  readonly packets: Bucket;
+  readonly time: Bucket;
+}
+
 /** How much one link may make the gateway look at. What is over is dropped before it is decoded. */
 export class LinkBudget {
-  readonly #sources = new Map<string, Bucket>();
+  readonly #sources = new Map<string, SourceShare>();
   readonly #packets: Bucket;
   readonly #bytes: Bucket;
   readonly #time: Bucket;
@@ -74,25 +90,31 @@ export class LinkBudget {
   /** @returns whether a datagram of this size may be looked at */
   admits(source: string, bytes: number): boolean {
     const nowMs = this.clock.monotonicMs();
+    const share = this.#ofSource(source, nowMs);
     const fits =
-      this.#ofSource(source, nowMs).take(1, nowMs) &&
-      this.#time.take(0, nowMs) &&
+      share.packets.take(1, nowMs) &&
+      this.#time.has(share.time.has(0, nowMs) ? 0 : OTHERS_MS, nowMs) &&
       this.#packets.take(1, nowMs) &&
       this.#bytes.take(bytes, nowMs);
     if (!fits) this.#dropped += 1;
     return fits;
   }
 
-  /** Looks at a datagram that was admitted, on account of the time that it takes. */
-  look(work: () => void): void {
+  /** Looks at a datagram of this source that was admitted, on account of the time that it takes. */
+  look(source: string, work: () => void): void {
     const beforeMs = this.processorMs();
-    work();
-    this.#time.charge(this.processorMs() - beforeMs);
+    try {
+      work();
+    } finally {
+      const usedMs = this.processorMs() - beforeMs;
+      this.#sources.get(source)?.time.charge(usedMs);
+      this.#time.charge(usedMs);
+    }
   }
 
-  #ofSource(source: string, nowMs: number): Bucket {
-    let bucket = this.#sources.get(source);
-    if (!bucket) {
+  #ofSource(source: string, nowMs: number): SourceShare {
+    let share = this.#sources.get(source);
+    if (!share) {
       // The one that was first heard goes: a forger drives out other forged ones as much as real ones, who start afresh.
       if (this.#sources.size >= MAX_SOURCES) {
         for (const oldest of this.#sources.keys()) {
@@ -100,10 +122,13 @@ export class LinkBudget {
           break;
         }
       }
-      bucket = new Bucket(SOURCE_PER_SECOND, SOURCE_BURST, nowMs);
-      this.#sources.set(source, bucket);
+      share = {
+        packets: new Bucket(SOURCE_PER_SECOND, SOURCE_BURST, nowMs),
+        time: new Bucket(SOURCE_MS_PER_SECOND, SOURCE_MS_BURST, nowMs),
+      };
+      this.#sources.set(source, share);
     }
-    return bucket;
+    return share;
   }
 }
 

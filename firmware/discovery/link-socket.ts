@@ -73,7 +73,7 @@ export class LinkSocket {
     this.#socket = socket;
     socket.on('message', (bytes, from) => {
       // Before it is read it is asked who sends, and how much.
-      if (this.#admits(bytes, from)) this.budget.look(() => this.#take(bytes, from));
+      if (this.#admits(bytes, from)) this.budget.look(from.address, () => this.#take(bytes, from));
     });
     this.#bound = new Promise((resolve) => {
       socket.on('error', (error) => {

@@ -60,6 +60,7 @@ const malformed = (bytes: Buffer, reason: RegExp): void => {
 /** Octets of a message with these counts of questions and answers. */
 const raw = (questions: number, answers: number, ...octets: number[]): Buffer =>
   Buffer.from([0, 0, 0x84, 0, 0, questions, 0, answers, 0, 0, 0, 0, ...octets]);
+const word16 = (value: number): number[] => [value >> 8, value & 0xff];
 
 describe('messages of mDNS', () => {
   it('are written as dns-packet reads them', () => {
@@ -101,6 +102,19 @@ describe('messages of mDNS', () => {
     malformed(raw(0, 1, 0, 0, 1, 0, 1, 0, 0, 0, 9, 0, 200, 1), /beyond the message/);
     malformed(raw(0, 1, 0, 0, 1, 0, 1, 0, 0, 0, 9, 0, 5, 1, 2, 3, 4, 5), /another length/);
     malformed(Buffer.alloc(5), /too soon/);
+  });
+
+  it('are refused where a name leads from pointer to pointer', () => {
+    // Data of a type that is left out: the root, then pointers of which each leads to the one before.
+    const chained = (pointers: number): Buffer => {
+      const octets = Array.from({ length: pointers - 1 }, (_, n) => word16(0xc000 | (n === 0 ? 23 : 22 + 2 * n)));
+      const data = [0, ...octets.flat()];
+      const left = [0, 0, 99, 0, 1, 0, 0, 0, 9, ...word16(data.length), ...data];
+      return raw(0, 2, ...left, ...word16(0xc000 | (20 + 2 * pointers)), 0, 1, 0, 1, 0, 0, 0, 9, 0, 4, 10, 0, 0, 1);
+    };
+    assert.equal(read(chained(127)).answers[0]?.name, '.');
+    malformed(chained(128), /too many pointers/);
+    malformed(chained(4_000), /too many pointers/);
   });
 
   it('may hold records that nobody here asks for: they are left out', () => {

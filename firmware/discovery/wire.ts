@@ -27,6 +27,8 @@ const FLUSH = 0x8000;
 const MAX_LABEL_BYTES = 63;
 const MAX_NAME_BYTES = 255;
 const POINTER = 0xc0;
+/** So many labels fit a name; each may be followed by a pointer, and more pointers only take time. */
+const MAX_POINTERS = 127;
 
 /** Reads a message (RFC 1035 section 4). Fails with `malformed`. */
 export function readMessage(bytes: Buffer): Outcome<Message, CodedError<'malformed'>> {
@@ -127,6 +129,7 @@ class Reader {
   #name(): string {
     const labels: string[] = [];
     let total = 0;
+    let pointers = 0;
     let before = this.#at;
     let after: number | undefined;
     for (;;) {
@@ -135,6 +138,8 @@ class Reader {
       if (length >= POINTER) {
         const target = (length - POINTER) * 256 + this.#octet();
         if (target >= before) throw new RangeError('a name points forward');
+        pointers += 1;
+        if (pointers > MAX_POINTERS) throw new RangeError('a name has too many pointers');
         after ??= this.#at;
         before = target;
         this.#at = target;
