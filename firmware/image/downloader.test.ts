@@ -485,6 +485,14 @@ describe('a disk that', () => {
     });
   }
 
+  it('never has a file descriptor left: the retrieval fails after its tries', async () => {
+    await open({ ...failing({ open: reject('EMFILE') }), downloader: { maxAttempts: 3 } });
+    const image = await house.until(house.add('a', origin.url).id, 'failed');
+    assert.equal(image.result, 'disk');
+    assert.match(image.resultText, /^given up after 3 tries: the disk failed: EMFILE/);
+    assert.deepEqual(house.defects, []);
+  });
+
   it('writes short and slowly holds the socket back, not the event loop', async () => {
     let inFlight = 0;
     await open(

@@ -125,11 +125,11 @@ export class Retrieval {
   /** Tries until the image is there, has failed, or a pause is due. Leaves the bytes durable when aborted. */
   async step(signal: AbortSignal, buffers: IntakeBuffers): Promise<StepEnd> {
     const fd = await this.#open();
-    if (typeof fd !== 'number') return (await this.#handle(fd, undefined)) ?? OVER;
+    if (typeof fd !== 'number') return this.#troubled(fd, undefined);
     try {
       if (!this.#prepared) {
         const trouble = await this.#prepare(fd, signal, buffers);
-        if (trouble) return (await this.#handle(trouble, fd)) ?? OVER;
+        if (trouble) return await this.#troubled(trouble, fd);
       }
       while (!signal.aborted) {
         const record = this.o.progress.current(this.key);
@@ -202,11 +202,8 @@ export class Retrieval {
   }
 
   async #try(record: ImageRecord, fd: number, signal: AbortSignal, buffers: IntakeBuffers): Promise<TryEnd> {
-    if (record.retrieval.attempts >= this.o.maxAttempts && !this.#progressed) {
-      const last = this.#lastFault ?? fault('broken', 'fail', 'the retrieval was interrupted');
-      const text = `given up after ${record.retrieval.attempts} tries: ${last.text}`;
-      return { kind: 'fault', fault: fault(last.code, 'fail', text) };
-    }
+    const enough = this.#givenUp(record);
+    if (enough) return { kind: 'fault', fault: enough };
     const missing = this.o.catalog.missing(record.leaves);
     if (missing) return { kind: 'fault', fault: fault(missing.code, 'fail', missing.text) };
     const source = this.#mirrors.current(record.leaves.imageUri ?? '');
@@ -235,6 +232,24 @@ export class Retrieval {
         return this.#take(current, asked, have, end.reply, fd, signal, buffers);
       }
     }
+  }
+
+  /** Set when there have been as many tries as there may be without a new byte. */
+  #givenUp({ retrieval: { attempts } }: ImageRecord): Fault | undefined {
+    if (attempts < this.o.maxAttempts || this.#progressed) return undefined;
+    const last = this.#lastFault ?? fault('broken', 'fail', 'the retrieval was interrupted');
+    return fault(last.code, 'fail', `given up after ${attempts} tries: ${last.text}`);
+  }
+
+  /** What the disk does wrong beside a request counts as a try like one. */
+  async #troubled(found: Fault, fd: number | undefined): Promise<StepEnd> {
+    const record = this.o.progress.current(this.key);
+    if (!record) return OVER;
+    this.#lastFault = found;
+    const enough = this.#givenUp(record);
+    if (!enough) this.o.progress.attempting(this.key, this.#progressed);
+    this.#progressed = false;
+    return (await this.#handle(enough ?? found, fd)) ?? OVER;
   }
 
   /** Reads the download descriptor that came. Undefined when its object can be asked for. */
@@ -481,7 +496,7 @@ export class Retrieval {
     } catch (thrown) {
       // The file may have lost its name: what is under it is hashed again before it counts.
       this.#doubt();
-      return this.#handle(diskFault(thrown), fd);
+      return this.#troubled(diskFault(thrown), fd);
     }
     await store.durable();
     return OVER;

@@ -156,8 +156,9 @@ describe('the gateway on a disk that fails', { skip }, () => {
       ['fail EIO sync 1 */blobs', UNDEFINED_ERROR],
       ['fail EROFS name 1+ */partial/*', UNDEFINED_ERROR],
       ['fail EROFS write 2+ */partial/*', UNDEFINED_ERROR],
-      ['fail EMFILE name 1+ */partial/*', UNDEFINED_ERROR],
-      ['fail EMFILE name 1 */blobs/*.json.new', UNDEFINED_ERROR],
+      // What passes is waited for.
+      ['fail EMFILE name 1 */partial/*', SUCCESS],
+      ['fail EMFILE name 1 */blobs/*.json.new', SUCCESS],
       ['full 1500000 */partial/*', OUT_OF_MEMORY],
       ['fail ENOSPC write 1 */blobs/*.json.new', OUT_OF_MEMORY],
     ];
@@ -175,10 +176,12 @@ describe('the gateway on a disk that fails', { skip }, () => {
           await lab.manage(addImage(node, { uri }));
           const alert = await retrievalAlert(lab, node);
           assert.equal(alert.data, result, rule);
-          await expectNotServed(lab, node, FAILED, result);
-          await disk.tell('clear');
-          await lab.manage([replaceImageUri(node, uri)]);
-          assert.equal((await retrievalAlert(lab, node, alert.n)).data, SUCCESS, rule);
+          if (result !== SUCCESS) {
+            await expectNotServed(lab, node, FAILED, result);
+            await disk.tell('clear');
+            await lab.manage([replaceImageUri(node, uri)]);
+            assert.equal((await retrievalAlert(lab, node, alert.n)).data, SUCCESS, rule);
+          }
           await expectAvailable(lab, node, image);
         }
         assert.deepEqual(disk.notCovered, []);
