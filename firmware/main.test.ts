@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { after, describe, it } from 'node:test';
@@ -118,6 +118,43 @@ describe('the daemon', () => {
     assert.match(err, /dmgw: .*run\.json: .*only one dmgw may run on a state directory/);
     first.kill('SIGTERM');
     await once(first, 'exit');
+  });
+
+  it('is reset by a mark where it does not run for what was provisioned, and while it runs', async () => {
+    const provisioned = join(configuration.stateDir, 'provisioned.json');
+    const mark = join(configuration.stateDir, 'factory-reset');
+    mkdirSync(configuration.stateDir, { recursive: true });
+    writeFileSync(provisioned, '{"accounts', { mode: 0o600 });
+    assert.equal((await dmgw('run', '--config', path)).code, 2);
+    writeFileSync(mark, '');
+    const child = await started();
+    assert.deepEqual([provisioned, mark].filter(existsSync), []);
+
+    writeFileSync(provisioned, '{"accounts', { mode: 0o600 });
+    assert.deepEqual(await dmgw('factory-reset', '--yes', '--config', path), {
+      code: 0,
+      out: 'everything is forgotten, the gateway has started anew\n',
+      err: '',
+    });
+    assert.deepEqual([provisioned, mark].filter(existsSync), []);
+    child.kill('SIGTERM');
+    assert.deepEqual(await once(child, 'exit'), [0, null]);
+  });
+
+  it('says that it waits to be provisioned where a reset has left too little', async () => {
+    const { lan, ...rest } = configuration;
+    const child = await started();
+    file('run.json', rest);
+    writeFileSync(join(configuration.stateDir, 'provisioned.json'), JSON.stringify({ lan }), { mode: 0o600 });
+    const { code, out, err } = await dmgw('factory-reset', '--yes', '--config', path);
+    file('run.json', configuration);
+    assert.deepEqual([code, err], [0, '']);
+    assert.match(
+      out,
+      /^everything is forgotten, the gateway waits to be provisioned \(.*run\.json: lan: missing.*\)\n$/,
+    );
+    if (child.exitCode === null) await once(child, 'exit');
+    assert.equal(child.exitCode, 2);
   });
 
   it('refuses folders in memory with exit code 2', { skip: !existsSync('/dev/shm') && 'no tmpfs here' }, async () => {

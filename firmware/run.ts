@@ -8,6 +8,7 @@ import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import {
   loadConfiguration,
+  loadPlaces,
   preparePlaces,
   readSignatureKeys,
   readTlsFiles,
@@ -18,7 +19,7 @@ import { ExitCode, isMarked, resetIfMarked } from './cli/index.js';
 import { startGateway, type Gateway } from './gateway.js';
 import { createLog, LogRing, type Logger } from './log/index.js';
 import { askStatus } from './ops/index.js';
-import { describeThrown, success, type CodedError, type Outcome } from './outcome/index.js';
+import { describeThrown, failure, success, type CodedError, type Outcome } from './outcome/index.js';
 import { BUILD_TIME_MS, VERSION } from './version.js';
 
 /** A stop that takes longer is given up: service managers kill after about as long. */
@@ -47,37 +48,18 @@ const NEEDS_OTHER_CONFIGURATION: ReadonlySet<string> = new Set([
  * @returns the exit code
  */
 export async function runDaemon(files: ConfigurationFiles, complain: (line: string) => void): Promise<number> {
-  const loaded = loadConfiguration(files, process.getuid?.() ?? 0);
-  if (!loaded.ok) {
-    complain(loaded.error.text);
-    return ExitCode.usage;
-  }
-  const lines = new LogRing(loaded.value.configuration.log.keepKiB * 1024);
+  const begun = resetAndRead(files);
+  if (!begun.ok) return refuseStart(begun.error, complain);
+  let { configuration, removed } = begun.value;
+  const lines = new LogRing(configuration.log.keepKiB * 1024);
   const collect = garbageCollector();
-  let { configuration } = loaded.value;
   let log = logsOf(configuration, lines)('process');
   exitOnDefect(() => log);
   const wishes = new Wishes(() => log);
   process.on('SIGUSR2', () => void logStatus(configuration.controlSocket, log));
 
   for (;;) {
-    try {
-      // Before its disk is there, nothing is known of its images.
-      const isWanted = isMarked(configuration) && preparePlaces(configuration).ok;
-      const removed = isWanted ? resetIfMarked(configuration) : undefined;
-      if (removed) {
-        log.warn('reset as a mark asked for', { removed: removed.join(' ') });
-        const read = readAgain(files);
-        if (!read.ok) {
-          complain(read.error.text);
-          return ExitCode.usage;
-        }
-        configuration = read.value;
-      }
-    } catch (thrown) {
-      complain(`cannot be reset: ${describeThrown(thrown)}`);
-      return ExitCode.failed;
-    }
+    if (removed) log.warn('reset as a mark asked for', { removed: removed.join(' ') });
     const started = await startGateway(configuration, {
       log: logsOf(configuration, lines),
       lines,
@@ -87,7 +69,7 @@ export async function runDaemon(files: ConfigurationFiles, complain: (line: stri
       collectGarbage: (generation) => collect(generation === 'young' ? { type: 'minor' } : undefined),
       onFatal: (thrown) => exitFatally(log, thrown),
       onReload: () => {
-        const checked = readAgain(files);
+        const checked = checkAgain(files);
         if (checked.ok) setTimeout(() => wishes.reload(), ANSWER_MS);
         return checked.ok ? success({ done: true }) : checked;
       },
@@ -97,21 +79,49 @@ export async function runDaemon(files: ConfigurationFiles, complain: (line: stri
       return NEEDS_OTHER_CONFIGURATION.has(started.error.code) ? ExitCode.usage : ExitCode.failed;
     }
     setTimeout(() => tidyUp(collect), TIDY_AFTER_MS).unref();
-    for (let again: typeof configuration | undefined; !again;) {
+    for (let isSound = false; !isSound;) {
       const wish = await wishes.next();
       if (wish !== 'reload') {
         log.info('stopping', { signal: wish });
         return stop(started.value, log);
       }
-      const read = readAgain(files);
-      if (read.ok) again = read.value;
-      else log.error('the changed configuration is not taken', { reason: read.error.text });
-      configuration = again ?? configuration;
+      const checked = checkAgain(files);
+      if (!checked.ok) log.error('the changed configuration is not taken', { reason: checked.error.text });
+      isSound = checked.ok;
     }
     log.info('starting anew with the configuration as it is now');
     if ((await stop(started.value, log)) !== ExitCode.done) return ExitCode.failed;
+    const again = resetAndRead(files);
+    if (!again.ok) return refuseStart(again.error, complain);
+    ({ configuration, removed } = again.value);
     log = logsOf(configuration, lines)('process');
   }
+}
+
+interface Begun {
+  readonly configuration: Configuration;
+  /** Undefined: there was no reset. */
+  readonly removed: readonly string[] | undefined;
+}
+
+/** Resets the gateway where a mark asks for it, then reads the configuration: what is wrong with it may be gone by then. */
+function resetAndRead(files: ConfigurationFiles): Outcome<Begun, CodedError> {
+  let removed: string[] | undefined;
+  try {
+    const places = loadPlaces(files);
+    // Before its disk is there, nothing is known of its images.
+    if (places.ok && isMarked(places.value) && preparePlaces(places.value).ok) removed = resetIfMarked(places.value);
+  } catch (thrown) {
+    return failure('not-reset', `cannot be reset: ${describeThrown(thrown)}`);
+  }
+  const loaded = loadConfiguration(files, process.getuid?.() ?? 0);
+  return loaded.ok ? success({ configuration: loaded.value.configuration, removed }) : loaded;
+}
+
+/** @returns the exit code */
+function refuseStart({ code, text }: CodedError, complain: (line: string) => void): number {
+  complain(text);
+  return code === 'not-reset' ? ExitCode.failed : ExitCode.usage;
 }
 
 /** The answer to whoever asks for a reload is to leave before its socket closes. */
@@ -129,14 +139,16 @@ function logsOf({ log: { level, timestamps } }: Configuration, lines: LogRing): 
 }
 
 /** What a start would find wrong with the configuration as it is now, as far as it can be told beside a running gateway. */
-function readAgain(files: ConfigurationFiles): Outcome<Configuration, CodedError> {
+function checkAgain(files: ConfigurationFiles): Outcome<unknown, CodedError> {
+  const places = loadPlaces(files);
+  // What is wrong may be gone with the reset.
+  if (places.ok && isMarked(places.value)) return success();
   const uid = process.getuid?.() ?? 0;
   const loaded = loadConfiguration(files, uid);
   if (!loaded.ok) return loaded;
   const { configuration } = loaded.value;
   const tls = readTlsFiles(configuration, uid);
-  const keys = tls.ok ? readSignatureKeys(configuration) : tls;
-  return keys.ok ? success(configuration) : keys;
+  return tls.ok ? readSignatureKeys(configuration) : tls;
 }
 
 /** V8 gives its collector to those who ask for it with a flag; the flag can be set while running. */

@@ -1,13 +1,13 @@
 import { createReadStream } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { provision, PROVISIONED_FILE, readJson } from '../config/index.js';
+import { loadConfiguration, loadPlaces, provision, PROVISIONED_FILE, readJson, type Places } from '../config/index.js';
 import { readBootstrap } from '../dm/index.js';
 import { askStatus, operate, type AskError } from '../ops/index.js';
 import { describeThrown, failure, success, type CodedError, type Outcome } from '../outcome/index.js';
-import { filesOf, noAnswer, ownUid, withConfiguration, withSocket } from './ask.js';
+import { filesOf, noAnswer, ownUid, withSocket } from './ask.js';
 import type { Call, Command } from './command.js';
 import { ExitCode } from './exit.js';
-import { isInUse, isMarked, KEPT, markReset, reset, RESET_MARK } from './reset.js';
+import { isInUse, isMarked, KEPT, markReset, RESET_MARK, resetIfMarked } from './reset.js';
 import { complain, printJson, type Terminal } from './terminal.js';
 
 /** Longest document that is read. */
@@ -51,7 +51,7 @@ old secret serves until the new one has worked.`,
     details: `Removes the database (accounts as servers changed them, nonces, devices, fanouts, alerts that wait), what was provisioned, and
 the stored images. The configuration file stays, and so does all that is not the gateway's. A gateway that runs starts anew
 with it; cut off, it goes on at the next start. Other software makes an empty file ${RESET_MARK} in stateDir or storeDir: the
-next start does the same.`,
+next start does the same, and keeps what every such file names in it (${KEPT.join(', ')}).`,
     options: ['config', 'board', 'yes', ...KEPT, 'json'],
     run: factoryReset,
   },
@@ -106,50 +106,71 @@ function isBootstrap(octets: Buffer): boolean {
   return /^\s*</.test(octets.toString('latin1', 0, 64).replace('\u00ef\u00bb\u00bf', '')) || (octets[0] ?? 4) <= 3;
 }
 
-/** Resolves when the gateway answers with what it has taken over. */
-async function reload(socket: string): Promise<Outcome<undefined, AskError>> {
+/** Resolves when the gateway answers with what it has taken over. @param isOver nobody will answer any more */
+async function reload(socket: string, isOver = (): boolean => false): Promise<Outcome<undefined, AskError>> {
   const before = await askStatus(socket);
   const asked = before.ok ? await operate(socket, 'reload', {}) : before;
   if (!asked.ok) return asked;
   const lateMs = performance.now() + RELOAD_WITHIN_MS;
-  while (performance.now() < lateMs) {
+  while (performance.now() < lateMs && !isOver()) {
     await sleep(LOOK_MS);
     const now = await askStatus(socket);
     if (now.ok && before.ok && now.value.startedAt !== before.value.startedAt) return success();
   }
-  return failure('broken', 'the gateway does not come back: see its log');
+  return failure('broken', 'the gateway has not come back: see its log');
 }
 
-function factoryReset(call: Call): Promise<number> {
+async function factoryReset(call: Call): Promise<number> {
   const { terminal, given } = call;
   if (given.yes !== true) {
     complain(terminal, "'factory-reset' removes what cannot be brought back: say --yes; see: dmgw help factory-reset");
-    return Promise.resolve(ExitCode.usage);
+    return ExitCode.usage;
   }
-  return withConfiguration(call, async ({ configuration }) => {
-    const { controlSocket } = configuration;
-    try {
-      if ((await askStatus(controlSocket)).ok) {
-        markReset(configuration, given);
-        const reloaded = await reload(controlSocket);
-        if (!reloaded.ok && isMarked(configuration)) return noAnswer(call, reloaded.error);
-        const running = reloaded.ok;
-        const text = running ? 'the gateway has started anew' : 'the gateway waits to be provisioned';
-        await tell(call, { reset: true, running }, `everything is forgotten, ${text}`);
-        return ExitCode.done;
-      }
-      if (isInUse(configuration)) {
-        complain(terminal, `the database is in use, but nobody answers at ${controlSocket}: stop the gateway first`);
-        return ExitCode.failed;
-      }
-      const removed = reset(configuration, given);
-      await tell(call, { removed }, removed.length === 0 ? 'nothing to remove' : `removed ${removed.join(', ')}`);
-      return ExitCode.done;
-    } catch (thrown) {
-      complain(terminal, describeThrown(thrown));
+  // What was provisioned may be what is wrong, and goes.
+  const places = loadPlaces(filesOf(given));
+  if (!places.ok) {
+    complain(terminal, places.error.text);
+    return ExitCode.usage;
+  }
+  const { controlSocket } = places.value;
+  try {
+    if ((await askStatus(controlSocket)).ok) return await resetRunning(call, places.value);
+    if (isInUse(places.value)) {
+      complain(terminal, `the database is in use, but nobody answers at ${controlSocket}: stop the gateway first`);
       return ExitCode.failed;
     }
-  });
+    markReset(places.value, given);
+    const removed = resetIfMarked(places.value) ?? [];
+    await tell(call, { removed }, removed.length === 0 ? 'nothing to remove' : `removed ${removed.join(', ')}`);
+    return ExitCode.done;
+  } catch (thrown) {
+    complain(terminal, describeThrown(thrown));
+    return ExitCode.failed;
+  }
+}
+
+/** The gateway resets itself when it starts anew. @throws the system's error */
+async function resetRunning(call: Call, places: Places): Promise<number> {
+  const { terminal, given } = call;
+  const whatIsLeft = (): ReturnType<typeof loadConfiguration> => loadConfiguration(filesOf(given), ownUid());
+  markReset(places, given);
+  const reloaded = await reload(places.controlSocket, () => !isMarked(places) && !whatIsLeft().ok);
+  if (reloaded.ok) {
+    await tell(call, { reset: true, running: true }, 'everything is forgotten, the gateway has started anew');
+    return ExitCode.done;
+  }
+  if (isMarked(places)) {
+    complain(terminal, `nothing is forgotten yet, the next start does it; ${reloaded.error.text}`);
+    return ExitCode.failed;
+  }
+  const left = whatIsLeft();
+  if (left.ok) {
+    complain(terminal, `everything is forgotten; ${reloaded.error.text}`);
+    return ExitCode.failed;
+  }
+  const text = `everything is forgotten, the gateway waits to be provisioned (${left.error.text})`;
+  await tell(call, { reset: true, running: false }, text);
+  return ExitCode.done;
 }
 
 async function tell({ given, terminal }: Call, report: object, text: string): Promise<void> {

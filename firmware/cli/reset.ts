@@ -1,6 +1,7 @@
-import { closeSync, existsSync, fsyncSync, openSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, lstatSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { PROVISIONED_FILE, PROVISIONED_FOLDER, type Configuration } from '../config/index.js';
+import { PROVISIONED_FILE, PROVISIONED_FOLDER, type Places } from '../config/index.js';
+import { ownerBelow, syncFolder, writeDurably } from '../files/index.js';
 import { isLocked } from '../store/index.js';
 import { DATABASE } from './migrate.js';
 
@@ -12,64 +13,68 @@ export const KEPT = ['keep-images', 'keep-provisioning'] as const;
 
 export type Kept = Readonly<Partial<Record<(typeof KEPT)[number], boolean | undefined>>>;
 
-type Places = Pick<Configuration, 'stateDir' | 'storeDir'>;
+type Folders = Pick<Places, 'stateDir' | 'storeDir'>;
 
 /** Whether a gateway has the database open. */
-export function isInUse({ stateDir }: Places): boolean {
+export function isInUse({ stateDir }: Folders): boolean {
   const database = join(stateDir, DATABASE);
   return existsSync(database) && isLocked(database);
 }
 
-/**
- * Removes what the gateway has learnt; its configuration stays. What is cut off is to be done again: the marks go last.
- * @returns what was removed @throws the system's error
- */
-export function reset(places: Places, kept: Kept): string[] {
-  const removed = placesOf(places, kept).filter((path) => existsSync(path));
-  for (const path of [...removed, ...marksOf(places)]) rmSync(path, { recursive: true, force: true });
-  return removed;
-}
-
 /** Has the next start, or the next reload, reset the gateway. Durable when it returns. @throws the system's error */
-export function markReset({ stateDir }: Places, kept: Kept): void {
+export function markReset(folders: Folders, kept: Kept): void {
+  const folder = foldersOf(folders)[0];
+  if (folder === undefined) return;
+  const words = KEPT.filter((word) => kept[word] === true).join(' ');
   // Root may make it, and the gateway's own user reads it.
-  const fd = openSync(join(stateDir, RESET_MARK), 'w', 0o644);
-  writeFileSync(fd, KEPT.filter((word) => kept[word] === true).join(' '));
-  fsyncSync(fd);
-  closeSync(fd);
-  const folder = openSync(stateDir, 'r');
-  fsyncSync(folder);
-  closeSync(folder);
-}
-
-/**
- * Resets the gateway where a mark asks for it and nobody else uses the database. An empty mark, as `touch` makes it,
- * keeps nothing.
- * @returns what was removed; undefined where nothing asks for it @throws the system's error
- */
-export function resetIfMarked(places: Places): string[] | undefined {
-  const mark = marksOf(places).find((path) => existsSync(path));
-  if (mark === undefined || isInUse(places)) return undefined;
-  const words = readFileSync(mark, 'utf8');
-  return reset(places, Object.fromEntries(KEPT.map((word) => [word, words.includes(word)])));
+  writeDurably(join(folder, RESET_MARK), words, 0o644, ownerBelow(folder));
 }
 
 /** Whether a reset is still to be done. */
-export function isMarked(places: Places): boolean {
-  return marksOf(places).some((path) => existsSync(path));
+export function isMarked(folders: Folders): boolean {
+  return marksOf(folders).length > 0;
 }
 
-function marksOf({ stateDir, storeDir }: Places): string[] {
-  return [stateDir, storeDir].map((folder) => join(folder, RESET_MARK));
+/**
+ * Removes what the gateway has learnt, where a mark asks for it and nobody else uses the database; its configuration
+ * stays. Something stays that every mark keeps: an empty one, as `touch` makes it, keeps nothing. Cut off, it is done again,
+ * for the marks go last.
+ * @returns what was removed; undefined where nothing asks for it @throws the system's error
+ */
+export function resetIfMarked(folders: Folders): string[] | undefined {
+  const marks = marksOf(folders);
+  if (marks.length === 0 || isInUse(folders)) return undefined;
+  const words = marks.map((mark) => (lstatSync(mark).size === 0 ? '' : readFileSync(mark, 'utf8')));
+  const kept = Object.fromEntries(KEPT.map((word) => [word, words.every((text) => text.includes(word))]));
+  const removed = learntIn(folders, kept);
+  for (const paths of [removed, marks]) {
+    for (const path of paths) rmSync(path, { recursive: true, force: true });
+    for (const folder of foldersOf(folders)) syncFolder(folder);
+  }
+  return removed;
+}
+
+/** Those that are there, that of the database first. */
+function foldersOf({ stateDir, storeDir }: Folders): string[] {
+  return [stateDir, storeDir].filter((folder) => existsSync(folder));
+}
+
+/** What else has the name, such as a folder, asks for nothing. */
+function marksOf(folders: Folders): string[] {
+  return foldersOf(folders)
+    .map((folder) => join(folder, RESET_MARK))
+    .filter((path) => existsSync(path) && lstatSync(path).isFile());
 }
 
 /** Images first: without the database they would be found again, and a DM Server be told of a damage. */
-function placesOf({ stateDir, storeDir }: Places, kept: Kept): string[] {
+function learntIn({ stateDir, storeDir }: Folders, kept: Kept): string[] {
   const images = kept['keep-images'] === true ? [] : ['blobs', 'partial', 'rotten', 'seeded'];
-  const provisioned = kept['keep-provisioning'] === true ? [] : [PROVISIONED_FILE, PROVISIONED_FOLDER];
-  const databases = existsSync(stateDir) ? readdirSync(stateDir).filter((name) => name.startsWith(DATABASE)) : [];
+  const states = existsSync(stateDir) ? readdirSync(stateDir) : [];
+  const isProvisioned = (name: string): boolean => name === PROVISIONED_FOLDER || name.startsWith(PROVISIONED_FILE);
   return [
     ...images.map((name) => join(storeDir, name)),
-    ...[...databases, ...provisioned].map((name) => join(stateDir, name)),
-  ];
+    ...states
+      .filter((name) => name.startsWith(DATABASE) || (kept['keep-provisioning'] !== true && isProvisioned(name)))
+      .map((name) => join(stateDir, name)),
+  ].filter((path) => existsSync(path));
 }

@@ -10,9 +10,11 @@ export type { Layer } from './layers.js';
 export {
   loadConfiguration,
   loadNames,
+  loadPlaces,
   parseConfiguration,
   type ConfigurationFiles,
   type LoadedConfiguration,
+  type Places,
 } from './load.js';
 export { preparePlaces, type PlaceError, type PlaceErrorCode } from './places.js';
 export {

@@ -7,7 +7,7 @@ import { checkSecrecy, readConfigurationFile, type ReadFile } from './file.js';
 import { blamedLayer, mergeLayers, type Layer } from './layers.js';
 import { overlay, provisionedLayer } from './provisioned.js';
 import { isSecret, leavesOf } from './show.js';
-import { configurationSchema, type Configuration } from './schema.js';
+import { configurationSchema, withControlSocket, type Configuration } from './schema.js';
 
 export interface LoadedConfiguration {
   readonly configuration: Configuration;
@@ -51,6 +51,22 @@ export function readLayers(files: ConfigurationFiles): Outcome<(Layer & ReadFile
     layers.push({ file, ...read.value });
   }
   return success(layers);
+}
+
+/** Where things lie, and when that may be used. */
+export type Places = Pick<Configuration, 'stateDir' | 'storeDir' | 'controlSocket' | 'requireMount' | 'volatile'>;
+
+/** The places as the files say, with whatever else may be wrong, what was provisioned included: for a reset of all that. */
+export function loadPlaces(files: ConfigurationFiles): Outcome<Places, ConfigurationError> {
+  const read = readLayers(files);
+  if (!read.ok) return read;
+  const { stateDir, storeDir, controlSocket, requireMount, volatile } = configurationSchema.entries;
+  const schema = v.pipe(
+    v.object({ stateDir, storeDir, controlSocket, requireMount, volatile }),
+    v.transform(withControlSocket),
+  );
+  const parsed = v.safeParse(schema, mergeLayers(read.value));
+  return parsed.success ? success(parsed.output) : refuseFinding(read.value, explainIssues(schema, parsed.issues));
 }
 
 /** The overridden names of one file alone: a board profile has no whole configuration yet. */

@@ -651,11 +651,17 @@ export const configurationSchema = v.pipe(
     'The configuration of dmgw.',
   ),
   v.transform((parsed) => ({
-    ...parsed,
-    controlSocket: parsed.controlSocket ?? `${parsed.stateDir.replace(/\/$/, '')}/dmgw.sock`,
+    ...withControlSocket(parsed),
     serve: { ...parsed.serve, publicHost: parsed.serve.publicHost ?? parsed.serve.listen[0] ?? '' },
   })),
 );
+
+/** It lies beside the database where nothing else is said. */
+export function withControlSocket<P extends { readonly stateDir: string; readonly controlSocket?: string }>(
+  parsed: P,
+): P & { readonly controlSocket: string } {
+  return { ...parsed, controlSocket: parsed.controlSocket ?? `${parsed.stateDir.replace(/\/$/, '')}/dmgw.sock` };
+}
 
 type DeepReadonly<T> = T extends readonly (infer I)[]
   ? readonly DeepReadonly<I>[]
