@@ -50,7 +50,7 @@ export class Finder {
       inventory,
       discovered,
       takeoverGraceMs: takeoverGraceSeconds * 1000,
-      verify: (deviceId) => this.#discovery?.verify(deviceId),
+      verify: (deviceIds) => this.#discovery?.verify(deviceIds),
       onFault,
     });
     this.#departed = new Departed({ store, clock, log, inventory, forgetAfterDays, onFault });

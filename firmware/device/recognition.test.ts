@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 import { ManualClock } from '../clock/index.js';
-import type { FoundService } from '../discovery/index.js';
+import { LATER, type FoundService } from '../discovery/index.js';
 import { silentLog } from '../log/index.js';
 import { Prefixes } from '../net/index.js';
 import { openStore, type Store } from '../store/index.js';
@@ -68,7 +68,7 @@ describe('recognition of End Devices', () => {
       inventory,
       discovered,
       takeoverGraceMs: 60_000,
-      verify: (deviceId) => verified.push(deviceId),
+      verify: (deviceIds) => verified.push(...deviceIds),
       onFault: (thrown) => faults.push(thrown),
     });
     recognition.onAppeared((deviceId) => appeared.push(deviceId));
@@ -91,7 +91,7 @@ describe('recognition of End Devices', () => {
     ...more,
     txt: { devid, ...more.txt },
   });
-  const find = (...of: Parameters<typeof service>): string | undefined => {
+  const find = (...of: Parameters<typeof service>): ReturnType<Recognition['found']> => {
     const identity = recognition.found(service(...of));
     clock.advance(500);
     return identity;
@@ -205,6 +205,41 @@ describe('recognition of End Devices', () => {
       clock.advance(500);
     }
     assert.equal(addressOf('X:1'), 'udp://192.168.1.7:2948');
+  });
+
+  it('has a device wait where it was whose address is in doubt with 1,024 others', () => {
+    const addressIn = (lan: number, n: number): string => `192.168.${lan + Math.floor(n / 250)}.${1 + (n % 250)}`;
+    const many = 1_025;
+    const one = (n: number, at: number): ReturnType<Recognition['found']> =>
+      recognition.found(service(`X:${n}`, addressIn(at, n), { knownAs: at === 10 ? undefined : `X:${n}` }));
+    discovered = new DiscoveredDevices({ store, clock, inventory, lan, maxDiscovered: many });
+    recognition = new Recognition({
+      store,
+      clock,
+      log: silentLog,
+      lan,
+      inventory,
+      discovered,
+      takeoverGraceMs: 60_000,
+      verify: (deviceIds) => verified.push(...deviceIds),
+      onFault: (thrown) => faults.push(thrown),
+    });
+    for (let n = 0; n < many; n += 1) {
+      assert.equal(one(n, 10), `X:${n}`);
+      if (n % 500 === 0) clock.advance(500);
+    }
+    clock.advance(500);
+    assert.equal(recognition.presentCount, many);
+    for (let n = 0; n < many; n += 1) assert.equal(one(n, 20), n < many - 1 ? `X:${n}` : LATER);
+    clock.advance(500);
+    assert.equal(new Set(verified).size, many - 1);
+    assert.equal(one(many - 1, 20), LATER);
+    assert.equal(recognition.presentCount, many);
+    assert.equal(inventory.byDeviceId(`X:${many - 1}`)?.reachable, true);
+    clock.advance(61_000);
+    assert.equal(one(many - 1, 20), `X:${many - 1}`);
+    clock.advance(61_000);
+    for (const n of [0, many - 1]) assert.equal(addressOf(`X:${n}`), `udp://${addressIn(20, n)}:2948`);
   });
 
   it('keeps the address and the record of a device that is gone', () => {

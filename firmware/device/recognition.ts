@@ -1,5 +1,5 @@
 import type { Clock, TimerHandle } from '../clock/index.js';
-import type { FoundService, ServiceListener } from '../discovery/index.js';
+import { LATER, type FoundService, type ServiceListener } from '../discovery/index.js';
 import type { Logger } from '../log/index.js';
 import type { Prefixes } from '../net/index.js';
 import { describeThrown } from '../outcome/index.js';
@@ -11,10 +11,10 @@ import type { Device, DeviceInventory } from './inventory.js';
 /** What was found is written together, so long after the first of it. */
 const WRITE_AFTER_MS = 500;
 
-/** Announcements that wait to be written; those over it are found again by the next query. */
+/** Announcements that wait to be written; those over it are offered again. */
 const MAX_WAITING = 1_024;
 
-/** Devices whose address is in doubt. One more is not taken now, and found again by a later query. */
+/** Devices whose address is in doubt. One more stays where it was, and is offered again. */
 const MAX_CLAIMS = 1_024;
 
 /** While a claim is open the device is asked so often, for answers get lost. */
@@ -32,8 +32,8 @@ export interface RecognitionOptions {
   readonly discovered: DiscoveredDevices;
   /** How long a device must be silent at its old address before a new one counts. */
   readonly takeoverGraceMs: number;
-  /** Asks the network about a device: the true owner of its DeviceID contradicts. */
-  readonly verify: (deviceId: string) => void;
+  /** Asks the network about devices: the true owner of a DeviceID contradicts. */
+  readonly verify: (deviceIds: ReadonlySet<string>) => void;
   /** Told when the database failed. */
   readonly onFault: (thrown: unknown) => void;
 }
@@ -75,7 +75,7 @@ export class Recognition implements ServiceListener {
     return () => this.#sessions.delete(listener);
   }
 
-  found(service: FoundService): string | undefined {
+  found(service: FoundService): string | typeof LATER | undefined {
     return this.#guarded(() => this.#found(service));
   }
 
@@ -118,7 +118,7 @@ export class Recognition implements ServiceListener {
     this.#write();
   }
 
-  #found(service: FoundService): string | undefined {
+  #found(service: FoundService): string | typeof LATER | undefined {
     const { lan, inventory, discovered, log } = this.options;
     let known: Device | undefined;
     const read = readAnnouncement(service, lan, (deviceId) => {
@@ -133,7 +133,7 @@ export class Recognition implements ServiceListener {
     // What is kept for long must not be a part of a longer text, which would be kept with it.
     const deviceId = service.knownAs === announcement.deviceId ? service.knownAs : copied(announcement.deviceId);
     if (!this.#waiting.has(deviceId)) {
-      if (this.#waiting.size >= MAX_WAITING) return undefined;
+      if (this.#waiting.size >= MAX_WAITING) return LATER;
       if (
         !known &&
         !discovered.admits(announcement.address, this.#waiting.size, this.#waitingAt(announcement.address))
@@ -142,9 +142,9 @@ export class Recognition implements ServiceListener {
         return undefined;
       }
     }
-    if (this.#isClaim(known, announcement) && !this.#claims.has(deviceId) && this.#claims.size >= MAX_CLAIMS) {
-      return undefined;
-    }
+    // Each of those that wait may become a claim when it is written.
+    const isFull = this.#claims.size + this.#waiting.size >= MAX_CLAIMS;
+    if (isFull && this.#isClaim(known, announcement) && !this.#claims.has(deviceId)) return LATER;
     this.#waiting.set(deviceId, announcement);
     // It is where it was: whoever claims the contrary has not been believed yet, and waits from the beginning.
     if (known?.foundAddress === announcement.address) this.#claims.delete(deviceId);
@@ -173,14 +173,17 @@ export class Recognition implements ServiceListener {
   }
 
   #write(): void {
-    const { store, inventory } = this.options;
+    const { store, inventory, verify } = this.options;
     if (this.#waiting.size === 0 && this.#claims.size === 0) return;
     const settled: Announcement[] = [];
+    const doubted = new Set<string>();
     store.transaction(() => {
-      for (const announcement of this.#waiting.values()) if (this.#apply(announcement)) settled.push(announcement);
-      for (const claim of this.#claims.values()) if (this.#grant(claim)) settled.push(claim.announcement);
+      for (const announcement of this.#waiting.values())
+        if (this.#apply(announcement, doubted)) settled.push(announcement);
+      for (const claim of this.#claims.values()) if (this.#grant(claim, doubted)) settled.push(claim.announcement);
     });
     this.#waiting.clear();
+    if (doubted.size > 0) verify(doubted);
     for (const { deviceId } of settled) this.#claims.delete(deviceId);
     for (const { deviceId, sessionId } of settled) {
       inventory.seen(deviceId, true);
@@ -189,12 +192,12 @@ export class Recognition implements ServiceListener {
     }
   }
 
-  /** @returns whether the announcement is believed */
-  #apply(announcement: Announcement): boolean {
+  /** @param doubted takes the device that is to be asked. @returns whether the announcement is believed */
+  #apply(announcement: Announcement, doubted: Set<string>): boolean {
     const { inventory, discovered } = this.options;
     const device = inventory.byDeviceId(announcement.deviceId);
     if (!device) return discovered.add(announcement);
-    if (device.foundAddress !== announcement.address && !this.#mayMove(device, announcement)) return false;
+    if (device.foundAddress !== announcement.address && !this.#mayMove(device, announcement, doubted)) return false;
     if (device.foundAddress !== announcement.address) discovered.move(device, announcement.address);
     discovered.describe(device, announcement);
     return true;
@@ -204,8 +207,8 @@ export class Recognition implements ServiceListener {
     return device !== undefined && device.foundAddress !== null && device.foundAddress !== address;
   }
 
-  #mayMove(device: Device, announcement: Announcement): boolean {
-    const { clock, log, takeoverGraceMs, verify } = this.options;
+  #mayMove(device: Device, announcement: Announcement, doubted: Set<string>): boolean {
+    const { clock, log, takeoverGraceMs } = this.options;
     const { deviceId, address } = announcement;
     if (!this.#isClaim(device, announcement) || takeoverGraceMs === 0) return true;
     const claim = this.#claims.get(deviceId);
@@ -216,7 +219,7 @@ export class Recognition implements ServiceListener {
     if (!claim && this.#claims.size >= MAX_CLAIMS) return false;
     const nowMs = clock.monotonicMs();
     this.#claims.set(deviceId, { announcement, sinceMs: nowMs, askedMs: nowMs });
-    verify(deviceId);
+    doubted.add(deviceId);
     if (nowMs - this.#warnedMs >= CLAIM_WARNING_MS) {
       this.#warnedMs = nowMs;
       log.warn('a device is announced from another address', {
@@ -229,14 +232,14 @@ export class Recognition implements ServiceListener {
   }
 
   /** @returns whether the time of grace is over, and the device has moved */
-  #grant(claim: Claim): boolean {
-    const { clock, inventory, discovered, log, takeoverGraceMs, verify } = this.options;
+  #grant(claim: Claim, doubted: Set<string>): boolean {
+    const { clock, inventory, discovered, log, takeoverGraceMs } = this.options;
     const { announcement, sinceMs, askedMs } = claim;
     const nowMs = clock.monotonicMs();
     if (nowMs - sinceMs < takeoverGraceMs) {
       if (nowMs - askedMs < ASK_EVERY_MS) return false;
       claim.askedMs = nowMs;
-      verify(announcement.deviceId);
+      doubted.add(announcement.deviceId);
       return false;
     }
     const device = inventory.byDeviceId(announcement.deviceId);

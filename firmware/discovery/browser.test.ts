@@ -4,7 +4,7 @@ import type { Answer, Question } from 'dns-packet';
 import { ManualClock } from '../clock/index.js';
 import { silentLog } from '../log/index.js';
 import { Browser } from './browser.js';
-import type { FoundService } from './service.js';
+import { LATER, type FoundService } from './service.js';
 
 const TYPE = '_omadm-notify._udp.local';
 
@@ -40,6 +40,7 @@ describe('browser', () => {
   let found: FoundService[];
   let asked: { questions: readonly Question[]; known: readonly Answer[]; atMs: number }[];
   let startMs: number;
+  let isFull: boolean;
 
   beforeEach(() => {
     clock = new ManualClock();
@@ -48,6 +49,7 @@ describe('browser', () => {
     events = [];
     found = [];
     asked = [];
+    isFull = false;
     browser = new Browser({
       type: '_omadm-notify._udp',
       link: 'eth1',
@@ -59,7 +61,7 @@ describe('browser', () => {
         found: (service) => {
           found.push(service);
           events.push(`found ${service.instance} ${service.addresses.join(' ')}`);
-          return service.txt.devid;
+          return isFull ? LATER : service.txt.devid;
         },
         heard: (_, instance, unasked) => events.push(`heard ${instance}${unasked ? ' unasked' : ''}`),
         gone: (_, instance) => events.push(`gone ${instance}`),
@@ -198,7 +200,7 @@ describe('browser', () => {
     browser.take(whole('lamp', '192.168.1.7'));
     clock.advance(600_000);
     assert.ok(!events.includes('gone lamp'));
-    browser.verify('X:lamp');
+    browser.verify(new Set(['X:lamp']));
     clock.advance(50);
     assert.deepEqual(questionsFor('lamp.local'), ['A', 'AAAA']);
     assert.deepEqual(questionsFor(`lamp.${TYPE}`), ['SRV', 'TXT']);
@@ -206,7 +208,7 @@ describe('browser', () => {
 
   it('goes on asking although somebody answers: it may be somebody else', () => {
     browser.take(whole('lamp', '192.168.1.7'));
-    browser.verify('X:lamp');
+    browser.verify(new Set(['X:lamp']));
     for (let i = 0; i < 50; i += 1) {
       browser.take(whole('lamp', '192.168.66.6'));
       clock.advance(20);
@@ -222,6 +224,65 @@ describe('browser', () => {
     clock.advance(50);
     assert.deepEqual(events.slice(1), ['found lamp 192.168.1.7', 'gone lamp']);
     assert.deepEqual(questionsFor(`lamp.${TYPE}`), ['SRV', 'TXT']);
+  });
+
+  /** Times of the queries for all from now on. */
+  const queriesDuring = (work: () => void): number[] => {
+    const before = asked.length;
+    work();
+    return asked
+      .slice(before)
+      .filter(({ questions }) => questions[0]?.type === 'PTR')
+      .map(({ atMs }) => atMs);
+  };
+
+  it('asks all no more than every 8 seconds, however often something else is said in the name of an instance', () => {
+    clock.advance(500_000);
+    const times = queriesDuring(() => {
+      browser.take(whole('lamp', '192.168.1.7'));
+      for (let i = 0; i < 400; i += 1) {
+        browser.take([{ ...txt('lamp'), data: [Buffer.from(`devid=X:${i}`)] } as Answer]);
+        clock.advance(100);
+      }
+    });
+    assert.ok(times.length >= 4 && times.length <= 6, `${times.length} queries in 40 s`);
+  });
+
+  it('asks all where no two instances have a name that is in doubt, and else those two', () => {
+    browser.take(whole('lamp', '192.168.1.7'));
+    clock.advance(500_000);
+    const askTwice = (): void => {
+      for (let i = 0; i < 2; i += 1) {
+        browser.verify(new Set(['X:lamp']));
+        clock.advance(3_500);
+      }
+    };
+    assert.equal(queriesDuring(askTwice).length, 1);
+    clock.advance(8_000);
+    browser.take(
+      whole('thief', '192.168.66.6').map((one) => (one.type === 'TXT' ? { ...one, data: 'devid=X:lamp' } : one)),
+    );
+    assert.equal(found.at(-1)?.txt.devid, 'X:lamp');
+    assert.equal(queriesDuring(askTwice).length, 0);
+    assert.ok(questionsFor('thief.local').length > 0);
+  });
+
+  it('offers an instance again for which there is no room now; one that is known stays what it was', () => {
+    browser.take(whole('lamp', '192.168.1.7'));
+    clock.advance(500_000);
+    isFull = true;
+    browser.take([a('lamp', '192.168.1.8'), ...whole('other', '192.168.1.9')]);
+    assert.deepEqual([browser.knows('lamp'), browser.size], [true, 1]);
+    const before = asked.length;
+    clock.advance(50);
+    const again = asked.slice(before).find(({ questions }) => questions[0]?.type === 'PTR');
+    assert.deepEqual(again?.known, []);
+    isFull = false;
+    browser.take([ptr('lamp')]);
+    assert.equal(events.at(-1), 'found lamp 192.168.1.8');
+    browser.take([ptr('lamp')]);
+    assert.ok(events.at(-1)?.startsWith('heard lamp'));
+    assert.ok(!events.some((event) => event.startsWith('gone')));
   });
 
   it('tells that all are gone with the link', () => {

@@ -4,7 +4,7 @@ import type { Logger } from '../log/index.js';
 import { canonicalAddress } from '../net/index.js';
 import { Bucket } from './budget.js';
 import { asService, Instances, MAX_INSTANCES, shortName, type Instance } from './instances.js';
-import { typeName, type ServiceListener } from './service.js';
+import { LATER, typeName, type ServiceListener } from './service.js';
 import { joinTxt } from './txt.js';
 
 /** RFC 6762 section 5.2: the first query is delayed at random, the next ones come ever more rarely. */
@@ -13,6 +13,9 @@ const FIRST_QUERY_JITTER_MS = 100;
 const QUERY_FACTOR = 3;
 const MIN_QUERY_INTERVAL_MS = 1_000;
 const MAX_QUERY_INTERVAL_MS = 3_600_000;
+
+/** Where something that any neighbour can say makes all be asked, the whole link is not to hear of it more often. */
+const MIN_DOUBT_INTERVAL_MS = 8_000;
 
 /** An answer to a question of ours comes within this time; the rest is unasked, as after a device's start. */
 const ANSWER_WITHIN_MS = 1_500;
@@ -162,11 +165,21 @@ export class Browser {
     }
   }
 
-  /** Asks for all that was said of the instances that the listener knows under this name. */
-  verify(identity: string): void {
+  /**
+   * Asks for all that was said of the instances that the listener knows under these names. Where not two have a name, all
+   * are asked: the true one may have been said to be gone, and then only what is in doubt is known here.
+   */
+  verify(identities: ReadonlySet<string>): void {
     const nowMs = this.#nowMs();
-    for (const instance of this.#instances.knownAs(identity)) this.#verify(instance, nowMs);
+    const once = new Set<string>();
+    const twice = new Set<string>();
+    for (const instance of this.#instances.knownAs(identities)) {
+      const { identity = '' } = instance;
+      (once.has(identity) ? twice : once).add(identity);
+      this.#verify(instance, nowMs);
+    }
     this.#instances.settle();
+    if (twice.size < identities.size) this.#askSoon(nowMs, MIN_DOUBT_INTERVAL_MS);
   }
 
   #verify(instance: Instance, nowMs: number): void {
@@ -291,21 +304,26 @@ export class Browser {
         );
       return;
     }
-    instance.changed = false;
     const before = instance.identity;
     const identity = listener.found(asService(instance, this.#suffix, link));
+    if (identity === LATER) {
+      if (before === undefined) return this.#instances.remove(instance);
+      // It stays changed, and so is offered again when it is heard, which the query sees to.
+      return this.#askSoon(nowMs, MIN_DOUBT_INTERVAL_MS);
+    }
+    instance.changed = false;
     if (before !== undefined && before !== identity) {
       this.#tellGone(instance);
-      this.#askSoon(nowMs);
+      this.#askSoon(nowMs, MIN_DOUBT_INTERVAL_MS);
     }
     if (identity === undefined) return this.#instances.remove(instance);
     this.#instances.recognise(instance, identity);
     if (before !== undefined && before !== identity) this.#verify(instance, nowMs);
   }
 
-  /** The next query for all comes as soon as it may. */
-  #askSoon(nowMs: number): void {
-    this.#nextQueryMs = Math.min(this.#nextQueryMs, Math.max(nowMs, this.#lastQueryMs + MIN_QUERY_INTERVAL_MS));
+  /** The next query for all comes as soon as it may after the one before. */
+  #askSoon(nowMs: number, intervalMs: number): void {
+    this.#nextQueryMs = Math.min(this.#nextQueryMs, Math.max(nowMs, this.#lastQueryMs + intervalMs));
     this.#schedule(this.#nextQueryMs);
   }
 
@@ -328,7 +346,7 @@ export class Browser {
     const { expired, toAsk, refresh, nextMs: dueMs } = this.#instances.look(nowMs, this.#authority === 'network');
     let nextMs = Math.min(dueMs, nowMs + MAX_PAUSE_MS);
     for (const instance of expired) this.#drop(instance);
-    if (refresh) this.#askSoon(nowMs);
+    if (refresh) this.#askSoon(nowMs, MIN_QUERY_INTERVAL_MS);
     if (toAsk.length > 0 && this.#askFor(toAsk, nowMs)) nextMs = Math.min(nextMs, nowMs + ASK_PAUSE_MS);
     for (const instance of toAsk) if (instance.askAtMs >= 0) nextMs = Math.min(nextMs, instance.askAtMs);
     this.#instances.settle();

@@ -26,6 +26,8 @@ export interface BuiltinOptions {
   readonly interfaces?: NetworkInterfaces;
   /** Default: the system's. */
   readonly openSocket?: OpenSocket;
+  /** Processor time used so far, see `LinkBudget`. Default: that of this process. */
+  readonly processorMs?: () => number;
   /** Who says which instances there are; default `network`. */
   readonly authority?: Authority;
   /** Told when this machine asks for a type: somebody else on it does, where nothing is asked for here. */
@@ -87,8 +89,8 @@ export class BuiltinDiscovery implements Discovery {
     return { backend: 'builtin', links: [...this.#links.keys()], dropped };
   }
 
-  verify(identity: string): void {
-    for (const { browser } of this.#links.values()) browser?.verify(identity);
+  verify(identities: ReadonlySet<string>): void {
+    for (const { browser } of this.#links.values()) browser?.verify(identities);
   }
 
   /** Another one says from now on which instances there are. */
@@ -115,9 +117,9 @@ export class BuiltinDiscovery implements Discovery {
 
   /** A link that has changed is begun anew: its addresses stand in our records. What was found on it is found again. */
   #begin(link: Link): void {
-    const { browse, clock, links, log, onOwnQuery, openSocket = createSocket, random } = this.options;
+    const { browse, clock, links, log, onOwnQuery, openSocket = createSocket, processorMs, random } = this.options;
     this.#end(link.name, 'gone');
-    const budget = new LinkBudget(clock);
+    const budget = new LinkBudget(clock, processorMs);
     const families: (4 | 6)[] = [
       ...(link.address4 === undefined ? [] : [4 as const]),
       ...(link.hasIPv6 ? [6 as const] : []),

@@ -124,8 +124,8 @@ export class DaemonDiscovery implements Discovery {
     return { backend: this.#isStandingIn ? 'builtin' : 'daemon', daemon: this.#state, links, dropped };
   }
 
-  verify(identity: string): void {
-    this.#ears.verify(identity);
+  verify(identities: ReadonlySet<string>): void {
+    this.#ears.verify(identities);
   }
 
   async close(): Promise<void> {

@@ -5,6 +5,7 @@
 export { BuiltinDiscovery, type BuiltinOptions } from './builtin.js';
 export { DaemonDiscovery, type DaemonOptions } from './daemon.js';
 export { lanLinks, type Link, type LinkChoice } from './links.js';
+export { LATER } from './service.js';
 export type {
   AnnouncedService,
   DaemonState,

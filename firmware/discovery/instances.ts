@@ -73,9 +73,9 @@ export class Instance {
     return this.heardMs + this.ttlMs;
   }
 
-  /** More than half of its life is left: it need not be told again (section 7.1). */
+  /** More than half of its life is left, and all of it was told: it need not be told again (section 7.1). */
   isFresh(nowMs: number): boolean {
-    return nowMs - this.heardMs < this.ttlMs / 2 && !this.leaving;
+    return nowMs - this.heardMs < this.ttlMs / 2 && !this.leaving && !this.changed;
   }
 
   /** Puts a question, and the ones after it if there is no answer, on the way. */
@@ -187,12 +187,13 @@ export class Instances {
     return undefined;
   }
 
-  /** Those that the listener knows under this name. */
-  knownAs(identity: string): Instance[] {
+  /** Those that the listener knows under one of these names: one look at all there are. */
+  knownAs(identities: ReadonlySet<string>): Instance[] {
     this.settle();
     const found: Instance[] = [];
     for (let slot = 0; slot < this.#identities.length; slot += 1) {
-      if (this.#identities[slot] === identity) found.push(this.#opened(slot));
+      const identity = this.#identities[slot];
+      if (identity !== undefined && identities.has(identity)) found.push(this.#opened(slot));
     }
     return found;
   }

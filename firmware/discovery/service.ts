@@ -13,14 +13,18 @@ export interface FoundService {
   readonly knownAs: string | undefined;
 }
 
+/** The answer of a listener that has no room now, whatever the instance is to it. */
+export const LATER = Symbol('later');
+
 /** Who wants to know of service instances. Called synchronously; must not throw, nor call discovery back at once. */
 export interface ServiceListener {
   /**
    * The instance is there: for the first time, again, or with other data than before.
    * @returns the name under which the listener knows it, which `heard` and `gone` hand back; undefined when it is of no
-   *   interest, and then nothing of it is kept
+   *   interest, and then nothing of it is kept; `LATER` to be offered it again, and until then one that is known stays
+   *   what it was
    */
-  found(service: FoundService): string | undefined;
+  found(service: FoundService): string | typeof LATER | undefined;
   /** It gave a sign of life, with the same data as before. @param unasked not as an answer to a question of ours */
   heard(identity: string, instance: string, unasked: boolean): void;
   /** It said goodbye, or did not answer any more, or is something else now. */
@@ -63,8 +67,8 @@ export interface Discovery {
   /** Announces a service on every link, or tells of its change. @param key by which it is changed */
   announce(key: string, service: AnnouncedService): void;
   status(): DiscoveryStatus;
-  /** Asks the network again for all that was said of the instances that the listener knows under this name. */
-  verify(identity: string): void;
+  /** Asks the network again for all that was said of the instances that the listener knows under these names. */
+  verify(identities: ReadonlySet<string>): void;
   /** Says goodbye and ends. Idempotent. */
   close(): Promise<void>;
 }
