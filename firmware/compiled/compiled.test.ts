@@ -1,5 +1,16 @@
 import assert from 'node:assert/strict';
-import { chmodSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'node:test';
@@ -57,6 +68,33 @@ describe('a program that is kept compiled', () => {
       writeFileSync(keptFile(file), sound.subarray(0, at));
       assert.equal(isUsed(), false, `${at} octets`);
     }
+  });
+
+  it('is kept as a whole or not at all, and written through no link', () => {
+    const foreign = join(folder, 'foreign');
+    writeFileSync(foreign, 'foreign');
+    symlinkSync(foreign, `${keptFile(file)}.new`);
+    keepCompiled(file);
+    assert.equal(isUsed(), true);
+    assert.equal(readFileSync(foreign, 'utf8'), 'foreign');
+
+    // Room for a part of it only.
+    rmSync(keptFile(file));
+    const script = `import { keepCompiled } from ${JSON.stringify(new URL('./index.js', import.meta.url).href)};
+      keepCompiled(${JSON.stringify(file)});`;
+    writeFileSync(file, TEXT.replace('1]', `'${'x'.repeat(4000)}']`));
+    const limited = ['-c', 'ulimit -f 2 && exec "$0" "$@"', process.execPath, '--input-type=module', '-e', script];
+    const { status, stderr } = spawnSync('sh', limited, { encoding: 'utf8' });
+    assert.notEqual(status, 0);
+    assert.match(stderr, /EFBIG/);
+    assert.deepEqual(
+      [keptFile(file), `${keptFile(file)}.new`].filter((path) => existsSync(path)),
+      [],
+    );
+
+    mkdirSync(keptFile(file));
+    assert.throws(() => keepCompiled(file), { code: 'EISDIR' });
+    assert.equal(existsSync(`${keptFile(file)}.new`), false);
   });
 
   it('is not believed where others may write', () => {

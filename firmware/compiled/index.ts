@@ -3,10 +3,11 @@
  * Leaves to the command line who keeps it and when, to the build how the text is made.
  */
 import { createHash } from 'node:crypto';
-import { closeSync, fstatSync, fsyncSync, openSync, readFileSync, renameSync, writeSync } from 'node:fs';
+import { closeSync, fstatSync, openSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { pathToFileURL } from 'node:url';
 import { Script } from 'node:vm';
+import { writeDurably } from '../files/index.js';
 
 /** What the text of a program is: one function. */
 export type Program = (require: NodeJS.Require, url: string) => void;
@@ -40,15 +41,7 @@ export function keepCompiled(file: string): number {
   const text = readFileSync(file);
   const compiled = new Script(text.toString('latin1'), { filename: file }).createCachedData();
   const kept = Buffer.concat([digestOf(text, compiled), compiled]);
-  const fresh = `${keptFile(file)}.new`;
-  const fd = openSync(fresh, 'w', 0o644);
-  try {
-    writeSync(fd, kept);
-    fsyncSync(fd);
-  } finally {
-    closeSync(fd);
-  }
-  renameSync(fresh, keptFile(file));
+  writeDurably(keptFile(file), kept, 0o644);
   return kept.byteLength;
 }
 
