@@ -26,7 +26,8 @@ the one with the same serverId: an image for all devices has its URL, this its s
 ca of retrieve, may hold PEM; "remove": true takes an account away. Or FILE is a bootstrap document of OMA DM, in XML or WBXML: a
 message with a DMAcc for ./Inbox, or its TNDS alone. Checked as a whole, then written to
 <stateDir>/${PROVISIONED_FILE}, for its owner only; the same again changes nothing. A running gateway takes it over at once. An
-old secret serves until the new one has worked.`,
+old secret serves until the new one has worked. What root provisions belongs to the owner of stateDir: a gateway with a user of
+its own is started once before, or that folder made for its user.`,
     options: ['config', 'board', 'socket', 'json'],
     operands: ['FILE'],
     run: provisionDevice,
@@ -60,7 +61,7 @@ next start does the same, and keeps what every such file names in it (${KEPT.joi
 async function provisionDevice(call: Call): Promise<number> {
   const { terminal, given } = call;
   const document = await readDocument(call.operands[0] ?? '', terminal);
-  const written = document.ok ? provision(filesOf(given), document.value, ownUid()) : document;
+  const written = document.ok ? await provision(filesOf(given), document.value, ownUid()) : document;
   if (!written.ok) {
     complain(terminal, written.error.text);
     return ExitCode.usage;

@@ -1,7 +1,7 @@
 import { existsSync, lstatSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { PROVISIONED_FILE, PROVISIONED_FOLDER, type Places } from '../config/index.js';
-import { ownerBelow, syncFolder, writeDurably } from '../files/index.js';
+import { syncFolder, writeDurably } from '../files/index.js';
 import { isLocked } from '../store/index.js';
 import { DATABASE } from './migrate.js';
 
@@ -26,8 +26,8 @@ export function markReset(folders: Folders, kept: Kept): void {
   const folder = foldersOf(folders)[0];
   if (folder === undefined) return;
   const words = KEPT.filter((word) => kept[word] === true).join(' ');
-  // Root may make it, and the gateway's own user reads it.
-  writeDurably(join(folder, RESET_MARK), words, 0o644, ownerBelow(folder));
+  // Root may make it, and the gateway's own user reads it, and removes it from a folder of his.
+  writeDurably(join(folder, RESET_MARK), words, 0o644);
 }
 
 /** Whether a reset is still to be done. */

@@ -1,10 +1,10 @@
 import { createHash } from 'node:crypto';
-import { existsSync, lchownSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { ownerBelow, writeDurably } from '../files/index.js';
+import { asOwnerOf, writeDurably } from '../files/index.js';
 import { describeThrown, success, type CodedError, type Failure, type Outcome } from '../outcome/index.js';
 import { refuse } from './errors.js';
-import { mergeLayers } from './layers.js';
+import { mergeLayers, type Layer } from './layers.js';
 import { parseConfiguration, readLayers, type ConfigurationFiles } from './load.js';
 import { PROVISIONED_FILE, PROVISIONED_FOLDER, provisionedLayer } from './provisioned.js';
 import { readTlsFiles } from './tls.js';
@@ -22,25 +22,38 @@ const PEMS = { ca: 'caFile', cert: 'certFile', key: 'keyFile' } as const;
  * configuration (`accounts`, `device`, `retrieve`), where `ca`, `cert` and `key` of an account, and `ca` of `retrieve`, may
  * hold PEM in place of a file's name, and `"remove": true` takes an account away. It is laid over what was provisioned before,
  * accounts by their ServerID. The whole is checked as a start would, then written at once or not at all, for its owner only.
- * @param uid the user that the gateway runs as
+ * Root does it as the owner of stateDir does: that is the user of the gateway.
+ * @param uid the user that the process runs as
  * @returns whether anything changed; or why it is refused, with nothing changed
  */
-export function provision(files: ConfigurationFiles, document: unknown, uid: number): Outcome<boolean, CodedError> {
+export async function provision(
+  files: ConfigurationFiles,
+  document: unknown,
+  uid: number,
+): Promise<Outcome<boolean, CodedError>> {
   const layers = readLayers(files);
   if (!layers.ok) return layers;
-  const before = provisionedLayer(layers.value, uid);
-  if (!before.ok) return before;
   const form = wrongForm(document);
   if (form !== undefined) return refuse('bad-value', 'the document', [], form);
-  const merged = mergeLayers(layers.value) as Fields;
-  if (typeof merged.stateDir !== 'string')
-    return refuse('missing', files.file, ['stateDir'], 'missing; expected a folder');
-  const writing = new Writing(merged.stateDir);
+  const { stateDir } = mergeLayers(layers.value) as Fields;
+  if (typeof stateDir !== 'string') return refuse('missing', files.file, ['stateDir'], 'missing; expected a folder');
+  return asOwnerOf(stateDir, () => provisionInto(stateDir, layers.value, document as Fields, uid));
+}
+
+function provisionInto(
+  stateDir: string,
+  layers: readonly Layer[],
+  document: Fields,
+  uid: number,
+): Outcome<boolean, CodedError> {
+  const before = provisionedLayer(layers, uid);
+  if (!before.ok) return before;
+  const writing = new Writing(stateDir);
   try {
-    const filed = withFiles(document as Fields, writing);
+    const filed = withFiles(document, writing);
     const value = over(filed, (before.value?.value ?? {}) as Fields);
     const text = `${JSON.stringify(value, undefined, 2)}\n`;
-    const parsed = parseConfiguration(layers.value, { file: 'the document', value });
+    const parsed = parseConfiguration(layers, { file: 'the document', value });
     const tls = parsed.ok ? readTlsFiles(parsed.value.configuration, uid) : parsed;
     if (!tls.ok) return writing.undo(tls);
     const changed = !existsSync(writing.file) || readFileSync(writing.file, 'utf8') !== text;
@@ -120,19 +133,15 @@ class Writing {
   keep(text: string): string {
     const path = join(this.#folder, `${createHash('sha256').update(text).digest('hex').slice(0, 32)}.pem`);
     if (existsSync(path)) return path;
-    if (!existsSync(this.#folder)) {
-      mkdirSync(this.#folder, { recursive: true, mode: 0o700 });
-      const owner = ownerBelow(dirname(this.#folder));
-      if (owner) lchownSync(this.#folder, owner.uid, owner.gid);
-    }
+    mkdirSync(this.#folder, { recursive: true, mode: 0o700 });
     this.#made.push(path);
-    writeDurably(path, text, 0o600, ownerBelow(this.#folder));
+    writeDurably(path, text);
     return path;
   }
 
   commit(text: string): void {
     mkdirSync(dirname(this.file), { recursive: true, mode: 0o700 });
-    writeDurably(this.file, text, 0o600, ownerBelow(dirname(this.file)));
+    writeDurably(this.file, text);
     if (!existsSync(this.#folder)) return;
     for (const name of readdirSync(this.#folder)) {
       if (!text.includes(name)) rmSync(join(this.#folder, name), { force: true });

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import {
+  chownSync,
   lstatSync,
   mkdirSync,
   mkdtempSync,
@@ -13,7 +14,9 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'node:test';
-import { writeDurably } from './index.js';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { failure, success, type Outcome } from '../outcome/index.js';
+import { asOwnerOf, writeDurably, type OwnerError } from './index.js';
 
 describe('a file that is written durably', () => {
   let folder = '';
@@ -48,5 +51,46 @@ describe('a file that is written durably', () => {
     assert.throws(() => writeDurably(file, 'text'), { code: 'EISDIR' });
     assert.deepEqual(readdirSync(folder), ['file']);
     assert.throws(() => writeDurably(join(folder, 'missing', 'file'), ''), { code: 'ENOENT' });
+  });
+});
+
+const NO_ROOT = process.getuid?.() === 0 ? false : 'needs root';
+
+describe('what root does as the owner of a folder', () => {
+  let folder = '';
+  beforeEach(() => {
+    folder = mkdtempSync(join(tmpdir(), 'dmgw-owner-'));
+  });
+  afterEach(() => rmSync(folder, { recursive: true }));
+  const rights = (): unknown => [process.geteuid?.(), process.getegid?.(), process.getgroups?.()];
+
+  it('is done with the rights of that user alone, and root has its own again after it', { skip: NO_ROOT }, async () => {
+    chownSync(folder, 12345, 23456);
+    const before = rights();
+    for (const place of [folder, join(folder, 'missing/place')]) {
+      const done = await asOwnerOf(place, async () => {
+        await sleep(1);
+        return success(rights());
+      });
+      assert.deepEqual(done, success([12345, 23456, [23456]]));
+      assert.deepEqual(rights(), before);
+    }
+    await assert.rejects(
+      asOwnerOf(folder, () => Promise.reject(new Error('gone'))),
+      /gone/,
+    );
+    assert.deepEqual(rights(), before);
+  });
+
+  it('is not done where nobody can tell whose the folder is', { skip: NO_ROOT }, async () => {
+    writeFileSync(join(folder, 'file'), '');
+    const done: Outcome<undefined, OwnerError> = await asOwnerOf(join(folder, 'file/below'), () => success());
+    assert.equal(done.ok ? '' : done.error.code, 'no-rights');
+  });
+
+  it('is done as ever in a folder of whoever does it', async () => {
+    const before = rights();
+    assert.deepEqual(await asOwnerOf(folder, () => success(rights())), success(before));
+    assert.deepEqual(await asOwnerOf(folder, () => failure('no-room', 'full')), failure('no-room', 'full'));
   });
 });

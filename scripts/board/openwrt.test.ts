@@ -5,17 +5,19 @@ import {
   copyFileSync,
   cpSync,
   existsSync,
+  lstatSync,
   mkdirSync,
   mkdtempSync,
   readdirSync,
   readFileSync,
+  renameSync,
   rmSync,
   statSync,
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { after, before, beforeEach, describe, it } from 'node:test';
 import { PROJECT_ROOT, requirePrograms } from '../flow/project.js';
 import { writeBoardFiles } from './firmware.js';
@@ -24,6 +26,10 @@ import { crossProfile } from './profile.js';
 
 const STAND_INS = join(PROJECT_ROOT, 'scripts/board/stand-ins');
 const EPOCH_SECONDS = 1_700_000_000;
+
+/** Stands in for the user of the package, where files are really given to it. */
+const OWNER = [2948, 2948] as const;
+const NO_ROOT = process.getuid?.() === 0 ? false : 'needs root';
 
 const folder = mkdtempSync(join(tmpdir(), 'dmgw-openwrt-'));
 const root = join(folder, 'root');
@@ -289,7 +295,8 @@ describe(`the scripts of the package, with ${SHELL.join(' ')}`, () => {
     });
     const config = join(root, 'var/run/dmgw/dmgw.json');
     assert.equal(statSync(config).mode & 0o777, 0o600);
-    assert.match(written(calls), new RegExp(`^chown dmgw:dmgw ${config}\\.new$`, 'm'));
+    assert.match(written(calls), new RegExp(`^chown dmgw:dmgw ${root}/var/run/dmgw\\.json\\.new$`, 'm'));
+    assert.deepEqual(readdirSync(join(root, 'var/run')), ['dmgw']);
     const board = join(root, 'usr/share/dmgw/board.json');
     const settings = Object.fromEntries(
       asked()
@@ -451,6 +458,60 @@ describe(`the scripts of the package, with ${SHELL.join(' ')}`, () => {
     assert.equal(existsSync(join(root, 'etc/dmgw/kept.db')), false);
   });
 
+  it("take over what a factory image has, and no more, as long as the folder is root's", { skip: NO_ROOT }, () => {
+    const [state, store] = [join(root, 'srv/dmgw/state'), join(root, 'mnt/disk')];
+    const ownerOf = (path: string): number => lstatSync(path).uid;
+    const put = (...files: string[]): void => {
+      for (const file of files) {
+        mkdirSync(dirname(file), { recursive: true });
+        writeFileSync(file, '');
+      }
+    };
+    configure(
+      WANTED.replace(
+        'option state_dir',
+        "option require_mount '/'\n\toption store_dir '/mnt/disk'\n\toption state_dir",
+      ),
+    );
+    const [foreign, image] = [join(store, 'music/song'), join(store, 'blobs/image')];
+    put(foreign, image, join(store, 'seeded'), join(state, 'provisioned/a.pem'), join(root, 'etc/passwd'));
+    symlinkSync(join(root, 'etc'), join(store, 'partial'));
+    // The folder of the state lies elsewhere.
+    renameSync(state, join(root, 'elsewhere'));
+    symlinkSync(join(root, 'elsewhere'), state);
+    const start = (): void =>
+      assert.deepEqual(rcCommon('start', { STAND_IN_OWNER: OWNER.join(':') }), { code: 0, out: '' });
+    start();
+    for (const own of [store, image, join(store, 'partial'), join(root, 'elsewhere/provisioned/a.pem')])
+      assert.equal(ownerOf(own), OWNER[0], own);
+    for (const others of [foreign, dirname(foreign), join(root, 'etc'), join(root, 'etc/passwd')])
+      assert.equal(ownerOf(others), 0, others);
+    assert.equal(statSync(state).uid, OWNER[0]);
+
+    // From now on the daemon could have made it.
+    symlinkSync(join(root, 'etc/passwd'), join(store, 'blobs/link'));
+    put(join(store, 'blobs/late'));
+    start();
+    for (const others of [join(store, 'blobs/late'), join(root, 'etc/passwd')])
+      assert.equal(ownerOf(others), 0, others);
+  });
+
+  it("leave a folder within the daemon's own one to the daemon", { skip: NO_ROOT }, () => {
+    configure(
+      WANTED.replace(
+        'option state_dir',
+        "option require_mount '/'\n\toption store_dir '/srv/dmgw/state/images'\n\toption state_dir",
+      ),
+    );
+    const images = join(root, 'srv/dmgw/state/images');
+    const start = (): void => assert.equal(rcCommon('start', { STAND_IN_OWNER: OWNER.join(':') }).code, 0);
+    start();
+    assert.equal(existsSync(images), false);
+    symlinkSync(join(root, 'etc'), images);
+    start();
+    assert.equal(statSync(join(root, 'etc')).uid, 0);
+  });
+
   it('give the command line the configuration that the daemon has', () => {
     configure(WANTED);
     assert.equal(rcCommon('start').code, 0);
@@ -489,7 +550,7 @@ describe('a start of the daemon', () => {
 
   it('makes the folder of the state for its user, but none below a disk that is not mounted', () => {
     assert.equal(statSync(join(root, 'srv/dmgw/state')).mode & 0o777, 0o700);
-    assert.match(written(calls), new RegExp(`^chown -Rh dmgw:dmgw ${root}/srv/dmgw/state$`, 'm'));
+    assert.match(written(calls), new RegExp(`^chown dmgw:dmgw ${root}/srv/dmgw/state$`, 'm'));
     assert.equal(existsSync(join(root, 'mnt')), false);
   });
 
