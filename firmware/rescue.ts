@@ -57,20 +57,26 @@ export async function rescue(fresh: Fresh, parts: RescueParts): Promise<void> {
 export async function takeSeeds(parts: RescueParts): Promise<void> {
   const { store, blobs, catalog, log } = parts;
   if (!(await hasSeeds(blobs))) return;
-  const isSeed = ({ node, requester }: LostImage): boolean => requester === '' && catalog.byNode(node) === undefined;
-  const { images } = await findImages(blobs, log, isSeed);
+  const isNew = (lost: LostImage): boolean => cameWithStore(lost) && catalog.byNode(lost.node) === undefined;
+  const { images, unknown } = await findImages(blobs, log, isNew);
   const taken = store.transaction(() => images.filter((image) => putBack(image, parts)).length);
   log.info('took the images that were put into the store', { images: taken });
   await store.durable();
-  await forgetSeeds(blobs);
+  // As those that belong to another user: to be seen, and looked at once more.
+  if (unknown > 0) log.warn('files in the store of which nobody can tell whose they are', { files: unknown });
+  else await forgetSeeds(blobs);
+}
+
+/** One of nobody's that no gateway has stored. */
+function cameWithStore({ requester, availableMs }: LostImage): boolean {
+  return requester === '' && availableMs === null;
 }
 
 function putBack(
   { lost, content }: FoundImages['images'][number],
   { catalog, tree, accounts, names, log }: RescueParts,
 ): boolean {
-  // One of nobody's that no gateway has stored came with the store.
-  const how = lost.requester === '' && lost.availableMs === null ? 'put into the store' : undefined;
+  const how = cameWithStore(lost) ? 'put into the store' : undefined;
   const restored = catalog.restore(lost, content, how);
   if (!restored.ok) {
     log.warn('an image cannot be recovered', { image: lost.node, reason: restored.error.text });

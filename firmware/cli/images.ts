@@ -1,6 +1,7 @@
-import { createReadStream, statSync } from 'node:fs';
+import { createReadStream, openSync, statSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { systemClock } from '../clock/index.js';
+import { asOwnerOf } from '../files/index.js';
 import { BlobStore, seedImage, systemDisk } from '../image/index.js';
 import { silentLog } from '../log/index.js';
 import {
@@ -71,7 +72,7 @@ export const IMAGE_COMMANDS: readonly Command[] = [
     details: `With FILE its content comes from that file, else from --uri. No DM Server is told of it,
 all may read it, none may change it. With --store DIR no gateway and no configuration are needed: FILE is put into a storeDir for
 a factory image, and the next start takes it from there. Where the gateway does not run, the storeDir of the
-configuration is meant.`,
+configuration is meant. What root puts there belongs to the owner of that folder.`,
     options: [...ASKING, 'store', 'id', 'uri', ...LEAVES],
     operands: ['[FILE]'],
     run: addImage,
@@ -227,7 +228,7 @@ async function seed(
   const octets = watched(content.octets, (done) =>
     given.json === true ? Promise.resolve() : progress.show({ label: `adding ${id}`, done, total: content.bytes }),
   );
-  const seeded = await seedImage(blobs, { id, leaves, bytes: content.bytes, octets });
+  const seeded = await asOwnerOf(folder, () => seedImage(blobs, { id, leaves, bytes: content.bytes, octets }));
   await progress.end();
   if (!seeded.ok) {
     complain(terminal, seeded.error.text);
@@ -244,7 +245,11 @@ function openContent(file: string): { readonly bytes: number; readonly octets: A
   try {
     const stats = statSync(file);
     if (!stats.isFile()) return `${file} is not a file`;
-    return { bytes: stats.size, octets: createReadStream(file, { highWaterMark: 256 * 1024 }) };
+    // At once: whoever may write into the store may not always read the file.
+    return {
+      bytes: stats.size,
+      octets: createReadStream(file, { fd: openSync(file, 'r'), highWaterMark: 256 * 1024 }),
+    };
   } catch (thrown) {
     return `${file} cannot be read (${describeThrown(thrown)})`;
   }

@@ -1,5 +1,16 @@
 import assert from 'node:assert/strict';
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  chownSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
@@ -146,6 +157,24 @@ describe('provisioning', () => {
       ],
     );
     assert.equal(statSync(join(store, 'blobs', names[0] ?? '')).mode & 0o777, 0o600);
+    rmSync(folder, { recursive: true });
+  });
+
+  const NO_ROOT = process.getuid?.() === 0 ? false : 'needs root';
+  it('seeds the store of a gateway that has a user of its own, as root', { skip: NO_ROOT }, async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'dmgw-seed-'));
+    chmodSync(folder, 0o711);
+    const [file, store] = [join(folder, 'image'), join(folder, 'store')];
+    mkdirSync(store, { mode: 0o700 });
+    chownSync(store, 65534, 65534);
+    for (const content of ['one', 'two']) {
+      writeFileSync(file, content, { mode: 0o600 });
+      const added = await dmgw(['images', 'add', file, '--store', store, '--id', content]);
+      assert.deepEqual([added.code, added.err], [0, '']);
+    }
+    const names = readdirSync(store, { recursive: true }) as string[];
+    assert.equal(names.length, 7);
+    for (const name of names) assert.equal(statSync(join(store, name)).uid, 65534, name);
     rmSync(folder, { recursive: true });
   });
 });
