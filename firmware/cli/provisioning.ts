@@ -1,7 +1,7 @@
 import { createReadStream } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { loadConfiguration, loadPlaces, provision, PROVISIONED_FILE, readJson, type Places } from '../config/index.js';
-import { readBootstrap } from '../dm/index.js';
+import { isBootstrap, readBootstrap } from '../dm/index.js';
 import { askStatus, operate, type AskError } from '../ops/index.js';
 import { describeThrown, failure, success, type CodedError, type Outcome } from '../outcome/index.js';
 import { filesOf, noAnswer, ownUid, withSocket } from './ask.js';
@@ -100,11 +100,6 @@ async function readDocument(file: string, terminal: Terminal): Promise<Outcome<u
   } catch (thrown) {
     return failure('unreadable', `${name} cannot be read (${describeThrown(thrown)})`);
   }
-}
-
-/** XML, or WBXML, which begins with its version: 1 to 3. */
-function isBootstrap(octets: Buffer): boolean {
-  return /^\s*</.test(octets.toString('latin1', 0, 64).replace('\u00ef\u00bb\u00bf', '')) || (octets[0] ?? 4) <= 3;
 }
 
 /** Resolves when the gateway answers with what it has taken over. @param isOver nobody will answer any more */

@@ -1,6 +1,7 @@
-import { child, childrenNamed, parseWbxml, parseXml, type DocumentLimits, type Element } from '../codec/index.js';
+import { child, parseWbxml, parseXml, type DocumentLimits, type Element } from '../codec/index.js';
 import { failure, success, type CodedError, type Outcome } from '../outcome/index.js';
 import { readTnds, type LeafValue, type SubTree } from '../tree/index.js';
+import { decodeItems, decodeMeta } from './syncml.js';
 
 export type BootstrapErrorCode = 'syntax' | 'bad-value';
 
@@ -29,6 +30,14 @@ const SCHEMES: Readonly<Record<string, string>> = { BASIC: 'basic', DIGEST: 'md5
 /** AAuthLevel of each side. */
 const LEVELS = { client: 'CLCRED', server: 'SRVCRED' } as const;
 
+/** What a message calls a sub-tree. */
+const TNDS_TYPE = /^\s*application\/vnd\.syncml\.dmtnds\+/i;
+
+/** Whether something is XML or WBXML, and so may be a bootstrap document. */
+export function isBootstrap(octets: Uint8Array): boolean {
+  return isWbxml(octets) || /^(?:\u00ef\u00bb\u00bf)?\s*</.test(Buffer.from(octets.subarray(0, 64)).toString('latin1'));
+}
+
 /**
  * Reads the accounts of a bootstrap document in the OMA DM profile: a DM message that adds sub-trees to ./Inbox, or such
  * a sub-tree (TNDS) alone, in XML or WBXML; each DMAcc in it is an account (DMBOOT §5, DMSTDOBJ §5.3). Who hands it over
@@ -37,37 +46,58 @@ const LEVELS = { client: 'CLCRED', server: 'SRVCRED' } as const;
 export function readBootstrap(
   octets: Uint8Array,
 ): Outcome<readonly BootstrapAccount[], CodedError<BootstrapErrorCode>> {
-  const isXml = isXmlDocument(octets);
-  const parsed = isXml ? parseXml(octets, LIMITS) : parseWbxml(octets, LIMITS);
+  const parsed = isWbxml(octets) ? parseWbxml(octets, LIMITS) : parseXml(octets, LIMITS);
   if (!parsed.ok) return failure('syntax', `no bootstrap document: ${parsed.error.text}`);
   const root = parsed.value;
-  const documents = root.name === 'SyncML' ? addedDocuments(root) : [{ data: octets, isXml }];
+  const isMessage = root.name === 'SyncML';
+  const items = isMessage
+    ? addedItems((child(root, 'SyncBody') ?? root).children)
+    : [{ data: octets, type: undefined }];
   const accounts: BootstrapAccount[] = [];
-  for (const document of documents) {
-    const type = `application/vnd.syncml.dmtnds+${document.isXml ? 'xml' : 'wbxml'}`;
-    const nodes = readTnds(type, document.data, '');
-    if (!nodes.ok) return failure('bad-value', nodes.error.text);
+  let skipped: string | undefined;
+  for (const { data, type } of items) {
+    if (type !== undefined && !TNDS_TYPE.test(type)) continue;
+    const nodes = readSubTrees(data);
+    if (!nodes.ok) {
+      if (!isMessage || type !== undefined) return failure('bad-value', nodes.error.text);
+      skipped ??= nodes.error.text;
+      continue;
+    }
     for (const node of nodes.value.flatMap(accountsBelow)) {
       const account = accountOf(node);
       if (!account.ok) return account;
       accounts.push(account.value);
     }
   }
-  return accounts.length > 0 ? success(accounts) : failure('bad-value', 'no DM account (DMAcc) in it');
+  return accounts.length > 0 ? success(accounts) : failure('bad-value', skipped ?? 'no DM account (DMAcc) in it');
 }
 
-/** WBXML begins with its version, 1 to 3. */
-function isXmlDocument(octets: Uint8Array): boolean {
-  return (octets[0] ?? 0) > 3;
+/** WBXML begins with its version: 1.1, 1.2 or 1.3. */
+function isWbxml([version = 0]: Uint8Array): boolean {
+  return version >= 1 && version <= 3;
 }
 
-/** The sub-trees that a message adds, whatever its Target: it says where to, and the gateway where accounts are. */
-function addedDocuments(message: Element): { readonly data: LeafValue; readonly isXml: boolean }[] {
-  const adds = childrenNamed(child(message, 'SyncBody') ?? message, 'Add');
-  return adds
-    .flatMap((add) => childrenNamed(add, 'Item'))
-    .map((item) => child(item, 'Data')?.text ?? '')
-    .map((data) => ({ data, isXml: typeof data === 'string' || isXmlDocument(data) }));
+interface AddedItem {
+  readonly data: LeafValue;
+  /** Undefined: the message does not say. */
+  readonly type: string | undefined;
+}
+
+/** What a message adds, whatever the Target: it says where to, and the gateway where accounts are. */
+function addedItems(commands: readonly Element[]): AddedItem[] {
+  return commands.flatMap((command) => {
+    if (command.name === 'Atomic' || command.name === 'Sequence') return addedItems(command.children);
+    if (command.name !== 'Add') return [];
+    const type = decodeMeta(command)?.type;
+    return decodeItems(command).map(({ data = '', meta }) => ({ data, type: meta?.type ?? type }));
+  });
+}
+
+/** Whether it is text or octets, and those as they are or in base64, the document says itself. */
+function readSubTrees(data: LeafValue): ReturnType<typeof readTnds> {
+  const document = typeof data === 'string' && !/^\s*</.test(data) ? Buffer.from(data, 'base64') : data;
+  const kind = typeof document !== 'string' && isWbxml(document) ? 'wbxml' : 'xml';
+  return readTnds(`application/vnd.syncml.dmtnds+${kind}`, document, '');
 }
 
 function accountsBelow(node: SubTree): SubTree[] {
@@ -80,27 +110,34 @@ function accountOf(node: SubTree): Outcome<BootstrapAccount, CodedError<Bootstra
   const name = textAt(node, 'Name');
   const url = urlOf(node);
   const [client, server] = [credentialOf(node, 'client'), credentialOf(node, 'server')];
+  if (!url.ok) return url;
   if (!client.ok) return client;
   if (!server.ok) return server;
   return success({
     serverId,
     ...(name !== undefined && { name }),
-    ...(url !== undefined && { url }),
+    ...(url.value !== undefined && { url: url.value }),
     ...(client.value && { client: client.value }),
     ...(server.value && { server: server.value }),
   });
 }
 
+/** Scheme and authority of a URL that says its port: URL leaves out one that is the scheme's own. */
+const WITH_PORT = /^[a-z][a-z0-9+.-]*:\/\/[^/?#]*:\d+(?=[/?#]|$)/i;
+
 /** The first address, with its port where the URL has none. */
-function urlOf(node: SubTree): string | undefined {
+function urlOf(node: SubTree): Outcome<string | undefined, CodedError<BootstrapErrorCode>> {
   const [address] = inner(node, 'AppAddr');
   const text = address && textAt(address, 'Addr');
   const [port] = address ? inner(address, 'Port') : [];
   const number = port && textAt(port, 'PortNbr');
-  if (text === undefined || number === undefined || !URL.canParse(text)) return text;
+  if (text === undefined || number === undefined) return success(text);
+  if (!/^\d{1,5}$/.test(number) || Number(number) < 1 || Number(number) > 65_535)
+    return failure('bad-value', `PortNbr is ${number.slice(0, 20)}; expected 1 to 65535`);
+  if (WITH_PORT.test(text) || !URL.canParse(text)) return success(text);
   const url = new URL(text);
-  if (url.port === '') url.port = number;
-  return url.href;
+  url.port = number;
+  return success(url.href);
 }
 
 /** Of several that a side has, the preferred one, else the first that is spoken here. */

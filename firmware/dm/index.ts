@@ -2,7 +2,7 @@
  * OMA DM 1.2: messages, authentication, notification, sessions and when to open them, alerts that wait.
  * Leaves the nodes to `tree/` and their meaning to `mo/`; knows nothing of images, devices or addressees.
  */
-export { readBootstrap, type BootstrapAccount, type BootstrapErrorCode } from './bootstrap.js';
+export { isBootstrap, readBootstrap, type BootstrapAccount, type BootstrapErrorCode } from './bootstrap.js';
 export {
   accountChanges,
   Accounts,

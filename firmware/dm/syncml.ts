@@ -185,7 +185,7 @@ function decodeResults(command: Element): BodyCommand | undefined {
   };
 }
 
-function decodeItems(command: Element): readonly Item[] {
+export function decodeItems(command: Element): readonly Item[] {
   return childrenNamed(command, 'Item').map(decodeItem);
 }
 
@@ -229,7 +229,7 @@ function locationOf(location: Element): Location | undefined {
   return name === undefined ? { uri } : { uri, name };
 }
 
-function decodeMeta(parent: Element): Meta | undefined {
+export function decodeMeta(parent: Element): Meta | undefined {
   const meta = child(parent, 'Meta');
   return meta && metaOf(meta);
 }
