@@ -23,7 +23,7 @@ export interface Prospect {
 
 /**
  * Rounds of Repeat tries for one target at most, one for each time that it appears: somebody who announces a device again
- * and again does not make the gateway notify it without end.
+ * and again does not make the gateway notify it without end. Sends that failed are not counted: they reach nobody.
  */
 const MAX_ROUNDS = 32;
 
@@ -139,22 +139,24 @@ export class Attempts {
   }
 
   /**
-   * The device is there. A dormant target waits for its turn as a new one. One that could not be reached is tried now, and
-   * begins anew: what went nowhere is no reason to wait longer for the next try. One that was tried for the last time is
-   * tried once more.
+   * The device is there. A dormant target waits for its turn as a new one, and so does one that could not be reached the
+   * last time either: it must not hold up a wave by appearing again and again. One that could not be reached before is
+   * tried now; one that was unknown begins anew, for tries that went nowhere are no reason to wait longer for the next. One
+   * that was sent its last notification is sent one more.
    * @returns whether there is something to do
    */
   appear(fanoutId: number, deviceId: string, repeat: number, nowMs: number): boolean {
     const woken = this.store
       .sql(
         `UPDATE fanout_target SET stage = ${STAGE.waiting}, attempts = 0, due_ms = ?
-         WHERE fanout_id = ? AND device_id = ? AND stage = ${STAGE.dormant} AND sends < ?`,
+         WHERE fanout_id = ? AND device_id = ? AND sends < ?
+           AND (stage = ${STAGE.dormant} OR stage = ${STAGE.begun} AND status = ${unreachable} AND attempts >= ?)`,
       )
-      .run(nowMs, fanoutId, deviceId, repeat * MAX_ROUNDS).changes;
+      .run(nowMs, fanoutId, deviceId, repeat * MAX_ROUNDS, repeat).changes;
     const hurried = this.store
       .sql(
         `UPDATE fanout_target SET due_ms = ?,
-           attempts = CASE WHEN status IN (${unknownDevice}, ${unreachable}) THEN 0 ELSE min(attempts, ?) END
+           attempts = CASE status WHEN ${unknownDevice} THEN 0 ELSE min(attempts, ?) END
          WHERE fanout_id = ? AND device_id = ? AND stage = ${STAGE.begun} AND sends < ?
            AND (attempts >= ? OR status IN (${unknownDevice}, ${unreachable}))`,
       )

@@ -50,6 +50,31 @@ describe('fanout over a sender that fails', () => {
     await closeBench(bench);
   });
 
+  it('does not let a device hold up a wave that cannot be reached and announces itself again and again', async () => {
+    const tries = { a: 0, b: 0 };
+    const bench = openBench((address) => {
+      const isA = address.transport === 'udp' && address.host === '127.9.0.1';
+      tries[isA ? 'a' : 'b'] += 1;
+      return Promise.resolve(isA ? failure('unreachable', 'closed port') : success());
+    });
+    for (const [name, host] of [
+      ['a', '127.9.0.1'],
+      ['b', '127.9.0.2'],
+    ] as const) {
+      bench.addresses.set(name, { transport: 'udp', host, port: 9, encapsulation: 'raw' });
+      bench.presences.set(name, 'present');
+    }
+    bench.start(bench.make({ targets: 'a\nb', notification: Buffer.from('x'), imageRef: 'fw', rate: -1, waveSize: 1 }));
+    await bench.pass(1);
+    assert.deepEqual(tries, { a: 1, b: 0 });
+    for (let i = 0; i < 8; i += 1) {
+      bench.appeared('a');
+      await bench.pass(1);
+    }
+    assert.ok(tries.a >= 4 && tries.b > 0, JSON.stringify(tries));
+    await closeBench(bench);
+  });
+
   it('does not let devices that hang hold up the others', async () => {
     const release: (() => void)[] = [];
     const heard: string[] = [];
