@@ -452,12 +452,12 @@ function isName(name: string, suffixChars: number): boolean {
   return own > 0 && Buffer.byteLength(name) <= MAX_NAME_BYTES && !/[\p{Cc}\ufffd]/u.test(name);
 }
 
-/** A label that is empty, as a dot inside of one makes it, would spoil the message in which the host is asked for. */
+/** A label that is empty, as a dot inside of one makes it, cannot be written when the host is asked for. */
 function isHostName(name: string): boolean {
   return name.split('.').every((label) => label !== '');
 }
 
-/** The wire format of the package cannot write a dot inside a label: such an instance is known by what it says itself. */
+/** A dot inside a label is lost in a name as text: such an instance is not asked for, but known by what it says itself. */
 function isAskable(name: string, suffix: string): boolean {
   return !name.slice(0, -suffix.length).includes('.');
 }

@@ -4,6 +4,9 @@ const MAX_PAIRS = 32;
 /** Section 6.4 recommends keys of at most nine characters. */
 const MAX_KEY_CHARS = 32;
 
+/** RFC 1035 section 3.3: a string has one octet for its length. */
+export const MAX_STRING_BYTES = 255;
+
 /** The strings of a TXT record from its octets: each has its length in front (RFC 1035 section 3.3.14). */
 export function readStrings(octets: Uint8Array): Uint8Array[] {
   const strings: Uint8Array[] = [];
@@ -40,7 +43,15 @@ export function readTxt(joined: string): Record<string, string> {
   return txt;
 }
 
-/** The strings of a TXT record. */
+/** The strings of a TXT record; one that is longer than a string can be is cut. */
 export function writeTxt(txt: Readonly<Record<string, string>>): Buffer[] {
-  return Object.entries(txt).map(([key, value]) => Buffer.from(`${key}=${value}`));
+  return Object.entries(txt).map(([key, value]) => utf8Within(`${key}=${value}`, MAX_STRING_BYTES));
+}
+
+/** A text as UTF-8 of so many bytes at most: what is over is cut off, between two characters. */
+export function utf8Within(text: string, most: number): Buffer {
+  const bytes = Buffer.from(text);
+  let end = Math.min(most, bytes.length);
+  while (end > 0 && ((bytes[end] ?? 0) & 0xc0) === 0x80) end -= 1;
+  return bytes.subarray(0, end);
 }

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { decode, encode, type Answer, type Packet } from 'dns-packet';
 import fc from 'fast-check';
+import { writeTxt } from './txt.js';
 import { readMessage, writeMessage } from './wire.js';
 
 /** As object literals are. */
@@ -123,6 +124,28 @@ describe('messages of mDNS', () => {
       { type: 'A', name: 'a.local', ttl: 5, class: 'IN', flush: true, data: '10.0.0.1' },
     ];
     assert.deepEqual(read(encode({ type: 'response', answers: given })).answers, [given[1]]);
+  });
+
+  it('may hold records and questions of another class: they are left out', () => {
+    const asked = (group: number): number[] => [1, 0x61, 0, 0, 1, ...word16(group)];
+    const { questions } = read(raw(4, 0, ...[1, 0x8001, 255, 3].flatMap(asked)));
+    assert.equal(questions.length, 3);
+    const told = (group: number): number[] => [...asked(group), 0, 0, 0, 9, 0, 4, 10, 0, 0, 1];
+    const { answers } = read(raw(0, 4, ...[1, 0x8001, 255, 254].flatMap(told)));
+    assert.deepEqual(
+      answers.map((one) => one.type === 'A' && one.flush),
+      [false, true],
+    );
+  });
+
+  it('have labels that are cut between two characters, and strings that are cut where they are made', () => {
+    const { questions } = read(writeMessage({ type: 'query', questions: [{ name: 'é'.repeat(40), type: 'A' }] }));
+    assert.equal(questions[0]?.name, 'é'.repeat(31));
+    const answer = (data: Buffer[]): Packet => ({ type: 'response', answers: [{ type: 'TXT', name: 'a', data }] });
+    const [string] = writeTxt({ path: 'é'.repeat(200) });
+    assert.equal(string?.toString(), `path=${'é'.repeat(125)}`);
+    assert.equal(read(writeMessage(answer([string]))).answers.length, 1);
+    assert.throws(() => writeMessage(answer([Buffer.alloc(256)])), /256 bytes/);
   });
 
   it('are read or refused, and nothing else, whatever octets they are', () => {

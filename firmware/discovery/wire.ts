@@ -1,7 +1,8 @@
 import type { Answer, Packet, Question, RecordType } from 'dns-packet';
 import { failure, success, type CodedError, type Outcome } from '../outcome/index.js';
+import { MAX_STRING_BYTES, utf8Within } from './txt.js';
 
-/** A message as it was read. Records and questions of other types than those below are left out. */
+/** A message as it was read. Records and questions of other types than those below, or of another class, are left out. */
 export interface Message {
   readonly id: number;
   readonly isResponse: boolean;
@@ -20,8 +21,12 @@ const NAMES: ReadonlyMap<number, Type> = new Map(Object.entries(TYPES).map(([nam
 
 export const HEADER_BYTES = 12;
 const IN = 1;
+const ANY_CLASS = 255;
 const RESPONSE = 0x8000;
-/** RFC 6762 sections 10.2 and 5.4: the highest bit of the class is no part of it. */
+/**
+ * RFC 6762 sections 10.2 and 5.4: the highest bit of the class is no part of it. In a question it allows an answer by unicast
+ * (QU), which nobody has to give: here all are answered by multicast.
+ */
 const FLUSH = 0x8000;
 /** RFC 1035 section 3.1. */
 const MAX_LABEL_BYTES = 63;
@@ -78,21 +83,23 @@ class Reader {
   #question(): Question | undefined {
     const name = this.#name();
     const type = NAMES.get(this.#word());
-    this.#word();
-    return type && { name, type: type as RecordType, class: 'IN' };
+    const group = this.#word() & ~FLUSH;
+    if (!type || (group !== IN && group !== ANY_CLASS)) return undefined;
+    return { name, type: type as RecordType, class: 'IN' };
   }
 
   #record(): Answer | undefined {
     const name = this.#name();
     const type = NAMES.get(this.#word());
-    const flush = (this.#word() & FLUSH) !== 0;
+    const group = this.#word();
+    const flush = (group & FLUSH) !== 0;
     const ttl = this.#word() * 0x10000 + this.#word();
     const length = this.#word();
     const start = this.#at;
     const end = start + length;
     if (end > this.bytes.length) throw new RangeError('a record goes beyond the message');
     const head = { name, ttl, class: 'IN', flush } as const;
-    const record = this.#data(type, head, end);
+    const record = (group & ~FLUSH) === IN ? this.#data(type, head, end) : undefined;
     if (record && this.#at !== end) throw new RangeError(`the data of ${name} has another length than it says`);
     this.#at = end;
     return record;
@@ -173,7 +180,7 @@ class Reader {
   }
 }
 
-/** Writes a message; names are written in full. A record of a type that is none of the above is a defect. */
+/** Writes a message; names are written in full. A record of none of the types above, or a string too long, is a defect. */
 export function writeMessage({ id = 0, type, flags = 0, questions = [], ...sections }: Packet): Buffer {
   const { answers = [], authorities = [], additionals = [] } = sections;
   const octets: number[] = [];
@@ -182,7 +189,7 @@ export function writeMessage({ id = 0, type, flags = 0, questions = [], ...secti
     for (const label of text.split('.')) {
       if (label === '') continue;
       // Longer than a label can be is only what a neighbour sent that was not UTF-8: it is nobody's name in any form.
-      const bytes = Buffer.from(label).subarray(0, MAX_LABEL_BYTES);
+      const bytes = utf8Within(label, MAX_LABEL_BYTES);
       octets.push(bytes.length, ...bytes);
     }
     octets.push(0);
@@ -224,6 +231,7 @@ export function writeMessage({ id = 0, type, flags = 0, questions = [], ...secti
       // RFC 6763 section 6.1: a record without pairs has one empty string.
       for (const string of strings.length === 0 ? [''] : strings) {
         const bytes = Buffer.from(string as string);
+        if (bytes.length > MAX_STRING_BYTES) throw new Error(`a string of ${bytes.length} bytes is not written here`);
         octets.push(bytes.length, ...bytes);
       }
     }
