@@ -69,7 +69,12 @@ async function demonstrate(options: DemoOptions, image: OfferedImage): Promise<n
       settings: {
         log: { level: 'info' },
         ...options.settings,
-        ...(options.moves > 0 && { discovery: { takeoverGraceSeconds: TAKEOVER_GRACE_SECONDS } }),
+        ...(options.moves > 0 && {
+          discovery: {
+            ...(options.settings.discovery as object | undefined),
+            takeoverGraceSeconds: TAKEOVER_GRACE_SECONDS,
+          },
+        }),
       },
       nodeFlags: options.nodeFlags,
       ...(cgroup && { cgroup: cgroup.folder }),

@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto';
-import type { Clock } from '../../../firmware/clock/index.js';
+import type { Clock, TimerHandle } from '../../../firmware/clock/index.js';
 import { openListener, type NotificationListener } from '../../../firmware/dm/index.js';
 import type { Logger } from '../../../firmware/log/index.js';
+import { describeThrown } from '../../../firmware/outcome/index.js';
 import type { JsonLog } from '../dm-server/json-log.js';
 import type { Announcer } from './announcer.js';
 import type { EndDeviceConfig } from './config.js';
@@ -30,6 +31,7 @@ export class Reach {
   #moveTo: string | undefined;
   #arrived = 0;
   #moving: Promise<void> = Promise.resolve();
+  #again: TimerHandle | undefined;
 
   private constructor(private readonly options: ReachOptions) {
     const { bindAddress, udpPort, options: traits } = options.config;
@@ -70,6 +72,7 @@ export class Reach {
 
   async close(): Promise<void> {
     await this.#moving;
+    this.#again?.cancel();
     this.options.announcer?.withdraw(this.options.config.deviceId);
     await this.#listener?.close();
   }
@@ -113,8 +116,12 @@ export class Reach {
     this.#address = this.#moveTo ?? this.#address;
     this.#moveTo = undefined;
     await this.#listener?.close();
-    await this.#listen();
-    this.options.log.write({ kind: 'moved', address: this.#address });
+    try {
+      await this.#listen();
+      this.options.log.write({ kind: 'moved', address: this.#address });
+    } catch (thrown) {
+      this.options.logger.error('the device cannot move', { address: this.#address, reason: describeThrown(thrown) });
+    }
   }
 
   #announce(): void {
@@ -123,7 +130,9 @@ export class Reach {
     const tell = (): void =>
       announcer.announce(config.deviceId, { address: this.#address, port: this.#port, sessionId: this.#sessionId });
     tell();
-    if (config.options.duplicates) clock.after(AGAIN_MS, tell);
+    if (!config.options.duplicates) return;
+    this.#again?.cancel();
+    this.#again = clock.after(AGAIN_MS, tell);
   }
 }
 
