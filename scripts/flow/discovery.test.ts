@@ -50,8 +50,7 @@ describe('devices that are found by mDNS', { concurrency: 2 }, () => {
     await withLab('lossy', options, async (lab) => {
       await eventually('those that are awake', async () => ((await present(lab)) === awake ? true : undefined));
       const repeat = 8;
-      // Longer than a slow machine takes to see a reaction, or each try in vain would be one of those that Repeat allows.
-      await fanOut(lab, { repeat, interval: 3 });
+      await fanOut(lab, { repeat, interval: 1 });
       for (const device of lab.devices.slice(0, awake)) await device.waitFor('notification', { timeoutMs: 60_000 });
       lab.wakeDevices();
       assert.equal((await finalAlert(lab)).data, `1200 total=${count} sent=${count} reacted=${count} failed=0`);
