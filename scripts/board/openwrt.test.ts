@@ -128,6 +128,46 @@ describe('the .ipk', () => {
     });
   });
 
+  it('of the addon for mDNS leaves the files of dmgw where they are when it is removed, as an .apk too', () => {
+    const withMdns = { ...built, folder: join(folder, 'built-mdns') };
+    cpSync(built.folder, withMdns.folder, { recursive: true });
+    const addon = join(withMdns.folder, 'mdns/node_modules/mdns');
+    mkdirSync(addon, { recursive: true });
+    writeFileSync(join(addon, 'package.json'), '{}\n');
+    const bin = join(folder, 'apk-bin');
+    mkdirSync(bin);
+    // In the place of apk: keeps the script that is run before a removal.
+    const apk = `#!/bin/sh
+for word; do
+  case $word in
+  name:*) name=\${word#name:} ;;
+  pre-deinstall:*) cp "\${word#*:}" "${bin}/$name.pre-deinstall" ;;
+  esac
+done
+`;
+    writeFileSync(join(bin, 'apk'), apk, { mode: 0o755 });
+    const { PATH = '' } = process.env;
+    process.env.PATH = `${bin}:${PATH}`;
+    let packages: string[];
+    try {
+      packages = writePackages(withMdns);
+    } finally {
+      process.env.PATH = PATH;
+    }
+    const removals = packages
+      .filter((file) => file.endsWith('.ipk'))
+      .map((file) => {
+        const control = join(unpack(file, join(folder, 'outer-mdns')), 'control.tar.gz');
+        return readFileSync(join(unpack(control, join(folder, 'control-mdns')), 'prerm'), 'utf8');
+      });
+    const ofApk = ['dmgw', 'dmgw-mdns'].map((name) => readFileSync(join(bin, `${name}.pre-deinstall`), 'utf8'));
+    for (const [ofDmgw = '', ofMdns = ''] of [removals, ofApk]) {
+      assert.match(ofDmgw, /^rm -f "\$\{IPKG_INSTROOT\}\/usr\/lib\/dmgw\/dmgw-main\.cjs\.compiled"$/m);
+      assert.match(ofMdns, /^default_prerm/m);
+      assert.doesNotMatch(ofMdns, /\brm\b/);
+    }
+  });
+
   it('never holds an addon of glibc for OpenWrt, whatever way it came in', () => {
     const addon = join(built.folder, 'app/node_modules/better-sqlite3/build/Release');
     mkdirSync(addon, { recursive: true });

@@ -34,25 +34,44 @@ interface Contents {
   readonly depends: readonly string[];
   readonly conffiles: readonly string[];
   readonly requireUser?: string;
+  /** Files that are made once it is installed, and go with it. */
+  readonly made: readonly string[];
   /** The files below /. */
   readonly root: string;
 }
 
-/** opkg's scripts: OpenWrt's functions make the user, run what is in uci-defaults, enable and start, or stop and disable. */
-const SCRIPTS = {
-  postinst: `#!/bin/sh
+/** Each script begins so: OpenWrt's functions do the work. */
+const WITH_FUNCTIONS = `[ -s "\${IPKG_INSTROOT}/lib/functions.sh" ] || exit 0
+. "\${IPKG_INSTROOT}/lib/functions.sh"
+`;
+
+/** opkg's scripts: the functions make the user, run what is in uci-defaults, enable and start, or stop and disable. */
+function ipkScripts({ made }: Contents): Record<string, string> {
+  return {
+    postinst: `#!/bin/sh
 [ "\${IPKG_NO_SCRIPT}" = "1" ] && exit 0
-[ -s "\${IPKG_INSTROOT}/lib/functions.sh" ] || exit 0
-. "\${IPKG_INSTROOT}/lib/functions.sh"
-default_postinst "$0" "$@"
+${WITH_FUNCTIONS}default_postinst "$0" "$@"
 `,
-  prerm: `#!/bin/sh
-[ -s "\${IPKG_INSTROOT}/lib/functions.sh" ] || exit 0
-. "\${IPKG_INSTROOT}/lib/functions.sh"
-default_prerm "$0" "$@"
-rm -f "\${IPKG_INSTROOT}/usr/lib/dmgw/dmgw-main.cjs.compiled"
-`,
-} as const;
+    prerm: `#!/bin/sh
+${WITH_FUNCTIONS}default_prerm "$0" "$@"
+${removalOf(made)}`,
+  };
+}
+
+/** Those of apk, which calls them by other names. */
+function apkScripts({ name, made, requireUser }: Contents): Record<string, string> {
+  const head = `#!/bin/sh
+${WITH_FUNCTIONS}export root="\${IPKG_INSTROOT}" pkgname=${name}
+`;
+  return {
+    'post-install': `${head}${requireUser === undefined ? '' : 'add_group_and_user\n'}default_postinst\n`,
+    'pre-deinstall': `${head}default_prerm\n${removalOf(made)}`,
+  };
+}
+
+function removalOf(files: readonly string[]): string {
+  return files.map((file) => `rm -f "\${IPKG_INSTROOT}${file}"\n`).join('');
+}
 
 /** @returns the packages that were written, the daemon's first @throws where an addon does not fit the board */
 export function writePackages(built: Built): string[] {
@@ -69,6 +88,7 @@ export function writePackages(built: Built): string[] {
       depends: ['libc', 'node', ...libraries],
       conffiles: ['/etc/config/dmgw'],
       requireUser: `dmgw=${USER_ID}:dmgw=${USER_ID}`,
+      made: ['/usr/lib/dmgw/dmgw-main.cjs.compiled'],
       root,
     }),
   ];
@@ -86,7 +106,8 @@ export function writePackages(built: Built): string[] {
   const name = 'dmgw-mdns';
   const title = "dmgw: discovery through the system's mDNS daemon";
   const depends = ['dmgw', 'libavahi-compat-libdnssd', 'avahi-dbus-daemon'];
-  return [...packages, ...writePackage(built, { name, title, license: 'MIT', depends, conffiles: [], root: mdnsRoot })];
+  const none = { conffiles: [], made: [] };
+  return [...packages, ...writePackage(built, { name, title, license: 'MIT', depends, ...none, root: mdnsRoot })];
 }
 
 function writePackage(built: Built, contents: Contents): string[] {
@@ -126,7 +147,7 @@ function writeIpk({ folder, build, epochSeconds }: Built, contents: Contents): s
   ];
   writeFileSync(join(control, 'control'), `${fields.join('\n')}\n`);
   if (conffiles.length > 0) writeFileSync(join(control, 'conffiles'), `${conffiles.join('\n')}\n`);
-  for (const [script, text] of Object.entries(SCRIPTS)) {
+  for (const [script, text] of Object.entries(ipkScripts(contents))) {
     writeFileSync(join(control, script), text);
     chmodSync(join(control, script), 0o755);
   }
@@ -161,11 +182,12 @@ function writeApk({ folder, build, epochSeconds }: Built, contents: Contents): s
   };
   const file = join(folder, `${name}-${VERSION}-r${RELEASE}.apk`);
   const words = Object.entries(info).flatMap(([key, value]) => ['--info', `${key}:${value}`]);
-  const script = join(folder, 'post-install');
-  const lines = ['#!/bin/sh', `export root="\${IPKG_INSTROOT}" pkgname=${name}`, '. "$root/lib/functions.sh"'];
-  const user = contents.requireUser === undefined ? [] : ['add_group_and_user'];
-  writeFileSync(script, [...lines, ...user, 'default_postinst', ''].join('\n'), { mode: 0o755 });
-  run('apk', ['mkpkg', ...words, '--script', `post-install:${script}`, '--files', root, '--output', file], {
+  const scripts = Object.entries(apkScripts(contents)).flatMap(([script, text]) => {
+    const path = join(folder, script);
+    writeFileSync(path, text, { mode: 0o755 });
+    return ['--script', `${script}:${path}`];
+  });
+  run('apk', ['mkpkg', ...words, ...scripts, '--files', root, '--output', file], {
     env: { SOURCE_DATE_EPOCH: String(epochSeconds) },
   });
   return [file];
