@@ -130,12 +130,17 @@ async function factoryReset(call: Call): Promise<number> {
   }
   const { controlSocket } = places.value;
   try {
-    if ((await askStatus(controlSocket)).ok) return await resetRunning(call, places.value);
-    if (isInUse(places.value)) {
+    const isRunning = (await askStatus(controlSocket)).ok;
+    if (!isRunning && isInUse(places.value)) {
       complain(terminal, `the database is in use, but nobody answers at ${controlSocket}: stop the gateway first`);
       return ExitCode.failed;
     }
-    markReset(places.value, given);
+    const marked = await markReset(places.value, given);
+    if (!marked.ok) {
+      complain(terminal, marked.error.text);
+      return ExitCode.failed;
+    }
+    if (isRunning) return await resetRunning(call, places.value);
     const removed = resetIfMarked(places.value) ?? [];
     await tell(call, { removed }, removed.length === 0 ? 'nothing to remove' : `removed ${removed.join(', ')}`);
     return ExitCode.done;
@@ -145,11 +150,10 @@ async function factoryReset(call: Call): Promise<number> {
   }
 }
 
-/** The gateway resets itself when it starts anew. @throws the system's error */
+/** With its mark in place, the gateway resets itself when it starts anew. @throws the system's error */
 async function resetRunning(call: Call, places: Places): Promise<number> {
   const { terminal, given } = call;
   const whatIsLeft = (): ReturnType<typeof loadConfiguration> => loadConfiguration(filesOf(given), ownUid());
-  markReset(places, given);
   const reloaded = await reload(places.controlSocket, () => !isMarked(places) && !whatIsLeft().ok);
   if (reloaded.ok) {
     await tell(call, { reset: true, running: true }, 'everything is forgotten, the gateway has started anew');

@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
 import {
+  chmodSync,
+  chownSync,
   existsSync,
   lstatSync,
   mkdirSync,
@@ -56,7 +58,7 @@ describe('a factory reset', () => {
 
   it('goes on where it was cut off, with what it was to keep', async () => {
     const inner = join(places.storeDir, 'blobs');
-    markReset(places, { 'keep-provisioning': true });
+    await markReset(places, { 'keep-provisioning': true });
     rmSync(inner, { recursive: true });
     assert.equal(isMarked(places), true);
     assert.deepEqual(
@@ -68,9 +70,9 @@ describe('a factory reset', () => {
     assert.equal((await reset('--keep-provisioning')).out, 'nothing to remove\n');
   });
 
-  it('has its mark in the store where there is no other folder', () => {
+  it('has its mark in the store where there is no other folder', async () => {
     rmSync(places.stateDir, { recursive: true });
-    markReset(places, {});
+    await markReset(places, {});
     assert.ok(existsSync(mark('storeDir')));
     assert.deepEqual(resetIfMarked(places), [join(places.storeDir, 'blobs')]);
     assert.deepEqual(readdirSync(places.storeDir), []);
@@ -99,17 +101,24 @@ describe('a factory reset', () => {
     assert.deepEqual(isThere(), before);
   });
 
-  it('writes its mark over a link, never through it', () => {
+  it('writes its mark over a link, never through it', async () => {
     const foreign = join(folder, 'foreign');
     writeFileSync(foreign, 'foreign');
     for (const name of [mark('stateDir'), `${mark('stateDir')}.new`]) symlinkSync(foreign, name);
-    markReset(places, { 'keep-images': true });
+    await markReset(places, { 'keep-images': true });
     assert.ok(lstatSync(mark('stateDir')).isFile());
     assert.deepEqual(
       [readFileSync(mark('stateDir'), 'utf8'), readFileSync(foreign, 'utf8')],
       ['keep-images', 'foreign'],
     );
     assert.equal(existsSync(`${mark('stateDir')}.new`), false);
+  });
+
+  it('is marked by root as the owner of the folder', { skip: process.getuid?.() !== 0 && 'needs root' }, async () => {
+    chmodSync(folder, 0o755);
+    chownSync(places.stateDir, 12345, 23456);
+    assert.ok((await markReset(places, {})).ok);
+    assert.equal(lstatSync(mark('stateDir')).uid, 12345);
   });
 
   it('is still to be done, and says so, where the gateway refuses to start anew', async () => {

@@ -1,7 +1,8 @@
 import { existsSync, lstatSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { PROVISIONED_FILE, PROVISIONED_FOLDER, type Places } from '../config/index.js';
-import { syncFolder, writeDurably } from '../files/index.js';
+import { asOwnerOf, syncFolder, writeDurably, type OwnerError } from '../files/index.js';
+import { success, type Outcome } from '../outcome/index.js';
 import { isLocked } from '../store/index.js';
 import { DATABASE } from './migrate.js';
 
@@ -21,13 +22,18 @@ export function isInUse({ stateDir }: Folders): boolean {
   return existsSync(database) && isLocked(database);
 }
 
-/** Has the next start, or the next reload, reset the gateway. Durable when it returns. @throws the system's error */
-export function markReset(folders: Folders, kept: Kept): void {
+/**
+ * Has the next start, or the next reload, reset the gateway. Durable when it returns. Root makes it as the gateway's own
+ * user, who is to read it. @throws the system's error
+ */
+export async function markReset(folders: Folders, kept: Kept): Promise<Outcome<undefined, OwnerError>> {
   const folder = foldersOf(folders)[0];
-  if (folder === undefined) return;
+  if (folder === undefined) return success();
   const words = KEPT.filter((word) => kept[word] === true).join(' ');
-  // Root may make it, and the gateway's own user reads it, and removes it from a folder of his.
-  writeDurably(join(folder, RESET_MARK), words, 0o644);
+  return asOwnerOf(folder, () => {
+    writeDurably(join(folder, RESET_MARK), words);
+    return success();
+  });
 }
 
 /** Whether a reset is still to be done. */
