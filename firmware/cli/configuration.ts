@@ -1,8 +1,7 @@
 import {
+  checkNamedFiles,
   configurationSchema,
   loadNames,
-  readSignatureKeys,
-  readTlsFiles,
   referenceOf,
   showConfiguration,
   type Configuration,
@@ -60,10 +59,9 @@ function checkConfiguration(call: Call): Promise<number> {
   });
 }
 
-/** Reads the files that the configuration names, as a start does; says in one line what is wrong with one. */
+/** Says in one line what is wrong with a file that the configuration names. */
 function filesAreSound(terminal: Terminal, configuration: Configuration, file: string): boolean {
-  const tls = readTlsFiles(configuration, ownUid());
-  const read = tls.ok ? readSignatureKeys(configuration) : tls;
+  const read = checkNamedFiles(configuration, ownUid());
   if (!read.ok) complain(terminal, `${file}: ${read.error.text}`);
   return read.ok;
 }

@@ -25,6 +25,7 @@ export {
   type EndDeviceConfiguration,
 } from './schema.js';
 export { readJson } from './json.js';
+export { checkNamedFiles } from './named-files.js';
 export { provision } from './provision.js';
 export { PROVISIONED_FILE, PROVISIONED_FOLDER } from './provisioned.js';
 export { secretsOf, showConfiguration, type ShownValue } from './show.js';

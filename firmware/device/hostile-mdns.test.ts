@@ -13,16 +13,9 @@ import { ManualClock } from '../clock/index.js';
 import { BuiltinDiscovery } from '../discovery/index.js';
 import { silentLog } from '../log/index.js';
 import { Prefixes } from '../net/index.js';
-import { openStore, type Store } from '../store/index.js';
-import {
-  AddressBook,
-  DeviceInventory,
-  deviceSchema,
-  DiscoveredDevices,
-  discoveredSchema,
-  countSchema,
-  Recognition,
-} from './index.js';
+import type { Store } from '../store/index.js';
+import { AddressBook, DeviceInventory, type Recognition } from './index.js';
+import { openDevices, recogniser } from './recognition.fixture.js';
 
 const TYPE = '_omadm-notify._udp.local';
 const THIEF = '192.168.66.6';
@@ -102,25 +95,18 @@ describe('hostile mDNS', () => {
   const warnings: string[] = [];
 
   const open = async (): Promise<void> => {
-    store = openStore({
-      file: join(folder, 'dmgw.db'),
-      schema: [...deviceSchema, ...discoveredSchema, ...countSchema],
-      log: silentLog,
-    });
+    store = openDevices(folder);
     wire = new Wire();
     inventory = new DeviceInventory({ store, clock, log: silentLog, lan });
-    const discovered = new DiscoveredDevices({ store, clock, inventory, lan, maxDiscovered: MAX_DEVICES });
-    recognition = new Recognition({
+    ({ recognition } = recogniser({
       store,
       clock,
-      log: silentLog,
       lan,
       inventory,
-      discovered,
-      takeoverGraceMs: 60_000,
+      maxDiscovered: MAX_DEVICES,
       verify: (deviceIds) => discovery.verify(deviceIds),
       onFault: (thrown) => faults.push(thrown),
-    });
+    }));
     discovery = new BuiltinDiscovery({
       links: { names: [], lan, own: [] },
       clock,

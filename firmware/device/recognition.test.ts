@@ -7,19 +7,17 @@ import { ManualClock } from '../clock/index.js';
 import { LATER, type FoundService } from '../discovery/index.js';
 import { silentLog } from '../log/index.js';
 import { Prefixes } from '../net/index.js';
-import { openStore, type Store } from '../store/index.js';
+import type { Store } from '../store/index.js';
 import {
   AddressBook,
   Departed,
   DeviceInventory,
-  deviceSchema,
-  DiscoveredDevices,
-  discoveredSchema,
-  countSchema,
   LeaseWatch,
-  Recognition,
+  type DiscoveredDevices,
+  type Recognition,
 } from './index.js';
 import { parseLeases } from './leases.js';
+import { openDevices, recogniser } from './recognition.fixture.js';
 
 const parsed = Prefixes.parse(['192.168.0.0/16', 'fd00::/8']);
 assert.ok(parsed.ok);
@@ -39,13 +37,16 @@ describe('recognition of End Devices', () => {
   let discarded: string[];
   const faults: unknown[] = [];
 
+  /** Begins recognition, of so many devices at most. */
+  const recognise = (maxDiscovered: number): void => {
+    const verify = (deviceIds: ReadonlySet<string>): void => void verified.push(...deviceIds);
+    const onFault = (thrown: unknown): void => void faults.push(thrown);
+    ({ discovered, recognition } = recogniser({ store, clock, lan, inventory, maxDiscovered, verify, onFault }));
+  };
+
   beforeEach(() => {
     folder = mkdtempSync(join(tmpdir(), 'dmgw-recognition-'));
-    store = openStore({
-      file: join(folder, 'dmgw.db'),
-      schema: [...deviceSchema, ...discoveredSchema, ...countSchema],
-      log: silentLog,
-    });
+    store = openDevices(folder);
     clock = new ManualClock();
     discarded = [];
     inventory = new DeviceInventory({
@@ -56,21 +57,10 @@ describe('recognition of End Devices', () => {
       // Called while it is there: what the tree keeps of a node is found by the node.
       onRemove: (node) => discarded.push(inventory.byNode(node)?.deviceId ?? 'too late'),
     });
-    discovered = new DiscoveredDevices({ store, clock, inventory, lan, maxDiscovered: 20 });
     verified = [];
     appeared = [];
     sessions = [];
-    recognition = new Recognition({
-      store,
-      clock,
-      log: silentLog,
-      lan,
-      inventory,
-      discovered,
-      takeoverGraceMs: 60_000,
-      verify: (deviceIds) => verified.push(...deviceIds),
-      onFault: (thrown) => faults.push(thrown),
-    });
+    recognise(20);
     recognition.onAppeared((deviceId) => appeared.push(deviceId));
     recognition.onSession((deviceId, sessionId) => sessions.push(`${deviceId} ${sessionId}`));
   });
@@ -212,18 +202,7 @@ describe('recognition of End Devices', () => {
     const many = 1_025;
     const one = (n: number, at: number): ReturnType<Recognition['found']> =>
       recognition.found(service(`X:${n}`, addressIn(at, n), { knownAs: at === 10 ? undefined : `X:${n}` }));
-    discovered = new DiscoveredDevices({ store, clock, inventory, lan, maxDiscovered: many });
-    recognition = new Recognition({
-      store,
-      clock,
-      log: silentLog,
-      lan,
-      inventory,
-      discovered,
-      takeoverGraceMs: 60_000,
-      verify: (deviceIds) => verified.push(...deviceIds),
-      onFault: (thrown) => faults.push(thrown),
-    });
+    recognise(many);
     for (let n = 0; n < many; n += 1) {
       assert.equal(one(n, 10), `X:${n}`);
       if (n % 500 === 0) clock.advance(500);

@@ -148,6 +148,15 @@ class Scene {
     return other.until('the second announcement', () => this.answers(other, 'SRV').length >= 2);
   }
 
+  /** A host that has heard the device announce itself, so long ago that a question is answered again (section 6). */
+  async longAnnounced(): Promise<Host> {
+    const other = await this.host();
+    this.device();
+    await this.announced(other);
+    await new Promise((resolve) => setTimeout(resolve, 1_100));
+    return other;
+  }
+
   async close(): Promise<void> {
     for (const one of this.#open) await one.close();
   }
@@ -222,12 +231,8 @@ describe('discovery in the process, on loopback', { concurrency: true }, () => {
 
   it('does not answer what is known well enough, and answers what is known for a short time only', () =>
     play(async (scene) => {
-      const { type: TYPE } = scene;
-      const other = await scene.host();
-      scene.device();
-      await scene.announced(other);
-      await new Promise((resolve) => setTimeout(resolve, 1_100));
-      const type = `${TYPE}.local`;
+      const other = await scene.longAnnounced();
+      const type = `${scene.type}.local`;
       const question = { name: type, type: 'PTR' } as const;
       const known = (ttl: number) => ({ type: 'PTR', name: type, ttl, data: `lamp.${type}` }) as const;
       const before = scene.answers(other, 'PTR').length;
@@ -240,12 +245,8 @@ describe('discovery in the process, on loopback', { concurrency: true }, () => {
 
   it('takes back an answer that turns out to be known, where known answers come in several messages', () =>
     play(async (scene) => {
-      const { type: TYPE } = scene;
-      const other = await scene.host();
-      scene.device();
-      await scene.announced(other);
-      await new Promise((resolve) => setTimeout(resolve, 1_100));
-      const type = `${TYPE}.local`;
+      const other = await scene.longAnnounced();
+      const type = `${scene.type}.local`;
       const before = scene.answers(other, 'PTR').length;
       other.send({ type: 'query', flags: 1 << 9, questions: [{ name: type, type: 'PTR' }] });
       other.send({ type: 'query', answers: [{ type: 'PTR', name: type, ttl: 4500, data: `lamp.${type}` }] });

@@ -1,23 +1,9 @@
-import { createHash } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { systemClock } from '../../firmware/clock/index.js';
-import {
-  Arrivals,
-  BlobStore,
-  Catalog,
-  Downloader,
-  imageSchema,
-  isRunning,
-  momentSchema,
-  retrievalSchema,
-  systemDisk,
-  type ImageRecord,
-} from '../../firmware/image/index.js';
-import { silentLog } from '../../firmware/log/index.js';
-import { openStore } from '../../firmware/store/index.js';
+import { Arrivals, Downloader, isRunning, type ImageRecord } from '../../firmware/image/index.js';
 import type { Subject } from './campaign.js';
-import { arrivingOf } from './contents.js';
+import { arrivingOf, sha256 } from './contents.js';
+import { openImages } from './images.js';
 
 const MOMENTS = ['now', 'write 120', 'sync 60', 'now', 'name 30', 'sync 12'];
 
@@ -32,17 +18,10 @@ export function arrivingSubject(name: string, program: string): Subject {
  */
 async function faultsOf(folder: string, promises: readonly string[]): Promise<string[]> {
   if (!existsSync(join(folder, 'dmgw.db')) && promises.length === 0) return [];
-  const log = silentLog;
-  const clock = systemClock(0);
-  const store = openStore({
-    file: join(folder, 'dmgw.db'),
-    schema: [...imageSchema, ...retrievalSchema, ...momentSchema],
-    log,
-  });
+  const images = openImages(folder, { cutThrough: true });
+  const { store, catalog } = images;
   try {
-    const catalog = new Catalog({ store, clock, log, cutThrough: true });
-    const blobs = new BlobStore({ folder, disk: systemDisk, clock, log, freeFloorBytes: 0 });
-    const arrivals = new Arrivals({ catalog, blobs });
+    const arrivals = new Arrivals(images);
     const served = new Map<string, { readonly n: number; readonly bytes: number }>();
     const faults: string[] = [];
     const readAll = async (when: string): Promise<void> => {
@@ -73,12 +52,7 @@ async function faultsOf(folder: string, promises: readonly string[]): Promise<st
 
     const defects: unknown[] = [];
     const downloader = new Downloader({
-      store,
-      catalog,
-      blobs,
-      clock,
-      random: Math.random,
-      log,
+      ...images,
       arrivals,
       // Nothing more comes in.
       access: { allowAddress: () => false },
@@ -100,7 +74,7 @@ async function contentOf(image: ImageRecord, arrivals: Arrivals, folder: string)
     const file = join(folder, 'blobs', image.blob ?? '');
     if (!existsSync(file)) return 'the content is missing';
     const content = readFileSync(file);
-    return createHash('sha256').update(content).digest('hex') === image.blob ? content : 'the content is damaged';
+    return sha256(content) === image.blob ? content : 'the content is damaged';
   }
   const reader = await arrivals.open(image);
   if (!reader) return 'its LocalImageURI leads to nothing';

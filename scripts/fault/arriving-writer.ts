@@ -4,26 +4,12 @@
  * durable when its LocalImageURI was assigned, and whatever is durable later. For the tests that cut the power while it
  * runs. Argument: the folder of database and images.
  */
-import { createHash } from 'node:crypto';
 import { writeSync } from 'node:fs';
 import { createServer, type ServerResponse } from 'node:http';
-import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { systemClock } from '../../firmware/clock/index.js';
-import {
-  Arrivals,
-  BlobStore,
-  Catalog,
-  Downloader,
-  imageSchema,
-  isRunning,
-  momentSchema,
-  retrievalSchema,
-  systemDisk,
-} from '../../firmware/image/index.js';
-import { silentLog } from '../../firmware/log/index.js';
-import { openStore } from '../../firmware/store/index.js';
-import { ARRIVING_NODES, arrivingOf } from './contents.js';
+import { Arrivals, Downloader, isRunning } from '../../firmware/image/index.js';
+import { ARRIVING_NODES, arrivingOf, sha256 } from './contents.js';
+import { nextNumber, openImages } from './images.js';
 
 const PIECE_BYTES = 32 * 1024;
 const FSYNC_VOLUME_BYTES = 64 * 1024;
@@ -37,26 +23,12 @@ const ORIGIN = {
   port: 2950,
 };
 
-const log = silentLog;
-const clock = systemClock(0);
-const folder = process.argv[2] ?? '.';
-
 await serveContents();
-const store = openStore({
-  file: join(folder, 'dmgw.db'),
-  schema: [...imageSchema, ...retrievalSchema, ...momentSchema],
-  log,
-});
-const catalog = new Catalog({ store, clock, log, cutThrough: true });
-const blobs = new BlobStore({ folder, disk: systemDisk, clock, log, freeFloorBytes: 0 });
+const images = openImages(process.argv[2] ?? '.', { cutThrough: true });
+const { store, catalog } = images;
 const downloader = new Downloader({
-  store,
-  catalog,
-  blobs,
-  clock,
-  random: Math.random,
-  log,
-  arrivals: new Arrivals({ catalog, blobs }),
+  ...images,
+  arrivals: new Arrivals(images),
   access: { allowAddress: () => true },
   fsyncVolumeBytes: FSYNC_VOLUME_BYTES,
   backoff: { firstMs: 5, maxMs: 5 },
@@ -65,7 +37,7 @@ const downloader = new Downloader({
   },
 });
 await downloader.start();
-let next = 1 + Math.max(0, ...catalog.all().map(({ leaves }) => Number(leaves.version)));
+let next = nextNumber(images);
 for (const node of ARRIVING_NODES) void takeOn(node);
 
 async function takeOn(node: string): Promise<never> {
@@ -90,7 +62,7 @@ async function takeOn(node: string): Promise<never> {
 function order(node: string): void {
   const n = next;
   next += 1;
-  const digest = createHash('sha256').update(arrivingOf(n)).digest('hex');
+  const digest = sha256(arrivingOf(n));
   store.transaction(() => {
     const before = catalog.byNode(node);
     if (before) catalog.remove(before.id);

@@ -1,3 +1,5 @@
+import { createHash } from 'node:crypto';
+
 /** Images that the writer of images has, as their content follows from a number. */
 
 /** Nodes that the writer has, so that each is written again soon. */
@@ -5,6 +7,10 @@ export const NODES = ['a', 'b', 'c', 'd', 'e', 'f'] as const;
 
 /** Room for some of them at a time: the others are evicted. */
 export const QUOTA_BYTES = 700_000;
+
+export function sha256(content: Uint8Array): string {
+  return createHash('sha256').update(content).digest('hex');
+}
 
 /** Every fourth content is that of the number before: the same blob under two images. */
 export function contentOf(n: number): Buffer {

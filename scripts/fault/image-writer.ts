@@ -4,45 +4,20 @@
  * runs. Argument: the folder of database and images.
  */
 import { writeSync } from 'node:fs';
-import { join } from 'node:path';
-import { systemClock } from '../../firmware/clock/index.js';
-import {
-  BlobStore,
-  Catalog,
-  Downloader,
-  imageSchema,
-  momentSchema,
-  retrievalSchema,
-  systemDisk,
-  Uploads,
-} from '../../firmware/image/index.js';
-import { silentLog } from '../../firmware/log/index.js';
-import { openStore } from '../../firmware/store/index.js';
+import { Downloader, Uploads } from '../../firmware/image/index.js';
 import { contentOf, NODES, QUOTA_BYTES } from './contents.js';
+import { nextNumber, openImages } from './images.js';
 
 /** Uploads at the same time. */
 const AT_ONCE = 3;
 const PIECE_BYTES = 48 * 1024;
 
-const log = silentLog;
-const clock = systemClock(0);
 const pins = { needs: () => false };
-const folder = process.argv[2] ?? '.';
-const store = openStore({
-  file: join(folder, 'dmgw.db'),
-  schema: [...imageSchema, ...retrievalSchema, ...momentSchema],
-  log,
-});
-const catalog = new Catalog({ store, clock, log });
-const blobs = new BlobStore({ folder, disk: systemDisk, clock, log, quotaBytes: QUOTA_BYTES, freeFloorBytes: 0 });
-const uploads = new Uploads({ store, catalog, blobs, clock, pins, fsyncVolumeBytes: 64 * 1024 });
+const images = openImages(process.argv[2] ?? '.', { quotaBytes: QUOTA_BYTES });
+const { store, catalog } = images;
+const uploads = new Uploads({ ...images, pins, fsyncVolumeBytes: 64 * 1024 });
 const downloader = new Downloader({
-  store,
-  catalog,
-  blobs,
-  clock,
-  random: Math.random,
-  log,
+  ...images,
   pins,
   access: { allowAddress: () => true },
   onDefect: (thrown) => {
@@ -50,7 +25,7 @@ const downloader = new Downloader({
   },
 });
 await downloader.start();
-let next = 1 + Math.max(0, ...catalog.all().map(({ leaves }) => Number(leaves.version)));
+let next = nextNumber(images);
 for (let worker = 0; worker < AT_ONCE; worker += 1) void takeOn(worker);
 
 async function takeOn(worker: number): Promise<never> {

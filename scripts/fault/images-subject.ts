@@ -1,20 +1,9 @@
-import { createHash } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { systemClock } from '../../firmware/clock/index.js';
-import {
-  BlobStore,
-  Catalog,
-  Downloader,
-  imageSchema,
-  momentSchema,
-  retrievalSchema,
-  systemDisk,
-} from '../../firmware/image/index.js';
-import { silentLog } from '../../firmware/log/index.js';
-import { openStore } from '../../firmware/store/index.js';
+import { Downloader } from '../../firmware/image/index.js';
 import type { Subject } from './campaign.js';
-import { contentOf } from './contents.js';
+import { contentOf, sha256 } from './contents.js';
+import { openImages } from './images.js';
 
 const MOMENTS = ['sync 80', 'name 60', 'now', 'write 200', 'sync 12', 'name 12'];
 
@@ -23,22 +12,15 @@ export function imagesSubject(name: string, program: string): Subject {
   return { name, program, faultsOf, moments: MOMENTS };
 }
 
-const sha256 = (content: Uint8Array): string => createHash('sha256').update(content).digest('hex');
-
 /**
  * What is wrong with images after a cut: rows that name content which is not there or is not theirs, promises that are
  * not kept, files that nobody wants and that are still there after a start.
  */
 async function faultsOf(folder: string, promises: readonly string[]): Promise<string[]> {
   if (!existsSync(join(folder, 'dmgw.db')) && promises.length === 0) return [];
-  const log = silentLog;
-  const store = openStore({
-    file: join(folder, 'dmgw.db'),
-    schema: [...imageSchema, ...retrievalSchema, ...momentSchema],
-    log,
-  });
+  const images = openImages(folder);
+  const { store, catalog } = images;
   try {
-    const catalog = new Catalog({ store, clock: systemClock(0), log });
     const faults = store
       .sql<{ integrity_check: string }>('PRAGMA integrity_check')
       .all()
@@ -55,11 +37,9 @@ async function faultsOf(folder: string, promises: readonly string[]): Promise<st
       else if (sha256(readFileSync(file)) !== blob) faults.push(`${node}: the content is damaged`);
       if (sha256(contentOf(Number(leaves.version))) !== blob) faults.push(`${node}: content of another number`);
     }
-    const blobs = new BlobStore({ folder, disk: systemDisk, clock: systemClock(0), log });
-    const parts = { store, catalog, blobs, clock: systemClock(0), random: Math.random, log };
     const defects: unknown[] = [];
     const downloader = new Downloader({
-      ...parts,
+      ...images,
       access: { allowAddress: () => true },
       onDefect: (thrown) => defects.push(thrown),
     });

@@ -1,0 +1,43 @@
+import { join } from 'node:path';
+import { systemClock, type Clock, type Random } from '../../firmware/clock/index.js';
+import {
+  BlobStore,
+  Catalog,
+  imageSchema,
+  momentSchema,
+  retrievalSchema,
+  systemDisk,
+  type BlobStoreOptions,
+  type CatalogOptions,
+} from '../../firmware/image/index.js';
+import { silentLog, type Logger } from '../../firmware/log/index.js';
+import { openStore, type Store } from '../../firmware/store/index.js';
+
+/** Database and images of one folder, as every part of them takes them. */
+export interface Images {
+  readonly store: Store;
+  readonly catalog: Catalog;
+  readonly blobs: BlobStore;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Logger;
+}
+
+/** Opens them, for whoever writes until the power goes and for whoever looks at what is left. */
+export function openImages(
+  folder: string,
+  options: Pick<CatalogOptions, 'cutThrough'> & Pick<BlobStoreOptions, 'quotaBytes'> = {},
+): Images {
+  const clock = systemClock(0);
+  const log = silentLog;
+  const schema = [...imageSchema, ...retrievalSchema, ...momentSchema];
+  const store = openStore({ file: join(folder, 'dmgw.db'), schema, log });
+  const catalog = new Catalog({ store, clock, log, ...options });
+  const blobs = new BlobStore({ folder, disk: systemDisk, clock, log, freeFloorBytes: 0, ...options });
+  return { store, catalog, blobs, clock, random: Math.random, log };
+}
+
+/** The first number that no image has had: images are told apart by their Version. */
+export function nextNumber({ catalog }: Images): number {
+  return 1 + Math.max(0, ...catalog.all().map(({ leaves }) => Number(leaves.version)));
+}
