@@ -7,11 +7,10 @@ import { fileURLToPath } from 'node:url';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import {
+  checkNamedFiles,
   loadConfiguration,
   loadPlaces,
   preparePlaces,
-  readSignatureKeys,
-  readTlsFiles,
   type Configuration,
   type ConfigurationFiles,
 } from './config/index.js';
@@ -104,17 +103,19 @@ interface Begun {
   readonly removed: readonly string[] | undefined;
 }
 
-/** Resets the gateway where a mark asks for it, then reads the configuration: what is wrong with it may be gone by then. */
+/** Reads the configuration; anew where a mark had the gateway reset first: what is wrong with it may be gone by then. */
 function resetAndRead(files: ConfigurationFiles): Outcome<Begun, CodedError> {
+  const uid = process.getuid?.() ?? 0;
+  let loaded = loadConfiguration(files, uid);
   let removed: string[] | undefined;
   try {
-    const places = loadPlaces(files);
+    const places = loaded.ok ? success(loaded.value.configuration) : loadPlaces(files);
     // Before its disk is there, nothing is known of its images.
     if (places.ok && isMarked(places.value) && preparePlaces(places.value).ok) removed = resetIfMarked(places.value);
   } catch (thrown) {
     return failure('not-reset', `cannot be reset: ${describeThrown(thrown)}`);
   }
-  const loaded = loadConfiguration(files, process.getuid?.() ?? 0);
+  if (removed) loaded = loadConfiguration(files, uid);
   return loaded.ok ? success({ configuration: loaded.value.configuration, removed }) : loaded;
 }
 
@@ -146,9 +147,7 @@ function checkAgain(files: ConfigurationFiles): Outcome<unknown, CodedError> {
   const uid = process.getuid?.() ?? 0;
   const loaded = loadConfiguration(files, uid);
   if (!loaded.ok) return loaded;
-  const { configuration } = loaded.value;
-  const tls = readTlsFiles(configuration, uid);
-  return tls.ok ? readSignatureKeys(configuration) : tls;
+  return checkNamedFiles(loaded.value.configuration, uid);
 }
 
 /** V8 gives its collector to those who ask for it with a flag; the flag can be set while running. */

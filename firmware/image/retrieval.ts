@@ -241,15 +241,17 @@ export class Retrieval {
     return fault(last.code, 'fail', `given up after ${attempts} tries: ${last.text}`);
   }
 
-  /** What the disk does wrong beside a request counts as a try like one. */
+  /** What the disk does wrong beside a request, and will be tried again, counts as a try like one. */
   async #troubled(found: Fault, fd: number | undefined): Promise<StepEnd> {
     const record = this.o.progress.current(this.key);
     if (!record) return OVER;
     this.#lastFault = found;
-    const enough = this.#givenUp(record);
-    if (!enough) this.o.progress.attempting(this.key, this.#progressed);
-    this.#progressed = false;
-    return (await this.#handle(enough ?? found, fd)) ?? OVER;
+    const end = found.course === 'fail' ? found : (this.#givenUp(record) ?? found);
+    if (end.course !== 'fail') {
+      this.o.progress.attempting(this.key, this.#progressed);
+      this.#progressed = false;
+    }
+    return (await this.#handle(end, fd)) ?? OVER;
   }
 
   /** Reads the download descriptor that came. Undefined when its object can be asked for. */
