@@ -2,7 +2,7 @@
  * Who may import whom. The rooms stand in firmware/README.md; each room's face is its index.ts.
  * `foundations` may be imported by every room and import only each other.
  */
-const foundations = ['outcome', 'clock', 'log', 'net', 'machine', 'files'];
+const foundations = ['outcome', 'clock', 'log', 'net', 'machine', 'files', 'native'];
 
 /** room -> the rooms it may import, beside the foundations */
 const allowed = {
@@ -12,6 +12,7 @@ const allowed = {
   machine: [],
   net: [],
   files: [],
+  native: [],
   codec: [],
   store: [],
   tree: ['codec', 'store'],

@@ -8,6 +8,8 @@ MAKEFLAGS += --no-print-directory
 SETUP := node_modules/.package-lock.json
 BUILD := build/.stamp
 BIN := node_modules/.bin
+# The part in C, beside the bundle.
+NATIVE := build/dmgw-native.node
 SOURCES := $(shell find firmware scripts -name '*.ts') tsup.config.ts package.json tsconfig.json
 TESTS := $(shell find firmware scripts -name '*.test.ts' | sort)
 
@@ -38,16 +40,20 @@ $(SETUP): package-lock.json
 
 build: $(BUILD) ## the daemon build/dmgw.cjs, and the lab in build/lab/
 
-$(BUILD): $(SETUP) $(SOURCES)
+$(NATIVE): firmware/native/native.c scripts/native.sh $(SETUP)
 	@mkdir -p build
+	@scripts/native.sh $@
+
+$(BUILD): $(SETUP) $(SOURCES) $(NATIVE)
 	@$(BIN)/tsup >build/build.log 2>&1 || { cat build/build.log >&2; exit 1; }
 	@touch $@
 
-$(TRANSPILED): $(SETUP) $(SOURCES) $(BESIDE)
+$(TRANSPILED): $(SETUP) $(SOURCES) $(BESIDE) $(NATIVE)
 	@rm -rf $(SCRIPTS)
 	@$(BIN)/esbuild $(filter %.ts,$(filter firmware/% scripts/%,$(SOURCES))) \
 	  --outdir=$(SCRIPTS) --outbase=. --format=esm --platform=node --target=node20 --sourcemap --log-level=warning
 	@cp --parents $(BESIDE) $(SCRIPTS)
+	@cp $(NATIVE) $(SCRIPTS)/firmware/native/
 	@touch $@
 
 demo: $(BUILD) ## the nine steps on this machine; BOARD=name IMAGE=path DEVICES=n MDNS=1 LOSS=% SLEEPERS=% MOVES=n DUPLICATES=1 WAN_RATE=bytes/s CUTS=n CGROUP_MB=n NODE_FLAGS=...

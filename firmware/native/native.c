@@ -1,0 +1,200 @@
+/*
+ * native.c: the two things that cost most and that Node.js has no way to do: send a file's bytes to a connection without
+ * copying them, and SHA-256 in the thread pool. What each function promises stands in index.ts.
+ *
+ * Only Node-API, whose binary interface does not change: one binary serves Node.js 20, 22 and 24.
+ */
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <errno.h>
+#include <node_api.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/sendfile.h>
+#include <unistd.h>
+
+/* So much is looked up in the page cache, and then sent, at a time. */
+enum { STEP_BYTES = 256 * 1024, LEAST_PAGE_BYTES = 4096 };
+
+/* What a send tells when nothing was taken. */
+enum { FULL = 0, NOT_IN_MEMORY = -1, FAILED = -2 };
+
+/*
+ * How many bytes from `position` on, at most `length`, the page cache holds: sendfile(2) would wait for the others, and the
+ * event loop with it. None where the system does not tell.
+ */
+static size_t held_in_memory(int file, off_t position, size_t length) {
+  unsigned char pages[STEP_BYTES / LEAST_PAGE_BYTES + 1];
+  const size_t page = sysconf(_SC_PAGESIZE);
+  const size_t before = position % page;
+  const size_t mapped = before + length;
+  void *at = mmap(NULL, mapped, PROT_READ, MAP_SHARED, file, position - before);
+  if (at == MAP_FAILED) return 0;
+  const size_t count = (mapped + page - 1) / page;
+  size_t held = 0;
+  if (mincore(at, mapped, pages) == 0)
+    while (held < count && (pages[held] & 1)) held++;
+  munmap(at, mapped);
+  if (held == 0) return 0;
+  const size_t bytes = held * page - before;
+  return bytes < length ? bytes : length;
+}
+
+/* Sends until the connection takes no more, or until the next bytes are not in memory. Never waits. */
+static int64_t send_all(int socket, int file, off_t position, int64_t length) {
+  int64_t taken = 0;
+  while (taken < length) {
+    const size_t step = length - taken < STEP_BYTES ? length - taken : STEP_BYTES;
+    const size_t held = held_in_memory(file, position, step);
+    if (held == 0) return taken > 0 ? taken : NOT_IN_MEMORY;
+    /* It moves `position` on. */
+    const ssize_t sent = sendfile(socket, file, &position, held);
+    if (sent < 0 && taken == 0 && errno != EAGAIN && errno != EINTR) return FAILED;
+    if (sent > 0) taken += sent;
+    if (sent < (ssize_t)held) break;
+  }
+  return taken > 0 ? taken : FULL;
+}
+
+/* sendFile(socket, file, position, length): bytes taken, or FULL, NOT_IN_MEMORY, FAILED. */
+static napi_value send_file(napi_env env, napi_callback_info info) {
+  napi_value given[4], result;
+  size_t count = 4;
+  int32_t socket, file;
+  int64_t position, length;
+  int64_t taken = FAILED;
+  if (napi_get_cb_info(env, info, &count, given, NULL, NULL) == napi_ok && count == 4 &&
+      napi_get_value_int32(env, given[0], &socket) == napi_ok && napi_get_value_int32(env, given[1], &file) == napi_ok &&
+      napi_get_value_int64(env, given[2], &position) == napi_ok &&
+      napi_get_value_int64(env, given[3], &length) == napi_ok && position >= 0 && length >= 0)
+    taken = send_all(socket, file, position, length);
+  return napi_create_int64(env, taken, &result) == napi_ok ? result : NULL;
+}
+
+/* Node.js has OpenSSL in it or beside it; its interface for digests has not changed since 1.1. */
+static struct {
+  void *(*make)(void);
+  void (*drop)(void *);
+  const void *(*sha256)(void);
+  int (*begin)(void *, const void *, void *);
+  int (*add)(void *, const void *, size_t);
+  int (*end)(void *, unsigned char *, unsigned *);
+} openssl;
+
+static int find_openssl(void) {
+  *(void **)&openssl.make = dlsym(RTLD_DEFAULT, "EVP_MD_CTX_new");
+  *(void **)&openssl.drop = dlsym(RTLD_DEFAULT, "EVP_MD_CTX_free");
+  *(void **)&openssl.sha256 = dlsym(RTLD_DEFAULT, "EVP_sha256");
+  *(void **)&openssl.begin = dlsym(RTLD_DEFAULT, "EVP_DigestInit_ex");
+  *(void **)&openssl.add = dlsym(RTLD_DEFAULT, "EVP_DigestUpdate");
+  *(void **)&openssl.end = dlsym(RTLD_DEFAULT, "EVP_DigestFinal_ex");
+  return openssl.make && openssl.drop && openssl.sha256 && openssl.begin && openssl.add && openssl.end;
+}
+
+static void drop_hash(napi_env env, void *hash, void *hint) {
+  (void)env, (void)hint;
+  openssl.drop(hash);
+}
+
+/* makeHash(): a SHA-256 of nothing yet. Throws when there is no memory. */
+static napi_value make_hash(napi_env env, napi_callback_info info) {
+  (void)info;
+  napi_value result;
+  void *hash = openssl.make();
+  if (hash && openssl.begin(hash, openssl.sha256(), NULL) == 1 &&
+      napi_create_external(env, hash, drop_hash, NULL, &result) == napi_ok)
+    return result;
+  if (hash) openssl.drop(hash);
+  napi_throw_error(env, "ENOMEM", "cannot begin a digest");
+  return NULL;
+}
+
+/* One addition on its way through the thread pool; what it works on is kept from the garbage collector meanwhile. */
+struct addition {
+  napi_async_work work;
+  napi_ref hash_ref, bytes_ref, done_ref;
+  void *hash;
+  const void *bytes;
+  size_t length;
+  int failed;
+};
+
+static void add_now(napi_env env, void *data) {
+  (void)env;
+  struct addition *addition = data;
+  addition->failed = openssl.add(addition->hash, addition->bytes, addition->length) != 1;
+}
+
+static void forget(napi_env env, struct addition *addition) {
+  if (addition->hash_ref) napi_delete_reference(env, addition->hash_ref);
+  if (addition->bytes_ref) napi_delete_reference(env, addition->bytes_ref);
+  if (addition->done_ref) napi_delete_reference(env, addition->done_ref);
+  if (addition->work) napi_delete_async_work(env, addition->work);
+  free(addition);
+}
+
+static void added(napi_env env, napi_status status, void *data) {
+  struct addition *addition = data;
+  const int failed = status != napi_ok || addition->failed;
+  napi_value done = NULL, nothing, failure;
+  napi_get_reference_value(env, addition->done_ref, &done);
+  forget(env, addition);
+  if (done && napi_get_undefined(env, &nothing) == napi_ok && napi_get_boolean(env, failed, &failure) == napi_ok)
+    napi_call_function(env, nothing, done, 1, &failure, NULL);
+}
+
+/*
+ * addToHash(hash, bytes, done): adds bytes in the thread pool, then calls done(failed). One at a time for each hash, and
+ * nobody writes to the bytes meanwhile: that is the caller's promise.
+ */
+static napi_value add_to_hash(napi_env env, napi_callback_info info) {
+  napi_value given[3], name;
+  size_t count = 3;
+  void *bytes;
+  struct addition *addition = calloc(1, sizeof *addition);
+  if (addition && napi_get_cb_info(env, info, &count, given, NULL, NULL) == napi_ok && count == 3 &&
+      napi_get_value_external(env, given[0], &addition->hash) == napi_ok &&
+      napi_get_typedarray_info(env, given[1], NULL, &addition->length, &bytes, NULL, NULL) == napi_ok &&
+      napi_create_reference(env, given[0], 1, &addition->hash_ref) == napi_ok &&
+      napi_create_reference(env, given[1], 1, &addition->bytes_ref) == napi_ok &&
+      napi_create_reference(env, given[2], 1, &addition->done_ref) == napi_ok &&
+      napi_create_string_utf8(env, "dmgw:sha256", NAPI_AUTO_LENGTH, &name) == napi_ok &&
+      napi_create_async_work(env, NULL, name, add_now, added, addition, &addition->work) == napi_ok) {
+    addition->bytes = bytes;
+    if (napi_queue_async_work(env, addition->work) == napi_ok) return NULL;
+  }
+  if (addition) forget(env, addition);
+  napi_throw_error(env, "EINVAL", "cannot add to a digest");
+  return NULL;
+}
+
+/* endHash(hash): its 32 bytes, once and when no addition is on its way. */
+static napi_value end_hash(napi_env env, napi_callback_info info) {
+  napi_value given[1], result;
+  size_t count = 1;
+  void *hash, *bytes;
+  unsigned char digest[64];
+  unsigned length;
+  if (napi_get_cb_info(env, info, &count, given, NULL, NULL) == napi_ok && count == 1 &&
+      napi_get_value_external(env, given[0], &hash) == napi_ok && openssl.end(hash, digest, &length) == 1 &&
+      napi_create_buffer_copy(env, length, digest, &bytes, &result) == napi_ok)
+    return result;
+  napi_throw_error(env, "EINVAL", "cannot end a digest");
+  return NULL;
+}
+
+static void offer(napi_env env, napi_value exports, const char *name, napi_callback call) {
+  napi_value function;
+  if (napi_create_function(env, name, NAPI_AUTO_LENGTH, call, NULL, &function) == napi_ok)
+    napi_set_named_property(env, exports, name, function);
+}
+
+NAPI_MODULE_INIT() {
+  offer(env, exports, "sendFile", send_file);
+  if (find_openssl()) {
+    offer(env, exports, "makeHash", make_hash);
+    offer(env, exports, "addToHash", add_to_hash);
+    offer(env, exports, "endHash", end_hash);
+  }
+  return exports;
+}
