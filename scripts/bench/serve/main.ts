@@ -1,8 +1,8 @@
 /**
  * `make bench-serve`: the image server beside nginx, lighttpd and busybox, warm cache, loopback, clients that throw the
  * bytes away. SIZE: MiB of the image (256). ROUNDS: of each transfer, medians are shown (3). RETRIEVAL: MiB of the image
- * that comes in while memory is measured (1024). CASES: `transfers memory cut-through cold start`. Ends with exit code 1 where a target is
- * missed.
+ * that comes in while memory is measured (1024). CASES: `transfers memory cut-through cold start`. Each line is told as it
+ * comes. Ends with exit code 1 where a target is missed.
  */
 import { mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
@@ -84,12 +84,7 @@ try {
 
 showTable(process.stdout, {
   head: ['CASE', 'MEASURED', 'TARGET', ''],
-  rows: verdicts.map(({ row, measured, target, met }) => [
-    row,
-    measured,
-    target,
-    met === null ? '' : met ? 'met' : 'MISSED',
-  ]),
+  rows: verdicts.map(({ row, measured, target, met }) => [row, measured, target, word(met)]),
 });
 const reportFile = writeReport('serve', circumstances(nodeFlags), { ...results, verdicts });
 process.stdout.write(`\nratios are medians of ${rounds} rounds, each against the same round of nginx\n${reportFile}\n`);
@@ -200,7 +195,7 @@ async function memory(lab: Lab, place: Place): Promise<void> {
   for (const [index, { name, peakRssAnonBytes, ...more }] of situations.entries()) {
     const limit = limits[index];
     const { rssBytes, pssBytes, majorFaults, socketBytes } = more;
-    verdicts.push({
+    add({
       row: `RssAnon, ${name}`,
       measured: formatBytes(peakRssAnonBytes),
       target: limit === undefined ? '' : `at most ${limit} MB`,
@@ -212,7 +207,7 @@ async function memory(lab: Lab, place: Place): Promise<void> {
   }
   const peakOf = (index: number): number => situations[index]?.peakRssAnonBytes ?? NaN;
   const growth = peakOf(4) - peakOf(2);
-  verdicts.push({
+  add({
     row: 'growth of the stalled case after 50 rounds',
     measured: `${(growth / 1e6).toFixed(1)} MB`,
     target: 'at most 1 MB',
@@ -255,7 +250,7 @@ async function cold(): Promise<void> {
     ['fsyncs of 100 ms', figures.slowSyncs, 50],
   ] as const;
   for (const [name, { median, p99, longest }, limit] of rows) {
-    verdicts.push({
+    add({
       row: `event loop delay, ${name}: p99`,
       measured: `${p99.toFixed(1)} ms`,
       target: `at most ${limit} ms`,
@@ -265,12 +260,23 @@ async function cold(): Promise<void> {
   }
 }
 
+/** Takes a line into the table, and tells it at once: the table comes some minutes later. */
+function add(verdict: Verdict): void {
+  verdicts.push(verdict);
+  const { row, measured, target, met } = verdict;
+  process.stderr.write(`  ${[row.trim(), measured, target, word(met)].filter(Boolean).join(' | ')}\n`);
+}
+
+function word(met: boolean | null): string {
+  return met === null ? '' : met ? 'met' : 'MISSED';
+}
+
 function report(row: string, measured: string): void {
-  verdicts.push({ row, measured, target: '', met: null });
+  add({ row, measured, target: '', met: null });
 }
 
 function verdict(row: string, value: number | null, bound?: 'at most' | 'at least', target = 0): void {
-  verdicts.push({
+  add({
     row,
     measured: value === null ? 'nobody can tell' : value.toFixed(2),
     target: bound === undefined ? '' : `${bound} ${target}`,
