@@ -1,5 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import { chmodSync, readFileSync } from 'node:fs';
+import { rollup } from 'rollup';
+import { minify } from 'terser';
 import { defineConfig, type Options } from 'tsup';
 
 const { version } = JSON.parse(readFileSync('package.json', 'utf8')) as { version: string };
@@ -39,11 +41,10 @@ export default defineConfig([
   {
     ...common,
     ...forRouter,
+    format: 'esm', // until the plugin has it
     entry: { 'dmgw-main': 'firmware/main.ts' },
     metafile: true, // which packages are in it: for the list of components (SBOM)
-    // One function, see firmware/compiled.
-    banner: { js: '(function(require,dmgwUrl){' },
-    footer: { js: '})' },
+    plugins: [{ name: 'one-function', renderChunk: async (code) => ({ code: await oneFunction(code), map: null }) }],
   },
   {
     ...common,
@@ -84,6 +85,27 @@ export default defineConfig([
     ...forLab,
   },
 ]);
+
+/**
+ * A minified ES module as one function, see firmware/compiled. esbuild has each file import anew what Node.js has; rollup
+ * imports it once, and terser finds more that can be written shorter: 2 % together.
+ */
+async function oneFunction(module: string): Promise<string> {
+  const given = {
+    name: 'given',
+    resolveId: (id: string) => (id === '<given>' ? id : { id, external: true }),
+    load: () => module,
+  };
+  const bundle = await rollup({ input: '<given>', plugins: [given] });
+  const { output } = await bundle.generate({ format: 'cjs', interop: 'default', generatedCode: 'es2015' });
+  const { code } = await minify(output[0].code, {
+    ecma: 2020,
+    toplevel: true,
+    // A function moved into its caller would be made anew by each call.
+    compress: { passes: 2, hoist_funs: true, reduce_funcs: false, inline: false },
+  });
+  return `(function(require,dmgwUrl){${code ?? ''}})\n`;
+}
 
 /** The same sources give the same bytes: the time is that of the last commit, not of the build. */
 function buildTimeMs(): number {

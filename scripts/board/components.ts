@@ -22,7 +22,7 @@ export interface Component {
 const NODE_MODULES = join(PROJECT_ROOT, 'node_modules');
 
 /** The npm packages in build/dmgw-main.cjs, as its build noted them. @throws when it has not been built */
-export function bundledComponents(metafile = join(PROJECT_ROOT, 'build/metafile-cjs.json')): Component[] {
+export function bundledComponents(metafile = join(PROJECT_ROOT, 'build/metafile-esm.json')): Component[] {
   const { outputs } = JSON.parse(readFileSync(metafile, 'utf8')) as {
     outputs: Record<string, { inputs: Record<string, unknown> }>;
   };
