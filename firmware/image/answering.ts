@@ -6,7 +6,6 @@ import type { Accounting } from './accounting.js';
 import type { Arrivals } from './arrivals.js';
 import type { BlobReader, BlobStore } from './blobs.js';
 import type { Catalog } from './catalog.js';
-import type { SharedChunks } from './chunks.js';
 import type { Peer } from './connections.js';
 import type { ImageRecord } from './image.js';
 import { PATH_PREFIX } from './local-uri.js';
@@ -24,7 +23,6 @@ export interface AnsweringOptions {
   readonly accounting: Accounting;
   readonly buffers: OutflowBuffers;
   readonly reads: PacedReads;
-  readonly chunks: SharedChunks;
   /** A client waits so long, in ms, for a download that brings nothing. */
   readonly maxWaitMs: number;
   readonly clock: Clock;
@@ -141,7 +139,7 @@ export class Answering {
     body: Iterable<Piece>,
   ): Promise<void> {
     const { socket, pace } = peer;
-    const { accounting, buffers, reads, chunks, maxWaitMs, clock, log } = this.o;
+    const { accounting, buffers, reads, maxWaitMs, clock, log } = this.o;
     const account = accounting.begin(peer, image, blob.sha256);
     const end = await sendBody({
       blob,
@@ -150,7 +148,6 @@ export class Answering {
       body,
       buffers,
       reads,
-      chunks,
       pace,
       maxWaitMs,
       clock,

@@ -140,7 +140,6 @@ function reader(arrival: Arrival, fd: number, { disk }: BlobStore, close: () => 
   return {
     sha256,
     size,
-    source: arrival,
     readable,
     onMore: (listener) => {
       arrival.waiting.add(listener);
@@ -154,6 +153,10 @@ function reader(arrival: Arrival, fd: number, { disk }: BlobStore, close: () => 
     readNow: (buffer, length, position) => {
       check();
       return disk.readNow(fd, buffer, Math.min(length, readable() - position), position);
+    },
+    sendNow: (socket, length, position) => {
+      check();
+      return disk.sendNow(fd, socket, Math.min(length, readable() - position), position);
     },
     isVoid: () => arrival.state === 'void',
     close,

@@ -37,8 +37,6 @@ export interface FoundBlob {
 export interface BlobReader {
   readonly sha256: string;
   readonly size: number;
-  /** The same for all readers of the same bytes: what one has read is good for the others. */
-  readonly source: object;
   /** Bytes from 0 that can be read now: all, but of content that is still coming in. Never falls. */
   readable(): number;
   /** Has a listener told when there is more to read, or nothing to come any more. @returns ends that */
@@ -46,6 +44,8 @@ export interface BlobReader {
   read(buffer: Buffer, length: number, position: number): Promise<number>;
   /** As `read`, but at once; throws the system's error. */
   readNow(buffer: Buffer, length: number, position: number): number;
+  /** As `Disk.sendNow`; throws where `readNow` would. */
+  sendNow(socket: number, length: number, position: number): number | 'cold';
   /** It has changed on the disk, or does not come in any more: whoever reads on is told by an error. */
   isVoid(): boolean;
   close(): Promise<void>;
@@ -456,13 +456,21 @@ export class BlobStore {
     };
     try {
       const fd = await entry.fd;
-      const readNow: BlobReader['readNow'] = (buffer, length, position) => {
+      const { disk } = this;
+      const check = (): void => {
         if (entry.isRotten) throw new Error('the content has changed on the disk');
-        return this.disk.readNow(fd, buffer, length, position);
+      };
+      const readNow: BlobReader['readNow'] = (buffer, length, position) => {
+        check();
+        return disk.readNow(fd, buffer, length, position);
+      };
+      const sendNow: BlobReader['sendNow'] = (socket, length, position) => {
+        check();
+        return disk.sendNow(fd, socket, length, position);
       };
       const read: BlobReader['read'] = async (buffer, length, position) => {
-        const bytes = await this.disk.read(fd, buffer, length, position);
-        if (entry.isRotten) throw new Error('the content has changed on the disk');
+        const bytes = await disk.read(fd, buffer, length, position);
+        check();
         return bytes;
       };
       const { size } = entry;
@@ -470,11 +478,11 @@ export class BlobStore {
       return {
         sha256,
         size,
-        source: entry,
         readable: () => size,
         onMore: () => () => {},
         read,
         readNow,
+        sendNow,
         isVoid,
         close,
       };

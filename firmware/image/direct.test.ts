@@ -1,12 +1,24 @@
 import assert from 'node:assert/strict';
+import { writeSync } from 'node:fs';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { connect, type AddressInfo, type Socket } from 'node:net';
 import { describe, it } from 'node:test';
 import { TLSSocket } from 'node:tls';
-import { writeDirect } from './direct.js';
+import { canPassNode, sendPastNode } from './direct.js';
 import { pattern } from './fixture.js';
 
 const CONTENT = pattern(32 * 1024 * 1024);
+
+/** As much as the kernel takes at once. */
+function writeDirect(response: ServerResponse, socket: Socket, bytes: Buffer): number {
+  return sendPastNode(response, socket, (fd) => {
+    try {
+      return writeSync(fd, bytes);
+    } catch {
+      return 0;
+    }
+  });
+}
 
 /** A response whose headers have gone, and its client, which does not read. */
 async function exchange(test: (response: ServerResponse, client: Socket) => Promise<void> | void): Promise<void> {
@@ -83,6 +95,8 @@ describe('a write past Node.js', { timeout: 20_000 }, () => {
       const secure = new TLSSocket(socket, { isServer: true });
       secure.on('error', () => {});
       assert.equal(writeDirect(response, secure, CONTENT.subarray(0, 100)), 0);
+      assert.equal(canPassNode(secure), false);
+      assert.equal(canPassNode(socket), true);
       secure.destroy();
     });
   });

@@ -17,6 +17,7 @@ import {
   write,
 } from 'node:fs';
 import { promisify } from 'node:util';
+import { native, NOT_IN_MEMORY } from '../native/index.js';
 import { systemErrorCode } from '../outcome/index.js';
 
 /**
@@ -40,6 +41,12 @@ export interface Disk {
   read(fd: number, buffer: Buffer, length: number, position: number): Promise<number>;
   /** As `read`, but at once, on the event loop: for bytes that the page cache is likely to hold. */
   readNow(fd: number, buffer: Buffer, length: number, position: number): number;
+  /**
+   * Sends at most `length` bytes at `position` to a connection, as many as both give at once: nothing is copied, and nothing
+   * waits.
+   * @returns bytes; 0 when the connection takes none now, `cold` when the page cache does not hold the first
+   */
+  sendNow(fd: number, socket: number, length: number, position: number): number | 'cold';
   /** Writes all of `bytes` at `position`, however many system calls it takes. */
   write(fd: number, bytes: Uint8Array, position: number): Promise<void>;
   truncate(fd: number, length: number): Promise<void>;
@@ -106,6 +113,11 @@ export const systemDisk: Disk = {
       });
     }),
   readNow: (fd, buffer, length, position) => readSync(fd, buffer, 0, length, position),
+  sendNow(fd, socket, length, position) {
+    const taken = native().sendFile(socket, fd, position, length);
+    // What fails here meets the write that follows as well, and that one can say why.
+    return taken === NOT_IN_MEMORY ? 'cold' : Math.max(taken, 0);
+  },
   write: (fd, bytes, position) =>
     new Promise((resolve, reject) => {
       const writeFrom = (start: number): void => {

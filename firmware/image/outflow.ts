@@ -3,16 +3,23 @@ import type { Socket } from 'node:net';
 import { setImmediate } from 'node:timers/promises';
 import type { Clock } from '../clock/index.js';
 import type { BlobReader } from './blobs.js';
-import type { SharedChunks } from './chunks.js';
-import { isTls, writeDirect } from './direct.js';
+import { canPassNode, sendPastNode } from './direct.js';
 import type { Piece } from './multipart.js';
 import type { Pace } from './pace.js';
 import type { Span } from './ranges.js';
 
-/** For clients that take what they are sent: a write costs little beside its bytes. */
-export const LARGE_BUFFER_BYTES = 256 * 1024;
-/** For clients that keep us waiting: hundreds of them may each hold one. */
-export const SMALL_BUFFER_BYTES = 16 * 1024;
+/** Bytes of a buffer. */
+export const BUFFER_BYTES = {
+  /** For clients that take what they are sent: a write costs little beside its bytes. */
+  large: 256 * 1024,
+  /** For clients that keep us waiting: hundreds of them may each hold one. */
+  small: 16 * 1024,
+  /** Where most goes past the buffers, and the write is there to tell when the kernel takes more. */
+  least: 4 * 1024,
+} as const;
+
+/** How long a buffer may be, as the client deserves it. */
+export type BufferKind = keyof typeof BUFFER_BYTES;
 
 /** Large buffers in rotation. */
 const LARGE_BUFFERS = 4;
@@ -20,8 +27,8 @@ const LARGE_BUFFERS = 4;
 const EXTRA_LARGE_BUFFERS = 16;
 /** A buffer that a client has held for longer is not in rotation any more. */
 const HELD_MS = 200;
-/** Small buffers kept for reuse when nobody uses any; what is above was for a crowd that has gone. */
-const SMALL_BUFFERS_KEPT = 64;
+/** Others kept for reuse, of each kind, when nobody uses any; what is above was for a crowd that has gone. */
+const BUFFERS_KEPT = 64;
 /** A crowd has gone, in ms, when it has not come again for so long. */
 const CROWD_GONE_MS = 60_000;
 
@@ -32,32 +39,40 @@ export interface Lease {
 
 /**
  * The buffers between disk and LAN clients. A write that the kernel does not take at once holds its buffer until the
- * client reads on, and nothing can take it back: so a client gets a large one only while it drains and while there
- * are large ones, else a small one.
+ * client reads on, and nothing can take it back: so a client gets a large one only while there are some in rotation.
  */
 export class OutflowBuffers {
-  readonly #large: Shelf;
-  readonly #small: Shelf;
+  readonly #shelves: Readonly<Record<BufferKind, Shelf>>;
   /** Leases of large buffers and since when, by the monotonic clock. */
   readonly #since = new Map<Lease, number>();
 
   constructor(private readonly monotonicMs: () => number) {
-    this.#large = new Shelf(LARGE_BUFFER_BYTES, LARGE_BUFFERS, monotonicMs);
-    this.#small = new Shelf(SMALL_BUFFER_BYTES, SMALL_BUFFERS_KEPT, monotonicMs);
+    this.#shelves = {
+      large: new Shelf(BUFFER_BYTES.large, LARGE_BUFFERS, monotonicMs),
+      small: new Shelf(BUFFER_BYTES.small, BUFFERS_KEPT, monotonicMs),
+      least: new Shelf(BUFFER_BYTES.least, BUFFERS_KEPT, monotonicMs),
+    };
   }
 
-  take(drains: boolean): Lease {
-    return drains && this.#since.size < this.#largeAllowed() ? this.#leaseLarge() : this.#leaseSmall();
+  /** A buffer of this kind; a small one when no large one is left. */
+  take(kind: BufferKind): Lease {
+    if (kind !== 'large') return lease(this.#shelves[kind]);
+    if (this.#since.size >= this.#largeAllowed()) return lease(this.#shelves.small);
+    const large = lease(this.#shelves.large, () => this.#since.delete(large));
+    this.#since.set(large, this.monotonicMs());
+    return large;
   }
 
   /** Buffers that are there, lent or not. */
   get held(): number {
-    return this.#large.held + this.#small.held;
+    const { large, small, least } = this.#shelves;
+    return large.held + small.held + least.held;
   }
 
   /** Buffers that are lent now. */
   get lent(): number {
-    return this.#large.lent + this.#small.lent;
+    const { large, small, least } = this.#shelves;
+    return large.lent + small.lent + least.lent;
   }
 
   #largeAllowed(): number {
@@ -66,30 +81,21 @@ export class OutflowBuffers {
     const held = [...this.#since.values()].filter((since) => since < heldSince).length;
     return LARGE_BUFFERS + Math.min(held, EXTRA_LARGE_BUFFERS);
   }
+}
 
-  #leaseLarge(): Lease {
-    const bytes = this.#large.take();
-    const lease: Lease = {
-      bytes,
-      release: () => {
-        if (this.#since.delete(lease)) this.#large.giveBack(bytes);
-      },
-    };
-    this.#since.set(lease, this.monotonicMs());
-    return lease;
-  }
-
-  #leaseSmall(): Lease {
-    const bytes = this.#small.take();
-    let released = false;
-    return {
-      bytes,
-      release: () => {
-        if (!released) this.#small.giveBack(bytes);
-        released = true;
-      },
-    };
-  }
+/** @param released told once, when the buffer comes back */
+function lease(shelf: Shelf, released: () => void = () => {}): Lease {
+  const bytes = shelf.take();
+  let lent = true;
+  return {
+    bytes,
+    release: () => {
+      if (!lent) return;
+      lent = false;
+      shelf.giveBack(bytes);
+      released();
+    },
+  };
 }
 
 /**
@@ -145,15 +151,10 @@ export class PacedReads {
 
   constructor(private readonly monotonicMs: () => number) {}
 
-  async read(blob: BlobReader, buffer: Buffer, length: number, position: number): Promise<number> {
-    return this.tryNow(blob, buffer, length, position) ?? blob.read(buffer, length, position);
-  }
-
-  /** @returns bytes read at once; undefined while the disk is slow, or before there are any */
-  tryNow(blob: BlobReader, buffer: Buffer, length: number, position: number): number | undefined {
-    if (position >= blob.readable()) return undefined;
+  /** @param isCold the page cache is known not to have it */
+  async read(blob: BlobReader, buffer: Buffer, length: number, position: number, isCold: boolean): Promise<number> {
     const begunMs = this.monotonicMs();
-    if (begunMs < this.#slowUntilMs) return undefined;
+    if (isCold || begunMs < this.#slowUntilMs) return blob.read(buffer, length, position);
     const bytes = blob.readNow(buffer, length, position);
     const endedMs = this.monotonicMs();
     if (endedMs - begunMs > SLOW_READ_MS) this.#slowUntilMs = endedMs + SLOW_SPELL_MS;
@@ -166,7 +167,7 @@ const DRAIN_MS = 100;
 /** After so many bytes in a row everybody else gets a turn: reads and writes that succeed at once never wait. */
 const BURST_BYTES = 2 * 1024 * 1024;
 
-/** Pieces of the content from this length on are also sent past Node.js; several shorter ones share a write. */
+/** Pieces of the content that are longer go past Node.js; several shorter ones share a write, which costs less. */
 const LONG_BYTES = 64 * 1024;
 
 export interface OutflowOptions {
@@ -177,7 +178,6 @@ export interface OutflowOptions {
   readonly body: Iterable<Piece>;
   readonly buffers: OutflowBuffers;
   readonly reads: PacedReads;
-  readonly chunks: SharedChunks;
   /** How fast the client must be. */
   readonly pace: Pace;
   /** Longest time, in ms, to wait for content that is on its way while nothing of it comes. */
@@ -193,16 +193,18 @@ export type OutflowEnd =
   | { readonly kind: 'disk'; readonly cause: unknown };
 
 /**
- * Copies a body to a response, in two ways by turns: what the kernel takes at once, from chunks that all clients share;
- * then one write of a buffer of its own (file -> buffer -> socket, several small pieces in one write), which tells by its
- * end that the kernel takes more. So a client that keeps us waiting holds a small buffer, and one that does not is served
- * in large pieces. The response is not ended here; after anything but `complete` it must be broken off. A client that is
- * too slow has been disconnected.
+ * Sends a body in two ways by turns: what the kernel takes at once goes from the page cache to the connection, past
+ * Node.js; then one write of a buffer (file -> buffer -> socket, several small pieces in one write) tells by its end that
+ * the kernel takes more. So a client that keeps us waiting holds the least of buffers. What is not in memory is read in the
+ * thread pool, into a larger one. The response is not ended here; after anything but `complete` it must be broken off. A
+ * client that is too slow has been disconnected.
  */
 export async function sendBody(options: OutflowOptions): Promise<OutflowEnd> {
   const { socket, buffers, clock } = options;
   const source = new Source(options.body, options.blob, options.reads);
+  const passes = canPassNode(socket);
   let drains = true;
+  let isCold = false;
   let burst = 0;
   while (!source.exhausted) {
     if (socket.destroyed) return { kind: 'peer-gone' };
@@ -210,9 +212,9 @@ export async function sendBody(options: OutflowOptions): Promise<OutflowEnd> {
     const missing = source.missing;
     const arrived = missing === undefined ? 'arrived' : await arrival(options, missing);
     if (arrived !== 'arrived') return { kind: arrived };
-    const lease = buffers.take(drains);
+    const lease = buffers.take(passes && !isCold && source.longSpan ? 'least' : drains ? 'large' : 'small');
     try {
-      const { bytes, content } = await source.fill(lease.bytes);
+      const { bytes, content } = await source.fill(lease.bytes, isCold);
       const begunMs = clock.monotonicMs();
       const end = await write(options, lease.bytes.subarray(0, bytes));
       if (end !== 'taken') return { kind: end };
@@ -220,9 +222,10 @@ export async function sendBody(options: OutflowOptions): Promise<OutflowEnd> {
       options.pace.took(bytes, elapsedMs);
       options.sent(content);
       lease.release();
-      const direct = sendDirect(options, source);
-      drains = direct === 0 && elapsedMs < DRAIN_MS;
-      burst += bytes + direct;
+      const direct = passes ? sendDirect(options, source) : 0;
+      isCold = direct === 'cold';
+      drains = elapsedMs < DRAIN_MS;
+      burst += bytes + (direct === 'cold' ? 0 : direct);
     } catch (cause) {
       return options.blob.isVoid() ? { kind: 'withdrawn' } : { kind: 'disk', cause };
     } finally {
@@ -236,21 +239,16 @@ export async function sendBody(options: OutflowOptions): Promise<OutflowEnd> {
   return { kind: 'complete' };
 }
 
-/** Sends as much of a long piece as the kernel takes now, within one turn. @returns bytes */
-function sendDirect({ response, socket, blob, chunks, pace, sent }: OutflowOptions, source: Source): number {
-  if (isTls(socket)) return 0;
-  let bytes = 0;
-  while (bytes < BURST_BYTES) {
-    const rest = source.longSpan;
-    const chunk = rest && chunks.at(blob, rest.start, rest.start + rest.length);
-    if (!chunk) break;
-    const taken = writeDirect(response, socket, chunk);
-    if (taken > 0) sent([source.skip(taken)]);
-    bytes += taken;
-    if (taken < chunk.length) break;
-  }
-  pace.took(bytes, 0);
-  return bytes;
+/** Sends as much of a long piece as the kernel takes now, within one turn. @returns bytes; `cold` as `BlobReader.sendNow` */
+function sendDirect({ response, socket, blob, pace, sent }: OutflowOptions, source: Source): number | 'cold' {
+  const rest = source.longSpan;
+  if (!rest) return 0;
+  const length = Math.min(rest.length, BURST_BYTES);
+  const taken = sendPastNode(response, socket, (fd) => blob.sendNow(fd, length, rest.start));
+  if (taken === 'cold' || taken === 0) return taken;
+  sent([source.skip(taken)]);
+  pace.took(taken, 0);
+  return taken;
 }
 
 /** A body that is read from its start to its end. */
@@ -293,8 +291,8 @@ class Source {
     return { start, length: bytes };
   }
 
-  /** Fills a buffer as far as there is something to read now. @returns bytes, and the content among them */
-  async fill(buffer: Buffer): Promise<{ bytes: number; content: Span[] }> {
+  /** Fills a buffer as far as there is something to read now. @param isCold see `PacedReads` @returns bytes, and the content among them */
+  async fill(buffer: Buffer, isCold: boolean): Promise<{ bytes: number; content: Span[] }> {
     const content: Span[] = [];
     let bytes = 0;
     while (this.#rest !== undefined && bytes < buffer.length && this.missing === undefined) {
@@ -304,7 +302,7 @@ class Source {
         this.#rest = this.#rest.slice(room);
       } else {
         const { start, length } = this.#rest;
-        const read = await this.reads.read(this.blob, buffer.subarray(bytes), Math.min(room, length), start);
+        const read = await this.reads.read(this.blob, buffer.subarray(bytes), Math.min(room, length), start, isCold);
         if (read === 0) throw new Error(`the blob ends at byte ${start}`);
         content.push({ start, length: read });
         bytes += read;

@@ -17,7 +17,7 @@ import {
   type House,
   serverOptions,
 } from './fixture.js';
-import { LARGE_BUFFER_BYTES, OutflowBuffers, PacedReads, SMALL_BUFFER_BYTES } from './outflow.js';
+import { BUFFER_BYTES, OutflowBuffers, PacedReads } from './outflow.js';
 import { ImageServer, type ServerOptions } from './server.js';
 
 const CONTENT = pattern(3_000_001);
@@ -38,6 +38,7 @@ before(async () => {
       if (readFails && given[3] > 0) throw new Error('EIO');
       return systemDisk.readNow(...given);
     },
+    sendNow: (...given) => (readFails ? 0 : systemDisk.sendNow(...given)),
     read: (...given) => (readFails && given[3] > 0 ? Promise.reject(new Error('EIO')) : systemDisk.read(...given)),
   };
   house = openHouse({ blobs: { disk } });
@@ -372,7 +373,7 @@ describe('reads', () => {
         calls.push('pool');
         return Promise.resolve(length);
       },
-      source: {},
+      sendNow: () => 'cold',
       readable: () => 1,
       onMore: () => () => {},
       isVoid: () => false,
@@ -380,11 +381,12 @@ describe('reads', () => {
     };
     const reads = new PacedReads(() => nowMs);
     const buffer = Buffer.alloc(1);
-    await reads.read(blob, buffer, 1, 0);
-    await reads.read(blob, buffer, 1, 0);
+    await reads.read(blob, buffer, 1, 0, false);
+    await reads.read(blob, buffer, 1, 0, false);
     nowMs += 1_000;
-    await reads.read(blob, buffer, 1, 0);
-    assert.deepEqual(calls, ['now', 'pool', 'now']);
+    await reads.read(blob, buffer, 1, 0, true);
+    await reads.read(blob, buffer, 1, 0, false);
+    assert.deepEqual(calls, ['now', 'pool', 'pool', 'now']);
   });
 });
 
@@ -392,26 +394,26 @@ describe('the buffers', () => {
   it('are large for four who drain, small for others, and large again when slow clients hold the large ones', () => {
     let nowMs = 0;
     const buffers = new OutflowBuffers(() => nowMs);
-    const held = Array.from({ length: 4 }, () => buffers.take(true));
-    assert.ok(held.every(({ bytes }) => bytes.length === LARGE_BUFFER_BYTES));
-    assert.equal(buffers.take(true).bytes.length, SMALL_BUFFER_BYTES);
-    assert.equal(buffers.take(false).bytes.length, SMALL_BUFFER_BYTES);
+    const held = Array.from({ length: 4 }, () => buffers.take('large'));
+    assert.ok(held.every(({ bytes }) => bytes.length === BUFFER_BYTES.large));
+    assert.equal(buffers.take('large').bytes.length, BUFFER_BYTES.small);
+    assert.equal(buffers.take('small').bytes.length, BUFFER_BYTES.small);
     nowMs = 1_000;
-    const extra = Array.from({ length: 100 }, () => buffers.take(true)).filter(
-      ({ bytes }) => bytes.length === LARGE_BUFFER_BYTES,
+    const extra = Array.from({ length: 100 }, () => buffers.take('large')).filter(
+      ({ bytes }) => bytes.length === BUFFER_BYTES.large,
     );
     assert.equal(extra.length, 4);
     held[0]!.release();
     held[0]!.release();
     for (const lease of extra) lease.release();
-    assert.equal(buffers.take(true).bytes.length, LARGE_BUFFER_BYTES);
+    assert.equal(buffers.take('large').bytes.length, BUFFER_BYTES.large);
   });
 
   it('of a crowd serve the next crowd, and go when none has come for a while', () => {
     let nowMs = 0;
     const buffers = new OutflowBuffers(() => nowMs);
     const crowd = (clients: number): void => {
-      const leases = Array.from({ length: clients }, () => buffers.take(false));
+      const leases = Array.from({ length: clients }, () => buffers.take('small'));
       for (const lease of leases) lease.release();
     };
     for (let round = 0; round < 50; round += 1) crowd(500);

@@ -11,7 +11,6 @@ import { Answering, RETRY_AFTER_S } from './answering.js';
 import type { Arrivals } from './arrivals.js';
 import type { BlobStore } from './blobs.js';
 import type { Catalog } from './catalog.js';
-import { SharedChunks } from './chunks.js';
 import { Connections, CONNECTIONS_TOLD, type Peer } from './connections.js';
 import type { Deliveries } from './deliveries.js';
 import type { ImageRecord } from './image.js';
@@ -154,14 +153,12 @@ export class ImageServer {
     this.#accounting = new Accounting({ deliveries, reactions, log });
     const monotonicMs = (): number => clock.monotonicMs();
     this.#buffers = new OutflowBuffers(monotonicMs);
-    const reads = new PacedReads(monotonicMs);
     this.#answering = new Answering({
       catalog,
       blobs,
       accounting: this.#accounting,
       buffers: this.#buffers,
-      reads,
-      chunks: new SharedChunks(reads),
+      reads: new PacedReads(monotonicMs),
       arrivals,
       tokens,
       maxWaitMs: this.#limits.idleMs,

@@ -15,7 +15,7 @@
  *   fail ERRNO OP N[+] [GLOB]  the N-th fails (with +, each from the N-th on), without effect: EIO, ENOSPC, EROFS, EMFILE
  *   full BYTES [GLOB]          files may grow by so many bytes in all, then ENOSPC; removing a file gives nothing back
  *   slow sync MS [GLOB]        every sync takes so much longer
- *   slow read BYTES [GLOB]     reads bring at most so many bytes per second
+ *   slow read BYTES [GLOB]     reads bring at most so many bytes per second; mincore(2) finds no page of any file in memory
  *   lie sync [GLOB]            a sync answers success and does nothing
  *   clear                      forgets the rules above
  *   loss torn|back|all|none    what a cut takes of unsynced data: each block by chance (default); what stands first in a
@@ -31,6 +31,8 @@
  * zeros. What a failed sync should have written is lost for good, as Linux does it, even when a later sync succeeds; every descriptor
  * that the file has then is told once.
  * While it is watched nothing is really synced: no real power is lost.
+ *
+ * sendfile(2) from a file is neither slowed nor failed: who uses it asks mincore(2) before.
  *
  * Not covered, and said in the log when it happens in a watched folder: shared writable mappings (SQLite has none with
  * locking_mode=EXCLUSIVE), fallocate, copy_file_range, sendfile into a file, links, exchanged names, renamed or
@@ -1019,6 +1021,14 @@ ssize_t preadv(int fd, const struct iovec *vector, int count, off_t offset) {
   long rate = before_read(fd);
   if (rate < 0) return -1;
   return after_read(syscall(SYS_preadv, fd, vector, (unsigned long)count, (unsigned long)offset, 0UL), rate);
+}
+
+/* What is read slowly, or fails to be read, is on the disk and not in memory. */
+int mincore(void *address, size_t length, unsigned char *pages) {
+  int result = (int)syscall(SYS_mincore, address, length, pages);
+  size_t page = (size_t)sysconf(_SC_PAGESIZE);
+  if (result == 0 && atomic_load(&reads_matter)) memset(pages, 0, (length + page - 1) / page);
+  return result;
 }
 
 static int set_size(struct file *file, off_t size) {

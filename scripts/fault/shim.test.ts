@@ -246,6 +246,11 @@ describe('a disk that fails', { skip }, () => {
     const ms = performance.now() - start;
     assert.ok(ms >= 190 && ms < 2_000, `${ms} ms`);
   });
+
+  it('has nothing in memory while it is slow', () => {
+    assert.equal(run('', 'append a x 10000 held a').results[1], '3');
+    assert.equal(run('slow read 1000000000', 'append a x 10000 held a').results[1], '0');
+  });
 });
 
 /** A program of Node on a disk; its lines are what it was told is durable. */

@@ -4,7 +4,7 @@
  * of the error. Files are relative to the working directory.
  *
  *   pwrite FILE OFFSET CHAR COUNT   pwritev (the same, in two parts)   append FILE CHAR COUNT   dup FILE CHAR COUNT
- *   read FILE   sync FILE|FOLDER   datasync FILE|FOLDER   cut FILE SIZE   empty FILE   rename A B   unlink A   mkdir A
+ *   read FILE   held FILE (pages in memory)   sync FILE|FOLDER   datasync FILE|FOLDER   cut FILE SIZE   empty FILE   rename A B   unlink A   mkdir A
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -35,6 +36,20 @@ static long write_at(const char *file, off_t offset, const char *letter, size_t 
   fill(letter, count);
   struct iovec parts[] = {{bytes, count / 2}, {bytes, count - count / 2}};
   return closing(fd, in_two ? pwritev(fd, parts, 2, offset) : pwrite(fd, bytes, count, offset));
+}
+
+static long held(const char *file) {
+  static unsigned char pages[1 << 16];
+  int fd = open(file, O_RDONLY);
+  struct stat status;
+  if (fd < 0 || fstat(fd, &status) != 0) return closing(fd, -1);
+  size_t page = (size_t)sysconf(_SC_PAGESIZE), count = ((size_t)status.st_size + page - 1) / page;
+  void *at = mmap(NULL, (size_t)status.st_size, PROT_READ, MAP_SHARED, fd, 0);
+  if (at == MAP_FAILED || count > sizeof pages || mincore(at, (size_t)status.st_size, pages) != 0) return closing(fd, -1);
+  long found = 0;
+  for (size_t i = 0; i < count; i++) found += pages[i] & 1;
+  munmap(at, (size_t)status.st_size);
+  return closing(fd, found);
 }
 
 static long append(const char *file, const char *letter, size_t count) {
@@ -81,6 +96,7 @@ int main(int count, char **word) {
     else if (IS("append", 3)) result = append(word[i - 3], word[i - 2], (size_t)atol(word[i - 1]));
     else if (IS("dup", 3)) result = write_dup(word[i - 3], word[i - 2], (size_t)atol(word[i - 1]));
     else if (IS("read", 1)) result = read_all(word[i - 1]);
+    else if (IS("held", 1)) result = held(word[i - 1]);
     else if (IS("sync", 1)) result = sync_with(fsync, word[i - 1]);
     else if (IS("datasync", 1)) result = sync_with(fdatasync, word[i - 1]);
     else if (IS("cut", 2)) result = cut_to(word[i - 2], atol(word[i - 1]));
