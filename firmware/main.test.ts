@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
-import { after, describe, it } from 'node:test';
+import { after, before, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { askStatus } from './ops/index.js';
 
@@ -20,6 +20,10 @@ after(() => rmSync(folder, { recursive: true }));
 const program = resolve('build/dmgw.cjs');
 
 function dmgw(...words: string[]): Promise<Ended> {
+  return run(program, words);
+}
+
+function run(program: string, words: readonly string[]): Promise<Ended> {
   return new Promise((resolve, reject) => {
     const child = spawn(process.execPath, [program, ...words], { stdio: ['ignore', 'pipe', 'pipe'] });
     let out = '';
@@ -57,6 +61,47 @@ describe('the program', () => {
     assert.match(version.out, /^dmgw \S+\n$/);
     assert.deepEqual(wrong, { code: 2, out: '', err: "dmgw: unknown command 'fly'; see: dmgw help\n" });
   });
+});
+
+describe('the program without its part in C', () => {
+  const installed = join(folder, 'installed');
+  const native = join(installed, 'dmgw-native.node');
+  before(() => {
+    mkdirSync(installed);
+    for (const name of ['dmgw.cjs', 'dmgw-main.cjs']) copyFileSync(resolve('build', name), join(installed, name));
+    symlinkSync(resolve('node_modules'), join(installed, 'node_modules'));
+  });
+
+  const cases: readonly [string, () => void, RegExp][] = [
+    ['is missing', () => {}, /Cannot find module '\.\/dmgw-native\.node'/],
+    ['is empty', () => writeFileSync(native, ''), /dmgw-native\.node: file too short/],
+    ['is anything else', () => writeFileSync(native, 'x'.repeat(10_000)), /dmgw-native\.node: invalid ELF header/],
+    [
+      'is another addon',
+      () => copyFileSync(resolve('node_modules/libxmljs2/build/Release/xmljs.node'), native),
+      /another addon/,
+    ],
+  ];
+  for (const [how, make, reason] of cases) {
+    it(`does not start where that ${how}, and says so in one line`, async () => {
+      make();
+      const program = join(installed, 'dmgw.cjs');
+      const config = file('no-native.json', configuration);
+      const started = await run(program, ['run', '--config', config]);
+      assert.deepEqual([started.code, started.out], [1, '']);
+      assert.match(started.err, /^dmgw: dmgw-native\.node does not load on Node\.js v[\d.]+ \([^\n]*\)\n$/);
+      assert.match(started.err, reason);
+      assert.equal(existsSync(configuration.stateDir), false);
+
+      const preflight = await run(program, ['preflight', '--config', config]);
+      assert.equal(preflight.code, 1);
+      assert.match(preflight.out, /^FAIL {2}addon-dmgw-native: does not load on Node\.js v[\d.]+ \(.*\)$/m);
+      assert.match(preflight.out, reason);
+      rmSync(configuration.stateDir, { recursive: true });
+      const version = await run(program, ['version', '--json']);
+      assert.equal((JSON.parse(version.out) as { addons: Record<string, unknown> }).addons['dmgw-native'], null);
+    });
+  }
 });
 
 describe('the daemon', () => {

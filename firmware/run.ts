@@ -17,6 +17,7 @@ import {
 import { ExitCode, isMarked, resetIfMarked } from './cli/index.js';
 import { startGateway, type Gateway } from './gateway.js';
 import { createLog, LogRing, type Logger } from './log/index.js';
+import { NATIVE, native } from './native/index.js';
 import { askStatus } from './ops/index.js';
 import { describeThrown, failure, success, type CodedError, type Outcome } from './outcome/index.js';
 import { BUILD_TIME_MS, VERSION } from './version.js';
@@ -47,6 +48,12 @@ const NEEDS_OTHER_CONFIGURATION: ReadonlySet<string> = new Set([
  * @returns the exit code
  */
 export async function runDaemon(files: ConfigurationFiles, complain: (line: string) => void): Promise<number> {
+  try {
+    native(); // the first client would be too late
+  } catch (thrown) {
+    complain(`${NATIVE}.node does not load on Node.js ${process.version} (${describeThrown(thrown)})`);
+    return ExitCode.failed;
+  }
   const begun = resetAndRead(files);
   if (!begun.ok) return refuseStart(begun.error, complain);
   let { configuration, removed } = begun.value;

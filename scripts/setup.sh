@@ -4,7 +4,7 @@
 # setup.sh tools PACKAGE COMMAND...: only what a benchmark compares with: pairs of a Debian package and its command.
 #
 # Needs:  Node.js 20 or later with npm. On Debian and Ubuntu, as root or with sudo that asks for no password, it installs
-#         with apt what is missing of make, a C++ compiler and python3 (the addons are compiled), and what is used where
+#         with apt what is missing of make, compilers of C and C++, and python3 (the addons are compiled), and what is used where
 #         it is there (see below). Anywhere else it names what is missing.
 # Leaves: node_modules/, build/setup-apt.log, build/setup-npm.log.
 #
@@ -57,6 +57,7 @@ major=$(node -p 'process.versions.node.split(".")[0]')
 [ "$major" -ge 20 ] || die "Node.js $(node -p process.version) is too old; install version 20 or later"
 
 need make make
+need gcc cc
 need g++ c++
 need python3 python3
 if [ "${#missing[@]}" -gt 0 ]; then

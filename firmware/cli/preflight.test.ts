@@ -61,7 +61,17 @@ describe('preflight', () => {
     const found = JSON.parse(out) as Found;
     assert.deepEqual([code, found.ready], [0, true], out);
     const names = new Set(found.checks.map(({ name }) => name));
-    for (const name of ['processor', 'memory', 'addon-libxmljs2', 'database', 'room', 'clock', 'serve-port', 'user']) {
+    for (const name of [
+      'processor',
+      'memory',
+      'addon-libxmljs2',
+      'addon-dmgw-native',
+      'database',
+      'room',
+      'clock',
+      'serve-port',
+      'user',
+    ]) {
       assert.ok(names.has(name), name);
     }
     assert.deepEqual([readdirSync(stateDir), readdirSync(join(folder, 'store'))], [[], []]);

@@ -24,6 +24,7 @@ import {
   type LoadedConfiguration,
 } from '../config/index.js';
 import { silentLog } from '../log/index.js';
+import { loadOutside, NATIVE, native } from '../native/index.js';
 import { askStatus, formatBytes, printable } from '../ops/index.js';
 import { describeThrown, type CodedError, type Outcome } from '../outcome/index.js';
 import { openStore, rehearseMigration, StoreError } from '../store/index.js';
@@ -32,7 +33,7 @@ import type { Command, Program } from './command.js';
 import { ExitCode } from './exit.js';
 import { DATABASE } from './migrate.js';
 import { printJson } from './terminal.js';
-import { ADDONS, requireModule } from './version.js';
+import { ADDONS } from './version.js';
 
 /** What was looked at. A warning says that the gateway runs, but not as well as it could. */
 export interface PreflightCheck {
@@ -45,9 +46,9 @@ export interface PreflightCheck {
 export const PREFLIGHT_COMMAND: Command = {
   name: 'preflight',
   summary: 'whether this board can run the gateway (exit code)',
-  details: `Without the daemon: processor and memory, addons, DevId, folders and their file systems (rename, flush, lock, journal: as the
-database needs them), its schema, room, ports, clock, user and rights. Makes the folders if they are missing; leaves nothing else
-behind. Where the daemon runs, its folders and ports are not tried. Exit code 0: it can; 1: something has failed.`,
+  details: `Looks at processor, memory, addons, DevId, folders and their file systems (as the database needs them), its
+schema, room, ports, clock, user and rights. Makes missing folders; leaves nothing else behind. Where the daemon runs, its
+folders and ports are not tried. Exit code 0: it can; 1: something has failed.`,
   options: ['config', 'board', 'json'],
   run: (call) =>
     withConfiguration(call, async (loaded) => {
@@ -137,7 +138,8 @@ export function memoryCheck(memInfo: string): PreflightCheck {
 function addonChecks(): PreflightCheck[] {
   return ADDONS.needed.map((addon) => {
     try {
-      requireModule(addon);
+      if (addon === NATIVE) native();
+      else loadOutside(addon);
       return passed(`addon-${addon}`, 'loads');
     } catch (thrown) {
       return failed(`addon-${addon}`, `does not load on Node.js ${process.version} (${describeThrown(thrown)})`);

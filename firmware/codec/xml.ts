@@ -1,6 +1,6 @@
 import { isUtf8 } from 'node:buffer';
-import { createRequire } from 'node:module';
 import type libxml from 'libxmljs2';
+import { loadOutside } from '../native/index.js';
 import { describeThrown, failure, success, type CodedError, type Outcome } from '../outcome/index.js';
 import type { DocumentLimits, Element } from './element.js';
 import { scanXml, type XmlRefusal } from './scan.js';
@@ -54,10 +54,8 @@ function faultOf(text: string): string | undefined {
 
 /** Loaded with the first document: there may be none for hours, or only WBXML. */
 function addon(): typeof libxml {
-  return load('libxmljs2') as typeof libxml;
+  return loadOutside('libxmljs2') as typeof libxml;
 }
-
-const load = createRequire(import.meta.url);
 
 function lineCount(text: string): number {
   let lines = 1;

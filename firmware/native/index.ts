@@ -6,16 +6,16 @@ import { createRequire } from 'node:module';
 export interface Native {
   /**
    * Sends bytes of a file to a connection, without copying them and without waiting for the disk or the connection
-   * (sendfile(2)). Both are file descriptors.
-   * @returns bytes taken; 0 when the connection takes none now, `NOT_IN_MEMORY` when the page cache does not hold the
-   *   first, anything below that on a failure
+   * (sendfile(2)). Both are file descriptors; the connection's does not block.
+   * @returns bytes taken; 0 when the connection takes none now or the file ends, `NOT_IN_MEMORY` when the page cache does
+   *   not hold the first or cannot be asked, anything below that on a failure
    */
-  sendFile(socket: number, file: number, position: number, length: number): number;
+  readonly sendFile: (socket: number, file: number, position: number, length: number) => number;
   /** SHA-256 in the thread pool; undefined where the program has no OpenSSL that can be found. */
   readonly makeHash?: () => NativeHash;
-  /** One at a time for each hash; until `done`, nobody writes to the bytes. */
+  /** Throws after its end, and while another addition to it is on its way. Until `done`, nobody writes to the bytes. */
   readonly addToHash?: (hash: NativeHash, bytes: Uint8Array, done: (failed: boolean) => void) => void;
-  /** Its 32 bytes; once, and when no addition is on its way. */
+  /** Its 32 bytes. Throws the second time, and while an addition is on its way. */
   readonly endHash?: (hash: NativeHash) => Buffer;
 }
 
@@ -28,14 +28,20 @@ export interface NativeHash {
 /** See `Native.sendFile`. */
 export const NOT_IN_MEMORY = -1;
 
-/** Beside the program. */
-export const NATIVE_FILE = './dmgw-native.node';
+/** Beside the program, as `NATIVE.node`. */
+export const NATIVE = 'dmgw-native';
 
-const load = createRequire(import.meta.url);
+/** Loads what lies outside the bundle, such as an addon, by the time it is needed: as a program beside this one would. */
+export const loadOutside = createRequire(import.meta.url) as (name: string) => unknown;
+
 let loaded: Native | undefined;
 
-/** The native part, loaded by the first who asks. Throws when it is not there, or not for this machine. */
+/** The native part, loaded by the first who asks. Throws when it is not there, not for this machine, or another addon. */
 export function native(): Native {
-  loaded ??= load(NATIVE_FILE) as Native;
+  if (!loaded) {
+    const found = loadOutside(`./${NATIVE}.node`) as Partial<Native>;
+    if (!found.sendFile) throw new Error('another addon');
+    loaded = found as Native;
+  }
   return loaded;
 }

@@ -13,6 +13,8 @@
 #include <sys/sendfile.h>
 #include <unistd.h>
 
+_Static_assert(sizeof(off_t) == 8, "images may be longer than 2 GiB: compile with _FILE_OFFSET_BITS=64");
+
 /* So much is looked up in the page cache, and then sent, at a time. */
 enum { STEP_BYTES = 256 * 1024, LEAST_PAGE_BYTES = 4096 };
 
@@ -20,15 +22,17 @@ enum { STEP_BYTES = 256 * 1024, LEAST_PAGE_BYTES = 4096 };
 enum { FULL = 0, NOT_IN_MEMORY = -1, FAILED = -2 };
 
 /*
- * How many bytes from `position` on, at most `length`, the page cache holds: sendfile(2) would wait for the others, and the
- * event loop with it. None where the system does not tell.
+ * How many bytes from `position` on, at most `length` (STEP_BYTES or less), the page cache holds: sendfile(2) would wait for
+ * the others, and the event loop with it. None where the file system cannot map a file, or nothing tells. Of a file that
+ * this user neither owns nor may write the kernel says that all of it is there (mincore(2)): then sendfile may wait.
  */
 static size_t held_in_memory(int file, off_t position, size_t length) {
   unsigned char pages[STEP_BYTES / LEAST_PAGE_BYTES + 1];
   const size_t page = sysconf(_SC_PAGESIZE);
   const size_t before = position % page;
   const size_t mapped = before + length;
-  void *at = mmap(NULL, mapped, PROT_READ, MAP_SHARED, file, position - before);
+  /* Private: JFFS2 shares no mapping of a file that is open for writing. Nothing is read through it. */
+  void *at = mmap(NULL, mapped, PROT_READ, MAP_PRIVATE, file, position - before);
   if (at == MAP_FAILED) return 0;
   const size_t count = (mapped + page - 1) / page;
   size_t held = 0;
@@ -40,7 +44,11 @@ static size_t held_in_memory(int file, off_t position, size_t length) {
   return bytes < length ? bytes : length;
 }
 
-/* Sends until the connection takes no more, or until the next bytes are not in memory. Never waits. */
+/*
+ * Sends until the connection takes no more, the next bytes are not in memory, or the file ends. Does not wait for a
+ * connection that does not block, as those of Node.js do not; one that is broken is told by errno alone, as Node.js ignores
+ * SIGPIPE.
+ */
 static int64_t send_all(int socket, int file, off_t position, int64_t length) {
   int64_t taken = 0;
   while (taken < length) {
@@ -91,20 +99,28 @@ static int find_openssl(void) {
   return openssl.make && openssl.drop && openssl.sha256 && openssl.begin && openssl.add && openssl.end;
 }
 
-static void drop_hash(napi_env env, void *hash, void *hint) {
+/* The digest is NULL after its end. While an addition is on its way, the thread pool alone may touch it. */
+struct hash {
+  void *digest;
+  int is_busy;
+};
+
+static void drop_hash(napi_env env, void *data, void *hint) {
   (void)env, (void)hint;
-  openssl.drop(hash);
+  struct hash *hash = data;
+  if (hash->digest) openssl.drop(hash->digest);
+  free(hash);
 }
 
 /* makeHash(): a SHA-256 of nothing yet. Throws when there is no memory. */
 static napi_value make_hash(napi_env env, napi_callback_info info) {
   (void)info;
   napi_value result;
-  void *hash = openssl.make();
-  if (hash && openssl.begin(hash, openssl.sha256(), NULL) == 1 &&
+  struct hash *hash = calloc(1, sizeof *hash);
+  if (hash && (hash->digest = openssl.make()) && openssl.begin(hash->digest, openssl.sha256(), NULL) == 1 &&
       napi_create_external(env, hash, drop_hash, NULL, &result) == napi_ok)
     return result;
-  if (hash) openssl.drop(hash);
+  if (hash) drop_hash(env, hash, NULL);
   napi_throw_error(env, "ENOMEM", "cannot begin a digest");
   return NULL;
 }
@@ -113,7 +129,7 @@ static napi_value make_hash(napi_env env, napi_callback_info info) {
 struct addition {
   napi_async_work work;
   napi_ref hash_ref, bytes_ref, done_ref;
-  void *hash;
+  struct hash *hash;
   const void *bytes;
   size_t length;
   int failed;
@@ -122,7 +138,7 @@ struct addition {
 static void add_now(napi_env env, void *data) {
   (void)env;
   struct addition *addition = data;
-  addition->failed = openssl.add(addition->hash, addition->bytes, addition->length) != 1;
+  addition->failed = openssl.add(addition->hash->digest, addition->bytes, addition->length) != 1;
 }
 
 static void forget(napi_env env, struct addition *addition) {
@@ -137,48 +153,67 @@ static void added(napi_env env, napi_status status, void *data) {
   struct addition *addition = data;
   const int failed = status != napi_ok || addition->failed;
   napi_value done = NULL, nothing, failure;
+  addition->hash->is_busy = 0;
   napi_get_reference_value(env, addition->done_ref, &done);
   forget(env, addition);
+  /* What it throws ends the process, as from any callback. Where the environment is being left, it is not called. */
   if (done && napi_get_undefined(env, &nothing) == napi_ok && napi_get_boolean(env, failed, &failure) == napi_ok)
     napi_call_function(env, nothing, done, 1, &failure, NULL);
 }
 
+/* The hash that a value stands for; NULL for anything else, after its end, and while an addition is on its way. */
+static struct hash *idle_hash(napi_env env, napi_value value) {
+  void *data;
+  if (napi_get_value_external(env, value, &data) != napi_ok) return NULL;
+  struct hash *hash = data;
+  return hash->digest && !hash->is_busy ? hash : NULL;
+}
+
 /*
- * addToHash(hash, bytes, done): adds bytes in the thread pool, then calls done(failed). One at a time for each hash, and
- * nobody writes to the bytes meanwhile: that is the caller's promise.
+ * addToHash(hash, bytes, done): adds bytes in the thread pool, then calls done(failed). Throws after the end of the hash, and
+ * while another addition is on its way. That nobody writes to the bytes meanwhile, nor gives them to another thread, is the caller's promise.
  */
 static napi_value add_to_hash(napi_env env, napi_callback_info info) {
   napi_value given[3], name;
   size_t count = 3;
+  napi_typedarray_type kind;
+  napi_valuetype type;
   void *bytes;
   struct addition *addition = calloc(1, sizeof *addition);
   if (addition && napi_get_cb_info(env, info, &count, given, NULL, NULL) == napi_ok && count == 3 &&
-      napi_get_value_external(env, given[0], &addition->hash) == napi_ok &&
-      napi_get_typedarray_info(env, given[1], NULL, &addition->length, &bytes, NULL, NULL) == napi_ok &&
+      (addition->hash = idle_hash(env, given[0])) &&
+      napi_get_typedarray_info(env, given[1], &kind, &addition->length, &bytes, NULL, NULL) == napi_ok &&
+      kind == napi_uint8_array && napi_typeof(env, given[2], &type) == napi_ok && type == napi_function &&
       napi_create_reference(env, given[0], 1, &addition->hash_ref) == napi_ok &&
       napi_create_reference(env, given[1], 1, &addition->bytes_ref) == napi_ok &&
       napi_create_reference(env, given[2], 1, &addition->done_ref) == napi_ok &&
       napi_create_string_utf8(env, "dmgw:sha256", NAPI_AUTO_LENGTH, &name) == napi_ok &&
       napi_create_async_work(env, NULL, name, add_now, added, addition, &addition->work) == napi_ok) {
     addition->bytes = bytes;
+    addition->hash->is_busy = 1;
     if (napi_queue_async_work(env, addition->work) == napi_ok) return NULL;
+    addition->hash->is_busy = 0;
   }
   if (addition) forget(env, addition);
   napi_throw_error(env, "EINVAL", "cannot add to a digest");
   return NULL;
 }
 
-/* endHash(hash): its 32 bytes, once and when no addition is on its way. */
+/* endHash(hash): its 32 bytes. Throws the second time, and while an addition is on its way. */
 static napi_value end_hash(napi_env env, napi_callback_info info) {
   napi_value given[1], result;
   size_t count = 1;
-  void *hash, *bytes;
+  struct hash *hash;
+  void *bytes;
   unsigned char digest[64];
   unsigned length;
   if (napi_get_cb_info(env, info, &count, given, NULL, NULL) == napi_ok && count == 1 &&
-      napi_get_value_external(env, given[0], &hash) == napi_ok && openssl.end(hash, digest, &length) == 1 &&
-      napi_create_buffer_copy(env, length, digest, &bytes, &result) == napi_ok)
-    return result;
+      (hash = idle_hash(env, given[0]))) {
+    const int ended = openssl.end(hash->digest, digest, &length);
+    openssl.drop(hash->digest);
+    hash->digest = NULL;
+    if (ended == 1 && napi_create_buffer_copy(env, length, digest, &bytes, &result) == napi_ok) return result;
+  }
   napi_throw_error(env, "EINVAL", "cannot end a digest");
   return NULL;
 }

@@ -1,8 +1,8 @@
 import { chmodSync, closeSync, fdatasync, openSync } from 'node:fs';
-import { createRequire } from 'node:module';
 import { dirname } from 'node:path';
 import { promisify } from 'node:util';
 import type Sqlite from 'better-sqlite3';
+import { loadOutside } from '../native/index.js';
 import { describeThrown, systemErrorCode } from '../outcome/index.js';
 import type { Logger } from '../log/index.js';
 import { Checkpoint } from './checkpoint.js';
@@ -57,10 +57,8 @@ export function openStore(options: StoreOptions): Store {
 
 /** Loaded by what opens a database: most commands open none, and a missing addon is told in one line by those that do. */
 function addon(): typeof Sqlite {
-  return load('better-sqlite3') as typeof Sqlite;
+  return loadOutside('better-sqlite3') as typeof Sqlite;
 }
-
-const load = createRequire(import.meta.url);
 
 /** True while another process has the database. Leaves the file as it is. */
 export function isLocked(file: string): boolean {

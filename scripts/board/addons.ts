@@ -1,10 +1,11 @@
 /**
- * Compiles the native addons for a board and puts what they need at run time beside the bundle.
+ * Compiles the native addons for a board and puts what they need at run time beside the bundle; and the part in C of our own.
  * The sources are those that npm has installed here; the compiler is Debian's for another machine, or that of OpenWrt's SDK.
  */
 import { createHash } from 'node:crypto';
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { NATIVE } from '../../firmware/native/index.js';
 import { PROJECT_ROOT } from '../flow/project.js';
 import { readElf, type ElfFacts } from './elf.js';
 import type { CrossBuild } from './profile.js';
@@ -27,6 +28,9 @@ export type AddonName = keyof typeof ADDONS;
 /** Those that every package has; `mdns` has a package of its own. */
 export const REQUIRED_ADDONS: readonly AddonName[] = ['better-sqlite3', 'libxmljs2'];
 
+/** The part in C (firmware/native), which lies beside the bundle. It is compiled for no ABI of Node.js. */
+export const NATIVE_FILE = `${NATIVE}.node`;
+
 /** What finds the file of an addon at run time. */
 const FINDERS = ['bindings', 'file-uri-to-path'] as const;
 
@@ -42,6 +46,9 @@ export interface Toolchain {
 }
 
 const NODE_MODULES = join(PROJECT_ROOT, 'node_modules');
+
+/** It follows from what strip removes, too: the folder of the build. */
+const NO_BUILD_ID = '-Wl,--build-id=none';
 
 /** npm and its scripts export settings that node-gyp obeys more than its own arguments: the wrong headers, without a word. */
 const WITHOUT_NPM_SETTINGS = Object.fromEntries(
@@ -72,7 +79,7 @@ export function compileAddon(name: AddonName, build: CrossBuild, toolchain: Tool
   const { sysroot, stagingDir } = toolchain;
   const avahi = name === 'mdns' && sysroot !== undefined;
   const cflags = [...flags, ...(avahi ? [`-I${sysroot}/usr/include/avahi-compat-libdns_sd`] : [])].join(' ');
-  const ldflags = ['-Wl,--build-id=none', ...(avahi ? [`-L${sysroot}/usr/lib/${build.toolchain}`] : [])].join(' ');
+  const ldflags = [NO_BUILD_ID, ...(avahi ? [`-L${sysroot}/usr/lib/${build.toolchain}`] : [])].join(' ');
   run(
     process.execPath,
     [
@@ -99,6 +106,28 @@ export function compileAddon(name: AddonName, build: CrossBuild, toolchain: Tool
   requireFit(name, readElf(readFileSync(file)), build, abiOf(toolchain.nodeFolder));
   writeFileSync(stamp, key);
   return file;
+}
+
+/**
+ * Compiles the part in C, and puts it, stripped, into `app`. OPENWRT_CFLAGS, OPENWRT_LDFLAGS: those that OpenWrt's build has
+ * for all packages, such as its hardening.
+ * @throws with what the compiler says; and when what it made is not for the board
+ */
+export function buildNative(build: CrossBuild, toolchain: Toolchain, tree: string, app: string): void {
+  const { prefix, nodeFolder, stagingDir } = toolchain;
+  const { OPENWRT_CFLAGS = '', OPENWRT_LDFLAGS = '' } = process.env;
+  const file = join(tree, NATIVE_FILE);
+  run(join(PROJECT_ROOT, 'scripts/native.sh'), [file], {
+    env: {
+      LC_ALL: 'C',
+      CC: `${prefix}gcc`,
+      CFLAGS: [OPENWRT_CFLAGS, ...build.cpuFlags, `-ffile-prefix-map=${PROJECT_ROOT}=.`].join(' '),
+      LDFLAGS: `${OPENWRT_LDFLAGS} ${NO_BUILD_ID}`,
+      STAGING_DIR: stagingDir,
+    },
+  });
+  requireFit(NATIVE_FILE, readElf(readFileSync(file)), build, abiOf(nodeFolder));
+  run(`${prefix}strip`, ['--strip-unneeded', '-o', join(app, NATIVE_FILE), file]);
 }
 
 /** @throws in one line where an addon cannot be loaded on the board */

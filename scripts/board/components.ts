@@ -7,6 +7,7 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { PROJECT_ROOT } from '../flow/project.js';
 import type { AddonName } from './addons.js';
+import { VERSION } from './source.js';
 
 export interface Component {
   readonly name: string;
@@ -48,6 +49,11 @@ export function npmComponent(name: string): Component {
     license: string;
   };
   return { name, version, license, purl: `pkg:npm/${name.replace('@', '%40')}@${version}` };
+}
+
+/** The project itself, or a part of it that is a file of its own. */
+export function ownComponent(name: string): Component {
+  return { name, version: VERSION, license: 'Apache-2.0', purl: `pkg:generic/${name}@${VERSION}` };
 }
 
 function sqlite(): Component {

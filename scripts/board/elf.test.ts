@@ -5,7 +5,8 @@ import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { after, describe, it } from 'node:test';
-import { requireFit } from './addons.js';
+import { PROJECT_ROOT } from '../flow/project.js';
+import { NATIVE_FILE, requireFit } from './addons.js';
 import { readElf } from './elf.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'dmgw-elf-'));
@@ -34,6 +35,12 @@ describe('what an ELF file says', () => {
     assert.ok(facts.needed.includes('libc.so.6'));
     assert.match(facts.glibc ?? '', /^2\.\d+$/);
     assert.equal(String(facts.nodeAbi), process.versions.modules);
+  });
+
+  it('is that our own addon needs the C library and nothing else, and is tied to no version of Node.js', () => {
+    const facts = readElf(readFileSync(join(PROJECT_ROOT, 'build', NATIVE_FILE)));
+    assert.deepEqual([facts.arch, facts.libc, facts.nodeAbi], [process.arch, 'glibc', undefined]);
+    assert.deepEqual(facts.needed, ['libc.so.6']);
   });
 
   for (const soname of ['libc.so', 'libc.musl-aarch64.so.1']) {

@@ -13,12 +13,15 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { join, resolve } from 'node:path';
+import { NATIVE } from '../../firmware/native/index.js';
 import { PROJECT_ROOT } from '../flow/project.js';
 import {
   abiOf,
   addonFile,
+  buildNative,
   compileAddon,
   filesBelow,
+  NATIVE_FILE,
   REQUIRED_ADDONS,
   sha256Of,
   stageAddon,
@@ -26,7 +29,14 @@ import {
   type Toolchain,
 } from './addons.js';
 import { writeArchive } from './archive.js';
-import { addonComponents, bundledComponents, cycloneDx, npmComponent, type Component } from './components.js';
+import {
+  addonComponents,
+  bundledComponents,
+  cycloneDx,
+  npmComponent,
+  ownComponent,
+  type Component,
+} from './components.js';
 import { readElf } from './elf.js';
 import { fetchNode, fetchSysroot, needCompiler } from './fetch.js';
 import type { CrossBuild, Profile } from './profile.js';
@@ -105,13 +115,20 @@ export function buildFirmware(
     tell(`${addon} for ${build.toolchain}, Node.js ABI ${abi}`);
     stageAddon(addon, compileAddon(addon, build, toolchain, tree), toolchain, app);
   }
+  tell(`${NATIVE} for ${build.toolchain}`);
+  buildNative(build, toolchain, tree, app);
   const mdns = buildMdns(build, toolchain, tree, mdnsApp, tell);
 
   writeBoardFiles(folder, { name, build, configuration });
-  const addons = REQUIRED_ADDONS.map((addon) => describeAddon(addon, app));
+  const carried = REQUIRED_ADDONS.map((addon) =>
+    describeAddon(npmComponent(addon), app, join('node_modules', addonFile(addon))),
+  );
+  const own = describeAddon(ownComponent(NATIVE), app, NATIVE_FILE);
+  const product = ownComponent('dmgw');
   const components = [
     ...bundledComponents(),
-    ...addons.flatMap(({ name: addon, sha256 }) => addonComponents(addon as AddonName, sha256)),
+    { ...ownComponent(NATIVE), sha256: own.sha256 },
+    ...carried.flatMap(({ name: addon, sha256 }) => addonComponents(addon as AddonName, sha256)),
     ...['bindings', 'file-uri-to-path'].map((one) => npmComponent(one)),
   ];
   const epochSeconds = sourceEpochSeconds();
@@ -123,11 +140,10 @@ export function buildFirmware(
     arch: build.arch,
     libc: build.libc,
     node: { version: build.node.version, abi, source: build.node.program },
-    addons,
+    addons: [...carried, own],
     components,
     files: filesBelow(app).map((path) => describeFile(app, path)),
   };
-  const product = { name: 'dmgw', version: VERSION, license: 'Apache-2.0', purl: `pkg:generic/dmgw@${VERSION}` };
   writeFileSync(join(app, 'manifest.json'), `${JSON.stringify(manifest, undefined, 2)}\n`);
   writeFileSync(join(app, 'sbom.cdx.json'), cycloneDx(product, components, epochSeconds));
   const archive = join(folder, `dmgw-${VERSION}-${name}.tar.gz`);
@@ -152,10 +168,9 @@ function describeFile(folder: string, path: string): FileEntry {
   return { path, bytes: statSync(file).size, sha256: sha256Of(file) };
 }
 
-function describeAddon(name: AddonName, app: string): AddonEntry {
-  const path = join('node_modules', addonFile(name));
+/** @param path below `app` */
+function describeAddon({ name, version, license }: Component, app: string, path: string): AddonEntry {
   const facts = readElf(readFileSync(join(app, path)));
-  const { version, license } = npmComponent(name);
   return { name, version, license, ...describeFile(app, path), needed: facts.needed, glibc: facts.glibc };
 }
 

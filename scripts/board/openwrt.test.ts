@@ -20,6 +20,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { after, before, beforeEach, describe, it } from 'node:test';
 import { PROJECT_ROOT, requirePrograms } from '../flow/project.js';
+import { NATIVE_FILE } from './addons.js';
 import { writeBoardFiles } from './firmware.js';
 import { writePackages, type Built } from './package.js';
 import { crossProfile } from './profile.js';
@@ -189,6 +190,20 @@ done
       });
     } finally {
       rmSync(join(built.folder, 'app/node_modules'), { recursive: true });
+    }
+    const own = join(built.folder, 'app', NATIVE_FILE);
+    copyFileSync(join(PROJECT_ROOT, 'build', NATIVE_FILE), own);
+    try {
+      assert.throws(() => writePackages(built), {
+        message: /^usr\/lib\/dmgw\/dmgw-native\.node is for (?!arm)\w+; the board is arm$/,
+      });
+      const here = { ...profile.build, arch: process.arch as 'arm64' };
+      assert.throws(() => writePackages({ ...built, build: here }), {
+        message:
+          /dmgw-native\.node is linked against glibc \(libc\.so\.6\); the board has musl, where it does not load$/,
+      });
+    } finally {
+      rmSync(own);
     }
   });
 });

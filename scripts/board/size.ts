@@ -12,6 +12,7 @@ import { memoryOf } from '../bench/proc.js';
 import { median } from '../bench/statistics.js';
 import { GatewayProcess } from '../flow/gateway.js';
 import { PROGRAMS } from '../flow/project.js';
+import { NATIVE_FILE } from './addons.js';
 import { run } from './run.js';
 
 /** One figure, in its unit, with the most that it should be, and the most that it may be as long as it is more. */
@@ -41,6 +42,7 @@ const STARTS = 5;
 
 const BUDGETS = {
   bundle: { name: 'bundle, minified', unit: 'KB', target: 500, ceiling: undefined },
+  native: { name: 'part in C', unit: 'KB', target: undefined, ceiling: undefined },
   package: { name: 'package, compressed', unit: 'MB', target: 2.5, ceiling: undefined },
   memory: { name: 'idle RssAnon', unit: 'MB', target: 12, ceiling: 17 },
   start: { name: 'start to ready / node -e 0', unit: 'x', target: 2, ceiling: 4 },
@@ -81,7 +83,7 @@ export async function measureHere(nodeFlags: readonly string[]): Promise<Figure[
     const memory = memoryOf(pid);
     if (!memory) throw new Error(gateway.child.describe('has ended'));
     return [
-      { ...BUDGETS.bundle, value: bundleBytes(dirname(PROGRAMS.gateway)) / 1000 },
+      ...programFigures(dirname(PROGRAMS.gateway)),
       { ...BUDGETS.memory, value: memory.rssAnonBytes / 1_000_000 },
       { ...BUDGETS.start, value: median(ratios) },
       { ...BUDGETS.files, value: readdirSync(`/proc/${pid}/fd`).length },
@@ -97,15 +99,16 @@ export async function measureHere(nodeFlags: readonly string[]): Promise<Figure[
 
 /** What a board's bundle and package take. @param app folder of the bundle @param packageFile the daemon's .ipk, with the addons */
 export function measurePackage(app: string, packageFile: string): Figure[] {
-  return [
-    { ...BUDGETS.bundle, value: bundleBytes(app) / 1000 },
-    { ...BUDGETS.package, value: statSync(packageFile).size / 1_000_000 },
-  ];
+  return [...programFigures(app), { ...BUDGETS.package, value: statSync(packageFile).size / 1_000_000 }];
 }
 
-/** What is always there: what starts the program, and the program. */
-function bundleBytes(app: string): number {
-  return ['dmgw.cjs', PROGRAM].reduce((sum, file) => sum + statSync(join(app, file)).size, 0);
+/** What is always there: what starts the program, and the program; and beside them the part in C. */
+function programFigures(app: string): Figure[] {
+  const kilobytes = (file: string): number => statSync(join(app, file)).size / 1000;
+  return [
+    { ...BUDGETS.bundle, value: kilobytes('dmgw.cjs') + kilobytes(PROGRAM) },
+    { ...BUDGETS.native, value: kilobytes(NATIVE_FILE) },
+  ];
 }
 
 /** A table for people. */

@@ -5,20 +5,24 @@
 import { chmodSync, mkdirSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { build as bundle } from 'tsup';
+import { NATIVE } from '../../firmware/native/index.js';
 import { makeImage } from '../flow/images.js';
 import { PROJECT_ROOT } from '../flow/project.js';
+import { NATIVE_FILE } from './addons.js';
 import { fetchNode, fetchSysroot } from './fetch.js';
 import type { Firmware } from './firmware.js';
 import type { CrossBuild, Profile } from './profile.js';
 import { run } from './run.js';
+import { VERSION } from './source.js';
 
-/** Tests of the rooms that load an addon: SQLite and libxml2. */
+/** Tests of the rooms that load an addon: SQLite, libxml2, and our own. */
 const UNIT_TESTS = [
   'firmware/store/store.test.ts',
   'firmware/store/checkpoint.test.ts',
   'firmware/store/rescue.test.ts',
   'firmware/store/read-cache.test.ts',
   'firmware/codec/xml.test.ts',
+  'firmware/native/native.test.ts',
 ];
 
 /** They start the sources once more, which takes a compiler of this machine. */
@@ -92,7 +96,10 @@ function emulatedNode(emulator: string, build: CrossBuild, folder: string): stri
 }
 
 function showVersion(node: string, gateway: string, abi: number, arch: string): string {
-  const told = JSON.parse(run(node, [gateway, 'version', '--json'])) as Record<string, string>;
+  const { addons, ...told } = JSON.parse(run(node, [gateway, 'version', '--json'])) as Record<string, string> & {
+    addons: Record<string, string | null>;
+  };
+  if (addons[NATIVE] !== VERSION) throw new Error(`${NATIVE_FILE} does not load`);
   if (told.arch !== arch || told.nodeAbi !== String(abi)) {
     throw new Error(`it runs on ${told.arch ?? ''} with ABI ${told.nodeAbi ?? ''}; built for ${arch} with ABI ${abi}`);
   }
@@ -105,7 +112,7 @@ async function runUnitTests(node: string, app: string, folder: string): Promise<
   const outDir = join(folder, 'unit-tests');
   rmSync(outDir, { recursive: true, force: true });
   mkdirSync(outDir);
-  symlinkSync(join(app, 'node_modules'), join(outDir, 'node_modules'));
+  for (const name of ['node_modules', NATIVE_FILE]) symlinkSync(join(app, name), join(outDir, name));
   await bundle({
     entry: Object.fromEntries(UNIT_TESTS.map((test) => [basename(test, '.ts'), join(PROJECT_ROOT, test)])),
     outDir,

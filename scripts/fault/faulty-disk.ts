@@ -12,9 +12,12 @@ import {
   openSync,
   readFileSync,
   rmSync,
+  symlinkSync,
   writeSync,
 } from 'node:fs';
 import { join } from 'node:path';
+import { NATIVE } from '../../firmware/native/index.js';
+import { systemErrorCode } from '../../firmware/outcome/index.js';
 import { PROJECT_ROOT } from '../flow/project.js';
 import { eventually } from '../flow/wait.js';
 
@@ -63,7 +66,18 @@ export function buildProgram(name: string): string {
   if (built.status !== 0) throw new Error(`${name} cannot be built:\n${built.stdout}${built.stderr}`);
   const bundle = [`${name}.js`, `${name}.mjs`].map((file) => join(FAULT_FOLDER, file)).find((file) => existsSync(file));
   if (bundle === undefined) throw new Error(`${name} has been built to nowhere`);
+  placeNative();
   return bundle;
+}
+
+/** The part in C lies beside each program; another one may have put it there. */
+function placeNative(): void {
+  const file = `${NATIVE}.node`;
+  try {
+    symlinkSync(join(PROJECT_ROOT, 'build', file), join(FAULT_FOLDER, file));
+  } catch (thrown) {
+    if (systemErrorCode(thrown) !== 'EEXIST') throw thrown;
+  }
 }
 
 /** A folder, or several, on a disk that fails by rules. Whoever made it removes it. */

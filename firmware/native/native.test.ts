@@ -1,0 +1,371 @@
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { createHash, randomBytes } from 'node:crypto';
+import { once } from 'node:events';
+import {
+  closeSync,
+  ftruncateSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readSync,
+  rmSync,
+  statfsSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
+import { createRequire } from 'node:module';
+import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { after, describe, it } from 'node:test';
+import { setImmediate } from 'node:timers/promises';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
+import { Worker } from 'node:worker_threads';
+import { NATIVE, native, NOT_IN_MEMORY, type Native, type NativeHash } from './index.js';
+
+const FAILED = -2;
+const KIB = 1024;
+const MIB = 1024 * KIB;
+
+const folder = mkdtempSync(join(tmpdir(), 'dmgw-native-'));
+after(() => rmSync(folder, { recursive: true }));
+const { sendFile } = native();
+
+function fileOf(content: Uint8Array, within = folder): string {
+  const file = join(within, `file-${randomBytes(4).toString('hex')}`);
+  writeFileSync(file, content);
+  return file;
+}
+
+interface Connection {
+  /** Descriptor of the end that sends. */
+  readonly fd: number;
+  readonly client: Socket;
+  /** What the client has had, which reads only while it is asked to. */
+  readonly got: Buffer[];
+}
+
+function bytesOf(got: readonly Buffer[]): number {
+  return got.reduce((sum, { length }) => sum + length, 0);
+}
+
+/** Calls `test` with a connection and an open file. */
+async function sending(path: string, test: (connection: Connection, file: number) => Promise<void>): Promise<void> {
+  const server = createServer({ pauseOnConnect: true }).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const client = connect((server.address() as AddressInfo).port, '127.0.0.1').pause();
+  const [socket] = (await once(server, 'connection')) as [Socket & { readonly _handle: { readonly fd: number } }];
+  const got: Buffer[] = [];
+  client.on('data', (bytes: Buffer) => got.push(bytes)).pause();
+  for (const end of [client, socket]) end.on('error', () => {});
+  const file = openSync(path, 'r');
+  try {
+    await test({ fd: socket._handle.fd, client, got }, file);
+  } finally {
+    closeSync(file);
+    client.destroy();
+    socket.destroy();
+    server.close();
+  }
+}
+
+/**
+ * Sends all that is asked for, while the client reads.
+ * @returns how often nothing was in memory: such bytes are read into it. Where that does not help, as under an emulator
+ *   without mincore(2), the slower way is taken that is there for it
+ */
+async function sendAll({ fd, client }: Connection, file: number, from: number, length: number): Promise<number> {
+  const bytes = Buffer.alloc(16 * KIB);
+  let cold = 0;
+  let wasCold = false;
+  client.resume();
+  for (let position = from; position < from + length;) {
+    let taken = sendFile(fd, file, position, from + length - position);
+    if (taken === NOT_IN_MEMORY) {
+      cold += 1;
+      const read = readSync(file, bytes, 0, Math.min(bytes.length, from + length - position), position);
+      if (wasCold) taken = writeNow(fd, bytes.subarray(0, read));
+    }
+    wasCold = taken === NOT_IN_MEMORY;
+    assert.ok(taken >= NOT_IN_MEMORY, `${taken} at ${position}`);
+    position += Math.max(taken, 0);
+    if (taken === 0) await setImmediate();
+  }
+  return cold;
+}
+
+function writeNow(fd: number, bytes: Buffer): number {
+  try {
+    return writeSync(fd, bytes);
+  } catch {
+    return 0; // EAGAIN
+  }
+}
+
+async function hasGot({ client, got }: Connection, expected: Buffer): Promise<void> {
+  client.resume();
+  while (bytesOf(got) < expected.length) await setImmediate();
+  assert.equal(bytesOf(got), expected.length);
+  assert.ok(Buffer.concat(got).equals(expected));
+}
+
+describe('sendFile', { timeout: 120_000 }, () => {
+  const content = randomBytes(9 * MIB + 123);
+  const path = fileOf(content);
+
+  for (const [from, length] of [
+    [0, content.length],
+    [4097, 5 * MIB],
+    [256 * KIB - 1, 2],
+    [content.length - 1, 1],
+    [8 * MIB, MIB + 123],
+  ] as const) {
+    it(`sends ${length} bytes from ${from} on as they are`, () =>
+      sending(path, async (connection, file) => {
+        await sendAll(connection, file, from, length);
+        await hasGot(connection, content.subarray(from, from + length));
+      }));
+  }
+
+  it('takes nothing when the connection is full, and goes on when the client has read', () =>
+    sending(path, async (connection, file) => {
+      const sent: Buffer[] = [];
+      let full = 0;
+      for (let tries = 0; full < 3 && tries < 10_000; tries += 1) {
+        const taken = sendFile(connection.fd, file, 0, MIB);
+        // It is in memory at most so long as nobody else wants the room.
+        if (taken === NOT_IN_MEMORY) return;
+        if (taken === 0) full += 1;
+        else sent.push(content.subarray(0, taken));
+        await setImmediate();
+      }
+      assert.equal(full, 3);
+      assert.ok(bytesOf(sent) > 0);
+      await hasGot(connection, Buffer.concat(sent));
+    }));
+
+  it('sends no more than the file has, and nothing from beyond its end', () =>
+    sending(path, async (connection, file) => {
+      const last = sendFile(connection.fd, file, content.length - 10, MIB);
+      assert.ok(last === 10 || last === NOT_IN_MEMORY, String(last));
+      for (const position of [content.length, content.length + MIB, 2 ** 40, Number.MAX_SAFE_INTEGER]) {
+        const taken = sendFile(connection.fd, file, position, MIB);
+        assert.ok(taken === 0 || taken === NOT_IN_MEMORY, `${taken} at ${position}`);
+      }
+      assert.equal(sendFile(connection.fd, file, 0, 0), 0);
+      await hasGot(connection, last === 10 ? content.subarray(-10) : Buffer.alloc(0));
+    }));
+
+  it('knows positions beyond 4 GiB', () => {
+    const from = 4 * 1024 * MIB + 5000;
+    const long = fileOf(Buffer.alloc(0));
+    const draft = openSync(long, 'r+');
+    ftruncateSync(draft, from);
+    writeSync(draft, content, 0, MIB, from);
+    closeSync(draft);
+    return sending(long, async (connection, file) => {
+      await sendAll(connection, file, from, MIB);
+      await hasGot(connection, content.subarray(0, MIB));
+    });
+  });
+
+  it('gives a negative number for what is no connection or no file, and for a client that has gone', () =>
+    sending(path, async (connection, file) => {
+      const { fd, client } = connection;
+      const closed = openSync(path, 'r');
+      const forWriting = openSync(fileOf(Buffer.alloc(10)), 'a');
+      const isFolder = openSync(folder, 'r');
+      closeSync(closed);
+      for (const [socket, other] of [
+        [-1, file],
+        [fd, -1],
+        [fd, closed],
+        [fd, forWriting],
+        [fd, isFolder],
+        [isFolder, file],
+        [fd, fd],
+      ] as const) {
+        const taken = sendFile(socket, other, 0, 10);
+        assert.ok(taken < 0, `${taken} from ${other} to ${socket}`);
+      }
+      for (const opened of [forWriting, isFolder]) closeSync(opened);
+      const wrong = sendFile as (...given: unknown[]) => number;
+      for (const given of [
+        [],
+        [fd, file, 0],
+        [fd, file, -1, 10],
+        [fd, file, 0, -1],
+        ['1', file, 0, 1],
+        [fd, file, {}, 1],
+      ]) {
+        assert.equal(wrong(...given), FAILED, JSON.stringify(given));
+      }
+      client.resetAndDestroy();
+      let taken = 0;
+      while (taken >= 0) {
+        taken = sendFile(fd, file, 0, 10);
+        await setImmediate();
+      }
+      assert.ok(taken === FAILED || taken === NOT_IN_MEMORY, String(taken));
+    }));
+});
+
+const TMPFS_MAGIC = 0x01021994;
+/** A folder on a disk: a file in memory cannot be out of it. */
+const onDisk = [tmpdir(), resolve('build')].find((name) => statfsSync(name).type !== TMPFS_MAGIC);
+
+/** Has the system forget what it has read of a file. @returns why that cannot be seen here; undefined when it is so */
+function whyNotEvicted(path: string): string | undefined {
+  const words = [`of=${path}`, 'oflag=nocache', 'conv=notrunc,fdatasync', 'count=0'];
+  if (spawnSync('dd', words).status !== 0) return 'dd cannot have pages forgotten';
+  const { status, stdout } = spawnSync('fincore', ['--bytes', '--noheadings', '--output', 'RES', path], {
+    encoding: 'utf8',
+  });
+  if (status !== 0) return 'fincore is not there';
+  return Number(stdout) === 0 ? undefined : 'this disk keeps pages in memory';
+}
+
+describe('sendFile of what is not in memory', { timeout: 120_000, skip: !onDisk && 'no disk here' }, () => {
+  it('does not wait for the disk, and sends what is in memory before it', async (test) => {
+    mkdirSync(onDisk ?? '', { recursive: true });
+    const disk = mkdtempSync(join(onDisk ?? '', 'dmgw-native-'));
+    try {
+      const content = randomBytes(16 * MIB);
+      const path = fileOf(content, disk);
+      const why = whyNotEvicted(path);
+      if (why !== undefined) return test.skip(why);
+      await sending(path, async (connection, file) => {
+        for (const position of [0, 5000, 8 * MIB]) {
+          assert.equal(sendFile(connection.fd, file, position, MIB), NOT_IN_MEMORY);
+        }
+        assert.equal(sendFile(-1, file, 0, MIB), NOT_IN_MEMORY, 'before it looks at the connection');
+        // The system reads some more than it is asked for.
+        readSync(file, Buffer.alloc(1), 0, 1, 0);
+        let sent = 0;
+        connection.client.resume();
+        for (let taken = 0; taken !== NOT_IN_MEMORY; sent += Math.max(taken, 0)) {
+          taken = sendFile(connection.fd, file, sent, content.length - sent);
+          await setImmediate();
+        }
+        assert.ok(sent < content.length);
+        const cold = await sendAll(connection, file, sent, content.length - sent);
+        assert.ok(cold > 0);
+        await hasGot(connection, content);
+      });
+    } finally {
+      rmSync(disk, { recursive: true });
+    }
+  });
+});
+
+/** Every Node.js that we know of has what it takes. */
+const { makeHash, addToHash, endHash } = native() as Required<Native>;
+
+function added(hash: NativeHash, bytes: Uint8Array): Promise<boolean> {
+  return new Promise((done) => addToHash(hash, bytes, done));
+}
+
+function sha256(...pieces: readonly Uint8Array[]): string {
+  const hash = createHash('sha256');
+  for (const piece of pieces) hash.update(piece);
+  return hash.digest('hex');
+}
+
+describe('a SHA-256 in the thread pool', { timeout: 120_000 }, () => {
+  const bytes = randomBytes(2 * MIB);
+
+  it('is that of nothing, of a piece, and of pieces that lie anywhere', async () => {
+    assert.equal(endHash(makeHash()).toString('hex'), sha256());
+    for (const lengths of [[0], [1], [63, 1, 64], [MIB], [7, 0, 256 * KIB, 65_537]]) {
+      const hash = makeHash();
+      let at = 3;
+      const pieces = lengths.map((length) => bytes.subarray(at, (at += length)));
+      for (const piece of pieces) assert.equal(await added(hash, piece), false);
+      assert.equal(endHash(hash).toString('hex'), sha256(...pieces));
+    }
+  });
+
+  it('is right where many are on their way', async () => {
+    const digests = await Promise.all(
+      Array.from({ length: 12 }, async (_, index) => {
+        const hash = makeHash();
+        const pieces = Array.from({ length: 8 }, (_, at) => bytes.subarray(index + at, (index + at + 1) * 20_000));
+        for (const piece of pieces) assert.equal(await added(hash, piece), false);
+        return endHash(hash).toString('hex') === sha256(...pieces);
+      }),
+    );
+    assert.ok(digests.every((isRight) => isRight));
+  });
+
+  it('keeps what an addition works on from the collector of garbage', async () => {
+    setFlagsFromString('--expose-gc');
+    const collect = runInNewContext('gc') as () => void;
+    const expected = sha256(Buffer.alloc(4 * MIB, 1), Buffer.alloc(4 * MIB, 2));
+    const kept = makeHash();
+    for (const value of [1, 2]) {
+      const addition = added(kept, Buffer.alloc(4 * MIB, value));
+      // Nobody else has this hash, and its digest is never asked for.
+      const forgotten = added(makeHash(), Buffer.alloc(4 * MIB, value));
+      for (let time = 0; time < 3; time += 1) collect();
+      assert.deepEqual(await Promise.all([addition, forgotten]), [false, false]);
+    }
+    collect();
+    assert.equal(endHash(kept).toString('hex'), expected);
+  });
+
+  it('refuses what would disturb an addition, and anything that is no hash, no bytes, or no function', async () => {
+    const hash = makeHash();
+    const addition = added(hash, bytes);
+    assert.throws(() => addToHash(hash, bytes, () => {}), { code: 'EINVAL' });
+    assert.throws(() => endHash(hash), { code: 'EINVAL' });
+    assert.equal(await addition, false);
+    const wrong = addToHash as (...given: unknown[]) => void;
+    const done = (): void => {};
+    for (const given of [
+      [],
+      [hash, bytes],
+      [{}, bytes, done],
+      [hash, 'a', done],
+      [hash, new Uint16Array(2), done],
+      [hash, bytes, {}],
+    ]) {
+      assert.throws(() => wrong(...given), { code: 'EINVAL' });
+    }
+    assert.throws(() => endHash({} as NativeHash), { code: 'EINVAL' });
+    assert.equal(endHash(hash).toString('hex'), sha256(bytes), 'what was refused has left it as it was');
+    assert.throws(() => endHash(hash), { code: 'EINVAL' });
+    assert.throws(() => addToHash(hash, bytes, done), { code: 'EINVAL' });
+  });
+});
+
+/** In a thread of its own, with the native part in `native` and a hash that is being added to. */
+function thread(script: string): Worker {
+  const file = createRequire(import.meta.url).resolve(`./${NATIVE}.node`);
+  const begin = `const native = require(${JSON.stringify(file)});
+    const bytes = Buffer.alloc(${4 * MIB}, 1);
+    const additions = Array.from({ length: 16 }, () => native.makeHash());
+    const add = (done) => additions.forEach((hash) => native.addToHash(hash, bytes, done));
+    `;
+  return new Worker(begin + script, { eval: true });
+}
+
+describe('a thread with additions on their way', { timeout: 120_000 }, () => {
+  it('can be ended from without and from within', async () => {
+    const fromWithout = thread(`add(() => {}); require('worker_threads').parentPort.postMessage('begun'); for (;;);`);
+    await once(fromWithout, 'message');
+    assert.equal(await fromWithout.terminate(), 1);
+    const fromWithin = thread('add(() => {}); process.exit(7);');
+    assert.deepEqual(await once(fromWithin, 'exit'), [7]);
+    const hash = makeHash();
+    assert.equal(await added(hash, Buffer.alloc(10)), false);
+    assert.equal(endHash(hash).toString('hex'), sha256(Buffer.alloc(10)));
+  });
+
+  it('ends by what `done` throws, as by what any callback throws', async () => {
+    const thrower = thread(`add(() => { throw new RangeError('thrown in done'); });`);
+    const [thrown] = (await once(thrower, 'error')) as [Error];
+    assert.deepEqual([thrown.name, thrown.message], ['RangeError', 'thrown in done']);
+  });
+});
