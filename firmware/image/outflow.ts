@@ -164,8 +164,8 @@ export class PacedReads {
 
 /** A write that takes longer, in ms, belongs to a client that does not keep up. */
 const DRAIN_MS = 100;
-/** After so many bytes in a row everybody else gets a turn: reads and writes that succeed at once never wait. */
-const BURST_BYTES = 2 * 1024 * 1024;
+/** After so many bytes in a row everybody else gets a turn: what succeeds at once never waits. */
+const TURN_BYTES = 4 * 1024 * 1024;
 
 /** Pieces of the content that are longer go past Node.js; several shorter ones share a write, which costs less. */
 const LONG_BYTES = 64 * 1024;
@@ -205,7 +205,7 @@ export async function sendBody(options: OutflowOptions): Promise<OutflowEnd> {
   const passes = canPassNode(socket);
   let drains = true;
   let isCold = false;
-  let burst = 0;
+  let turn = 0;
   while (!source.exhausted) {
     if (socket.destroyed) return { kind: 'peer-gone' };
     // Who waits holds no buffer.
@@ -222,33 +222,36 @@ export async function sendBody(options: OutflowOptions): Promise<OutflowEnd> {
       options.pace.took(bytes, elapsedMs);
       options.sent(content);
       lease.release();
-      const direct = passes ? sendDirect(options, source) : 0;
-      isCold = direct === 'cold';
+      isCold = passes && (await sendDirect(options, source)) === 'cold';
       drains = elapsedMs < DRAIN_MS;
-      burst += bytes + (direct === 'cold' ? 0 : direct);
+      turn += bytes;
     } catch (cause) {
       return options.blob.isVoid() ? { kind: 'withdrawn' } : { kind: 'disk', cause };
     } finally {
       lease.release();
     }
-    if (burst >= BURST_BYTES) {
-      burst = 0;
+    if (turn >= TURN_BYTES) {
+      turn = 0;
       await setImmediate();
     }
   }
   return { kind: 'complete' };
 }
 
-/** Sends as much of a long piece as the kernel takes now, within one turn. @returns bytes; `cold` as `BlobReader.sendNow` */
-function sendDirect({ response, socket, blob, pace, sent }: OutflowOptions, source: Source): number | 'cold' {
-  const rest = source.longSpan;
-  if (!rest) return 0;
-  const length = Math.min(rest.length, BURST_BYTES);
-  const taken = sendPastNode(response, socket, (fd) => blob.sendNow(fd, length, rest.start));
-  if (taken === 'cold' || taken === 0) return taken;
-  sent([source.skip(taken)]);
-  pace.took(taken, 0);
-  return taken;
+/** Sends as much of a long piece as the kernel takes. @returns why no more: `cold` as `BlobReader.sendNow` */
+async function sendDirect(options: OutflowOptions, source: Source): Promise<'full' | 'cold'> {
+  const { response, socket, blob, pace, sent } = options;
+  for (;;) {
+    const rest = source.longSpan;
+    if (!rest) return 'full';
+    const length = Math.min(rest.length, TURN_BYTES);
+    const taken = sendPastNode(response, socket, (fd) => blob.sendNow(fd, length, rest.start));
+    if (taken === 'cold') return 'cold';
+    if (taken > 0) sent([source.skip(taken)]);
+    pace.took(taken, 0);
+    if (taken < TURN_BYTES) return 'full';
+    await setImmediate();
+  }
 }
 
 /** A body that is read from its start to its end. */

@@ -16,7 +16,7 @@
 _Static_assert(sizeof(off_t) == 8, "images may be longer than 2 GiB: compile with _FILE_OFFSET_BITS=64");
 
 /* So much is looked up in the page cache, and then sent, at a time. */
-enum { STEP_BYTES = 256 * 1024, LEAST_PAGE_BYTES = 4096 };
+enum { STEP_BYTES = 1024 * 1024, LEAST_PAGE_BYTES = 4096 };
 
 /* What a send tells when nothing was taken. */
 enum { FULL = 0, NOT_IN_MEMORY = -1, FAILED = -2 };
