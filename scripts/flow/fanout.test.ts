@@ -1,14 +1,20 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { createServer, type IncomingHttpHeaders } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { describe, it } from 'node:test';
+import { AddressBlock } from './addresses.js';
 import type { Answer, DeviceEvent } from './dm-server.js';
 import type { Lab } from './lab.js';
-import { addImage, ALERT, FANOUTS, get, startFanout, type FanoutPolicy, type FanoutTarget } from './operator.js';
+import { add, addImage, ALERT, FANOUTS, get, startFanout, type FanoutPolicy, type FanoutTarget } from './operator.js';
 import { MIB, retrievalAlert, testImage, withLab } from './with-lab.js';
 
 /** Values of Target/<y>/Status. */
 const SENT = '1';
 const UNKNOWN_DEVICE = '3';
 const UNREACHABLE = '4';
+
+const DEVICES = './GwMO/DeviceInventory';
 
 const STRANGER = 'MAC:02DEAD000001';
 
@@ -61,6 +67,42 @@ describe('fanout of notifications', { concurrency: 2 }, () => {
     });
   });
 
+  it('posts to devices that take HTTP, byte for byte, and tells which of them refused or were not there', async () => {
+    const block = await AddressBlock.claim();
+    const taking = await WebDevice.listen(block.device(10), 204);
+    const refusing = await WebDevice.listen(block.device(11), 503);
+    const closed = `http://${block.device(12)}:${await block.freePort(block.device(12), 0)}/`;
+    try {
+      await withLab('web-devices', { devices: 0, absentDevices: 1, offers: [], network: block }, async (lab) => {
+        const [{ package0 } = { package0: '' }] = await targetsFor(lab, lab.absent);
+        const urls = [taking.url, refusing.url, closed];
+        const deviceIds = urls.map((_, index) => `X:web${index + 1}`);
+        const added = await lab.manage(
+          urls.flatMap((url, index) => [
+            add(`${DEVICES}/web${index + 1}/DeviceID`, 'chr', deviceIds[index] ?? ''),
+            add(`${DEVICES}/web${index + 1}/Address`, 'chr', url),
+          ]),
+        );
+        assert.deepEqual([...new Set(added.map(({ status }) => status))], [200]);
+
+        await start(
+          lab,
+          deviceIds.map((deviceId) => ({ deviceId, package0 })),
+          { repeat: 2, interval: 1 },
+        );
+        assert.match((await finalAlert(lab)).data ?? '', /total=3 sent=1 reacted=0 failed=2$/);
+        assert.deepEqual(await statuses(lab, 3), [SENT, UNREACHABLE, UNREACHABLE]);
+        assert.deepEqual(taking.bodies, [package0, package0]);
+        assert.deepEqual(refusing.bodies, [package0, package0]);
+        assert.equal(taking.headers['content-type'], 'application/vnd.syncml.notification');
+        assert.equal(taking.headers['x-wap-application-id'], 'x-wap-application:syncml.dm');
+      });
+    } finally {
+      taking.close();
+      refusing.close();
+    }
+  });
+
   it('is refused as a whole when a target has no notification', async () => {
     await withLab('no-notification', { devices: 0, absentDevices: 1, offers: [] }, async (lab) => {
       const answers = await lab.manage([
@@ -72,6 +114,44 @@ describe('fanout of notifications', { concurrency: 2 }, () => {
     });
   });
 });
+
+/** An End Device that takes its notifications by HTTP, and answers each with the same status. */
+class WebDevice {
+  /** Of each POST, base64. */
+  readonly bodies: string[] = [];
+  /** Of the last one. */
+  headers: IncomingHttpHeaders = {};
+  readonly #server;
+
+  private constructor(status: number) {
+    this.#server = createServer(({ method, headers }, response) => {
+      const chunks: Buffer[] = [];
+      response.req.on('data', (chunk: Buffer) => chunks.push(chunk));
+      response.req.on('end', () => {
+        if (method === 'POST') this.bodies.push(Buffer.concat(chunks).toString('base64'));
+        this.headers = headers;
+        response.writeHead(status).end();
+      });
+    });
+  }
+
+  static async listen(host: string, status: number): Promise<WebDevice> {
+    const device = new WebDevice(status);
+    device.#server.listen(0, host);
+    await once(device.#server, 'listening');
+    return device;
+  }
+
+  get url(): string {
+    const { address, port } = this.#server.address() as AddressInfo;
+    return `http://${address}:${port}/notify`;
+  }
+
+  close(): void {
+    this.#server.close();
+    this.#server.closeAllConnections();
+  }
+}
 
 function deviceIds(lab: Lab): string[] {
   return lab.devices.map(({ deviceId }) => deviceId);
