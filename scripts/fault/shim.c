@@ -12,7 +12,8 @@
  * Rules; the n-th is counted from 1 over all operations that match, glob is matched against the whole path:
  *   cut OP N [GLOB]            the power goes right before the N-th such operation
  *   cut now
- *   fail ERRNO OP N[+] [GLOB]  the N-th fails (with +, each from the N-th on), without effect: EIO, ENOSPC, EROFS, EMFILE
+ *   fail ERRNO OP N[+] [GLOB]  the N-th fails (with +, each from the N-th on), without effect: EIO, ENOSPC, EROFS, EMFILE,
+ *                              ENOBUFS, EPERM
  *   full BYTES [GLOB]          files may grow by so many bytes in all, then ENOSPC; removing a file gives nothing back
  *   slow sync MS [GLOB]        every sync takes so much longer
  *   slow read BYTES [GLOB]     reads bring at most so many bytes per second; mincore(2) finds no page of any file in memory
@@ -23,7 +24,8 @@
  *   names ordered|strict|kept  which unsynced names a cut takes back: a file system with a journal keeps the first
  *                              ones of a sequence (default); POSIX promises nothing about their order; none
  *   seed N                     of chance
- * OP is read, write (also truncation), sync (of a file or a folder) or name (making, renaming, removing).
+ * OP is read, write (also truncation), sync (of a file or a folder), name (making, renaming, removing) or send: the
+ * network is no disk, but fails in the same way; a datagram to an IP address by sendmsg, with `udp` as its path.
  *
  * Model. Data is durable when an fsync or fdatasync that began after the write has returned 0. A name is durable when
  * its folder has been synced after that; the sync of a file says nothing about its name. Data that is not durable is
@@ -56,6 +58,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
@@ -616,8 +619,8 @@ static _Noreturn void cut(const char *why, const char *path) {
 
 /* ---- Rules ---- */
 
-enum op { READ, WRITE, SYNC, NAME, OPS };
-static const char *const op_words[OPS] = {"read", "write", "sync", "name"};
+enum op { READ, WRITE, SYNC, NAME, SEND, OPS };
+static const char *const op_words[OPS] = {"read", "write", "sync", "name", "send"};
 
 struct rule {
   enum { CUT, FAIL, FULL, SLOW, LIE } action;
@@ -695,11 +698,12 @@ static enum op op_of(const char *word) {
 
 static int errno_of(const char *word) {
   static const struct { const char *word; int error; } known[] = {
-      {"EIO", EIO}, {"ENOSPC", ENOSPC}, {"EROFS", EROFS}, {"EMFILE", EMFILE}};
+      {"EIO", EIO}, {"ENOSPC", ENOSPC}, {"EROFS", EROFS}, {"EMFILE", EMFILE},
+      {"ENOBUFS", ENOBUFS}, {"EPERM", EPERM}};
   for (size_t i = 0; word && i < sizeof known / sizeof known[0]; i += 1) {
     if (strcmp(known[i].word, word) == 0) return known[i].error;
   }
-  give_up("not an error that a disk has here", word ? word : "nothing");
+  give_up("not an error that there is here", word ? word : "nothing");
 }
 
 static void take_counted(struct rule *rule, char **state) {
@@ -1184,6 +1188,25 @@ int mkdirat(int folder, const char *path, mode_t mode) {
 }
 
 int mkdir(const char *path, mode_t mode) { return mkdirat(AT_FDCWD, path, mode); }
+
+/* ---- The network ---- */
+
+static bool is_udp(int fd) {
+  int type = 0, domain = 0;
+  socklen_t length = sizeof type;
+  return getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &length) == 0 && type == SOCK_DGRAM &&
+         getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &length) == 0 && (domain == AF_INET || domain == AF_INET6);
+}
+
+ssize_t sendmsg(int fd, const struct msghdr *message, int flags) {
+  if (atomic_load(&watching) && is_udp(fd)) {
+    pthread_mutex_lock(&lock);
+    struct verdict verdict = judge(SEND, "udp", NULL);
+    pthread_mutex_unlock(&lock);
+    if (verdict.error) return failed(verdict.error);
+  }
+  return syscall(SYS_sendmsg, fd, message, flags);
+}
 
 /* ---- Calls that are only watched for ---- */
 
