@@ -157,10 +157,10 @@ function checkAgain(files: ConfigurationFiles): Outcome<unknown, CodedError> {
   return checkNamedFiles(loaded.value.configuration, uid);
 }
 
-/** V8 gives its collector to those who ask for it with a flag; the flag can be set while running. */
+/** With `--expose-gc` from the start it is there; without, it takes a context of its own: 0.3 MB. */
 function garbageCollector(): CollectGarbage {
   setFlagsFromString('--expose-gc');
-  return runInNewContext('gc') as CollectGarbage;
+  return (globalThis.gc ?? runInNewContext('gc')) as CollectGarbage;
 }
 
 type CollectGarbage = (options?: { type: 'minor' }) => void;

@@ -1,8 +1,7 @@
-import { isIP } from 'node:net';
 import { isAbsolute, normalize } from 'node:path';
 import * as v from 'valibot';
 import { TimeZone, WeeklyWindows } from '../clock/index.js';
-import { HostNames, Prefixes } from '../net/index.js';
+import { HostNames, ipFamily, Prefixes } from '../net/index.js';
 
 /** What a key's schema says beside its type: for error lines and for the reference. */
 export interface KeyNotes {
@@ -125,7 +124,7 @@ export const origin = (help: string) =>
 export const address = () =>
   v.pipe(
     v.string(),
-    v.check((value) => isIP(value) !== 0),
+    v.check((value) => ipFamily(value) !== 0),
     notes({ allowed: 'an IP address such as 192.168.1.1' }),
   );
 
@@ -191,7 +190,7 @@ export function deviceHost(value: string): string | undefined {
     return undefined;
   }
   const host = url.hostname.replace(/^\[|\]$/g, '');
-  return isIP(host) === 0 ? undefined : host;
+  return ipFamily(host) === 0 ? undefined : host;
 }
 
 function isHttpUrl(value: string): boolean {

@@ -1,5 +1,4 @@
-import { isIP } from 'node:net';
-import { canonicalAddress, type Prefixes } from '../net/index.js';
+import { canonicalAddress, ipFamily, type Prefixes } from '../net/index.js';
 import { failure, success, type CodedError, type Outcome } from '../outcome/index.js';
 
 /** Connectionless WAP push over UDP (oma-dm-facts.md section 10.6). */
@@ -21,7 +20,7 @@ const FORMS = 'udp://192.168.1.57, udp://192.168.1.57:2948, udp://[fd00::57]:294
 export function parseAddress(text: string, lan: Prefixes): Outcome<Endpoint, AddressError> {
   const endpoint = readEndpoint(text);
   if (!endpoint) return failure('invalid-value', `an Address has the form ${FORMS}`);
-  if (isIP(endpoint.host) !== 0 && !lan.contains(endpoint.host)) {
+  if (ipFamily(endpoint.host) !== 0 && !lan.contains(endpoint.host)) {
     return failure('outside-lan', `${endpoint.host} does not lie in the prefixes of the LAN (${lan.texts.join(', ')})`);
   }
   return success(endpoint);
@@ -35,7 +34,7 @@ export function readEndpoint(text: string): Endpoint | undefined {
 /** One spelling per IP address, so that two texts of the same address compare equal; a name in lower case. */
 export function canonicalHost(host: string): string {
   const address = canonicalAddress(host);
-  return isIP(address) === 6 ? new URL(`http://[${address}]`).hostname.slice(1, -1) : address.toLowerCase();
+  return ipFamily(address) === 6 ? new URL(`http://[${address}]`).hostname.slice(1, -1) : address.toLowerCase();
 }
 
 /** The `host` column that belongs to the value of an Address leaf. */
@@ -64,7 +63,7 @@ function readUdp(text: string): Endpoint | undefined {
   const [, v6, v4, digits] = /^udp:\/\/(?:\[([^\]]+)\]|([\d.]+))(?::(\d{1,5}))?$/i.exec(text) ?? [];
   const host = v6 ?? v4 ?? '';
   const port = digits === undefined ? WAP_PUSH_PORT : Number(digits);
-  if (isIP(host) !== (v6 === undefined ? 4 : 6) || port < 1 || port > 0xffff) return undefined;
+  if (ipFamily(host) !== (v6 === undefined ? 4 : 6) || port < 1 || port > 0xffff) return undefined;
   return { transport: 'udp', host, port };
 }
 

@@ -1,5 +1,4 @@
 import type { RemoteInfo, Socket, SocketOptions } from 'node:dgram';
-import { isIPv6 } from 'node:net';
 import type { Answer, Packet, Question, RecordType } from 'dns-packet';
 import type { Clock, TimerHandle } from '../clock/index.js';
 import type { Logger } from '../log/index.js';
@@ -192,7 +191,7 @@ export class LinkSocket {
 
   #isOnLink(address: string): boolean {
     const zone = address.split('%')[1];
-    if (isIPv6(address) && zone !== undefined && zone !== this.link.name) return false;
+    if (address.includes(':') && zone !== undefined && zone !== this.link.name) return false;
     return this.link.neighbours.contains(address);
   }
 }

@@ -1,7 +1,6 @@
-import { isIPv4, isIPv6 } from 'node:net';
 import type { NetworkInterfaceInfo } from 'node:os';
 import type { Clock, TimerHandle } from '../clock/index.js';
-import { Prefixes } from '../net/index.js';
+import { ipFamily, Prefixes } from '../net/index.js';
 
 /** A network interface in the LAN. */
 export interface Link {
@@ -40,7 +39,7 @@ export function lanLinks(interfaces: NodeJS.Dict<NetworkInterfaceInfo[]>, choice
     const cidrs = infos.flatMap(({ cidr }) => cidr ?? []);
     const neighbours = Prefixes.parse([...cidrs, LINK_LOCAL]);
     if (!neighbours.ok) continue;
-    const v4 = infos.filter(({ address }) => isIPv4(address));
+    const v4 = infos.filter(({ address }) => ipFamily(address) === 4);
     links.push({
       name,
       addresses: infos.map(({ address }) => address),
@@ -62,7 +61,7 @@ function isChosen(name: string, infos: readonly NetworkInterfaceInfo[], { names,
 }
 
 function usesIPv6(lan: Prefixes): boolean {
-  return lan.texts.some((text) => isIPv6(text.split('/')[0] ?? ''));
+  return lan.texts.some((text) => text.includes(':'));
 }
 
 /** The system does not tell Node.js of changes: it is asked. */

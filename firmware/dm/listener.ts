@@ -1,6 +1,5 @@
 import { createSocket, type RemoteInfo, type Socket } from 'node:dgram';
 import { once } from 'node:events';
-import { isIP } from 'node:net';
 import type { Clock } from '../clock/index.js';
 import type { Logger } from '../log/index.js';
 import { describeThrown, failure, success, type CodedError, type Outcome } from '../outcome/index.js';
@@ -48,7 +47,7 @@ export async function openListener(
     await Promise.all(sockets.splice(0).map(closeSocket));
   };
   for (const address of options.addresses) {
-    const socket = isIP(address) === 6 ? createSocket({ type: 'udp6', ipv6Only: true }) : createSocket('udp4');
+    const socket = address.includes(':') ? createSocket({ type: 'udp6', ipv6Only: true }) : createSocket('udp4');
     sockets.push(socket);
     try {
       socket.bind({ address, port: options.port });

@@ -1,4 +1,3 @@
-import { isIPv6 } from 'node:net';
 import type { ImageRecord } from './image.js';
 
 /** What comes before the ImageID in the path of every LocalImageURI. */
@@ -14,7 +13,7 @@ export interface PublicPlace {
 
 /** `http://192.168.1.1:8180`. */
 export function originOf({ scheme, host, port }: PublicPlace): string {
-  return `${scheme}://${isIPv6(host) ? `[${host}]` : host}:${port}`;
+  return `${scheme}://${host.includes(':') ? `[${host}]` : host}:${port}`;
 }
 
 /** LocalImageURI of an image that is served. @param query for its token, if it has one */

@@ -1,5 +1,5 @@
-import { isIP } from 'node:net';
 import { failure, success, type CodedError, type Outcome } from '../outcome/index.js';
+import { ipFamily } from './family.js';
 import { canonicalAddress } from './prefixes.js';
 
 /** Labels of letters, digits, `-` and `_`; international names in their ASCII form (`xn--...`). */
@@ -19,7 +19,7 @@ export class HostNames {
     for (const text of texts) {
       const below = text.startsWith('*.');
       const host = canonicalHost(below ? text.slice(2) : text);
-      const usable = below ? NAME.test(host) && isIP(host) === 0 : NAME.test(host) || isIP(host) !== 0;
+      const usable = below ? NAME.test(host) && ipFamily(host) === 0 : NAME.test(host) || ipFamily(host) !== 0;
       if (!usable) return failure('bad-host', `'${text}' is not a host such as images.example.com or *.example.com`);
       if (below) names.#suffixes.push(`.${host}`);
       else names.#hosts.add(host);
@@ -30,7 +30,7 @@ export class HostNames {
   /** @param hostname of a URL, as `URL` gives it */
   contains(hostname: string): boolean {
     const host = canonicalHost(hostname);
-    return this.#hosts.has(host) || (isIP(host) === 0 && this.#suffixes.some((suffix) => host.endsWith(suffix)));
+    return this.#hosts.has(host) || (ipFamily(host) === 0 && this.#suffixes.some((suffix) => host.endsWith(suffix)));
   }
 }
 

@@ -1,13 +1,14 @@
 import { lookup as dnsLookup, type LookupAddress, type LookupAllOptions } from 'node:dns';
 import { request as httpRequest, type Agent, type IncomingHttpHeaders, type IncomingMessage } from 'node:http';
 import type { RequestOptions as HttpsOptions } from 'node:https';
-import { isIP, type LookupFunction } from 'node:net';
+import type { LookupFunction } from 'node:net';
 import type { Duplex, Readable } from 'node:stream';
 import type { SecureContextOptions } from 'node:tls';
 import { describeThrown, failure, success, systemErrorCode, type CodedError, type Outcome } from '../outcome/index.js';
 import { DirectConnection, StreamReader, type BodyReader, type ByteSink } from './body.js';
 import type { Credentials } from './credentials.js';
 import type { AddressFilter, HostFilter } from './destinations.js';
+import { ipFamily } from './family.js';
 import { https } from './late.js';
 import {
   absoluteForm,
@@ -133,7 +134,7 @@ function refusalToAsk({ url, ...access }: HttpRequest, proxy: Proxy | undefined)
   }
   if (access.allowHost?.(url.hostname) === false) return refused(`host ${url.hostname} is not allowed`);
   const literal = bareHost(url);
-  if (isIP(literal) !== 0 && !access.allowAddress(literal)) return refused(`address ${literal} is not allowed`);
+  if (ipFamily(literal) !== 0 && !access.allowAddress(literal)) return refused(`address ${literal} is not allowed`);
   if (proxy && isLoopbackName(literal) && !access.allowAddress(LOOPBACK)) {
     return refused(`host ${literal} is not allowed: to a proxy it is the proxy itself`);
   }
@@ -159,7 +160,7 @@ function directly(request: HttpRequest): Way & SecureContextOptions {
     ...(!request.agent && { own: true }),
     ...(url.protocol === 'https:' && {
       ...tlsContext(request),
-      ...(isIP(literal) === 0 && { servername: literal }),
+      ...(ipFamily(literal) === 0 && { servername: literal }),
     }),
   };
 }

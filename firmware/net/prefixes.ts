@@ -1,5 +1,6 @@
-import { BlockList, isIP } from 'node:net';
+import { BlockList } from 'node:net';
 import { failure, success, type CodedError, type Outcome } from '../outcome/index.js';
+import { ipFamily } from './family.js';
 
 /**
  * Addresses that no image of the internet lives at: loopback, link-local, private, shared, multicast, unspecified,
@@ -57,7 +58,7 @@ export class Prefixes {
     const prefixes = new Prefixes(texts);
     for (const text of texts) {
       const [address = '', bits, ...rest] = text.split('/');
-      const family = isIP(address);
+      const family = ipFamily(address);
       const width = family === 4 ? 32 : 128;
       const length = bits === undefined ? width : /^\d{1,3}$/.test(bits) ? Number(bits) : -1;
       if (family === 0 || rest.length > 0 || length < 0 || length > width) {
@@ -78,12 +79,12 @@ export class Prefixes {
 
   /** @param address IP address as text; a zone (`%eth0`) is ignored; anything else is in no prefix */
   contains(address: string): boolean {
-    if (isIP(address) === 4) {
+    if (ipFamily(address) === 4) {
       const number = ipv4Number(address);
       if (this.#ipv4.some(({ shift, network }) => shifted(number, shift) === network)) return true;
     }
     const canonical = canonicalAddress(address);
-    const family = isIP(canonical);
+    const family = ipFamily(canonical);
     return family !== 0 && this.#list.check(canonical, family === 4 ? 'ipv4' : 'ipv6');
   }
 }
@@ -101,7 +102,7 @@ function shifted(number: number, bits: number): number {
 /** One spelling per address: zone cut off, brackets removed, IPv6 in its short form, IPv4-mapped IPv6 as IPv4. */
 export function canonicalAddress(address: string): string {
   const bare = address.replace(/^\[|\]$/g, '').replace(/%.*$/, '');
-  if (isIP(bare) !== 6) return bare;
+  if (ipFamily(bare) !== 6) return bare;
   // A URL's host has one spelling (RFC 5952).
   const short = new URL(`http://[${bare}]/`).hostname.slice(1, -1);
   const mapped = /^::ffff:([0-9a-f]{1,4}):([0-9a-f]{1,4})$/.exec(short);

@@ -1,10 +1,11 @@
 import { request as httpRequest } from 'node:http';
-import { isIP, type LookupFunction, type Socket } from 'node:net';
+import type { LookupFunction, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { SecureContextOptions } from 'node:tls';
 import { failure, success, type CodedError, type Outcome } from '../outcome/index.js';
 import { basic } from './credentials.js';
 import type { HostFilter } from './destinations.js';
+import { ipFamily } from './family.js';
 import { canonicalHost } from './hosts.js';
 import { tls } from './late.js';
 
@@ -98,7 +99,7 @@ export function openTunnel(
 /** TLS with the server at the other end of a tunnel; errors come as events of the connection. */
 export function secureTunnel(tunnel: Duplex, url: URL, context: SecureContextOptions): Duplex {
   const host = url.hostname.replace(/^\[|\]$/g, '');
-  return tls().connect({ ...context, socket: tunnel, host, ...(isIP(host) === 0 && { servername: host }) });
+  return tls().connect({ ...context, socket: tunnel, host, ...(ipFamily(host) === 0 && { servername: host }) });
 }
 
 /** As the options of a request name it. */

@@ -1,8 +1,7 @@
 import { createSocket, type Socket, type SocketOptions } from 'node:dgram';
-import { isIP } from 'node:net';
 import type { Clock } from '../clock/index.js';
 import type { Logger } from '../log/index.js';
-import { openHttp, type HttpErrorCode, type Prefixes } from '../net/index.js';
+import { ipFamily, openHttp, type HttpErrorCode, type Prefixes } from '../net/index.js';
 import { describeThrown, failure, success, systemErrorCode, type CodedError, type Outcome } from '../outcome/index.js';
 import { MAX_NOTIFICATION_BYTES } from './leaves.js';
 import type { SendNotification, Wrap } from './ports.js';
@@ -112,8 +111,8 @@ export class Forwarder {
     payload: Uint8Array,
     onLateFailure: ((error: ForwardError) => void) | undefined,
   ): Promise<Outcome<undefined, ForwardError>> {
-    const family = isIP(host);
-    if ((family !== 4 && family !== 6) || !this.options.lan.contains(host)) {
+    const family = ipFamily(host);
+    if (family === 0 || !this.options.lan.contains(host)) {
       return Promise.resolve(failure('address-refused', `${host} is not an address in the LAN`));
     }
     if (onLateFailure && this.#watched.hasRoom()) {

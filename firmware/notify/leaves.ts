@@ -87,7 +87,11 @@ const notification: Check = (value) => {
 /** A tight loop (interval 0, repeat without end) is not offered: it would flood the LAN. */
 const FANOUT_CHECKS: Readonly<Record<FanoutLeaf, Check>> = {
   type: text(MAX_TEXT_BYTES, /^notification$/, 'the only Type is notification'),
-  targets: text(MAX_TARGETS_BYTES, /^[^\p{Cc}]*(\r?\n[^\p{Cc}]*)*$/u, 'DeviceIDs, group:<name> or *, one a line'),
+  targets: text(
+    MAX_TARGETS_BYTES,
+    /^[^\x00-\x1f\x7f-\x9f]*(\r?\n[^\x00-\x1f\x7f-\x9f]*)*$/,
+    'DeviceIDs, group:<name> or *, one a line',
+  ),
   notification,
   repeat: int(1, 16),
   interval: int(1, 86_400),
@@ -99,7 +103,7 @@ const FANOUT_CHECKS: Readonly<Record<FanoutLeaf, Check>> = {
 };
 
 const TARGET_CHECKS: Readonly<Record<TargetLeaf, Check>> = {
-  deviceId: text(MAX_TEXT_BYTES, /^[^\p{Cc}]+$/u, 'a DeviceID: not empty, no control characters'),
+  deviceId: text(MAX_TEXT_BYTES, /^[^\x00-\x1f\x7f-\x9f]+$/, 'a DeviceID: not empty, no control characters'),
   notification,
   reacted: (value) => (typeof value === 'boolean' ? success() : failure('invalid-value', 'true or false')),
 };

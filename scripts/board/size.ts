@@ -36,7 +36,8 @@ export function verdictOf({ value, target, ceiling }: Omit<Figure, 'name' | 'uni
 /** What `dmgw.cjs` starts; it is this that is kept compiled. */
 const PROGRAM = 'dmgw-main.cjs';
 
-const SETTLE_MS = 3_000;
+/** V8 gives back what a start took when nothing has happened for 8 s. */
+const SETTLE_MS = 15_000;
 /** Medians of so many: a machine that does other things too is slow now and then. */
 const STARTS = 5;
 
@@ -44,14 +45,16 @@ const BUDGETS = {
   bundle: { name: 'bundle, minified', unit: 'KB', target: 500, ceiling: undefined },
   native: { name: 'part in C', unit: 'KB', target: undefined, ceiling: undefined },
   package: { name: 'package, compressed', unit: 'MB', target: 2.5, ceiling: undefined },
-  memory: { name: 'idle RssAnon', unit: 'MB', target: 12, ceiling: 17 },
-  start: { name: 'start to ready / node -e 0', unit: 'x', target: 2, ceiling: 4 },
+  memory: { name: 'idle RssAnon', unit: 'MB', target: 12, ceiling: 13 },
+  start: { name: 'start to ready / node -e 0', unit: 'x', target: 2, ceiling: 6 },
   files: { name: 'open files, idle', unit: '', target: undefined, ceiling: undefined },
   threads: { name: 'threads, idle', unit: '', target: undefined, ceiling: undefined },
 } as const satisfies Readonly<Record<string, Omit<Figure, 'value'>>>;
 
 /** What the bundle of this machine takes on the disk, in memory and at its start; compiled, as it is once installed. */
 export async function measureHere(nodeFlags: readonly string[]): Promise<Figure[]> {
+  // Certificates that a machine adds are read by each start, of the bare Node.js too: 80 ms and 1.2 MB that no router has.
+  delete process.env.NODE_EXTRA_CA_CERTS;
   const folder = mkdtempSync(join(tmpdir(), 'dmgw-size-'));
   const gateway = new GatewayProcess({
     deviceId: 'urn:uuid:00000000-0000-4000-8000-000000000001',
