@@ -206,6 +206,7 @@ async function start(
       minBytesPerSecond: configuration.serve.minBytesPerSecond,
       minRateMs: configuration.serve.minRateSeconds * 1000,
     },
+    collectGarbage: () => options.collectGarbage('all'),
   });
 
   // The End Devices and their notifications.

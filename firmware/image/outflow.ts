@@ -15,7 +15,7 @@ export const BUFFER_BYTES = {
   /** For clients that keep us waiting: hundreds of them may each hold one. */
   small: 16 * 1024,
   /** Where most goes past the buffers, and the write is there to tell when the kernel takes more. */
-  least: 4 * 1024,
+  least: 1024,
 } as const;
 
 /** How long a buffer may be, as the client deserves it. */
