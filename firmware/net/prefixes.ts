@@ -49,7 +49,7 @@ export const NOT_GLOBAL_PREFIXES: readonly string[] = [
 export class Prefixes {
   readonly #list = new BlockList();
   /** The IPv4 prefixes once more, as numbers: asked for each datagram, where the list would make an object of the address. */
-  readonly #ipv4: { readonly shift: number; readonly network: number }[] = [];
+  readonly #ipv4: { readonly first: number; readonly last: number }[] = [];
 
   private constructor(readonly texts: readonly string[]) {}
 
@@ -64,7 +64,11 @@ export class Prefixes {
       if (family === 0 || rest.length > 0 || length < 0 || length > width) {
         return failure('bad-prefix', `'${text}' is not an address prefix such as 192.168.1.0/24 or fd00::/8`);
       }
-      if (family === 4) prefixes.#ipv4.push({ shift: 32 - length, network: shifted(ipv4Number(address), 32 - length) });
+      if (family === 4) {
+        const size = 2 ** (32 - length);
+        const first = Math.floor(ipv4Number(address) / size) * size;
+        prefixes.#ipv4.push({ first, last: first + size - 1 });
+      }
       prefixes.#list.addSubnet(address, length, family === 4 ? 'ipv4' : 'ipv6');
     }
     return success(prefixes);
@@ -81,7 +85,7 @@ export class Prefixes {
   contains(address: string): boolean {
     if (ipFamily(address) === 4) {
       const number = ipv4Number(address);
-      if (this.#ipv4.some(({ shift, network }) => shifted(number, shift) === network)) return true;
+      if (this.#ipv4.some(({ first, last }) => first <= number && number <= last)) return true;
     }
     const canonical = canonicalAddress(address);
     const family = ipFamily(canonical);
@@ -92,11 +96,6 @@ export class Prefixes {
 function ipv4Number(address: string): number {
   const [a = '', b = '', c = '', d = ''] = address.split('.');
   return ((Number(a) * 256 + Number(b)) * 256 + Number(c)) * 256 + Number(d);
-}
-
-/** A shift by 32 would be none in JavaScript. */
-function shifted(number: number, bits: number): number {
-  return Math.floor(number / 2 ** bits);
 }
 
 /** One spelling per address: zone cut off, brackets removed, IPv6 in its short form, IPv4-mapped IPv6 as IPv4. */

@@ -243,25 +243,44 @@ class SqliteStore implements Store {
     return statement as Statement<Row>;
   }
 
+  /** Some thousands of calls per message or fanout: nothing is made for one but what the driver makes. */
   #prepare(text: string): Statement<unknown> {
-    const statement = this.db.prepare(text);
-    const execute = <T>(work: () => T): T => {
-      // A transaction that only reads leaves nothing to flush.
-      if (!statement.readonly) {
-        this.#dirty = true;
-        this.#generation += 1;
-        this.#mark();
-      }
-      return this.#guard(work);
-    };
+    const statement = this.db.prepare<SqlValue[]>(text);
+    // A transaction that only reads leaves nothing to flush.
+    const begin = statement.readonly ? (): void => {} : (): void => this.#changing();
     return {
-      run: (...values: SqlValue[]) => {
-        const { changes, lastInsertRowid } = execute(() => statement.run(...values));
-        return { changes, lastInsertRowid: Number(lastInsertRowid) };
+      run: (...values) => {
+        begin();
+        try {
+          const { changes, lastInsertRowid } = statement.run(...values);
+          return { changes, lastInsertRowid: Number(lastInsertRowid) };
+        } catch (thrown) {
+          throw this.#failed(thrown);
+        }
       },
-      get: (...values: SqlValue[]) => execute(() => statement.get(...values)),
-      all: (...values: SqlValue[]) => execute(() => statement.all(...values)),
+      get: (...values) => {
+        begin();
+        try {
+          return statement.get(...values);
+        } catch (thrown) {
+          throw this.#failed(thrown);
+        }
+      },
+      all: (...values) => {
+        begin();
+        try {
+          return statement.all(...values);
+        } catch (thrown) {
+          throw this.#failed(thrown);
+        }
+      },
     };
+  }
+
+  #changing(): void {
+    this.#dirty = true;
+    this.#generation += 1;
+    this.#mark();
   }
 
   transaction<T>(work: () => T): T {
@@ -415,18 +434,17 @@ class SqliteStore implements Store {
       statement = this.db.prepare(text);
       this.#controls.set(text, statement);
     }
-    const control = statement;
-    this.#guard(() => control.run());
+    try {
+      statement.run();
+    } catch (thrown) {
+      throw this.#failed(thrown);
+    }
   }
 
-  #guard<T>(work: () => T): T {
-    try {
-      return work();
-    } catch (thrown) {
-      const error = asStoreError(thrown, this.file);
-      if (error instanceof StoreError && error.code === 'corrupt') this.#noteDamage(error.message);
-      throw error;
-    }
+  #failed(thrown: unknown): unknown {
+    const error = asStoreError(thrown, this.file);
+    if (error instanceof StoreError && error.code === 'corrupt') this.#noteDamage(error.message);
+    return error;
   }
 
   /** The check at a start does not find everything: so that the next one does not come here again. */
