@@ -8,13 +8,16 @@ import type { FanoutRecord, FanoutStore } from './fanout-store.js';
 import { ExpectedReaders, restOfWave, Tokens } from './pace.js';
 import { policyOf, waitAfterTryMs, type Policy } from './policy.js';
 import type { FanoutDefaults } from './leaves.js';
-import type { ForwardError } from './forwarder.js';
+import { MAX_SENDS_IN_FLIGHT, type ForwardError } from './forwarder.js';
 import type { AddressBook, Appearances, Capacity, DeviceAddress, SendNotification } from './ports.js';
 import { TARGET_STATUS } from './states.js';
 import { plausibleWallMs } from './wall.js';
 
-/** Tries that are recorded in one transaction, and sends in flight at most: after a kill, so many may not have left. */
-const BATCH = 64;
+/**
+ * Tries that are recorded in one transaction, and sends in flight at most: after a kill, so many may not have left. Each
+ * transaction writes some pages more than those of its targets.
+ */
+const BATCH = MAX_SENDS_IN_FLIGHT;
 
 /** The next batch is taken when so few are in flight: some slow devices do not hold up the others. */
 const LOW_WATER = BATCH / 2;
@@ -213,7 +216,7 @@ export class Runner {
     const shared = targets.some(({ notification }) => notification === null)
       ? fanouts.notification(fanout.id)
       : undefined;
-    const recorded = new Map<string, { readonly prospect: Prospect; readonly targetIds: number[] }>();
+    const recorded: { readonly prospect: Prospect; readonly targetIds: number[] }[] = [];
     for (const target of targets) {
       const notification = target.notification ?? shared;
       if (!notification) throw new Error('a target without a notification was let into a run');
@@ -228,17 +231,16 @@ export class Runner {
         mayAppear: presence === 'absent' || (presence === 'present' && (hearable || !address.ok)),
       };
       if (address.ok) {
-        const key = `${prospect.dueMs} ${prospect.hearable} ${prospect.mayAppear}`;
-        const alike = recorded.get(key) ?? { prospect, targetIds: [] };
-        recorded.set(key, alike);
-        alike.targetIds.push(target.id);
+        const alike = recorded.find((one) => isAlike(one.prospect, prospect));
+        if (alike) alike.targetIds.push(target.id);
+        else recorded.push({ prospect, targetIds: [target.id] });
         batch.push({ run, target, address: address.value, notification });
       } else {
         const unknown = address.error.code === 'unknown-device';
         attempts.recordFailure(target.id, unknown ? TARGET_STATUS.unknownDevice : TARGET_STATUS.unreachable, prospect);
       }
     }
-    for (const { prospect, targetIds } of recorded.values()) attempts.recordSends(targetIds, prospect);
+    for (const { prospect, targetIds } of recorded) attempts.recordSends(targetIds, prospect);
   }
 
   #send({ run, target, address, notification }: Outgoing): void {
@@ -296,4 +298,8 @@ export class Runner {
       return false;
     }
   }
+}
+
+function isAlike(one: Prospect, other: Prospect): boolean {
+  return one.dueMs === other.dueMs && one.hearable === other.hearable && one.mayAppear === other.mayAppear;
 }
