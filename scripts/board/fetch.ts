@@ -58,7 +58,11 @@ export function fetchSysroot(arch: CrossBuild['arch']): string {
     };
     const options = ['-q', ...Object.entries(settings).flatMap(([key, value]) => ['-o', `${key}=${value}`])];
     const aptGet = (...words: string[]): string => run('apt-get', [...options, ...words], { cwd: archives });
-    aptGet('update');
+    try {
+      aptGet('update');
+    } catch {
+      // One list of a mirror that is being filled; whether the others have what is needed is seen next.
+    }
     aptGet('-y', '--no-install-recommends', '--download-only', 'install', ...LIBRARIES);
     aptGet('download', HEADERS);
     for (const file of readdirSync(archives).filter((one) => one.endsWith('.deb'))) {

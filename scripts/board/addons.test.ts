@@ -1,0 +1,65 @@
+import assert from 'node:assert/strict';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, afterEach, describe, it } from 'node:test';
+import { buildNative, NATIVE_FILE } from './addons.js';
+import { readElf } from './elf.js';
+import { crossProfile } from './profile.js';
+
+const folder = mkdtempSync(join(tmpdir(), 'dmgw-addons-'));
+after(() => rmSync(folder, { recursive: true }));
+
+/** The compiler of this machine under another name, which notes what it is told. */
+const told = join(folder, 'told');
+writeFileSync(join(folder, 'board-gcc'), `#!/bin/sh\necho "$STAGING_DIR: $*" >"${told}"\nexec cc "$@"\n`, {
+  mode: 0o755,
+});
+writeFileSync(join(folder, 'board-strip'), '#!/bin/sh\nexec strip "$@"\n', { mode: 0o755 });
+mkdirSync(join(folder, 'node/include/node'), { recursive: true });
+writeFileSync(join(folder, 'node/include/node/node_version.h'), '#define NODE_MODULE_VERSION 127\n');
+const toolchain = { prefix: join(folder, 'board-'), nodeFolder: join(folder, 'node'), stagingDir: '/staging' };
+
+const { build } = crossProfile('openwrt-aarch64');
+const ofThisMachine: typeof build = {
+  ...build,
+  arch: process.arch as 'arm64',
+  libc: 'glibc',
+  cpuFlags: ['-mtune=generic'],
+};
+
+function built(name: string, board: typeof build): Buffer {
+  const [tree, app] = [join(folder, name, 'tree'), join(folder, name, 'app')];
+  for (const one of [tree, app]) mkdirSync(one, { recursive: true });
+  buildNative(board, toolchain, tree, app);
+  return readFileSync(join(app, NATIVE_FILE));
+}
+
+describe('the part in C for a board', () => {
+  afterEach(() => ['OPENWRT_CFLAGS', 'OPENWRT_LDFLAGS'].forEach((name) => Reflect.deleteProperty(process.env, name)));
+
+  it('is stripped, and the same in whatever folder it is built', () => {
+    const one = built('one', ofThisMachine);
+    assert.ok(built('another-with-a-longer-name', ofThisMachine).equals(one));
+    assert.ok(!one.includes('held_in_memory') && !one.includes(folder));
+    assert.equal(readElf(one).arch, process.arch);
+  });
+
+  it("is compiled with the flags of the processor, and with those of OpenWrt's build", () => {
+    process.env.OPENWRT_CFLAGS = '-O2 -fstack-protector-strong';
+    process.env.OPENWRT_LDFLAGS = '-Wl,-z,now';
+    built('flags', ofThisMachine);
+    const words = readFileSync(told, 'utf8');
+    assert.match(words, /^\/staging: .* -O2 -fstack-protector-strong -mtune=generic .*-Wl,-z,now /);
+  });
+
+  it('is refused where the compiler has made it for another machine', () => {
+    const arch = process.arch === 'arm64' ? 'arm' : 'arm64';
+    assert.throws(() => built('foreign', { ...ofThisMachine, arch }), {
+      message: /^dmgw-native\.node is for \w+; the board/,
+    });
+    assert.throws(() => built('glibc', { ...ofThisMachine, libc: 'musl' }), {
+      message: /^dmgw-native\.node is linked against glibc \(libc\.so\.6\); the board has musl/,
+    });
+  });
+});
