@@ -93,8 +93,9 @@ export default defineConfig([
 async function oneFunction(module: string): Promise<string> {
   const given = {
     name: 'given',
-    resolveId: (id: string) => (id === '<given>' ? id : { id, external: true }),
-    load: () => module,
+    resolveId: (id: string) => (id === '<given>' || id === 'module' ? id : { id, external: true }),
+    // What Node.js makes a `require` with has it load much more, and the function is given one.
+    load: (id: string) => (id === 'module' ? 'export const createRequire = () => require' : module),
   };
   const bundle = await rollup({ input: '<given>', plugins: [given] });
   const { output } = await bundle.generate({ format: 'cjs', interop: 'default', generatedCode: 'es2015' });

@@ -2,4 +2,7 @@
 import { fileURLToPath } from 'node:url';
 import { runProgram } from './compiled/index.js';
 
-runProgram(fileURLToPath(new URL('./dmgw-main.cjs', import.meta.url)));
+/** Its own, as it is a CommonJS module when it is built: to make one, Node.js would load what it loads ES modules with. */
+declare const require: NodeJS.Require;
+
+runProgram(fileURLToPath(new URL('./dmgw-main.cjs', import.meta.url)), require);

@@ -11,6 +11,7 @@ import {
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
+import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'node:test';
@@ -26,7 +27,7 @@ describe('a program that is kept compiled', () => {
   const isUsed = (): boolean => readKept(file, readFileSync(file)) !== undefined;
   const runs = (): unknown => {
     delete ran.ran;
-    runProgram(file);
+    runProgram(file, createRequire(file));
     return ran.ran;
   };
 

@@ -4,7 +4,6 @@
  */
 import { createHash } from 'node:crypto';
 import { closeSync, fstatSync, openSync, readFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
 import { pathToFileURL } from 'node:url';
 import { Script } from 'node:vm';
 import { writeDurably } from '../files/index.js';
@@ -27,9 +26,9 @@ export function readProgram(file: string): Program {
   return script.runInThisContext() as Program;
 }
 
-/** Runs a program. */
-export function runProgram(file: string): void {
-  readProgram(file)(createRequire(file), pathToFileURL(file).href);
+/** Runs a program. @param require of a module in its folder */
+export function runProgram(file: string, require: NodeJS.Require): void {
+  readProgram(file)(require, pathToFileURL(file).href);
 }
 
 /**

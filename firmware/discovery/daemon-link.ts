@@ -1,5 +1,4 @@
 import { spawn, type ChildProcessByStdio } from 'node:child_process';
-import { createInterface } from 'node:readline';
 import type { Readable, Writable } from 'node:stream';
 import type { Clock } from '../clock/index.js';
 import type { BridgeCommand, BridgeNews } from './bridge-protocol.js';
@@ -34,9 +33,14 @@ export class DaemonLink {
       };
     });
     this.#child.stdin.on('error', () => {}); // its end is told by itself
-    createInterface({ input: this.#child.stdout }).on('line', (line) => {
-      const news = readNews(line);
-      if (news) options.onNews(news);
+    let rest = '';
+    this.#child.stdout.setEncoding('utf8').on('data', (text: string) => {
+      const lines = (rest + text).split('\n');
+      rest = lines.pop() ?? '';
+      for (const line of lines) {
+        const news = readNews(line);
+        if (news) options.onNews(news);
+      }
     });
   }
 

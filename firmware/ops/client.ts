@@ -1,5 +1,6 @@
 import { request, type ClientRequest, type IncomingMessage } from 'node:http';
-import { createInterface } from 'node:readline';
+import { createRequire } from 'node:module';
+import type Readline from 'node:readline';
 import { describeThrown, failure, success, systemErrorCode, type CodedError, type Outcome } from '../outcome/index.js';
 import type { EventReport, EventRequest } from './event.js';
 import type { MeteredReport, MeteredSetting } from './metered.js';
@@ -89,7 +90,8 @@ export function follow<Name extends StreamedName>(
     read: async (reply) => {
       if (reply.headers['dmgw-format'] !== String(REPORT_FORMAT)) return otherVersion(socket);
       try {
-        for await (const line of createInterface({ input: reply })) await take(JSON.parse(line) as Streams[Name]);
+        for await (const line of readline().createInterface({ input: reply }))
+          await take(JSON.parse(line) as Streams[Name]);
       } catch (thrown) {
         return explain(socket, thrown);
       }
@@ -98,6 +100,11 @@ export function follow<Name extends StreamedName>(
     },
   });
 }
+
+/** Loaded when there is something to follow: the daemon has this file too, and follows nothing. */
+const readline = (): typeof Readline => load('node:readline') as typeof Readline;
+
+const load = createRequire(import.meta.url);
 
 /** Hands an image over. @param octets as many as the request says; not read any further once the daemon refuses them */
 export function sendContent(
