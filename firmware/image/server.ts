@@ -102,10 +102,10 @@ const LOOK_MS = 5_000;
  */
 const TOLD_MS = 2_000;
 
-/** So many new connections are a crowd, */
+/** So many connections that have ended are a crowd, */
 const CROWD = 64;
-/** and so long after it has come, in ms, its garbage is collected; no sooner, for that takes tens of ms on a small router. */
-const CROWD_GARBAGE_MS = 5_000;
+/** whose garbage is collected so long after, in ms; no more often, for that takes tens of ms on a small router. */
+const CROWD_GARBAGE_MS = 3_000;
 
 /** Requests that may wait for their answers on one connection; the answer to the last of them closes it. */
 const MAX_PIPELINED = 32;
@@ -129,8 +129,8 @@ export class ImageServer {
   readonly #complained = new Set<string>();
   #following: Promise<void> = Promise.resolve();
   #timer: TimerHandle | undefined;
-  /** Connections since garbage was collected last. */
-  #crowd = 0;
+  /** Connections that have ended since garbage was collected last. */
+  #gone = 0;
   readonly #connections: Connections;
   readonly #accounting: Accounting;
   readonly #answering: Answering;
@@ -360,7 +360,7 @@ export class ImageServer {
   }
 
   #collectGarbage(): void {
-    this.#crowd = 0;
+    this.#gone = 0;
     this.#o.collectGarbage?.();
   }
 
@@ -377,13 +377,13 @@ export class ImageServer {
     }
     const address = canonicalAddress(socket.remoteAddress ?? '');
     const peer = this.#connections.open(socket, address);
-    this.#crowd += 1;
-    if (this.#crowd === CROWD) this.#o.clock.after(CROWD_GARBAGE_MS, () => this.#collectGarbage());
     let broken = false;
     socket.on('error', () => (broken = true));
     socket.on('close', () => {
       this.#accounting.confirm(peer, !broken && !this.#closing);
       this.#connections.closed(peer);
+      this.#gone += 1;
+      if (this.#gone === CROWD) this.#o.clock.after(CROWD_GARBAGE_MS, () => this.#collectGarbage());
     });
   }
 
