@@ -13,8 +13,8 @@ export interface Situation extends ProcessLoad {
   readonly rssBytes: number;
 }
 
-/** The gateway is left alone so long before it counts as idle. */
-const SETTLE_MS = 5_000;
+/** The gateway is left alone so long before it counts as idle: V8 gives back what was needed before after some 8 s of rest. */
+const SETTLE_MS = 15_000;
 const STALLED_CLIENTS = 500;
 /** Long enough for the buffers of all in the kernel to fill. */
 const STALLED_MS = 8_000;
