@@ -1,4 +1,5 @@
-import type { BlobReader, BlobStore } from './blobs.js';
+import type { BlobStore } from './blobs.js';
+import type { BlobReader } from './open-blobs.js';
 import type { Catalog } from './catalog.js';
 import type { ImageRecord } from './image.js';
 import { isRunning } from './states.js';

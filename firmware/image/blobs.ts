@@ -1,10 +1,11 @@
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
-import type { Clock, TimerHandle } from '../clock/index.js';
+import type { Clock } from '../clock/index.js';
 import type { Logger } from '../log/index.js';
 import { describeThrown, success, systemErrorCode, type CodedError, type Outcome } from '../outcome/index.js';
 import { Digest } from './digest.js';
 import type { Disk } from './disk.js';
+import { OpenBlobs, type BlobReader } from './open-blobs.js';
 import { formatSidecar, MAX_SIDECAR_BYTES, parseSidecar, type Sidecar } from './sidecar.js';
 
 export interface BlobStoreOptions {
@@ -34,24 +35,6 @@ export interface FoundBlob {
   readonly sidecar: Sidecar | undefined;
 }
 
-/** An open blob. Reading goes on after the blob has been removed; whoever opened it closes it. */
-export interface BlobReader {
-  readonly sha256: string;
-  readonly size: number;
-  /** Bytes from 0 that can be read now: all, but of content that is still coming in. Never falls. */
-  readable(): number;
-  /** Has a listener told when there is more to read, or nothing to come any more. @returns ends that */
-  onMore(listener: () => void): () => void;
-  read(buffer: Buffer, length: number, position: number): Promise<number>;
-  /** As `read`, but at once; throws the system's error. */
-  readNow(buffer: Buffer, length: number, position: number): number;
-  /** As `Disk.sendNow`; throws where `readNow` would. */
-  sendNow(socket: number, length: number, position: number): number | 'cold';
-  /** It has changed on the disk, or does not come in any more: whoever reads on is told by an error. */
-  isVoid(): boolean;
-  close(): Promise<void>;
-}
-
 export interface Usage {
   /** Bytes of complete blobs. */
   readonly stored: number;
@@ -64,24 +47,6 @@ export interface Usage {
   readonly free: number;
   readonly freeFloor: number;
 }
-
-/** An open file, shared by all who read the blob. */
-interface OpenBlob {
-  readonly sha256: string;
-  readonly fd: Promise<number>;
-  readonly size: number;
-  readers: number;
-  /** Monotonic time since when nobody reads it. */
-  idleSinceMs: number;
-  isRotten: boolean;
-}
-
-/**
- * A file that nobody reads any more stays open for so long, in ms: a device that fetches range by range, or many at once,
- * find it open. So many at most.
- */
-const KEPT_OPEN_MS = 250;
-const MAX_KEPT_OPEN = 8;
 
 /** Rotten blobs that are kept, so that their places on the flash are not used again at once. */
 const MAX_ROTTEN = 2;
@@ -109,12 +74,7 @@ export class BlobStore {
   readonly #claims = new Map<PartialId, number>();
   /** Blobs that nobody may remove although no image has them yet, with how many ask for that. */
   readonly #held = new Map<string, number>();
-  /** Open readers are shared: many clients of one image cost one descriptor. */
-  readonly #open = new Map<string, OpenBlob>();
-  /** Those of them that nobody reads, the one that has been so for longest first. */
-  readonly #idle = new Set<OpenBlob>();
-  #closing: TimerHandle | undefined;
-  readonly #clock: Clock;
+  readonly #open: OpenBlobs;
   /**
    * Adoption and removal happen one after the other, so that a name is never removed right after it was adopted, nor a
    * partial file right after it was opened.
@@ -129,8 +89,8 @@ export class BlobStore {
     this.#blobFolder = join(options.folder, 'blobs');
     this.#partialFolder = join(options.folder, 'partial');
     this.#rottenFolder = join(options.folder, 'rotten');
-    this.#clock = options.clock;
     this.#log = options.log;
+    this.#open = new OpenBlobs({ ...options, isThere: (sha256) => this.#sizes.has(sha256) });
     this.#quota = options.quotaBytes;
     this.#freeFloor = options.freeFloorBytes ?? 16 * 1024 * 1024;
   }
@@ -189,10 +149,7 @@ export class BlobStore {
     return this.#inTurn(async () => {
       this.#sizes.delete(sha256);
       this.#described.delete(sha256);
-      const open = this.#open.get(sha256);
-      if (open) open.isRotten = true;
-      await this.#closeIdle(sha256);
-      this.#open.delete(sha256);
+      await this.#open.setRotten(sha256);
       try {
         await this.#putAside(sha256);
       } catch (thrown) {
@@ -429,7 +386,7 @@ export class BlobStore {
       this.#sizes.delete(sha256);
       this.#described.delete(sha256);
       // Room is free only when nobody has the file open.
-      await this.#closeIdle(sha256);
+      await this.#open.closeIdle(sha256);
       await this.disk.remove(join(this.#blobFolder, sha256));
       await this.disk.remove(join(this.#blobFolder, `${sha256}.json`));
     });
@@ -438,108 +395,12 @@ export class BlobStore {
   /** Opens a blob for reading; undefined when it is not there. Rejects when the disk fails. */
   async openBlob(sha256: string): Promise<BlobReader | undefined> {
     const size = this.#sizes.get(sha256);
-    if (size === undefined) return undefined;
-    let shared = this.#open.get(sha256);
-    if (!shared) {
-      const fd = this.disk.open(join(this.#blobFolder, sha256), 'read');
-      shared = { sha256, fd, size, readers: 0, idleSinceMs: 0, isRotten: false };
-      this.#open.set(sha256, shared);
-    }
-    const entry = shared;
-    entry.readers += 1;
-    this.#idle.delete(entry);
-    let closed = false;
-    const close = async (): Promise<void> => {
-      if (closed) return;
-      closed = true;
-      entry.readers -= 1;
-      if (entry.readers === 0) await this.#leave(entry);
-    };
-    try {
-      const fd = await entry.fd;
-      const { disk } = this;
-      const check = (): void => {
-        if (entry.isRotten) throw new Error('the content has changed on the disk');
-      };
-      const readNow: BlobReader['readNow'] = (buffer, length, position) => {
-        check();
-        return disk.readNow(fd, buffer, length, position);
-      };
-      const sendNow: BlobReader['sendNow'] = (socket, length, position) => {
-        check();
-        return disk.sendNow(fd, socket, length, position);
-      };
-      const read: BlobReader['read'] = async (buffer, length, position) => {
-        const bytes = await disk.read(fd, buffer, length, position);
-        check();
-        return bytes;
-      };
-      const { size } = entry;
-      const isVoid = (): boolean => entry.isRotten;
-      return {
-        sha256,
-        size,
-        readable: () => size,
-        onMore: () => () => {},
-        read,
-        readNow,
-        sendNow,
-        isVoid,
-        close,
-      };
-    } catch (thrown) {
-      if (this.#open.get(sha256) === entry) this.#open.delete(sha256);
-      await close();
-      if (systemErrorCode(thrown) === 'ENOENT') return undefined;
-      throw thrown;
-    }
-  }
-
-  /** Nobody reads this file any more: it stays open for a while, unless its blob has gone. */
-  async #leave(entry: OpenBlob): Promise<void> {
-    if (this.#open.get(entry.sha256) !== entry) return this.#closeFile(entry);
-    if (!this.#sizes.has(entry.sha256)) return this.#closeNow(entry);
-    entry.idleSinceMs = this.#clock.monotonicMs();
-    this.#idle.add(entry);
-    this.#closing ??= this.#clock.after(KEPT_OPEN_MS, () => this.#closeLeft());
-    const [first] = this.#idle;
-    if (first && this.#idle.size > MAX_KEPT_OPEN) await this.#closeNow(first);
-  }
-
-  /** Closes the files that nobody has read for a while, and comes again for the others. */
-  #closeLeft(): void {
-    this.#closing = undefined;
-    const leftMs = this.#clock.monotonicMs() - KEPT_OPEN_MS;
-    for (const entry of this.#idle) {
-      if (entry.idleSinceMs > leftMs) {
-        this.#closing = this.#clock.after(entry.idleSinceMs - leftMs, () => this.#closeLeft());
-        return;
-      }
-      this.#closeNow(entry).catch((thrown: unknown) => {
-        this.#log.error('cannot close a blob', { reason: describeThrown(thrown) });
-      });
-    }
-  }
-
-  async #closeIdle(sha256: string): Promise<void> {
-    const entry = this.#open.get(sha256);
-    if (entry && this.#idle.has(entry)) await this.#closeNow(entry);
-  }
-
-  #closeNow(entry: OpenBlob): Promise<void> {
-    this.#idle.delete(entry);
-    this.#open.delete(entry.sha256);
-    return this.#closeFile(entry);
-  }
-
-  async #closeFile({ fd }: OpenBlob): Promise<void> {
-    const opened = await fd.catch(() => undefined);
-    if (opened !== undefined) await this.disk.close(opened);
+    return size === undefined ? undefined : this.#open.reader(sha256, size, join(this.#blobFolder, sha256));
   }
 
   /** True while somebody reads this blob. */
   isRead(sha256: string): boolean {
-    return (this.#open.get(sha256)?.readers ?? 0) > 0;
+    return this.#open.isRead(sha256);
   }
 
   isHeld(sha256: string): boolean {

@@ -2,7 +2,7 @@ import type { ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import { setImmediate } from 'node:timers/promises';
 import type { Clock } from '../clock/index.js';
-import type { BlobReader } from './blobs.js';
+import type { BlobReader } from './open-blobs.js';
 import { canPassNode, sendPastNode } from './direct.js';
 import type { Piece } from './multipart.js';
 import type { Pace } from './pace.js';

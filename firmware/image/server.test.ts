@@ -5,7 +5,7 @@ import { after, before, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { systemClock } from '../clock/index.js';
 import { silentLog } from '../log/index.js';
-import type { BlobReader } from './blobs.js';
+import type { BlobReader } from './open-blobs.js';
 import { systemDisk, type Disk } from './disk.js';
 import {
   openHouse,
