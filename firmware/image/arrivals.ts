@@ -132,6 +132,7 @@ export class Arrivals implements ArrivalPort {
   }
 }
 
+/** What clients are sent waits in the kernel as pages of the file: no byte that was readable is changed in place. */
 function reader(arrival: Arrival, fd: number, { disk }: BlobStore, close: () => Promise<void>): BlobReader {
   const { sha256, size } = arrival;
   const readable = (): number => (arrival.state === 'whole' ? size : Math.min(arrival.written, size - 1));

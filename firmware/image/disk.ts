@@ -17,7 +17,7 @@ import {
   write,
 } from 'node:fs';
 import { promisify } from 'node:util';
-import { native, NOT_IN_MEMORY } from '../native/index.js';
+import { native } from '../native/index.js';
 import { systemErrorCode } from '../outcome/index.js';
 
 /**
@@ -42,9 +42,9 @@ export interface Disk {
   /** As `read`, but at once, on the event loop: for bytes that the page cache is likely to hold. */
   readNow(fd: number, buffer: Buffer, length: number, position: number): number;
   /**
-   * Sends at most `length` bytes at `position` to a connection, as many as both give at once: nothing is copied, and nothing
-   * waits.
-   * @returns bytes; 0 when the connection takes none now, `cold` when the page cache does not hold the first
+   * Sends at most `length` bytes at `position` to a connection, as many as both give at once, without a copy: see
+   * `Native.sendFile`.
+   * @returns bytes; 0 when the connection takes none now, `cold` when the first is to be read from the disk
    */
   sendNow(fd: number, socket: number, length: number, position: number): number | 'cold';
   /** Writes all of `bytes` at `position`, however many system calls it takes. */
@@ -115,8 +115,8 @@ export const systemDisk: Disk = {
   readNow: (fd, buffer, length, position) => readSync(fd, buffer, 0, length, position),
   sendNow(fd, socket, length, position) {
     const taken = native().sendFile(socket, fd, position, length);
-    // What fails here meets the write that follows as well, and that one can say why.
-    return taken === NOT_IN_MEMORY ? 'cold' : Math.max(taken, 0);
+    // A file that cannot be sent so can be read, and a broken connection meets the write that follows.
+    return taken < 0 ? 'cold' : taken;
   },
   write: (fd, bytes, position) =>
     new Promise((resolve, reject) => {

@@ -165,7 +165,7 @@ export class PacedReads {
 /** A write that takes longer, in ms, belongs to a client that does not keep up. */
 const DRAIN_MS = 100;
 /** After so many bytes in a row everybody else gets a turn: what succeeds at once never waits. */
-const TURN_BYTES = 4 * 1024 * 1024;
+const TURN_BYTES = 2 * 1024 * 1024;
 
 /** Pieces of the content that are longer go past Node.js; several shorter ones share a write, which costs less. */
 const LONG_BYTES = 64 * 1024;
@@ -238,7 +238,7 @@ export async function sendBody(options: OutflowOptions): Promise<OutflowEnd> {
   return { kind: 'complete' };
 }
 
-/** Sends as much of a long piece as the kernel takes. @returns why no more: `cold` as `BlobReader.sendNow` */
+/** Sends as much of a long piece as the kernel takes, with everybody else's turn after each time. @returns why no more: `cold` as `BlobReader.sendNow` */
 async function sendDirect(options: OutflowOptions, source: Source): Promise<'full' | 'cold'> {
   const { response, socket, blob, pace, sent } = options;
   for (;;) {
@@ -247,9 +247,9 @@ async function sendDirect(options: OutflowOptions, source: Source): Promise<'ful
     const length = Math.min(rest.length, TURN_BYTES);
     const taken = sendPastNode(response, socket, (fd) => blob.sendNow(fd, length, rest.start));
     if (taken === 'cold') return 'cold';
-    if (taken > 0) sent([source.skip(taken)]);
+    if (taken === 0) return 'full';
+    sent([source.skip(taken)]);
     pace.took(taken, 0);
-    if (taken < TURN_BYTES) return 'full';
     await setImmediate();
   }
 }

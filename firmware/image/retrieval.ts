@@ -22,6 +22,9 @@ import { makeRoom, type PinSource } from './room.js';
 import { sidecarOf } from './sidecar.js';
 import { bothCaps, Throttle, type RateCap } from './throttle.js';
 
+/** The largest page of memory of any machine that we know. */
+const PAGE_BYTES = 64 * 1024;
+
 export interface RetrievalOptions extends RequestOptions {
   readonly store: Store;
   readonly catalog: Catalog;
@@ -158,7 +161,7 @@ export class Retrieval {
     }
   }
 
-  /** Cuts the file to the watermark and hashes what remains, with one of the buffers. */
+  /** Cuts the file behind the page of the watermark and hashes what remains, with one of the buffers. */
   async #prepare(fd: number, signal: AbortSignal, [buffer]: IntakeBuffers): Promise<Fault | undefined> {
     const { blobs } = this.o;
     const { disk } = blobs;
@@ -170,7 +173,8 @@ export class Retrieval {
         const present = (await blobs.partialSize(this.key.id)) ?? 0;
         // A file system that lost flushed bytes may have damaged the others: nothing of it is used.
         const kept = present < record.received ? 0 : record.received;
-        await disk.truncate(fd, kept);
+        // Bytes of a page that may be on their way to clients are not zeroed: they wait in the kernel, which outlives us.
+        await disk.truncate(fd, Math.min(present, Math.ceil(kept / PAGE_BYTES) * PAGE_BYTES));
         while (this.#content.received < kept && !signal.aborted) {
           const wanted = Math.min(buffer.length, kept - this.#content.received);
           const bytes = await disk.read(fd, buffer, wanted, this.#content.received);
@@ -484,6 +488,8 @@ export class Retrieval {
     const accepted = catalog.accepts(record.leaves, sha256);
     if (!accepted.ok) return this.#notAccepted(record, accepted.error, fd);
     try {
+      // Behind its end a cut may have left something.
+      await blobs.disk.truncate(fd, size);
       await blobs.disk.flush(fd);
       // Should the process end between the rename and the commit, this and the sidecar tell whose the blob is.
       this.#record(size);

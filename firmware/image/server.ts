@@ -102,10 +102,11 @@ const LOOK_MS = 5_000;
  */
 const TOLD_MS = 2_000;
 
-/** So many connections that have ended are a crowd, */
+/** So many connections that have ended are a crowd. Its garbage is collected when no more than the last few are left, */
 const CROWD = 64;
-/** whose garbage is collected so long after, in ms; no more often, for that takes tens of ms on a small router. */
-const CROWD_GARBAGE_MS = 3_000;
+const LAST_FEW = 8;
+/** so often in ms at most: a collection takes tens of ms on a small router, and whoever connects could ask for it. */
+const CROWD_GARBAGE_MS = 10_000;
 
 /** Requests that may wait for their answers on one connection; the answer to the last of them closes it. */
 const MAX_PIPELINED = 32;
@@ -131,6 +132,7 @@ export class ImageServer {
   #timer: TimerHandle | undefined;
   /** Connections that have ended since garbage was collected last. */
   #gone = 0;
+  #collecting: TimerHandle | undefined;
   readonly #connections: Connections;
   readonly #accounting: Accounting;
   readonly #answering: Answering;
@@ -303,6 +305,7 @@ export class ImageServer {
 
   async #close(): Promise<void> {
     this.#timer?.cancel();
+    this.#collecting?.cancel();
     await this.#following;
     await Promise.all(
       [...this.#servers.values()].map(
@@ -359,9 +362,14 @@ export class ImageServer {
     else this.#endSoon(socket);
   }
 
-  #collectGarbage(): void {
-    this.#gone = 0;
-    this.#o.collectGarbage?.();
+  #collectLater(): TimerHandle {
+    return this.#o.clock.after(CROWD_GARBAGE_MS, () => {
+      const isGone = this.#connections.count <= LAST_FEW;
+      this.#collecting = isGone ? undefined : this.#collectLater();
+      if (!isGone) return;
+      this.#gone = 0;
+      this.#o.collectGarbage?.();
+    });
   }
 
   #endSoon(socket: Socket): void {
@@ -383,7 +391,7 @@ export class ImageServer {
       this.#accounting.confirm(peer, !broken && !this.#closing);
       this.#connections.closed(peer);
       this.#gone += 1;
-      if (this.#gone === CROWD) this.#o.clock.after(CROWD_GARBAGE_MS, () => this.#collectGarbage());
+      if (this.#gone >= CROWD) this.#collecting ??= this.#collectLater();
     });
   }
 

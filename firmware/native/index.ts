@@ -5,8 +5,9 @@ import { createRequire } from 'node:module';
  */
 export interface Native {
   /**
-   * Sends bytes of a file to a connection, without copying them and without waiting for the disk or the connection
-   * (sendfile(2)). Both are file descriptors; the connection's does not block.
+   * Sends bytes of a file to a connection, without copying them (sendfile(2)). Both are file descriptors; the connection's
+   * does not block. The disk is not waited for either, but when memory is so short that a page goes right after it was
+   * seen to be there.
    * @returns bytes taken; 0 when the connection takes none now or the file ends, `NOT_IN_MEMORY` when the page cache does
    *   not hold the first or cannot be asked, anything below that on a failure
    */

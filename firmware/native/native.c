@@ -96,7 +96,12 @@ static int find_openssl(void) {
   *(void **)&openssl.begin = dlsym(RTLD_DEFAULT, "EVP_DigestInit_ex");
   *(void **)&openssl.add = dlsym(RTLD_DEFAULT, "EVP_DigestUpdate");
   *(void **)&openssl.end = dlsym(RTLD_DEFAULT, "EVP_DigestFinal_ex");
-  return openssl.make && openssl.drop && openssl.sha256 && openssl.begin && openssl.add && openssl.end;
+  if (!openssl.make || !openssl.drop || !openssl.sha256 || !openssl.begin || !openssl.add || !openssl.end) return 0;
+  /* Its configuration may refuse it. */
+  void *digest = openssl.make();
+  const int begun = digest && openssl.begin(digest, openssl.sha256(), NULL) == 1;
+  openssl.drop(digest);
+  return begun;
 }
 
 /* The digest is NULL after its end. While an addition is on its way, the thread pool alone may touch it. */

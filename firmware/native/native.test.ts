@@ -133,14 +133,17 @@ describe('sendFile', { timeout: 120_000 }, () => {
       }));
   }
 
-  it('takes nothing when the connection is full, and goes on when the client has read', () =>
+  it('takes nothing when the connection is full, and goes on when the client has read', (test) =>
     sending(path, async (connection, file) => {
       const sent: Buffer[] = [];
       let full = 0;
       for (let tries = 0; full < 3 && tries < 10_000; tries += 1) {
         const taken = sendFile(connection.fd, file, 0, MIB);
         // It is in memory at most so long as nobody else wants the room.
-        if (taken === NOT_IN_MEMORY) return;
+        if (taken === NOT_IN_MEMORY) {
+          test.skip('the file does not stay in memory here');
+          return;
+        }
         if (taken === 0) full += 1;
         else sent.push(content.subarray(0, taken));
         await setImmediate();

@@ -1,0 +1,134 @@
+import assert from 'node:assert/strict';
+import { createServer, type ServerResponse } from 'node:http';
+import { connect, type AddressInfo, type Socket } from 'node:net';
+import { afterEach, describe, it } from 'node:test';
+import { setImmediate as turn } from 'node:timers/promises';
+import { systemClock } from '../clock/index.js';
+import { pattern } from './fixture.js';
+import type { BlobReader } from './open-blobs.js';
+import { OutflowBuffers, PacedReads, sendBody, type OutflowEnd } from './outflow.js';
+import { Pace } from './pace.js';
+
+const MIB = 1024 * 1024;
+const CONTENT = pattern(8 * MIB);
+const clock = systemClock(0);
+
+/** What was asked of the reader: how, and how many bytes it gave. */
+interface Call {
+  readonly how: 'now' | 'pool' | 'send';
+  readonly bytes: number;
+}
+
+/** @param send the bytes of the content that a connection takes past Node.js, from this position on */
+function reader(calls: Call[], send: BlobReader['sendNow']): BlobReader {
+  const read = (how: 'now' | 'pool') => (buffer: Buffer, length: number, position: number) => {
+    const bytes = CONTENT.copy(buffer, 0, position, position + length);
+    calls.push({ how, bytes });
+    return bytes;
+  };
+  return {
+    sha256: '',
+    size: CONTENT.length,
+    readable: () => CONTENT.length,
+    onMore: () => () => {},
+    read: (...given) => Promise.resolve(read('pool')(...given)),
+    readNow: read('now'),
+    sendNow: (socket, length, position) => {
+      const sent = send(socket, length, position);
+      calls.push({ how: 'send', bytes: sent === 'cold' ? 0 : sent });
+      return sent;
+    },
+    isVoid: () => false,
+    close: () => Promise.resolve(),
+  };
+}
+
+const closings: (() => void)[] = [];
+afterEach(() => {
+  for (const close of closings.splice(0)) close();
+});
+
+/** A response whose headers have been written, and how much of it its client has got. */
+async function exchange(): Promise<{ response: ServerResponse; socket: Socket; got: () => number }> {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const asked = new Promise<ServerResponse>((resolve) => server.once('request', (_, response) => resolve(response)));
+  const client = connect((server.address() as AddressInfo).port, '127.0.0.1');
+  let bytes = 0;
+  client.on('data', (chunk) => (bytes += chunk.length)).on('error', () => {});
+  client.write('GET / HTTP/1.1\r\nHost: x\r\n\r\n');
+  const response = await asked;
+  response.writeHead(200, { 'Content-Length': CONTENT.length });
+  closings.push(() => {
+    client.destroy();
+    server.closeAllConnections();
+    server.close();
+  });
+  const { socket } = response;
+  assert.ok(socket);
+  return { response, socket, got: () => bytes };
+}
+
+async function send(blob: BlobReader): Promise<{ end: OutflowEnd; sent: number; got: () => number }> {
+  const { response, socket, got } = await exchange();
+  let sent = 0;
+  const monotonicMs = (): number => clock.monotonicMs();
+  const end = await sendBody({
+    blob,
+    response,
+    socket,
+    body: [{ start: 0, length: CONTENT.length }],
+    buffers: new OutflowBuffers(monotonicMs),
+    reads: new PacedReads(monotonicMs),
+    pace: new Pace(1, 60_000),
+    maxWaitMs: 10_000,
+    clock,
+    sent: (spans) => {
+      for (const { start, length } of spans) {
+        assert.equal(start, sent, 'in order');
+        sent += length;
+      }
+    },
+  });
+  return { end, sent, got };
+}
+
+const bytesOf = (calls: readonly Call[], how: Call['how']): number =>
+  calls.reduce((sum, call) => sum + (call.how === how ? call.bytes : 0), 0);
+
+describe('a body', { timeout: 20_000 }, () => {
+  it('goes past Node.js but for the least', async () => {
+    const calls: Call[] = [];
+    const { end, sent } = await send(reader(calls, (_, length) => length));
+    assert.deepEqual([end.kind, sent], ['complete', CONTENT.length]);
+    assert.ok(bytesOf(calls, 'send') > CONTENT.length - 8 * 1024, `${bytesOf(calls, 'send')} bytes`);
+    assert.equal(bytesOf(calls, 'pool'), 0);
+  });
+
+  it('leaves the event loop to others after each time, however fast the connection is', async () => {
+    const calls: Call[] = [];
+    let turns = 0;
+    const others = { ended: false };
+    const counting = (async () => {
+      for (; !others.ended; turns += 1) await turn();
+    })();
+    // Takes little at a time, and is never full.
+    await send(reader(calls, (_, length) => Math.min(length, 64 * 1024)));
+    others.ended = true;
+    await counting;
+    assert.ok(turns >= CONTENT.length / (64 * 1024) - 1, `${turns} turns`);
+  });
+
+  it('is read in the thread pool, in large pieces, from where it is not in memory', async () => {
+    const calls: Call[] = [];
+    const { end, sent, got } = await send(
+      reader(calls, (_, length, position) => (position < MIB ? Math.min(length, MIB - position) : 'cold')),
+    );
+    assert.deepEqual([end.kind, sent], ['complete', CONTENT.length]);
+    // Only the first bytes, of which nothing was known.
+    assert.ok(bytesOf(calls, 'now') <= 1024, `${bytesOf(calls, 'now')} bytes`);
+    const pieces = calls.filter(({ how }) => how === 'pool');
+    assert.ok(pieces.length <= (7 * MIB) / (256 * 1024) + 1, `${pieces.length} pieces`);
+    while (got() < bytesOf(calls, 'now') + bytesOf(calls, 'pool')) await turn();
+  });
+});
