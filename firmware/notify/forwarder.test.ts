@@ -158,6 +158,7 @@ describe('forwarder', () => {
     ['EAGAIN', 'no-buffers'],
     ['EMSGSIZE', 'too-large'],
     ['EACCES', 'failed'],
+    ['EPERM', 'failed'],
   ];
   for (const [error, expected] of socketErrors) {
     it(`${error} of a socket is the outcome ${expected}`, () => {
