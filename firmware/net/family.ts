@@ -6,6 +6,6 @@ import { isIPv4 } from 'node:net';
  */
 export function ipFamily(text: string): 0 | 4 | 6 {
   if (!text.includes(':')) return isIPv4(text) ? 4 : 0;
-  const [, address] = /^([\da-f:.]+)(?:%[\w.-]+)?$/i.exec(text) ?? [];
+  const [, address] = /^([\da-f:.]+)(?:%[\da-z.:-]+)?$/i.exec(text) ?? [];
   return address !== undefined && URL.canParse(`http://[${address}]`) ? 6 : 0;
 }
