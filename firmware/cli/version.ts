@@ -1,4 +1,5 @@
 import { loadOutside, NATIVE, native } from '../native/index.js';
+import { systemErrorCode } from '../outcome/index.js';
 import type { Command, Program } from './command.js';
 import { ExitCode } from './exit.js';
 import { printJson, type Terminal } from './terminal.js';
@@ -6,8 +7,7 @@ import { printJson, type Terminal } from './terminal.js';
 export const VERSION_COMMAND: Command = {
   name: 'version',
   summary: 'the version of dmgw',
-  details:
-    'With --json also the time of the build, Node.js and its ABI, the versions of the addons (null: unusable), and the version of the database schema.',
+  details: `With --json also the time of the build, Node.js and its ABI, the versions of the addons (null: not there; ${NATIVE}: does not load), and the version of the database schema.`,
   options: ['json'],
   run: ({ given, terminal, program }) => showVersion(terminal, program, given.json === true),
 };
@@ -41,7 +41,8 @@ function versionOf(addon: string, own: string): string | null {
     if (addon !== NATIVE) return (loadOutside(`${addon}/package.json`) as { readonly version: string }).version;
     native();
     return own;
-  } catch {
-    return null;
+  } catch (thrown) {
+    if (addon === NATIVE || systemErrorCode(thrown) === 'MODULE_NOT_FOUND') return null;
+    throw thrown;
   }
 }
