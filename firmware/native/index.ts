@@ -32,7 +32,10 @@ export const NOT_IN_MEMORY = -1;
 /** Beside the program, as `NATIVE.node`. */
 export const NATIVE = 'dmgw-native';
 
-/** Loads what lies outside the bundle, such as an addon, by the time it is needed: as a program beside this one would. */
+/**
+ * Loads what lies outside the bundle, an addon or a module of Node.js, by the time it is needed: as a program beside this
+ * one would. Throws as `require` does.
+ */
 export const loadOutside = createRequire(import.meta.url) as (name: string) => unknown;
 
 let loaded: Native | undefined;

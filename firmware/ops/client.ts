@@ -1,6 +1,6 @@
 import { request, type ClientRequest, type IncomingMessage } from 'node:http';
-import { createRequire } from 'node:module';
 import type Readline from 'node:readline';
+import { loadOutside } from '../native/index.js';
 import { describeThrown, failure, success, systemErrorCode, type CodedError, type Outcome } from '../outcome/index.js';
 import type { EventReport, EventRequest } from './event.js';
 import type { MeteredReport, MeteredSetting } from './metered.js';
@@ -102,9 +102,7 @@ export function follow<Name extends StreamedName>(
 }
 
 /** Loaded when there is something to follow: the daemon has this file too, and follows nothing. */
-const readline = (): typeof Readline => load('node:readline') as typeof Readline;
-
-const load = createRequire(import.meta.url);
+const readline = (): typeof Readline => loadOutside('node:readline') as typeof Readline;
 
 /** Hands an image over. @param octets as many as the request says; not read any further once the daemon refuses them */
 export function sendContent(
