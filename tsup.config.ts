@@ -105,7 +105,8 @@ async function oneFunction(module: string): Promise<string> {
     // A function moved into its caller would be made anew by each call.
     compress: { passes: 2, hoist_funs: true, reduce_funcs: false, inline: false },
   });
-  return `(function(require,dmgwUrl){${code ?? ''}})\n`;
+  if (!code) throw new Error('terser made nothing of the bundle');
+  return `(function(require,dmgwUrl){${code}})\n`;
 }
 
 /** The same sources give the same bytes: the time is that of the last commit, not of the build. */

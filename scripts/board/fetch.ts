@@ -58,13 +58,19 @@ export function fetchSysroot(arch: CrossBuild['arch']): string {
     };
     const options = ['-q', ...Object.entries(settings).flatMap(([key, value]) => ['-o', `${key}=${value}`])];
     const aptGet = (...words: string[]): string => run('apt-get', [...options, ...words], { cwd: archives });
+    let updating = '';
     try {
       aptGet('update');
-    } catch {
+    } catch (thrown) {
       // One list of a mirror that is being filled; whether the others have what is needed is seen next.
+      updating = `\nbefore it: ${(thrown as Error).message}`;
     }
-    aptGet('-y', '--no-install-recommends', '--download-only', 'install', ...LIBRARIES);
-    aptGet('download', HEADERS);
+    try {
+      aptGet('-y', '--no-install-recommends', '--download-only', 'install', ...LIBRARIES);
+      aptGet('download', HEADERS);
+    } catch (thrown) {
+      throw new Error((thrown as Error).message + updating, { cause: thrown });
+    }
     for (const file of readdirSync(archives).filter((one) => one.endsWith('.deb'))) {
       run('dpkg-deb', ['-x', join(archives, file), draft]);
     }
