@@ -74,7 +74,9 @@ export class Fanouts {
   resume(): void {
     const { appearances, reactions } = this.options;
     this.#unsubscribe = [
-      reactions.onFetched((fetch) => this.#guarded(() => this.#fetched(fetch))),
+      reactions.onFetched((fetch) => {
+        if (this.#runner.isBusy) this.#guarded(() => this.#fetched(fetch));
+      }),
       reactions.onSession((deviceId, sessionId) => this.#guarded(() => this.#announced(deviceId, sessionId))),
       appearances.onAppeared((deviceId) => this.#guarded(() => this.#runner.appeared(deviceId))),
     ];

@@ -78,6 +78,11 @@ export class Runner {
 
   constructor(private readonly parts: RunnerParts) {}
 
+  /** Some fanout runs: asked for each range that a device fetches. */
+  get isBusy(): boolean {
+    return this.#runs.size > 0;
+  }
+
   /** Works on the fanout from now on. @param elapsedMs what its clock shows */
   begin(fanoutId: number, elapsedMs: number): void {
     const zeroMs = this.parts.clock.monotonicMs() - elapsedMs;
