@@ -37,17 +37,21 @@ export function bundledComponents(metafile = join(PROJECT_ROOT, 'build/metafile-
   return [...new Set(names)].sort().map((name) => npmComponent(name));
 }
 
-/** An addon, what finds it at run time, and the C library that it carries within. */
+/** An addon, and what it carries within: a C library, and what of NAN is compiled into it. */
 export function addonComponents(name: AddonName, sha256: string): Component[] {
-  const carried = name === 'better-sqlite3' ? [sqlite()] : name === 'libxmljs2' ? [libxml2()] : [];
+  const carried = name === 'better-sqlite3' ? [sqlite()] : [npmComponent('nan')];
+  if (name === 'libxmljs2') carried.push(libxml2());
   return [{ ...npmComponent(name), sha256 }, ...carried];
 }
 
 export function npmComponent(name: string): Component {
-  const { version, license } = JSON.parse(readFileSync(join(NODE_MODULES, name, 'package.json'), 'utf8')) as {
+  const told = JSON.parse(readFileSync(join(NODE_MODULES, name, 'package.json'), 'utf8')) as {
     version: string;
-    license: string;
+    license?: string;
+    /** Older packages have it so. */
+    licenses?: readonly { type: string }[];
   };
+  const { version, license = told.licenses?.[0]?.type ?? 'NOASSERTION' } = told;
   return { name, version, license, purl: `pkg:npm/${name.replace('@', '%40')}@${version}` };
 }
 

@@ -39,6 +39,7 @@ import {
 } from './components.js';
 import { readElf } from './elf.js';
 import { fetchNode, fetchSysroot, needCompiler } from './fetch.js';
+import { LICENSES_FILE, licenseTexts } from './licenses.js';
 import type { CrossBuild, Profile } from './profile.js';
 import { sourceEpochSeconds, VERSION } from './source.js';
 import { installedProfile, uciDefaults, uciKeyTable } from './uci.js';
@@ -131,6 +132,7 @@ export function buildFirmware(
     ...carried.flatMap(({ name: addon, sha256 }) => addonComponents(addon as AddonName, sha256)),
     ...['bindings', 'file-uri-to-path'].map((one) => npmComponent(one)),
   ];
+  writeFileSync(join(app, LICENSES_FILE), licenseTexts([product, ...components]));
   const epochSeconds = sourceEpochSeconds();
   const manifest: Manifest = {
     name: 'dmgw',
@@ -184,6 +186,9 @@ function buildMdns(
 ): string | undefined {
   try {
     stageAddon('mdns', compileAddon('mdns', build, toolchain, tree), toolchain, app);
+    // Its package has nothing else that is not also the daemon's.
+    const texts = licenseTexts(addonComponents('mdns', sha256Of(join(app, 'node_modules', addonFile('mdns')))));
+    writeFileSync(join(app, 'node_modules/mdns', LICENSES_FILE), texts);
     return app;
   } catch (thrown) {
     rmSync(app, { recursive: true, force: true });

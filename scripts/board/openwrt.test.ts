@@ -90,7 +90,7 @@ describe('the .ipk', () => {
     assert.match(fields, /^Package: dmgw\nVersion: \d+\.\d+\.\d+-r1\nDepends: libc, node, libstdcpp6, libatomic1\n/);
     assert.match(fields, /^Architecture: arm_cortex-a7_neon-vfpv4$/m);
     assert.match(fields, /^Require-User: dmgw=2948:dmgw=2948$/m);
-    assert.match(fields, /^License: Apache-2\.0$/m);
+    assert.match(fields, /^License: Apache-2\.0 MIT blessing$/m);
     assert.equal(readFileSync(join(control, 'conffiles'), 'utf8'), '/etc/config/dmgw\n');
     for (const script of ['postinst', 'prerm']) assert.equal(statSync(join(control, script)).mode & 0o777, 0o755);
   });

@@ -84,7 +84,7 @@ export function writePackages(built: Built): string[] {
     ...writePackage(built, {
       name: 'dmgw',
       title: 'OMA DM Gateway: fetches a firmware image once for all devices of the LAN',
-      license: 'Apache-2.0',
+      license: 'Apache-2.0 MIT blessing',
       depends: ['libc', 'node', ...libraries],
       conffiles: ['/etc/config/dmgw'],
       requireUser: `dmgw=${USER_ID}:dmgw=${USER_ID}`,
