@@ -167,7 +167,7 @@ const DRAIN_MS = 100;
 /** After so many bytes in a row everybody else gets a turn: what succeeds at once never waits. */
 const TURN_BYTES = 2 * 1024 * 1024;
 
-/** Pieces of the content that are longer go past Node.js; several shorter ones share a write, which costs less. */
+/** Pieces of the content from this length on go past Node.js; several shorter ones share a write, which costs less. */
 const LONG_BYTES = 64 * 1024;
 
 export interface OutflowOptions {
