@@ -209,7 +209,7 @@ describe('hostile mDNS', () => {
     assert.ok(inventory.count() <= MAX_DEVICES);
   });
 
-  it('takes bounded memory for a flood of names from everywhere, and finds real devices afterwards', async () => {
+  it('takes bounded memory for a flood of a million names from everywhere, and finds real devices afterwards', async () => {
     await findAll();
     const flood = async (from: number, to: number): Promise<void> => {
       for (let i = from; i < to; i += 100) {
@@ -223,7 +223,7 @@ describe('hostile mDNS', () => {
     await flood(0, 50_000);
     collectGarbage();
     const before = process.memoryUsage().heapUsed;
-    await flood(50_000, 250_000);
+    await flood(50_000, 1_000_000);
     collectGarbage();
     const grown = process.memoryUsage().heapUsed - before;
     assert.ok(grown < 2 * 1024 * 1024, `${grown} bytes more`);
