@@ -78,7 +78,7 @@ export class Arrivals implements ArrivalPort {
     let arrival = this.#arrivals.get(id);
     if (!arrival) {
       const written = Math.max(received, this.#written.get(id) ?? 0);
-      const file = this.#blobs.openArriving(id, received);
+      const file = this.#blobs.openArriving(id, received, sha256);
       const waiting = new Set<() => void>();
       arrival = { image: id, sha256, size, file, written, durable: received, state: 'coming', readers: 0, waiting };
       this.#arrivals.set(id, arrival);

@@ -1,4 +1,7 @@
 import assert from 'node:assert/strict';
+import { mkdirSync, mkdtempSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { after, before, it } from 'node:test';
 import { ManualClock } from '../clock/index.js';
 import { silentLog } from '../log/index.js';
@@ -56,4 +59,26 @@ it('a blob that nobody reads any more stays open for a while, and is closed then
   assert.equal(openNow, 1, 'a blob that is used stays');
   await blobs.setRotten(SHA);
   assert.equal(openNow, 0);
+});
+
+it('what came in is found among the blobs when the power went between its name there and the record of it', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'dmgw-blobs-'));
+  try {
+    const content = pattern(1_000);
+    const digest = sha256(content);
+    mkdirSync(join(folder, 'blobs'));
+    writeFileSync(join(folder, 'blobs', digest), content);
+    const clock = new ManualClock();
+    const blobs = new BlobStore({ folder, disk: systemDisk, clock, log: silentLog, freeFloorBytes: 0 });
+    const fd = await blobs.openArriving(1, content.length, digest);
+    assert.ok(fd !== undefined);
+    const read = Buffer.alloc(content.length);
+    await systemDisk.read(fd, read, read.length, 0);
+    await systemDisk.close(fd);
+    assert.ok(read.equals(content));
+    assert.equal(await blobs.openArriving(1, content.length + 1, digest), undefined);
+    assert.equal(await blobs.openArriving(1, content.length, SHA), undefined);
+  } finally {
+    removeFolder(folder);
+  }
 });

@@ -303,13 +303,17 @@ export class BlobStore {
   }
 
   /**
-   * Opens the partial file of an image for reading. Whoever opened it closes it; it stays readable when it becomes a blob.
-   * @returns undefined when it has become one, or has not the `bytes` that it should have
+   * Opens the file of an image that comes in for reading. Whoever opened it closes it; it stays readable when it becomes a
+   * blob. After a cut it may have that name before anybody knows.
+   * @param sha256 what it is to become
+   * @returns undefined when there is none, or it has not the `bytes` that it should have
    */
-  openArriving(id: number, bytes: number): Promise<number | undefined> {
+  openArriving(id: number, bytes: number, sha256: string): Promise<number | undefined> {
     return this.#inTurn(async () => {
-      const size = await this.partialSize(id);
-      return size === undefined || size < bytes ? undefined : this.disk.open(this.#partialPath(id), 'read');
+      for (const path of [this.#partialPath(id), join(this.#blobFolder, sha256)]) {
+        if (((await this.disk.size(path)) ?? -1) >= bytes) return this.disk.open(path, 'read');
+      }
+      return undefined;
     });
   }
 
