@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import type { Clock } from '../clock/index.js';
 import type { Logger } from '../log/index.js';
 import { describeThrown, success, systemErrorCode, type CodedError, type Outcome } from '../outcome/index.js';
+import { Digest } from './digest.js';
 import type { Disk } from './disk.js';
 import { OpenBlobs, type BlobReader } from './open-blobs.js';
 import { formatSidecar, MAX_SIDECAR_BYTES, parseSidecar, type Sidecar } from './sidecar.js';
@@ -118,7 +119,7 @@ export class BlobStore {
     buffer: Buffer,
     pace: (bytes: number) => Promise<boolean> = () => Promise.resolve(true),
   ): Promise<string | undefined> {
-    const hash = createHash('sha256');
+    const digest = new Digest();
     let fd: number;
     try {
       fd = await this.disk.open(join(this.#blobFolder, sha256), 'read');
@@ -129,8 +130,8 @@ export class BlobStore {
     try {
       for (let position = 0; ;) {
         const bytes = await this.disk.read(fd, buffer, buffer.length, position);
-        if (bytes === 0) return hash.digest('hex');
-        hash.update(buffer.subarray(0, bytes));
+        if (bytes === 0) return digest.sha256();
+        await digest.add(buffer.subarray(0, bytes));
         position += bytes;
         if (!(await pace(bytes))) return undefined;
       }

@@ -1,51 +1,52 @@
-import { createHash, type Hash } from 'node:crypto';
 import type { Clock } from '../clock/index.js';
 import type { BodyReader, ByteSink } from '../net/index.js';
+import { Digest } from './digest.js';
 import type { Disk } from './disk.js';
 import { Flow, type StallRule } from './flow.js';
 import type { RateCap } from './throttle.js';
 
 /**
- * Bytes between socket and disk, per retrieval that runs: two buffers of this size (one filled while the other is
- * written), beside what the socket has handed over. Large, because what a write costs beside its bytes is that a thread
- * has to be woken: measured with 256 KiB, 256 MiB took a quarter longer.
+ * Bytes between socket and disk, per retrieval that runs: three buffers of this size, one that is filled, one that is
+ * written and hashed, and one that waits for that, beside what the socket has handed over. Large, because what a write
+ * costs beside its bytes is that a thread has to be woken.
  */
-export const INTAKE_BUFFER_BYTES = 768 * 1024;
+export const INTAKE_BUFFER_BYTES = 512 * 1024;
 
 /** The first write of a body; the next ones double up to the buffer. Little memory, and soon readable, where little comes. */
 const FIRST_PIECE_BYTES = 64 * 1024;
 
-/** The two buffers of a running retrieval, used again by the next one. */
-export type IntakeBuffers = readonly [Buffer, Buffer];
+/** The buffers of a running retrieval, used again by the next one. */
+export type IntakeBuffers = readonly [Buffer, Buffer, Buffer];
 
 export function intakeBuffers(): IntakeBuffers {
   // Slow: outside Node's shared pool, so that these live and die alone.
   const buffer = (): Buffer => Buffer.allocUnsafeSlow(INTAKE_BUFFER_BYTES);
-  return [buffer(), buffer()];
+  return [buffer(), buffer(), buffer()];
 }
 
 /** How far one version of a file has come in. Offsets count from 0. */
 export class PartialContent {
-  #hash: Hash = createHash('sha256');
-  /** Bytes hashed and handed to the file. */
+  #digest = new Digest();
+  /** Bytes in the file and in the digest; after a failure it may be more than is in the file, and counts no more. */
   received = 0;
   /** Bytes flushed to the disk and recorded: the watermark. */
   durable = 0;
 
-  take(bytes: Uint8Array): void {
-    this.#hash.update(bytes);
+  /** The next bytes; until this has ended they stay as they are. @param written they are in the file; as of `Digest.add` */
+  async take(bytes: Uint8Array, written?: Promise<void>): Promise<void> {
+    await this.#digest.add(bytes, written);
     this.received += bytes.length;
   }
 
   restart(): void {
-    this.#hash = createHash('sha256');
+    this.#digest = new Digest();
     this.received = 0;
     this.durable = 0;
   }
 
-  /** SHA-256 of the bytes received so far, as hex. */
+  /** SHA-256 of the bytes received, as hex: no more come until it restarts. */
   sha256(): string {
-    return this.#hash.copy().digest('hex');
+    return this.#digest.sha256();
   }
 }
 
@@ -91,18 +92,12 @@ export type IntakeEnd =
   | { readonly kind: 'aborted' };
 
 /**
- * Brings a body to the end of a partial file: socket -> buffer -> SHA-256 -> file. Every byte that was hashed is in the
- * file when this resolves, except after `disk` and `refused`: then only what lies below the watermark is certain. The
- * body is at its end or destroyed.
+ * Brings a body to the end of a partial file: socket -> buffer -> file and SHA-256 at the same time. Every byte that was
+ * hashed is in the file when this resolves, except after `disk` and `refused`: then only what lies below the watermark is
+ * certain. The body is at its end or destroyed, and nobody uses file or buffers any more.
  */
 export function takeBody(options: IntakeOptions): Promise<IntakeEnd> {
   return new Intake(options).run();
-}
-
-/** A buffer that is full, and what of it is. */
-interface Piece {
-  readonly buffer: Buffer;
-  readonly bytes: Buffer;
 }
 
 class Intake implements ByteSink {
@@ -113,13 +108,14 @@ class Intake implements ByteSink {
   #filling: Buffer | undefined;
   #fill = 0;
   #fillTo: number;
-  /** What is full, in order. The first is being written. */
-  readonly #full: Piece[] = [];
-  /** Offsets in the file: up to where it is full, written, and flushed or about to be. */
+  /** Offsets in the file: up to where it is full, written and hashed, and flushed or about to be. */
   #fullTo: number;
-  #writtenTo: number;
+  #doneTo: number;
   #flushedTo: number;
-  #writing: Promise<void> | undefined;
+  /** All that is full has been written. */
+  #written: Promise<void> = Promise.resolve();
+  /** All that is full has been written and hashed, or could not be. Never rejects. */
+  #done: Promise<void> = Promise.resolve();
   #flushing: Promise<void> | undefined;
   #taken = 0;
   #end: IntakeEnd | undefined;
@@ -136,7 +132,7 @@ class Intake implements ByteSink {
     const first = Math.min(FIRST_PIECE_BYTES, this.#pieceBytes);
     this.#fillTo = first - (received % first);
     this.#fullTo = received;
-    this.#writtenTo = received;
+    this.#doneTo = received;
     this.#flushedTo = durable;
     this.#reader = o.readInto(this);
     this.#flow = new Flow({ ...o, body: this.#reader, stalled: () => this.#finish({ kind: 'stalled' }) });
@@ -204,49 +200,36 @@ class Intake implements ByteSink {
     if (!this.#end && this.#mayFill()) this.#flow.diskReady();
   }
 
-  /** Hands the filled buffer over to the disk, and hashes it while it is written. */
+  /** Has the filled buffer written and hashed, at the same time; one write after the other, so that what is written has no gaps. */
   #filled(): void {
     const buffer = this.#filling;
     if (!buffer) return;
     const bytes = buffer.subarray(0, this.#fill);
-    this.#full.push({ buffer, bytes });
+    const from = this.#fullTo;
     this.#fullTo += this.#fill;
     this.#filling = this.#free.pop();
     this.#fillTo = Math.min(this.#pieceBytes, FIRST_PIECE_BYTES + this.#taken - (this.#taken % FIRST_PIECE_BYTES));
     this.#fill = 0;
-    this.#writeNext();
-    this.o.content.take(bytes);
-  }
-
-  /** One write at a time, so that what is written has no gaps. */
-  #writeNext(): void {
-    const [piece] = this.#full;
-    if (this.#writing || !piece || this.#failed) return;
-    this.#writing = this.#write(piece.bytes).then(
-      () => this.#written(piece),
-      (cause: unknown) => {
-        this.#writing = undefined;
-        this.#finish({ kind: 'disk', cause });
-      },
+    this.#written = this.#written.then(() => this.#write(bytes, from));
+    this.#done = this.o.content.take(bytes, this.#written).then(
+      () => this.#emptied(buffer, from + bytes.length),
+      (cause: unknown) => this.#finish({ kind: 'disk', cause }),
     );
   }
 
-  async #write(bytes: Buffer): Promise<void> {
+  async #write(bytes: Buffer, position: number): Promise<void> {
     const { disk, fd } = this.o;
-    if (!(await this.#gate())) return;
-    if (await this.o.mayGrowTo(this.#writtenTo + bytes.length)) await disk.write(fd, bytes, this.#writtenTo);
+    if (this.#failed || !(await this.#gate())) return;
+    if (await this.o.mayGrowTo(position + bytes.length)) await disk.write(fd, bytes, position);
     else this.#finish({ kind: 'refused' });
   }
 
-  #written({ buffer, bytes }: Piece): void {
-    this.#writing = undefined;
+  #emptied(buffer: Buffer, doneTo: number): void {
     if (this.#failed) return;
-    this.#full.shift();
-    this.#writtenTo += bytes.length;
-    this.o.written(this.#writtenTo);
+    this.#doneTo = doneTo;
+    this.o.written(doneTo);
     if (this.#filling) this.#free.push(buffer);
     else this.#filling = buffer;
-    this.#writeNext();
     this.#flushIfDue();
     this.#goOn();
   }
@@ -256,7 +239,7 @@ class Intake implements ByteSink {
    * watermark. The watermark follows the flush, never the write.
    */
   #flushIfDue(): void {
-    const position = this.#writtenTo;
+    const position = this.#doneTo;
     const least = this.o.flushFirst && this.#flushedTo === 0 ? 1 : this.o.volumeBytes / 2;
     if (this.#flushing || this.#failed || position - this.#flushedTo < least) return;
     this.#flushedTo = position;
@@ -290,6 +273,7 @@ class Intake implements ByteSink {
   async #drain(): Promise<void> {
     await this.#gate();
     if (this.#fill > 0 && !this.#failed) this.#filled();
-    while (this.#writing ?? this.#flushing) await (this.#writing ?? this.#flushing);
+    await this.#done;
+    while (this.#flushing) await this.#flushing;
   }
 }

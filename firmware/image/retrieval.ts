@@ -179,7 +179,7 @@ export class Retrieval {
           const wanted = Math.min(buffer.length, kept - this.#content.received);
           const bytes = await disk.read(fd, buffer, wanted, this.#content.received);
           if (bytes === 0) break;
-          this.#content.take(buffer.subarray(0, bytes));
+          await this.#content.take(buffer.subarray(0, bytes));
         }
         if (signal.aborted) {
           this.#content.restart();

@@ -1,7 +1,7 @@
-import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import { describeThrown, failure, success, type CodedError, type Outcome } from '../outcome/index.js';
 import type { BlobStore, PartialId } from './blobs.js';
+import { Digest } from './digest.js';
 import { digestHex, NO_LEAVES, type ImageLeaf, type ImageLeaves } from './image.js';
 import { checkLeaf, isImageId, type LeafValue } from './leaves.js';
 import { sidecarFor } from './sidecar.js';
@@ -89,15 +89,14 @@ async function receive(blobs: BlobStore, octets: AsyncIterable<Uint8Array>): Pro
   const { disk } = blobs;
   const fd = await blobs.openPartial(FILE);
   try {
-    const hash = createHash('sha256');
+    const digest = new Digest();
     let position = 0;
     for await (const piece of octets) {
-      hash.update(piece);
-      await disk.write(fd, piece, position);
+      await digest.add(piece, disk.write(fd, piece, position));
       position += piece.byteLength;
     }
     await disk.flush(fd);
-    return hash.digest('hex');
+    return digest.sha256();
   } finally {
     await disk.close(fd);
   }

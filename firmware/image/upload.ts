@@ -1,10 +1,10 @@
-import { createHash } from 'node:crypto';
 import type { Clock } from '../clock/index.js';
 import { describeThrown, failure, success, type CodedError, type Outcome } from '../outcome/index.js';
 import { StoreError, type Store } from '../store/index.js';
 import type { AcceptanceError } from './acceptance.js';
 import type { BlobStore, PartialId } from './blobs.js';
 import type { Catalog, CatalogError, SentContent } from './catalog.js';
+import { Digest } from './digest.js';
 import { isDiskFull } from './disk.js';
 import { releaseBlob } from './holders.js';
 import type { ImageRecord } from './image.js';
@@ -99,7 +99,7 @@ export class Uploads {
 
 /** One image that comes in: see `Uploads`. A failure is final: what follows it fails the same way. */
 export class Upload {
-  readonly #hash = createHash('sha256');
+  readonly #digest = new Digest();
   #fd: number | undefined;
   #received = 0;
   #flushed = 0;
@@ -180,8 +180,7 @@ export class Upload {
       this.#granted = granted;
     }
     this.#fd ??= await blobs.openPartial(this.file);
-    await disk.write(this.#fd, octets, this.#received);
-    this.#hash.update(octets);
+    await this.#digest.add(octets, disk.write(this.#fd, octets, this.#received));
     this.#received = size;
     if (size - this.#flushed >= fsyncVolumeBytes) {
       await disk.flushData(this.#fd);
@@ -205,7 +204,7 @@ export class Upload {
     this.#fd = undefined;
     await blobs.disk.close(fd);
     const contentType = this.about.contentType ?? null;
-    const sha256 = this.#hash.digest('hex');
+    const sha256 = this.#digest.sha256();
     const size = this.#received;
     // No image is named: a blob without a row must not be taken for one at the next start.
     const sidecar = sidecarOf({ size, contentType }, []);
