@@ -1,7 +1,5 @@
 import { join } from 'node:path';
-import type { Clock } from '../clock/index.js';
 import { silentLog } from '../log/index.js';
-import type { Prefixes } from '../net/index.js';
 import { openStore, type Store } from '../store/index.js';
 import {
   countSchema,
@@ -9,7 +7,8 @@ import {
   discoveredSchema,
   deviceSchema,
   Recognition,
-  type DeviceInventory,
+  type DiscoveredOptions,
+  type RecognitionOptions,
 } from './index.js';
 
 /** The database of devices in a folder. */
@@ -22,15 +21,9 @@ export function openDevices(folder: string): Store {
 }
 
 /** Recognition with 60 s of grace. */
-export function recogniser(parts: {
-  readonly store: Store;
-  readonly clock: Clock;
-  readonly lan: Prefixes;
-  readonly inventory: DeviceInventory;
-  readonly maxDiscovered: number;
-  readonly verify: (deviceIds: ReadonlySet<string>) => void;
-  readonly onFault: (thrown: unknown) => void;
-}): { readonly discovered: DiscoveredDevices; readonly recognition: Recognition } {
+export function recogniser(
+  parts: DiscoveredOptions & Omit<RecognitionOptions, 'log' | 'discovered' | 'takeoverGraceMs'>,
+): { readonly discovered: DiscoveredDevices; readonly recognition: Recognition } {
   const discovered = new DiscoveredDevices(parts);
   const recognition = new Recognition({ ...parts, log: silentLog, discovered, takeoverGraceMs: 60_000 });
   return { discovered, recognition };

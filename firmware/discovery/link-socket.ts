@@ -2,6 +2,7 @@ import type { RemoteInfo, Socket, SocketOptions } from 'node:dgram';
 import type { Answer, Packet, Question, RecordType } from 'dns-packet';
 import type { Clock, TimerHandle } from '../clock/index.js';
 import type { Logger } from '../log/index.js';
+import { ipFamily } from '../net/index.js';
 import { describeThrown } from '../outcome/index.js';
 import type { LinkBudget } from './budget.js';
 import type { Link } from './links.js';
@@ -191,7 +192,7 @@ export class LinkSocket {
 
   #isOnLink(address: string): boolean {
     const zone = address.split('%')[1];
-    if (address.includes(':') && zone !== undefined && zone !== this.link.name) return false;
+    if (ipFamily(address) === 6 && zone !== undefined && zone !== this.link.name) return false;
     return this.link.neighbours.contains(address);
   }
 }

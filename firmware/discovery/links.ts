@@ -61,7 +61,7 @@ function isChosen(name: string, infos: readonly NetworkInterfaceInfo[], { names,
 }
 
 function usesIPv6(lan: Prefixes): boolean {
-  return lan.texts.some((text) => text.includes(':'));
+  return lan.texts.some((text) => ipFamily(text.split('/')[0] ?? '') === 6);
 }
 
 /** The system does not tell Node.js of changes: it is asked. */

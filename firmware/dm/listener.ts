@@ -2,6 +2,7 @@ import { createSocket, type RemoteInfo, type Socket } from 'node:dgram';
 import { once } from 'node:events';
 import type { Clock } from '../clock/index.js';
 import type { Logger } from '../log/index.js';
+import { ipFamily } from '../net/index.js';
 import { describeThrown, failure, success, type CodedError, type Outcome } from '../outcome/index.js';
 import { unwrapPush } from './notification.js';
 
@@ -47,7 +48,7 @@ export async function openListener(
     await Promise.all(sockets.splice(0).map(closeSocket));
   };
   for (const address of options.addresses) {
-    const socket = address.includes(':') ? createSocket({ type: 'udp6', ipv6Only: true }) : createSocket('udp4');
+    const socket = ipFamily(address) === 6 ? createSocket({ type: 'udp6', ipv6Only: true }) : createSocket('udp4');
     sockets.push(socket);
     try {
       socket.bind({ address, port: options.port });

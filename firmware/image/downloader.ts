@@ -33,7 +33,7 @@ export interface DownloaderOptions {
   readonly userAgent?: string;
   /** Follow redirects from https to http. Default false. */
   readonly allowDowngrade?: boolean;
-  /** Retrievals at a time. Default 1; each takes two buffers of 256 KiB. */
+  /** Retrievals at a time. Default 1; each takes its `IntakeBuffers`. */
   readonly concurrency?: number;
   /** Bytes between two flushes of a partial file. Default 16 MiB. */
   readonly fsyncVolumeBytes?: number;

@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { systemClock, type Clock, type Random } from '../../firmware/clock/index.js';
+import { systemClock } from '../../firmware/clock/index.js';
 import {
   BlobStore,
   Catalog,
@@ -9,19 +9,13 @@ import {
   systemDisk,
   type BlobStoreOptions,
   type CatalogOptions,
+  type DownloaderOptions,
 } from '../../firmware/image/index.js';
-import { silentLog, type Logger } from '../../firmware/log/index.js';
-import { openStore, type Store } from '../../firmware/store/index.js';
+import { silentLog } from '../../firmware/log/index.js';
+import { openStore } from '../../firmware/store/index.js';
 
 /** Database and images of one folder, as every part of them takes them. */
-export interface Images {
-  readonly store: Store;
-  readonly catalog: Catalog;
-  readonly blobs: BlobStore;
-  readonly clock: Clock;
-  readonly random: Random;
-  readonly log: Logger;
-}
+export type Images = Pick<DownloaderOptions, 'store' | 'catalog' | 'blobs' | 'clock' | 'random' | 'log'>;
 
 /** Opens them, for whoever writes until the power goes and for whoever looks at what is left. */
 export function openImages(
