@@ -201,6 +201,8 @@ class SqliteStore implements Store {
   /** Flushes begin after this. */
   #held: Promise<void> | undefined;
   #checkpointing: Promise<void> | undefined;
+  /** There was a flush while a checkpoint ran, which may have looked at the WAL before it. */
+  #checkpointDue = false;
   #closed = false;
 
   constructor(
@@ -334,7 +336,8 @@ class SqliteStore implements Store {
   }
 
   #checkpoint(): void {
-    if (this.#checkpointing || this.#closed || !this.#wal) return;
+    this.#checkpointDue = this.#checkpointing !== undefined;
+    if (this.#checkpointDue || this.#closed || !this.#wal) return;
     const run = this.#wal.checkpoint
       .run(() => this.#closed)
       .catch((thrown: unknown) => {
@@ -343,9 +346,11 @@ class SqliteStore implements Store {
     this.#checkpointing = run
       .catch(() => {
         this.#flushing = run;
+        this.#checkpointDue = false;
       })
       .finally(() => {
         this.#checkpointing = undefined;
+        if (this.#checkpointDue) this.#checkpoint();
       });
   }
 
