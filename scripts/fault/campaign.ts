@@ -2,7 +2,9 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { cpSync, rmSync } from 'node:fs';
+import { cpSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { FaultyDisk } from './faulty-disk.js';
 
@@ -91,8 +93,10 @@ export async function campaign(
 /** @param cutAfterMs after the first promise; undefined: by the disk's rules. @returns the promises */
 async function runUntilCut(program: string, disk: FaultyDisk, cutAfterMs: number | undefined): Promise<string[]> {
   const before = disk.told.length;
+  // What it has beside the disk outlives it, as it is killed.
+  const beside = mkdtempSync(join(tmpdir(), 'cut-'));
   const child = spawn(process.execPath, [program, disk.folder], {
-    env: { ...process.env, ...disk.environment },
+    env: { ...process.env, ...disk.environment, TMPDIR: beside },
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   const ended = once(child, 'close');
@@ -109,6 +113,7 @@ async function runUntilCut(program: string, disk: FaultyDisk, cutAfterMs: number
   } finally {
     child.kill('SIGKILL');
     await ended;
+    rmSync(beside, { recursive: true });
   }
   assert.deepEqual(disk.notCovered, []);
   return text.split('\n').slice(0, -1);
