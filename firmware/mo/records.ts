@@ -53,18 +53,17 @@ export class RecordProvider<R> implements Provider {
   }
 
   locate(path: NodePath): string | undefined {
-    const [name, ...rest] = path;
-    if (name === undefined) return '';
-    const record = this.records.find(name);
+    if (path.length === 0) return '';
+    const record = this.#recordOf(path);
     if (!record) return undefined;
     const id = this.records.idOf(record);
-    const inner = this.#inner(record, rest);
+    const inner = this.#inner(record, path);
     if (inner) {
       const within = inner.provider.locate(inner.path);
-      return within === undefined ? undefined : [id, rest[0], within].filter((part) => part !== '').join('/');
+      return within === undefined ? undefined : [id, path[1], within].filter((part) => part !== '').join('/');
     }
-    if (rest.length === 0) return id;
-    const key = rest.join('/');
+    if (path.length === 1) return id;
+    const key = keyOf(path);
     if (!this.#places.has(key)) return undefined;
     const leaf = this.records.leaves[key];
     const exists = leaf?.read === undefined || leaf.read(record) !== null;
@@ -72,31 +71,30 @@ export class RecordProvider<R> implements Provider {
   }
 
   children(path: NodePath, after: string | undefined, limit: number): readonly string[] {
-    const [name, ...rest] = path;
-    if (name === undefined) return this.records.names(after, limit);
-    const inner = this.#innerOf(name, rest);
+    if (path.length === 0) return this.records.names(after, limit);
+    const record = this.#recordOf(path);
+    const inner = record && this.#inner(record, path);
     return inner ? inner.provider.children(inner.path, after, limit) : [];
   }
 
   read(path: NodePath): TreeOutcome<LeafValue> {
-    const [name = '', ...rest] = path;
-    const inner = this.#innerOf(name, rest);
+    const record = this.#recordOf(path);
+    const inner = record && this.#inner(record, path);
     if (inner) return inner.provider.read(inner.path);
-    const record = this.records.find(name);
-    const value = record && this.records.leaves[rest.join('/')]?.read?.(record);
+    const value = record && this.records.leaves[keyOf(path)]?.read?.(record);
     return value === undefined || value === null ? noSuchNode() : success(value);
   }
 
   stage(operation: Operation): TreeOutcome {
-    const [name = '', ...rest] = operation.path;
-    const inner = this.#innerOf(name, rest);
+    const { path } = operation;
+    const record = this.#recordOf(path);
+    const inner = record && this.#inner(record, path);
     if (inner && inner.path.length > 0) return inner.provider.stage({ ...operation, path: inner.path });
-    const record = this.records.find(name);
-    if (rest.length === 0) {
-      if (operation.kind === 'add') return this.records.create(name, operation.by);
+    if (path.length < 2) {
+      if (operation.kind === 'add') return this.records.create(path[0] ?? '', operation.by);
       return record && operation.kind === 'delete' ? this.records.remove(record) : noSuchNode();
     }
-    const leaf = record && this.records.leaves[rest.join('/')];
+    const leaf = record && this.records.leaves[keyOf(path)];
     const staged =
       operation.kind === 'delete'
         ? record && leaf?.remove?.(record, operation.by)
@@ -105,37 +103,41 @@ export class RecordProvider<R> implements Provider {
   }
 
   rename(path: NodePath, name: string, by: Subject): TreeOutcome {
-    const [own = '', ...rest] = path;
-    const inner = this.#innerOf(own, rest);
+    const record = this.#recordOf(path);
+    const inner = record && this.#inner(record, path);
     if (inner) return inner.provider.rename?.(inner.path, name, by) ?? notRenamable();
-    const record = this.records.find(own);
-    return record && rest.length === 0 ? (this.records.rename?.(record, name) ?? notRenamable()) : noSuchNode();
+    return record && path.length === 1 ? (this.records.rename?.(record, name) ?? notRenamable()) : noSuchNode();
   }
 
-  writeSink([name = '', ...rest]: NodePath, request: SinkRequest): TreeOutcome<ByteSink> | undefined {
-    return this.records.sinks?.[rest.join('/')]?.(name, request);
+  writeSink(path: NodePath, request: SinkRequest): TreeOutcome<ByteSink> | undefined {
+    return this.records.sinks?.[keyOf(path)]?.(path[0] ?? '', request);
   }
 
   exec(request: ExecRequest): TreeOutcome<'done' | 'accepted'> {
-    const [name = '', ...rest] = request.path;
-    const inner = this.#innerOf(name, rest);
+    const record = this.#recordOf(request.path);
+    const inner = record && this.#inner(record, request.path);
     if (inner) return inner.provider.exec({ ...request, path: inner.path });
-    const record = this.records.find(name);
-    const operation = this.records.operations[rest.join('/')];
+    const operation = this.records.operations[keyOf(request.path)];
     return record && operation ? operation(record, request) : noSuchNode();
   }
 
-  #innerOf(name: string, rest: NodePath): { provider: Provider; path: NodePath } | undefined {
-    const record = this.records.find(name);
-    return record && this.#inner(record, rest);
+  #recordOf(path: NodePath): R | undefined {
+    const name = path[0];
+    return name === undefined ? undefined : this.records.find(name);
   }
 
-  #inner(record: R, rest: NodePath): { provider: Provider; path: NodePath } | undefined {
-    const [head, ...path] = rest;
+  /** The collection inside a record that the node belongs to. */
+  #inner(record: R, path: NodePath): { provider: Provider; path: NodePath } | undefined {
+    const head = path[1];
     const { collections } = this.records;
     const collection = head !== undefined && Object.hasOwn(collections, head) ? collections[head] : undefined;
-    return collection && { provider: collection(record), path };
+    return collection && { provider: collection(record), path: path.slice(2) };
   }
+}
+
+/** The path below the record. Most leaves stand right below it. */
+function keyOf(path: NodePath): string {
+  return path.length === 2 ? (path[1] ?? '') : path.slice(1).join('/');
 }
 
 function notRenamable(): TreeOutcome<never> {

@@ -18,8 +18,8 @@ export class ReadCache<K, T> {
     private readonly capacity: number,
   ) {}
 
-  /** The value for this key; `read` gets it from the database where it is not at hand. */
-  get(key: K, read: () => T): T {
+  /** The value for this key; `read` gets it from the database where it is not at hand, for the key that is kept. */
+  get(key: K, read: (key: K) => T): T {
     const epoch = this.epoch();
     if (epoch !== this.#epoch || this.#values.size >= this.capacity) {
       this.#values.clear();
@@ -27,8 +27,9 @@ export class ReadCache<K, T> {
     }
     const known = this.#values.get(key);
     if (known !== undefined || this.#values.has(key)) return known as T;
-    const value = read();
-    this.#values.set(key, value);
+    const own = typeof key === 'string' ? (copyOf(key) as K & string) : key;
+    const value = read(own);
+    this.#values.set(own, value);
     return value;
   }
 
@@ -41,4 +42,9 @@ export class ReadCache<K, T> {
   forgetAll(): void {
     this.#values.clear();
   }
+}
+
+/** A string that was cut out of a message keeps all of the message in memory. */
+function copyOf(text: string): string {
+  return `${text} `.slice(0, -1);
 }

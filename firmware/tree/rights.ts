@@ -19,7 +19,12 @@ export class Rights {
 
   /** Why the actor may not, or undefined when it may. */
   denied(actor: Actor, command: AclCommand, route: Route): TreeOutcome<never> | undefined {
-    if (actor === 'local' || grants(this.effective(route), command, actor.serverId)) return undefined;
+    return actor === 'local' ? undefined : this.deniedBy(this.effective(route), actor, command);
+  }
+
+  /** The same, for a node with this ACL in effect. */
+  deniedBy(acl: Acl, actor: Actor, command: AclCommand): TreeOutcome<never> | undefined {
+    if (actor === 'local' || grants(acl, command, actor.serverId)) return undefined;
     return treeFailure('permission-denied', `the ACL does not grant ${command}`);
   }
 

@@ -1,6 +1,7 @@
 import type { Clock } from '../clock/index.js';
 import { success } from '../outcome/index.js';
-import type { Store } from '../store/index.js';
+import { ReadCache, type Store } from '../store/index.js';
+import type { Acl } from './acl.js';
 import { DEFAULT_LEAF_TYPE, type Access, type Format, type NodeDefinition } from './definition.js';
 import { failedAt, treeFailure, type TreeOutcome } from './errors.js';
 import { Listings, type Listing } from './listing.js';
@@ -15,6 +16,9 @@ import { checkName, encodeName, formatNodeUri, parseNodeUri, parseQuery, URI_LIM
 import { LeafSink, MemorySink, openTndsSink, type ValueSink } from './value-sink.js';
 import { acceptAnnounced, acceptInterior, acceptValue, isStored, textOfValue } from './values.js';
 
+/** A message asks for some nodes, and the next one asks for them again. */
+const URIS_AT_HAND = 64;
+
 /**
  * The management tree: finds the node, checks definition, ACL and format, and hands the operation to the management
  * object that owns it. It must be called inside the transaction of the DM message. Order of checks: URI, existence,
@@ -27,6 +31,11 @@ export class Tree {
   readonly #access: PropertyAccess;
   readonly #listings: Listings;
   readonly #subTrees: SubTrees;
+  /**
+   * By URI. Where a node is and who may read it changes with the database alone, its value with other things too; what
+   * cannot be read is looked up each time.
+   */
+  readonly #readable: ReadCache<string, TreeOutcome<Readable>>;
 
   /** @param clock for the time of changes (TStamp) */
   constructor(
@@ -44,6 +53,7 @@ export class Tree {
       remove: (subject, route) => this.#rights.denied(subject, 'Delete', route) ?? this.#remove(subject, last(route)),
     });
     this.#listings = new Listings(this.#routes, this.#rights, this.#access);
+    this.#readable = new ReadCache(() => store.generation, URIS_AT_HAND);
   }
 
   /** The table that the tree runs on, from its root: for the DDF. */
@@ -53,17 +63,16 @@ export class Tree {
 
   /** Value of a leaf, names of an interior node's children, or a property (`?prop=`). */
   get(actor: Actor, uri: string): TreeOutcome<NodeValue> {
-    const found = this.#routes.existing(uri);
-    if (!found.ok) return found;
-    const { route, query } = found.value;
-    const node = last(route);
-    const property = query === undefined ? success(undefined) : propertyOf(query);
-    if (!property.ok) return property;
-    if (property.value === undefined && !node.definition.access.includes('Get')) return notAllowed('Get', node);
-    const denied = this.#rights.denied(actor, 'Get', route);
+    const found = this.#readable.get(uri, (own) => this.#toRead(own));
+    if (!found.ok) {
+      this.#readable.forget(uri);
+      return found;
+    }
+    const { node, property, acl } = found.value;
+    const denied = this.#rights.deniedBy(acl, actor, 'Get');
     if (denied) return denied;
-    if (property.value !== undefined) {
-      const text = this.#access.read(property.value, node);
+    if (property !== undefined) {
+      const text = this.#access.read(property, node);
       return text.ok ? success({ format: 'chr', type: DEFAULT_LEAF_TYPE, data: text.value }) : text;
     }
     if (node.definition.children) {
@@ -257,6 +266,18 @@ export class Tree {
     if (identity !== undefined) this.#properties.forget(identity);
   }
 
+  /** What a Get is about, before anybody asks for it. */
+  #toRead(uri: string): TreeOutcome<Readable> {
+    const found = this.#routes.existing(uri);
+    if (!found.ok) return found;
+    const { route, query } = found.value;
+    const node = last(route);
+    const property = query === undefined ? success(undefined) : propertyOf(query);
+    if (!property.ok) return property;
+    if (property.value === undefined && !node.definition.access.includes('Get')) return notAllowed('Get', node);
+    return success({ node, property: property.value, acl: this.#rights.effective(route) });
+  }
+
   /** What can be said of an Add without its value. */
   #addable(subject: Subject, uri: string): TreeOutcome<Target> {
     const parsed = parseNodeUri(uri);
@@ -391,6 +412,13 @@ export class Tree {
 export interface ChildNode {
   readonly name: string;
   readonly format: Format;
+}
+
+/** What a Get is about: a node, or a property of one. */
+interface Readable {
+  readonly node: Place;
+  readonly property: PropertyName | undefined;
+  readonly acl: Acl;
 }
 
 /** What an Add or Replace is about: a node, or a property of one. */
