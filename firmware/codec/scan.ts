@@ -42,18 +42,15 @@ interface Scope {
   readonly prefixes: ReadonlyMap<string, Namespace>;
 }
 
-interface OpenElement {
-  readonly tag: string;
-  readonly name: string;
-  readonly namespace: Namespace;
-  readonly scope: Scope;
-  /** Most elements have none. */
-  children: Element[] | undefined;
+/** An element while it is read. */
+interface Reading extends Element {
   text: string;
+  /** Most elements have none. */
+  children: Element[];
 }
 
 const OUTERMOST: Scope = { unprefixed: 'other', prefixes: new Map([['xml', 'other']]) };
-const NO_CHILDREN: readonly Element[] = [];
+const NO_CHILDREN: Element[] = [];
 
 const LESS_THAN = 0x3c;
 const GREATER_THAN = 0x3e;
@@ -96,7 +93,9 @@ class Scanner {
   readonly #plain: boolean;
   #at = 0;
   #elements = 0;
-  /** Whether the start tag that was read last is an end tag too. */
+  /** Of the start tag that was read last: its name, the declarations in force, and whether it is an end tag too. */
+  #tag = '';
+  #scope = OUTERMOST;
   #empty = false;
 
   constructor(text: string, limits: DocumentLimits) {
@@ -120,36 +119,47 @@ class Scanner {
   /** Reads the root with all that it contains. */
   element(): Element | null {
     const text = this.#text;
-    const open: OpenElement[] = [];
-    let current: OpenElement | undefined;
+    const open: Reading[] = [];
+    const tags: string[] = [];
+    const scopes: Scope[] = [];
+    let current: Reading | undefined;
     for (;;) {
       const tag = current ? text.indexOf('<', this.#at) : this.#at;
       if (tag < 0) return this.#refuse('malformed', 'the document ends inside an element');
       if (current && tag > this.#at && !this.#addText(current, text.slice(this.#at, tag))) return null;
       this.#at = tag;
       const next = text.charCodeAt(tag + 1);
+      let complete: Reading | undefined;
       if (current && next === SLASH) {
-        if (!this.#endTag(current.tag)) return null;
-        const closed = close(current);
+        if (!this.#endTag(tags.pop() ?? '')) return null;
+        complete = current;
+        // Text beside child elements is dropped.
+        if (complete.children !== NO_CHILDREN) complete.text = '';
         open.pop();
+        scopes.pop();
         current = open.at(-1);
-        if (!current) return closed;
-        (current.children ??= []).push(closed);
       } else if (current && (next === BANG || next === QUESTION)) {
         if (text.startsWith('<![CDATA[', tag)) {
           if (!this.#cdata(current)) return null;
         } else if (!this.#commentOrInstruction()) return null;
       } else {
-        const started = this.#startTag(current?.scope ?? OUTERMOST);
+        const started = this.#startTag(scopes.at(-1) ?? OUTERMOST);
         if (!started) return null;
         if (open.length >= this.#limits.maxDepth) {
           return this.#refuse('too-deep', `elements are nested deeper than ${this.#limits.maxDepth}`);
         }
-        if (!this.#empty) {
+        if (this.#empty) complete = started;
+        else {
           open.push(started);
+          tags.push(this.#tag);
+          scopes.push(this.#scope);
           current = started;
-        } else if (current) (current.children ??= []).push(close(started));
-        else return close(started);
+        }
+      }
+      if (complete && !current) return complete;
+      if (complete && current) {
+        if (current.children === NO_CHILDREN) current.children = [complete];
+        else current.children.push(complete);
       }
     }
   }
@@ -196,7 +206,7 @@ class Scanner {
     return this.#refuse('malformed', 'a comment, processing instruction or declaration is not understood');
   }
 
-  #cdata(current: OpenElement): true | null {
+  #cdata(current: Reading): true | null {
     const start = this.#at + '<![CDATA['.length;
     const end = this.#text.indexOf(']]>', start);
     if (end < 0) {
@@ -216,7 +226,7 @@ class Scanner {
     return this.#refuse('malformed', 'an end tag does not match its start tag');
   }
 
-  #startTag(outer: Scope): OpenElement | null {
+  #startTag(outer: Scope): Reading | null {
     const nameStart = this.#at + 1;
     const nameEnd = this.#nameEnd(nameStart);
     const tag = this.#text.slice(nameStart, nameEnd);
@@ -245,7 +255,9 @@ class Scanner {
       return this.#refuse('malformed', 'an element name has an undeclared prefix');
     }
     if (colon >= 0 && !PREFIXED_NAME_START.test(name)) return this.#refuse('malformed', 'a prefix without a name');
-    return { tag, name, namespace, scope, children: undefined, text: '' };
+    this.#tag = tag;
+    this.#scope = scope;
+    return { namespace, name, text: '', children: NO_CHILDREN };
   }
 
   #attributes(outer: Scope): Scope | null {
@@ -268,7 +280,7 @@ class Scanner {
     return scope;
   }
 
-  #addText(current: OpenElement, raw: string): true | null {
+  #addText(current: Reading, raw: string): true | null {
     if (this.#plain) {
       current.text = current.text === '' ? raw : current.text + raw;
       return true;
@@ -321,10 +333,6 @@ class Scanner {
     this.refusal = failure(code, `${text} (at character ${this.#at})`);
     return null;
   }
-}
-
-function close({ namespace, name, text, children }: OpenElement): Element {
-  return children ? { namespace, name, text: '', children } : { namespace, name, text, children: NO_CHILDREN };
 }
 
 /** One word for each namespace of the standards, whatever its version: VerDTD is what tells the version. */
