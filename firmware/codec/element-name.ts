@@ -19,9 +19,6 @@ export interface XmlTags {
   readonly end: string;
   /** Both in one, for an element without content. */
   readonly empty: string;
-  /** Octets of start and end together, and of the one tag. */
-  readonly bytes: number;
-  readonly emptyBytes: number;
 }
 
 /** Declared where the namespace changes: on SyncML, on each child of Meta, on MgmtTree. `other` is never declared. */
@@ -44,8 +41,5 @@ export function makeName(
 }
 
 function tags(name: string, declaration: string): XmlTags {
-  const start = `<${name}${declaration}>`;
-  const end = `</${name}>`;
-  const empty = `<${name}${declaration}/>`;
-  return { start, end, empty, bytes: Buffer.byteLength(start + end), emptyBytes: Buffer.byteLength(empty) };
+  return { start: `<${name}${declaration}>`, end: `</${name}>`, empty: `<${name}${declaration}/>` };
 }

@@ -6,8 +6,9 @@ export { child, childrenNamed, element, textOf, type DocumentLimits, type Elemen
 export { parseXml, type XmlError } from './xml.js';
 export { pour, type ElementSink } from './sink.js';
 export type { ElementName } from './element-name.js';
-export { isXmlText, writeXml, writeXmlFragment, XmlCounter, XmlWriter } from './write.js';
+export { octetsOf } from './octets.js';
+export { isXmlText, writeXml, writeXmlFragment, XmlWriter } from './write.js';
 export type { XmlRefusal } from './scan.js';
 export { parseWbxml, type WbxmlError, type WbxmlRefusal } from './wbxml.js';
 export { nameOf } from './wbxml-tokens.js';
-export { WbxmlCounter, WbxmlWriter, writeWbxml } from './wbxml-write.js';
+export { WbxmlWriter, writeWbxml } from './wbxml-write.js';

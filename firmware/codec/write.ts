@@ -27,8 +27,10 @@ export function writeXmlFragment(element: Element, within: Namespace = 'other'):
   return writer.text;
 }
 
-/** Where in a document a writer stands: which namespace is in force, and which start tag is still to be written. */
-abstract class XmlSink implements ElementSink {
+/** Writes XML: knows which namespace is in force, and which start tag is still to be written. */
+export class XmlWriter implements ElementSink {
+  /** What was written, without declaration. */
+  text = '';
   /** Tags of the elements that are open, and the namespace around each. */
   readonly #open: XmlTags[] = [];
   readonly #around: Namespace[] = [];
@@ -53,8 +55,7 @@ abstract class XmlSink implements ElementSink {
     const tags = this.#open.pop();
     const around = this.#around.pop();
     if (!tags || around === undefined) throw new Error('no element is open');
-    if (this.#bare) this.empty(tags);
-    else this.end(tags);
+    this.text += this.#bare ? tags.empty : tags.end;
     this.#bare = false;
     this.#within = around;
   }
@@ -63,15 +64,17 @@ abstract class XmlSink implements ElementSink {
     if (typeof text !== 'string') throw new TypeError(`raw octets in <${name.name}>: XML needs base64 text`);
     this.#fill();
     const tags = this.#tags(name);
-    if (text === '') this.empty(tags);
-    else this.whole(tags, text);
+    this.text += text === '' ? tags.empty : tags.start + escapeText(text) + tags.end;
   }
 
-  protected abstract start(tags: XmlTags): void;
-  protected abstract end(tags: XmlTags): void;
-  protected abstract empty(tags: XmlTags): void;
-  /** An element with this text, which is not empty. */
-  protected abstract whole(tags: XmlTags, text: string): void;
+  /** As text and as octets, with the declaration. */
+  get whole(): string {
+    return DECLARATION + this.text;
+  }
+
+  document(): Uint8Array {
+    return octetsOf(this.whole, 'utf8');
+  }
 
   #tags(name: ElementName): XmlTags {
     return name.namespace === this.#within ? name.inherited : name.declared;
@@ -80,62 +83,8 @@ abstract class XmlSink implements ElementSink {
   /** The innermost open element gets its first content. */
   #fill(): void {
     if (!this.#bare) return;
-    const tags = this.#open.at(-1);
-    if (tags) this.start(tags);
+    this.text += this.#open.at(-1)?.start ?? '';
     this.#bare = false;
-  }
-}
-
-/** Writes XML. */
-export class XmlWriter extends XmlSink {
-  /** What was written, without declaration. */
-  text = '';
-
-  /** As octets, with the declaration. */
-  document(): Uint8Array {
-    return octetsOf(DECLARATION + this.text, 'utf8');
-  }
-
-  protected start({ start }: XmlTags): void {
-    this.text += start;
-  }
-
-  protected end({ end }: XmlTags): void {
-    this.text += end;
-  }
-
-  protected empty({ empty }: XmlTags): void {
-    this.text += empty;
-  }
-
-  protected whole({ start, end }: XmlTags, text: string): void {
-    this.text += start + escapeText(text) + end;
-  }
-}
-
-/** Counts the octets that `XmlWriter` would write. */
-export class XmlCounter extends XmlSink {
-  bytes = 0;
-
-  /** Octets of the document with its declaration. */
-  get documentBytes(): number {
-    return DECLARATION.length + this.bytes;
-  }
-
-  protected start({ bytes }: XmlTags): void {
-    this.bytes += bytes;
-  }
-
-  protected end(): void {
-    // Counted with the start tag.
-  }
-
-  protected empty({ emptyBytes }: XmlTags): void {
-    this.bytes += emptyBytes;
-  }
-
-  protected whole({ bytes }: XmlTags, text: string): void {
-    this.bytes += bytes + (PLAIN.test(text) ? text.length : Buffer.byteLength(escapeText(text), 'utf8'));
   }
 }
 

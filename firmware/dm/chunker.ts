@@ -58,7 +58,7 @@ export class Chunker {
     let tooMany = Math.min(this.#data.length - this.#sent, Math.max(0, draft.room)) + 1;
     while (tooMany - fits > 1) {
       const middle = Math.floor((fits + tooMany) / 2);
-      if (draft.fits(this.#chunk(middle))) fits = middle;
+      if (draft.fits(draft.wire.write(this.#chunk(middle)))) fits = middle;
       else tooMany = middle;
     }
     return this.#wholeUnits(fits);

@@ -142,7 +142,7 @@ class Dialogue {
 
   /** The identical message again after a failure of the transport, and to where the server redirects it. */
   async #deliver(step: SendStep, wire: Wire): Promise<Outcome<TransportReply, TransportError>> {
-    const body = wire.encode(step.message);
+    const body = wire === step.wire ? step.message.octets : wire.encode(step.message);
     const hmac = step.sign?.(body);
     const options = {
       maxReplyBytes: this.options.maxMsgSize,
@@ -184,7 +184,7 @@ class Dialogue {
   async #tellAbort(session: ClientSession): Promise<void> {
     const step = session.abort();
     if (!step) return;
-    const body = step.wire.encode(step.message);
+    const body = step.message.octets;
     const hmac = step.sign?.(body);
     const ended = new AbortController();
     const timer = this.options.clock.after(ABORT_TIMEOUT_MS, () => ended.abort());

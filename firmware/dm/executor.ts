@@ -288,12 +288,10 @@ export function reference(location: Location | undefined): string[] {
   return uri !== '' && fitsUriLimits(uri) ? [uri] : [];
 }
 
-/** Octets of a part in a message, at most: no message has more than 99999 commands. */
+/** Octets of a part in a message, at most. */
 export function sizeOf(part: Part, wire: Wire): number {
-  return wire.sizeOf(part, LONG_CMD_ID);
+  return wire.write(part).bytes;
 }
-
-export const LONG_CMD_ID = '99999';
 
 function newStatus(
   command: ServerCommand,

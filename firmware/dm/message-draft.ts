@@ -1,10 +1,16 @@
-import { LONG_CMD_ID, sizeOf } from './executor.js';
 import type { BodyCommand, Header, Message, Part } from './message.js';
-import type { Wire } from './wire.js';
+import { LONG_CMD_ID, type Wire, type Written } from './wire.js';
+
+/** A message, and its octets. */
+export interface WrittenMessage extends Message {
+  readonly octets: Uint8Array;
+}
 
 /** A message of ours while it is filled, up to what the receiver takes. */
 export class MessageDraft {
   readonly body: BodyCommand[] = [];
+  readonly #envelope: Written;
+  #commands = '';
   #room: number;
 
   /** @param maxBytes MaxMsgSize of the receiver (DMREP: it must be respected) */
@@ -13,7 +19,8 @@ export class MessageDraft {
     readonly wire: Wire,
     maxBytes: number,
   ) {
-    this.#room = maxBytes - wire.envelopeSize(header);
+    this.#envelope = wire.envelope(header);
+    this.#room = maxBytes - this.#envelope.bytes;
   }
 
   /** Octets that are left; less than 0 where something went in all the same. */
@@ -27,31 +34,35 @@ export class MessageDraft {
   }
 
   /**
-   * @param bytes `sizeOf` the part, where it is known
+   * @param written the part, where it is known
    * @returns whether there was room for it
    */
-  addIfFits(part: Part, bytes = sizeOf(part, this.wire)): boolean {
-    const fits = this.fits(part, bytes);
-    if (fits) this.add(part, bytes);
+  addIfFits(part: Part, written = this.wire.write(part)): boolean {
+    const fits = this.fits(written);
+    if (fits) this.add(part, written);
     return fits;
   }
 
-  fits(part: Part, bytes = sizeOf(part, this.wire)): boolean {
-    return this.#sizeHere(bytes) <= this.#room;
+  fits(written: Written): boolean {
+    return this.#sizeHere(written) <= this.#room;
   }
 
   /** Adds what no message may be without. */
-  add(part: Part, bytes = sizeOf(part, this.wire)): void {
-    this.#room -= this.#sizeHere(bytes);
-    this.body.push({ cmdId: this.nextCmdId, ...part });
+  add(part: Part, written = this.wire.write(part)): void {
+    const cmdId = this.nextCmdId;
+    this.#room -= this.#sizeHere(written);
+    this.#commands += written.before + cmdId + written.after;
+    this.body.push({ cmdId, ...part });
   }
 
-  build(final: boolean): Message {
-    return { header: this.header, body: this.body, final };
+  build(final: boolean): WrittenMessage {
+    const { before, after } = this.#envelope;
+    const octets = this.wire.octetsOf(before + this.#commands + (final ? this.wire.final : '') + after);
+    return { header: this.header, body: this.body, final, octets };
   }
 
   /** In both encodings a digit is an octet. */
-  #sizeHere(bytes: number): number {
+  #sizeHere({ bytes }: Written): number {
     return bytes - LONG_CMD_ID.length + this.nextCmdId.length;
   }
 }

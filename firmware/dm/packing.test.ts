@@ -5,13 +5,13 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 import { silentLog, type Logger } from '../log/index.js';
 import { openStore, type Store } from '../store/index.js';
-import { LONG_CMD_ID, type Answer } from './executor.js';
+import type { Answer } from './executor.js';
 import { MessageDraft } from './message-draft.js';
 import type { Item, Message, Part, StatusCommand } from './message.js';
 import { Outbox, outboxChanges, outboxSchema } from './outbox.js';
 import { Packing } from './packing.js';
 import { HEADER } from './header.fixture.js';
-import { wbxmlWire, xmlWire, type Wire } from './wire.js';
+import { LONG_CMD_ID, wbxmlWire, xmlWire, type Wire } from './wire.js';
 
 const LIMITS = { maxBytes: 1_000_000, maxDepth: 32, maxElements: 10_000 };
 

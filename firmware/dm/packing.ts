@@ -1,11 +1,11 @@
 import type { Logger } from '../log/index.js';
 import { Chunker, isDivisible, transportedSize } from './chunker.js';
 import { Alert, Status } from './codes.js';
-import { sizeOf, type Answer } from './executor.js';
+import type { Answer } from './executor.js';
 import type { MessageDraft } from './message-draft.js';
 import type { BodyCommand, Part, ResultsCommand, StatusCommand } from './message.js';
 import { alertPart, type Outbox, type WaitingAlert } from './outbox.js';
-import type { Wire } from './wire.js';
+import type { Wire, Written } from './wire.js';
 
 /** Answers that wait, in octets as they would be sent: a server must let us answer before it asks for more. */
 const MAX_OWED_BYTES = 4 * 1024 * 1024;
@@ -13,8 +13,8 @@ const MAX_OWED_BYTES = 4 * 1024 * 1024;
 /** Something that waits for its message. */
 interface Waiting {
   readonly part: Part;
-  /** `sizeOf` it, in the wire of now. */
-  readonly bytes: number;
+  /** In the wire of now. */
+  readonly written: Written;
   /** What the part tells, where it is an alert of the outbox. */
   readonly alert?: WaitingAlert;
 }
@@ -142,15 +142,15 @@ export class Packing {
 
   /** Answers that go before the opening of a repeated package 1. @param reserved octets that the opening needs */
   fillBefore(draft: MessageDraft, reserved: number): void {
-    for (let next = this.#owed[0]; next && next.bytes <= draft.room - reserved; next = this.#owed[0]) {
-      draft.add(next.part, next.bytes);
+    for (let next = this.#owed[0]; next && next.written.bytes <= draft.room - reserved; next = this.#owed[0]) {
+      draft.add(next.part, next.written);
       this.#shift(next);
     }
   }
 
   /** The alerts of package 1 that fit behind its opening. */
   fillBehind(draft: MessageDraft, msgId: number): void {
-    for (let next = this.#nextAlert(); next && draft.fits(next.part, next.bytes); next = this.#nextAlert()) {
+    for (let next = this.#nextAlert(); next && draft.fits(next.written); next = this.#nextAlert()) {
       this.#add({ draft, msgId, aloneBytes: 0 }, next);
     }
   }
@@ -180,13 +180,13 @@ export class Packing {
   /** @returns false when the message is full */
   #place(filling: Filling, waiting: Waiting): boolean {
     const { draft, aloneBytes } = filling;
-    const { part, bytes } = waiting;
-    if (draft.fits(part, bytes)) {
+    const { part, written } = waiting;
+    if (draft.fits(written)) {
       this.#add(filling, waiting);
       return true;
     }
     const alone = isAlone(draft);
-    if (!alone && bytes <= aloneBytes) return false;
+    if (!alone && written.bytes <= aloneBytes) return false;
     if (part.kind === 'Results' && part.items.length > 1) {
       this.#shift(waiting);
       this.#push(separate(part), true);
@@ -207,7 +207,7 @@ export class Packing {
 
   #add({ draft, msgId }: Filling, waiting: Waiting): void {
     if (waiting.alert) this.#offered.set(`${msgId}:${draft.nextCmdId}`, waiting.alert);
-    draft.add(waiting.part, waiting.bytes);
+    draft.add(waiting.part, waiting.written);
     this.#shift(waiting);
   }
 
@@ -222,12 +222,12 @@ export class Packing {
   }
 
   /** What does not even fit alone: a Status goes without what explains it, anything else is left out. */
-  #addShortened(draft: MessageDraft, { part, bytes, alert }: Waiting): void {
+  #addShortened(draft: MessageDraft, { part, written, alert }: Waiting): void {
     if (part.kind === 'Status') {
       if (draft.addIfFits({ ...part, items: [] })) return;
       if (draft.addIfFits({ ...part, items: [], targetRefs: [], sourceRefs: [] })) return;
     }
-    this.log.warn('an answer or alert is too long for the server', { kind: part.kind, bytes });
+    this.log.warn('an answer or alert is too long for the server', { kind: part.kind, bytes: written.bytes });
     if (alert) this.outbox.refused(alert.id);
   }
 
@@ -247,20 +247,20 @@ export class Packing {
     const [alert] = this.#queued;
     if (!alert) return undefined;
     const part = alertPart(alert);
-    return { part, bytes: sizeOf(part, this.wire), alert };
+    return { part, written: this.wire.write(part), alert };
   }
 
   #push(parts: readonly Part[], first = false): void {
-    const waiting = parts.map((part) => ({ part, bytes: sizeOf(part, this.wire) }));
+    const waiting = parts.map((part) => ({ part, written: this.wire.write(part) }));
     this.#owed.splice(first ? 0 : this.#owed.length, 0, ...waiting);
-    for (const { bytes } of waiting) this.#owedBytes += bytes;
+    for (const { written } of waiting) this.#owedBytes += written.bytes;
   }
 
   #shift(waiting: Waiting): void {
     if (waiting.alert) this.#queued.shift();
     else {
       this.#owed.shift();
-      this.#owedBytes -= waiting.bytes;
+      this.#owedBytes -= waiting.written.bytes;
     }
   }
 }

@@ -5,6 +5,7 @@ import type { Tree } from '../tree/index.js';
 import type { Accounts } from './accounts.js';
 import { Alert, Status, VER_DTD, VER_PROTO } from './codes.js';
 import { answerAlert, executeCommands, isAnswer, isNextMessage, refuseCommands, sizeOf } from './executor.js';
+import type { WrittenMessage } from './message-draft.js';
 import type { BodyCommand, Header, Message, ServerCommand, StatusCommand } from './message.js';
 import { isSameSession } from './notification.js';
 import { openingParts } from './opening.js';
@@ -274,7 +275,7 @@ export class ClientSession {
     this.#packing.owe(answers, !this.#sentFinal && commands.every(isNextMessage));
   }
 
-  #packageOne(): Message {
+  #packageOne(): WrittenMessage {
     const { serverInitiated, tree, outbox, account } = this.options;
     const draft = this.#writer.begin();
     this.#alertAnswers = [];
@@ -290,7 +291,7 @@ export class ClientSession {
   }
 
   /** As much as the peer's MaxMsgSize allows; Final when nothing is left to say and the server has ended its package. */
-  #packageThree(): Message {
+  #packageThree(): WrittenMessage {
     const aloneBytes = this.#writer.roomForAnswers();
     const draft = this.#writer.begin();
     this.#packing.fill(draft, this.#writer.msgId, aloneBytes);
@@ -302,7 +303,7 @@ export class ClientSession {
     return draft.build(done && this.#serverFinal);
   }
 
-  #send(message: Message): SessionStep {
+  #send(message: WrittenMessage): SessionStep {
     if (this.#receiver.broughtBytes < MIN_PIECE_BYTES) this.#counted += 1;
     if (this.#counted > MAX_MESSAGES) {
       return this.#fail('endless', `the session has more than ${MAX_MESSAGES} messages`);

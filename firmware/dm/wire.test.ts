@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { describe, it } from 'node:test';
 import { element, writeWbxml, type DocumentLimits, type Element } from '../codec/index.js';
 import type { BodyCommand, Header, Item, Message } from './message.js';
-import { wbxmlWire, wireOf, xmlWire, type Wire } from './wire.js';
+import { LONG_CMD_ID, wbxmlWire, wireOf, xmlWire, type Wire } from './wire.js';
 
 const LIMITS: DocumentLimits = { maxBytes: 100_000, maxDepth: 64, maxElements: 10_000 };
 const HEADER: Header = {
@@ -114,6 +114,18 @@ describe('sizes', () => {
         const message = { ...read, body, final: true };
         const commands = body.reduce((sum, command) => sum + wire.sizeOf(command, command.cmdId), 0);
         assert.equal(wire.envelopeSize(message.header) + commands, wire.encode(message).byteLength);
+      });
+      it(`${name} put together from its written parts is the same octets in ${wire.encoding}`, () => {
+        const read = decoded(xmlWire, readFileSync(new URL(`testdata/${name}`, import.meta.url)));
+        const body = read.body.filter((command) => command.kind !== 'Unusable');
+        const { before, after } = wire.envelope(read.header);
+        const parts = body.map((command) => {
+          const written = wire.write(command);
+          assert.equal(written.bytes, wire.sizeOf(command, LONG_CMD_ID));
+          return written.before + command.cmdId + written.after;
+        });
+        const whole = wire.octetsOf(before + parts.join('') + wire.final + after);
+        assert.deepEqual(whole, wire.encode({ ...read, body, final: true }));
       });
     }
   }

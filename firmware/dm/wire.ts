@@ -1,12 +1,11 @@
 import {
   isXmlText,
+  octetsOf,
   parseWbxml,
   parseXml,
-  WbxmlCounter,
   WbxmlWriter,
   writeWbxml,
   writeXmlFragment,
-  XmlCounter,
   XmlWriter,
   type DocumentLimits,
   type Element,
@@ -39,6 +38,14 @@ export interface Wire {
   readonly mediaType: MediaType;
   encode(message: Message): Uint8Array;
   decode(octets: Uint8Array, limits: DocumentLimits): Outcome<Message, DecodingError>;
+  /** A command as it stands in every message, around its CmdID. */
+  write(command: Unnumbered<BodyCommand>): Written;
+  /** A message with this header around its commands, with `Final`. */
+  envelope(header: Header): Written;
+  /** How `Final` stands between the commands of a message and what the envelope ends with. */
+  readonly final: string;
+  /** The octets of a message that was put together from its written parts. */
+  octetsOf(text: string): Uint8Array;
   /** Octets that a command adds to a message, under this CmdID. */
   sizeOf(command: Unnumbered<BodyCommand>, cmdId: string): number;
   /** Octets of a message with this header, `Final`, and no command yet. */
@@ -49,10 +56,27 @@ export interface Wire {
   transported(format: string | undefined, data: ItemData): Transported;
 }
 
+/**
+ * Part of a message as text, with a gap; in WBXML one character stands for each octet. So what waits for its message is
+ * written once: to know its size, and to be sent.
+ */
+export interface Written {
+  readonly before: string;
+  readonly after: string;
+  /** Octets: of a command with `LONG_CMD_ID` in its gap, of an envelope with `Final`. */
+  readonly bytes: number;
+}
+
+/** No message has more commands. */
+export const LONG_CMD_ID = '99999';
+
 export interface Transported {
   readonly format: string | undefined;
   readonly data: ItemData;
 }
+
+const XML_FINAL = '<Final/>';
+const WBXML_FINAL = '\x12';
 
 /** XML text. Octets, and text that XML cannot hold, travel as base64 with Meta Format `b64`. */
 export const xmlWire: Wire = {
@@ -68,19 +92,22 @@ export const xmlWire: Wire = {
     const root = parseXml(octets, limits);
     return root.ok ? decodeMessage(root.value) : root;
   },
-  sizeOf: (command, cmdId) => {
-    const counter = new XmlCounter('syncml');
-    writeCommand(asXml(command), cmdId, counter);
-    return counter.bytes;
+  write: (command) => {
+    const text = xmlText(command, LONG_CMD_ID);
+    return aroundCmdId(text, Buffer.byteLength(text));
   },
-  envelopeSize: (header) => {
-    const counter = new XmlCounter();
-    writeMessage({ header, body: [], final: true }, counter);
-    return counter.documentBytes;
+  envelope: (header) => {
+    const writer = new XmlWriter();
+    writeMessage({ header, body: [], final: true }, writer);
+    return aroundFinal(writer.whole, XML_FINAL, Buffer.byteLength(writer.whole));
   },
+  final: XML_FINAL,
+  octetsOf: (text) => octetsOf(text, 'utf8'),
+  sizeOf: (command, cmdId) => Buffer.byteLength(xmlText(command, cmdId)),
+  envelopeSize: (header) => xmlWire.envelope(header).bytes,
   tnds: (document) => ({ type: 'application/vnd.syncml.dmtnds+xml', data: writeXmlFragment(document) }),
   transported: (format, data) =>
-    fitsXml(data) ? { format, data } : { format: 'b64', data: octetsOf(data).toString('base64') },
+    fitsXml(data) ? { format, data } : { format: 'b64', data: valueOctets(data).toString('base64') },
 };
 
 /** WBXML 1.3. Octets travel raw, as an opaque, with the Format of their node; base64 in an opaque is read as text. */
@@ -99,16 +126,19 @@ export const wbxmlWire: Wire = {
     const { header, body, final } = message.value;
     return { ok: true, value: { header, body: body.map(withBase64AsText), final } };
   },
-  sizeOf: (command, cmdId) => {
-    const counter = new WbxmlCounter();
-    writeCommand(command, cmdId, counter);
-    return counter.bytes;
+  write: (command) => {
+    const text = wbxmlText(command, LONG_CMD_ID);
+    return aroundCmdId(text, text.length);
   },
-  envelopeSize: (header) => {
-    const counter = new WbxmlCounter();
-    writeMessage({ header, body: [], final: true }, counter);
-    return counter.documentBytes;
+  envelope: (header) => {
+    const writer = new WbxmlWriter();
+    writeMessage({ header, body: [], final: true }, writer);
+    return aroundFinal(writer.whole, WBXML_FINAL, writer.whole.length);
   },
+  final: WBXML_FINAL,
+  octetsOf: (text) => octetsOf(text, 'latin1'),
+  sizeOf: (command, cmdId) => wbxmlText(command, cmdId).length,
+  envelopeSize: (header) => wbxmlWire.envelope(header).bytes,
   tnds: (document) => ({ type: 'application/vnd.syncml.dmtnds+wbxml', data: writeWbxml(document) }),
   transported: (format, data) => ({ format, data }),
 };
@@ -120,11 +150,35 @@ export function wireOf(mediaType: MediaType): Wire {
   return mediaType === MIME_WBXML ? wbxmlWire : xmlWire;
 }
 
+function xmlText(command: Unnumbered<BodyCommand>, cmdId: string): string {
+  const writer = new XmlWriter('syncml');
+  writeCommand(asXml(command), cmdId, writer);
+  return writer.text;
+}
+
+function wbxmlText(command: Unnumbered<BodyCommand>, cmdId: string): string {
+  const writer = new WbxmlWriter();
+  writeCommand(command, cmdId, writer);
+  return writer.fragment();
+}
+
+/** A command begins with its CmdID. */
+function aroundCmdId(text: string, bytes: number): Written {
+  const at = text.indexOf(LONG_CMD_ID);
+  return { before: text.slice(0, at), after: text.slice(at + LONG_CMD_ID.length), bytes };
+}
+
+/** A message ends with its Final. */
+function aroundFinal(text: string, final: string, bytes: number): Written {
+  const at = text.lastIndexOf(final);
+  return { before: text.slice(0, at), after: text.slice(at + final.length), bytes };
+}
+
 function fitsXml(data: ItemData): boolean {
   return typeof data === 'string' && isXmlText(data);
 }
 
-function octetsOf(data: ItemData): Buffer {
+function valueOctets(data: ItemData): Buffer {
   return typeof data === 'string' ? Buffer.from(data, 'utf8') : Buffer.from(data);
 }
 

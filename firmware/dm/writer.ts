@@ -1,8 +1,8 @@
 import type { Account } from './accounts.js';
 import { VER_DTD, VER_PROTO } from './codes.js';
 import { reference } from './executor.js';
-import { MessageDraft } from './message-draft.js';
-import type { Header, Message, Meta, Part, StatusCommand } from './message.js';
+import { MessageDraft, type WrittenMessage } from './message-draft.js';
+import type { Header, Meta, Part, StatusCommand } from './message.js';
 import type { ClientProof } from './proof.js';
 import type { ServerAddress } from './server-address.js';
 import type { Wire } from './wire.js';
@@ -25,7 +25,7 @@ export interface WriterOptions {
 /** A message that is to go out. */
 export interface SendStep {
   readonly kind: 'send';
-  readonly message: Message;
+  readonly message: WrittenMessage;
   readonly url: string;
   readonly wire: Wire;
   /** Makes the content of `x-syncml-hmac` for the octets of the message, where the account wants one. */
@@ -99,7 +99,7 @@ export class MessageWriter {
     return draft.room;
   }
 
-  step(message: Message): SendStep {
+  step(message: WrittenMessage): SendStep {
     return { kind: 'send', message, url: this.options.address.url, wire: this.wire, sign: this.proof.signer() };
   }
 
