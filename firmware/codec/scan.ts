@@ -23,17 +23,24 @@ const MAX_DECLARATION_LENGTH = 256;
  * Comments and processing instructions are dropped, CDATA joins the text around it, attributes other than namespace
  * declarations are dropped, and so is text beside child elements.
  * @param text the decoded document without byte order mark
- * @returns the root element and where it begins in `text`: what stands before is declarations only
  */
-export function scanXml(
-  text: string,
-  limits: DocumentLimits,
-): Outcome<{ readonly root: Element; readonly rootStart: number }, CodedError<XmlRefusal>> {
+export function scanXml(text: string, limits: DocumentLimits): Outcome<Scanned, CodedError<XmlRefusal>> {
   const scanner = new Scanner(text, limits);
   const rootStart = scanner.prolog();
   const root = rootStart === null ? null : scanner.element();
-  if (rootStart !== null && root && scanner.epilog()) return success({ root, rootStart });
+  if (rootStart !== null && root && scanner.epilog()) return success({ root, rootStart, certain: scanner.certain });
   return scanner.refusal ?? failure('malformed', 'not an XML document');
+}
+
+export interface Scanned {
+  readonly root: Element;
+  /** Where it begins in the text: what stands before is declarations only. */
+  readonly rootStart: number;
+  /**
+   * The document has nothing but what nearly every message consists of, and is well-formed: elements with names of
+   * letters, digits and `_.-`, declarations of our namespaces, text without references.
+   */
+  readonly certain: boolean;
 }
 
 /** Namespace declarations in force at an element. */
@@ -57,17 +64,20 @@ const GREATER_THAN = 0x3e;
 const SLASH = 0x2f;
 const BANG = 0x21;
 const QUESTION = 0x3f;
+const UNDERSCORE = 0x5f;
 
 /** Letters, digits and `_-.:` of ASCII; all above ASCII pass here, whether they may stand in a name is libxml2's say. */
 const NAME_CHARACTER = Uint8Array.from({ length: 128 }, (_, code) =>
   /[\w.:-]/.test(String.fromCharCode(code)) ? 1 : 0,
 );
 
+/** Less than what libxml2 stands, which has bounds of its own: 256 elements and 10,000,000 characters. */
+const CERTAIN_DEPTH = 200;
+const CERTAIN_LENGTH = 1_000_000;
+
 /** White space of XML, which is less than `\s` matches. */
 const S = String.raw`[ \t\r\n]`;
 const SPACE = new RegExp(`${S}*`, 'y');
-/** libxml2 lets any sign follow a prefix; no standard of ours has a prefixed name beyond ASCII. */
-const PREFIXED_NAME_START = /^[A-Za-z_]/;
 const DECLARATION = new RegExp(
   String.raw`<\?xml${S}+version${S}*=${S}*(["'])1\.[0-9]\1` +
     String.raw`(?:${S}+encoding${S}*=${S}*(["'])([A-Za-z][\w.-]*)\2)?` +
@@ -87,6 +97,7 @@ const PREDEFINED: Readonly<Record<string, string>> = { lt: '<', gt: '>', amp: '&
 /** Its methods return null where they refuse; why stands in `refusal`. */
 class Scanner {
   refusal: Outcome<never, CodedError<XmlRefusal>> | undefined;
+  certain: boolean;
   readonly #text: string;
   readonly #limits: DocumentLimits;
   /** Asked once for the whole document, so that ordinary text is taken as it is. */
@@ -102,6 +113,7 @@ class Scanner {
     this.#text = text;
     this.#limits = limits;
     this.#plain = !text.includes('&') && !text.includes('\r') && !text.includes(']]>');
+    this.certain = this.#plain && text.length < CERTAIN_LENGTH;
   }
 
   /** Moves to the root's start tag; returns its place. */
@@ -154,6 +166,7 @@ class Scanner {
           tags.push(this.#tag);
           scopes.push(this.#scope);
           current = started;
+          if (open.length > CERTAIN_DEPTH) this.certain = false;
         }
       }
       if (complete && !current) return complete;
@@ -193,6 +206,7 @@ class Scanner {
 
   #commentOrInstruction(): true | null {
     const text = this.#text;
+    this.certain = false;
     if (text.startsWith('<!--', this.#at)) {
       const end = text.indexOf('--', this.#at + 4);
       if (end >= 0 && text.charCodeAt(end + 2) === GREATER_THAN) return this.#moveTo(end + 3);
@@ -207,6 +221,7 @@ class Scanner {
   }
 
   #cdata(current: Reading): true | null {
+    this.certain = false;
     const start = this.#at + '<![CDATA['.length;
     const end = this.#text.indexOf(']]>', start);
     if (end < 0) {
@@ -254,7 +269,10 @@ class Scanner {
     if (namespace === undefined || name.includes(':')) {
       return this.#refuse('malformed', 'an element name has an undeclared prefix');
     }
-    if (colon >= 0 && !PREFIXED_NAME_START.test(name)) return this.#refuse('malformed', 'a prefix without a name');
+    const plainStart = beginsName(name.charCodeAt(0));
+    // libxml2 lets any sign follow a prefix; no standard of ours has a prefixed name beyond ASCII.
+    if (colon >= 0 && !plainStart) return this.#refuse('malformed', 'a prefix without a name');
+    if (colon >= 0 || !plainStart) this.certain = false;
     this.#tag = tag;
     this.#scope = scope;
     return { namespace, name, text: '', children: NO_CHILDREN };
@@ -271,6 +289,7 @@ class Scanner {
         return this.#refuse('malformed', 'an element has an attribute twice, or too many, or one with a long name');
       }
       seen.push(name);
+      if (name !== 'xmlns' || !DECLARED.has(value)) this.certain = false;
       if (name === 'xmlns') scope = { unprefixed: namespaceOf(value), prefixes: scope.prefixes };
       else if (name.startsWith('xmlns:')) {
         const prefixes = new Map(scope.prefixes).set(name.slice('xmlns:'.length), namespaceOf(value));
@@ -312,7 +331,10 @@ class Scanner {
   #nameEnd(start: number): number {
     const text = this.#text;
     let at = start;
-    for (let code = text.charCodeAt(at); code >= 128 || NAME_CHARACTER[code] === 1; code = text.charCodeAt(at)) at += 1;
+    for (let code = text.charCodeAt(at); code >= 128 || NAME_CHARACTER[code] === 1; code = text.charCodeAt(at)) {
+      if (code >= 128) this.certain = false;
+      at += 1;
+    }
     return at;
   }
 
@@ -334,6 +356,14 @@ class Scanner {
     return null;
   }
 }
+
+/** A letter of ASCII, or `_`. */
+function beginsName(code: number): boolean {
+  return code === UNDERSCORE || ((code | 0x20) >= 0x61 && (code | 0x20) <= 0x7a);
+}
+
+/** What our peers declare. */
+const DECLARED: ReadonlySet<string> = new Set(['SYNCML:SYNCML1.2', 'syncml:metinf', 'syncml:dmddf1.2']);
 
 /** One word for each namespace of the standards, whatever its version: VerDTD is what tells the version. */
 function namespaceOf(uri: string): Namespace {

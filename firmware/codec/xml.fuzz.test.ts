@@ -2,6 +2,8 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import { element, isXmlText, parseXml, writeXml, type DocumentLimits, type Element } from './index.js';
+import { scanXml } from './scan.js';
+import { faultOf } from './xml.js';
 
 const LIMITS: DocumentLimits = { maxBytes: 20_000, maxDepth: 20, maxElements: 1000 };
 
@@ -72,6 +74,16 @@ const piece = fc.oneof(
   fc.string({ unit: 'binary', maxLength: 3 }),
 );
 
+/** Of these, many documents are well-formed. */
+const plainPiece = fc.oneof(
+  {
+    weight: 4,
+    arbitrary: fc.constantFrom('<a>x</a>', '<b/>', '<a><b></b></a >', 'text', ' ', '\n', '<é/>', '<1/>', '<-/>'),
+  },
+  fc.constantFrom('<a xmlns="syncml:metinf"/>', "<b xmlns='SYNCML:SYNCML1.2' >", '</b>', '<a xmlns=""/>', '<a b=""/>'),
+  piece,
+);
+
 function whatRemains(wanted: Element): Element {
   const kept = typeof wanted.text === 'string' ? wanted.text.replace(NOT_XML, '\ufffd') : wanted.text;
   return { ...wanted, text: kept, children: wanted.children.map(whatRemains) };
@@ -113,6 +125,21 @@ describe('XML codec on any input', () => {
       { numRuns: 6000 },
     );
     assert.ok(accepted > 50, `only ${accepted} documents were well-formed`);
+  });
+
+  it('is certain of nothing that libxml2 refuses', () => {
+    let certain = 0;
+    fc.assert(
+      fc.property(fc.array(plainPiece, { maxLength: 12 }), fc.boolean(), (pieces, enclosed) => {
+        const document = enclosed ? `<r>${pieces.join('')}</r>` : pieces.join('');
+        const scanned = scanXml(document, LIMITS);
+        if (!scanned.ok || !scanned.value.certain) return;
+        certain += 1;
+        assert.equal(faultOf(document.slice(scanned.value.rootStart)), undefined);
+      }),
+      { numRuns: 6000 },
+    );
+    assert.ok(certain > 500, `it was certain of ${certain} documents`);
   });
 
   it('answers any octets', () => {
