@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, describe, it } from 'node:test';
+import type { Store } from '../store/index.js';
 import { closeBench, openBench, type Bench } from './fanout.fixture.js';
 import { type FanoutLeaf, type LeafValue } from './index.js';
 
@@ -89,4 +90,31 @@ describe('a fanout refuses', () => {
       assert.deepEqual(bench.fanouts.getLeaf(id, leaf), expected === 'ok' ? value : null);
     });
   }
+
+  it('more than 20,000 targets, and does not count them all for each', () => {
+    const { fanouts, store } = bench;
+    const id = bench.make({});
+    let counted = 0;
+    const sql = store.sql.bind(store);
+    const watched: Pick<Store, 'sql'> = store;
+    watched.sql = (text) => {
+      if (text.includes('count(*)')) counted += 1;
+      return sql(text) as never;
+    };
+    const add = (names: readonly string[]): string[] => names.map((name) => codeOf(fanouts.addTarget(id, name)));
+    const first = Array.from({ length: 100 }, (_, n) => `t${n}`);
+    assert.deepEqual([...new Set(add(first))], ['ok']);
+    assert.equal(counted, 1);
+    store
+      .sql(
+        `WITH RECURSIVE n (i) AS (SELECT 100 UNION ALL SELECT i + 1 FROM n WHERE i < 19998)
+         INSERT INTO fanout_target (fanout_id, name) SELECT ${id}, 't' || i FROM n`,
+      )
+      .run();
+    // Somebody else's, so that this one is counted anew.
+    assert.equal(codeOf(fanouts.addTarget(bench.make({}), 't')), 'ok');
+    assert.deepEqual(add(['t19999', 'one more']), ['ok', 'too-many']);
+    assert.ok(fanouts.removeTarget(id, 't0').ok);
+    assert.deepEqual(add(['one more', 'another']), ['ok', 'too-many']);
+  });
 });
