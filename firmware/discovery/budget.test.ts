@@ -73,19 +73,35 @@ describe('what one link may make the gateway look at', () => {
     );
   });
 
-  it('is no more than half of that second for one source, which leaves the rest to the others', () => {
+  it('is a quarter of that for one source, which leaves the rest to the others', () => {
     assert.equal(
       costly(() => '192.168.1.1'),
-      21,
+      11,
     );
     clock.advance(1_000);
     assert.equal(
       costly(() => '192.168.1.1'),
-      16,
+      4,
     );
     assert.equal(
       costly((n) => `192.168.2.${n}`),
-      20,
+      37,
+    );
+  });
+
+  it('is a quarter of the bytes for one source, which leaves the rest to the others', () => {
+    assert.equal(
+      admitted(1_000, () => '192.168.1.1', 8_192),
+      128,
+    );
+    assert.equal(
+      admitted(1_000, (n) => `192.168.2.${n}`, 8_192),
+      384,
+    );
+    clock.advance(1_000);
+    assert.equal(
+      admitted(1_000, () => '192.168.1.1', 8_192),
+      32,
     );
   });
 

@@ -50,10 +50,8 @@ const LINK_BYTES_BURST = 4 * 1024 * 1024;
 const LINK_MS_PER_SECOND = 400;
 const LINK_MS_BURST = 1_000;
 
-/** A source that has taken a quarter of it is heard while so much is left only: no host takes all away from the others. */
-const SOURCE_MS_PER_SECOND = LINK_MS_PER_SECOND / 4;
-const SOURCE_MS_BURST = LINK_MS_BURST / 4;
-const OTHERS_MS = LINK_MS_BURST / 2;
+/** Of bytes and time one source has a quarter: no host takes them from the others, nor more than a tenth of the processor. */
+const OF_SOURCE = 1 / 4;
 
 /** Sources with a share of their own; when a flood forges more, they share that of the link. */
 const MAX_SOURCES = 1_024;
@@ -61,6 +59,7 @@ const MAX_SOURCES = 1_024;
 /** What one source has left. */
 interface SourceShare {
   readonly packets: Bucket;
+  readonly bytes: Bucket;
   readonly time: Bucket;
 }
 
@@ -93,7 +92,9 @@ export class LinkBudget {
     const share = this.#ofSource(source, nowMs);
     const fits =
       share.packets.take(1, nowMs) &&
-      this.#time.has(share.time.has(0, nowMs) ? 0 : OTHERS_MS, nowMs) &&
+      share.time.has(0, nowMs) &&
+      share.bytes.take(bytes, nowMs) &&
+      this.#time.has(0, nowMs) &&
       this.#packets.take(1, nowMs) &&
       this.#bytes.take(bytes, nowMs);
     if (!fits) this.#dropped += 1;
@@ -124,7 +125,8 @@ export class LinkBudget {
       }
       share = {
         packets: new Bucket(SOURCE_PER_SECOND, SOURCE_BURST, nowMs),
-        time: new Bucket(SOURCE_MS_PER_SECOND, SOURCE_MS_BURST, nowMs),
+        bytes: new Bucket(LINK_BYTES_PER_SECOND * OF_SOURCE, LINK_BYTES_BURST * OF_SOURCE, nowMs),
+        time: new Bucket(LINK_MS_PER_SECOND * OF_SOURCE, LINK_MS_BURST * OF_SOURCE, nowMs),
       };
       this.#sources.set(source, share);
     }
