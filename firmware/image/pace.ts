@@ -4,8 +4,12 @@
  * more; a client whose account is empty is too slow.
  *
  * Worked example, 1 KiB/s over 60 s: one that takes 512 B/s loses 512 B each second and is too slow after 2 min; one
- * that takes nothing, after 1 min; one that keeps 1 KiB/s, never. What the kernel takes counts, as nothing else is
- * seen; a write is taken as a whole, so one of n bytes has the time that n bytes may need.
+ * that takes nothing, after 1 min; one that keeps 1 KiB/s, never. A write is taken as a whole, so one of n bytes has the
+ * time that n bytes may need.
+ *
+ * What the kernel takes counts, as nothing else is seen; and it takes more only when a third of what it holds has gone.
+ * After a fast start it holds a megabyte or more: a client that then keeps less than some 10 KiB/s looks like one that
+ * takes nothing.
  */
 export class Pace {
   #balanceBytes: number;
