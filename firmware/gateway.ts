@@ -196,7 +196,7 @@ async function start(
     publicHost: configuration.serve.publicHost,
     ...servedAddresses(configuration),
     reactions: {
-      deviceAt: (address) => book.deviceAt(address),
+      devicesAt: (address) => book.devicesAt(address),
       fetched: (imageId, address) => fetches.tell({ imageId, address }),
     },
     limits: {

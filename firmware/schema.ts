@@ -1,6 +1,13 @@
 import { countSchema, deviceSchema, discoveredSchema } from './device/index.js';
 import { accountChanges, accountSchema, nonceSchema, outboxChanges, outboxSchema, rotationSchema } from './dm/index.js';
-import { imageSchema, imageServerSchema, momentSchema, retrievalSchema, scrubSchema } from './image/index.js';
+import {
+  imageSchema,
+  imageServerSchema,
+  momentSchema,
+  piecesSchema,
+  retrievalSchema,
+  scrubSchema,
+} from './image/index.js';
 import { endSchema, notifySchema, sleepersSchema } from './notify/index.js';
 import { settingSchema } from './settings/index.js';
 import type { SchemaStep } from './store/index.js';
@@ -31,4 +38,5 @@ export const databaseSchema: readonly SchemaStep[] = [
   ...imageServerSchema,
   ...rotationSchema,
   ...countSchema,
+  ...piecesSchema,
 ];

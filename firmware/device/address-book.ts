@@ -49,10 +49,16 @@ export class AddressBook {
    * translator, nobody can say which of them it was.
    */
   deviceAt(address: string): string | undefined {
-    const rows = this.store
+    const [device, another] = this.devicesAt(address);
+    return another === undefined ? device : undefined;
+  }
+
+  /** The DeviceIDs of the devices with this IP address, two of them at most. */
+  devicesAt(address: string): readonly string[] {
+    return this.store
       .sql<{ device_id: string }>('SELECT device_id FROM device WHERE host = ? AND device_id IS NOT NULL LIMIT 2')
-      .all(canonicalHost(address));
-    return rows.length === 1 ? rows[0]?.device_id : undefined;
+      .all(canonicalHost(address))
+      .map((row) => row.device_id);
   }
 
   /**

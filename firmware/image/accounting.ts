@@ -7,8 +7,8 @@ import type { Span } from './ranges.js';
 
 /** Who wants to know which device fetches what. */
 export interface Reactions {
-  /** The device that has this address now, if exactly one is known; opaque here. */
-  deviceAt(address: string): string | undefined;
+  /** The devices that are known to have this address now, two of them at most; opaque here. */
+  devicesAt(address: string): readonly string[];
   /**
    * An address has begun to fetch an image, or has got every byte of it.
    * @param imageId its ImageID
@@ -68,7 +68,7 @@ export class Accounting {
     for (const { image, sha256, spans } of peer.unconfirmed.splice(0)) {
       const sent = { image: image.id, sha256, size: image.size ?? 0, address, spans, confirmed };
       try {
-        const whole = deliveries.sent({ ...sent, device: reactions.deviceAt(address) });
+        const whole = deliveries.sent({ ...sent, devices: reactions.devicesAt(address) });
         if (whole) reactions.fetched(image.imageId, address, true);
       } catch (thrown) {
         log.error('cannot account for a delivery', { address, reason: describeThrown(thrown) });

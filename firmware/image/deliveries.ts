@@ -3,7 +3,7 @@ import type { Logger } from '../log/index.js';
 import { describeThrown } from '../outcome/index.js';
 import type { Store } from '../store/index.js';
 import type { Catalog } from './catalog.js';
-import { coveredFrom0, type Span } from './ranges.js';
+import { joined, type Span } from './ranges.js';
 
 /** What one address has been sent of an image's present content. */
 export interface Delivery {
@@ -12,11 +12,16 @@ export interface Delivery {
   readonly address: string;
   /** The device that had the address at that time, as far as it was known; opaque here. */
   readonly device: string | null;
+  /** Several devices had it, so that nobody can say which of them it was. */
+  readonly ambiguous: boolean;
   /** Bytes sent, repeated ones counted again. */
   readonly bytes: number;
+  /** Which ones, in ascending order: the first `MAX_SPANS` ranges. */
+  readonly spans: readonly Span[];
   /** Every byte was sent, and the connection was not broken after the last one. */
   readonly complete: boolean;
-  /** Wall time of the last byte; null while the clock was not set. */
+  /** Wall times of the first and of the last answer; null while the clock was not set. */
+  readonly firstMs: number | null;
   readonly timeMs: number | null;
 }
 
@@ -27,7 +32,8 @@ export interface Sent {
   readonly sha256: string;
   readonly size: number;
   readonly address: string;
-  readonly device: string | undefined;
+  /** Those that are known at the address. */
+  readonly devices: readonly string[];
   /** In any order. */
   readonly spans: readonly Span[];
   /** The client has taken it: the connection was closed cleanly, or used again. */
@@ -47,10 +53,12 @@ interface Account {
   readonly image: number;
   readonly sha256: string;
   readonly address: string;
-  device: string | undefined;
+  device: string | null;
+  ambiguous: boolean;
   bytes: number;
-  covered: number;
+  spans: readonly Span[];
   complete: boolean;
+  firstMs: number | null;
   timeMs: number | null;
 }
 
@@ -58,14 +66,19 @@ interface Account {
 const MAX_PENDING = 1024;
 /** Rows per image; the oldest goes first. A client may have many IPv6 addresses. */
 const MAX_ROWS_PER_IMAGE = 4096;
+/** Ranges that do not touch, so many are remembered of an address, the first ones: clients may fetch several pieces at once. */
+const MAX_SPANS = 32;
 
 interface Row {
   readonly id: number;
   readonly address: string;
   readonly device: string | null;
+  readonly ambiguous: number;
   readonly bytes: number;
   readonly covered: number;
+  readonly ahead: string;
   readonly complete: number;
+  readonly first_ms: number | null;
   readonly time_ms: number | null;
 }
 
@@ -97,8 +110,11 @@ export class Deliveries {
         id: row.id,
         address: row.address,
         device: row.device,
+        ambiguous: row.ambiguous === 1,
         bytes: row.bytes,
+        spans: spansOf(row),
         complete: row.complete === 1,
+        firstMs: row.first_ms,
         timeMs: row.time_ms,
       }));
   }
@@ -118,11 +134,14 @@ export class Deliveries {
     this.#pending.set(key, account);
     const had = account.complete;
     for (const { length } of sent.spans) account.bytes += length;
-    account.device = sent.device ?? account.device;
+    const [device, another] = sent.devices;
+    account.ambiguous ||= another !== undefined;
+    account.device = account.ambiguous ? null : (device ?? account.device);
     account.timeMs = this.#clock.plausible() ? Math.round(this.#clock.wallMs()) : null;
-    // Devices resume where they stopped: what is contiguous from 0 counts, in however many requests.
-    account.covered = coveredFrom0(account.covered, sent.spans);
-    account.complete ||= sent.confirmed && account.covered === sent.size;
+    account.firstMs ??= account.timeMs;
+    // Devices resume where they stopped, or fetch several pieces at once: all that was sent counts, in however many requests.
+    account.spans = joined([...account.spans, ...sent.spans]).slice(0, MAX_SPANS);
+    account.complete ||= sent.confirmed && account.spans[0]?.length === sent.size;
     if (this.#pending.size >= MAX_PENDING) this.flush();
     else this.#timer ??= this.#clock.after(this.#flushMs, () => this.#flushLater());
     return account.complete && !had;
@@ -158,10 +177,12 @@ export class Deliveries {
       image: sent.image,
       sha256: sent.sha256,
       address: sent.address,
-      device: row?.device ?? sent.device,
+      device: row?.device ?? null,
+      ambiguous: row?.ambiguous === 1,
       bytes: row?.bytes ?? 0,
-      covered: row?.covered ?? 0,
+      spans: row ? spansOf(row) : [],
       complete: row?.complete === 1,
+      firstMs: row?.first_ms ?? null,
       timeMs: row?.time_ms ?? null,
     };
   }
@@ -172,21 +193,28 @@ export class Deliveries {
     // What comes in is sent already, but to nobody all of it.
     if (!image || (image.blob ?? this.#catalog.early(image)) !== account.sha256) return;
     this.#store.sql('DELETE FROM image_delivery WHERE image = ? AND blob <> ?').run(account.image, account.sha256);
+    const [first] = account.spans;
+    const covered = first?.start === 0 ? first.length : 0;
+    const ahead = covered > 0 ? account.spans.slice(1) : account.spans;
     this.#store
       .sql(
-        `INSERT INTO image_delivery (image, blob, address, device, bytes, covered, complete, time_ms)
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (image, address) DO UPDATE SET
-         device = excluded.device, bytes = excluded.bytes, covered = excluded.covered, complete = excluded.complete,
-         time_ms = excluded.time_ms`,
+        `INSERT INTO image_delivery
+           (image, blob, address, device, ambiguous, bytes, covered, ahead, complete, first_ms, time_ms)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (image, address) DO UPDATE SET
+         device = excluded.device, ambiguous = excluded.ambiguous, bytes = excluded.bytes, covered = excluded.covered,
+         ahead = excluded.ahead, complete = excluded.complete, first_ms = excluded.first_ms, time_ms = excluded.time_ms`,
       )
       .run(
         account.image,
         account.sha256,
         account.address,
-        account.device ?? null,
+        account.device,
+        Number(account.ambiguous),
         account.bytes,
-        account.covered,
+        covered,
+        rangesText(ahead),
         Number(account.complete),
+        account.firstMs,
         account.timeMs,
       );
     this.#store
@@ -198,4 +226,18 @@ export class Deliveries {
     if (account.timeMs !== null) this.#catalog.table.save({ ...image, servedMs: account.timeMs });
     this.#catalog.table.touch(image.id);
   }
+}
+
+/** What was sent: `covered` bytes from 0 on, and what is `ahead` of them behind gaps. */
+function spansOf({ covered, ahead }: Row): Span[] {
+  const beyond = [...ahead.matchAll(/(\d+)-(\d+)/g)].map(([, first, last]) => ({
+    start: Number(first),
+    length: Number(last) - Number(first) + 1,
+  }));
+  return covered > 0 ? [{ start: 0, length: covered }, ...beyond] : beyond;
+}
+
+/** Spans as a Range field has them (RFC 9110 §14.1.2), without unit: `0-499,1000-1999`. */
+export function rangesText(spans: readonly Span[]): string {
+  return spans.map(({ start, length }) => `${start}-${start + length - 1}`).join();
 }

@@ -15,7 +15,7 @@ import { Deliveries } from './deliveries.js';
 import { systemDisk } from './disk.js';
 import { Downloader, type DownloaderOptions } from './downloader.js';
 import type { ImageEvent, ImageRecord } from './image.js';
-import { imageSchema, imageServerSchema, momentSchema, retrievalSchema } from './schema.js';
+import { imageSchema, imageServerSchema, momentSchema, piecesSchema, retrievalSchema } from './schema.js';
 import { scrubSchema } from './scrub.js';
 import type { ServerOptions } from './server.js';
 import type { ImageState } from './states.js';
@@ -143,7 +143,14 @@ export function openHouse(options: HouseOptions = {}): House {
   mkdirSync(folder, { recursive: true });
   const store = openStore({
     file: join(folder, 'dmgw.db'),
-    schema: [...imageSchema, ...retrievalSchema, ...momentSchema, ...scrubSchema, ...imageServerSchema],
+    schema: [
+      ...imageSchema,
+      ...retrievalSchema,
+      ...momentSchema,
+      ...scrubSchema,
+      ...imageServerSchema,
+      ...piecesSchema,
+    ],
     log: silentLog,
   });
   const catalog = new Catalog({ store, clock, log: silentLog, ...options.catalog });

@@ -14,7 +14,7 @@ export {
   type RequestAnswer,
   type SentContent,
 } from './catalog.js';
-export { Deliveries, type DeliveriesOptions, type Delivery } from './deliveries.js';
+export { Deliveries, rangesText, type DeliveriesOptions, type Delivery } from './deliveries.js';
 export { systemDisk, type Disk } from './disk.js';
 export { Downloader, type DownloaderOptions } from './downloader.js';
 export {
@@ -35,7 +35,7 @@ export type { PinSource } from './room.js';
 export { forgetSeeds, hasSeeds, seedImage, type Seed, type SeedErrorCode } from './seed.js';
 export type { LostImage } from './sidecar.js';
 export { Scrub, scrubSchema, type ScrubOptions, type ScrubProgress } from './scrub.js';
-export { imageSchema, imageServerSchema, momentSchema, retrievalSchema } from './schema.js';
+export { imageSchema, imageServerSchema, momentSchema, piecesSchema, retrievalSchema } from './schema.js';
 export type { Reactions } from './accounting.js';
 export { ImageServer, type ListenError, type ServerLimits, type ServerOptions } from './server.js';
 export { isRunning, STATE_NUMBER, type ImageState } from './states.js';

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { connect } from 'node:net';
 import { networkInterfaces, type NetworkInterfaceInfo } from 'node:os';
 import { after, before, beforeEach, describe, it } from 'node:test';
+import { silentLog } from '../log/index.js';
 import { Prefixes } from '../net/index.js';
 import { openHouse, pattern, removeFolder, serveFile, serverOptions, startOrigin, type House } from './fixture.js';
 import { lanAddresses } from './lan-addresses.js';
@@ -110,13 +111,16 @@ describe('addresses that move', { timeout: 30_000 }, () => {
 
   it('that cannot be listened on are tried again with the next look', async () => {
     addresses = ['127.0.0.1', '192.0.2.1'];
-    await withServer({}, async (server) => {
+    const said: string[] = [];
+    const log = { ...silentLog, error: (event: string) => said.push(event), warn: (event: string) => said.push(event) };
+    await withServer({ log }, async (server) => {
       assert.deepEqual(
         server.listening.map(({ address }) => address),
         ['127.0.0.1'],
       );
       await server.look();
       await isServedAt(uriOf(server));
+      assert.deepEqual(said, ['cannot serve on an address yet'], 'once, however often it is tried');
     });
   });
 

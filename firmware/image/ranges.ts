@@ -75,15 +75,7 @@ function coalesce(spans: readonly Span[]): { union: Span[]; overlaps: number } {
   return { union: unions.map(({ start, end }) => ({ start, length: end - start })), overlaps };
 }
 
-/**
- * Bytes that are covered without a gap from 0, when `spans` are added to `covered` ones.
- * @param spans  in any order; they may overlap
- */
-export function coveredFrom0(covered: number, spans: readonly Span[]): number {
-  let end = covered;
-  for (const { start, length } of [...spans].sort((a, b) => a.start - b.start)) {
-    if (start > end) break;
-    end = Math.max(end, start + length);
-  }
-  return end;
+/** The same bytes in ascending order, without those that overlap or touch. @param spans in any order */
+export function joined(spans: readonly Span[]): Span[] {
+  return coalesce([...spans].sort((a, b) => a.start - b.start)).union;
 }

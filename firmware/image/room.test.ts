@@ -47,7 +47,7 @@ function serve(id: number): void {
     sha256: blob!,
     size: size!,
     address: 'x',
-    device: undefined,
+    devices: [],
     spans,
     confirmed: true,
   });

@@ -68,6 +68,18 @@ export const imageServerSchema: readonly SchemaStep[] = [
   },
 ];
 
+/** What came for deliveries in several pieces, by several devices, and their beginning. */
+export const piecesSchema: readonly SchemaStep[] = [
+  {
+    // Of what was sent behind a gap: ranges, as `rangesText` writes them.
+    owner: 'image',
+    sql: `
+      ALTER TABLE image_delivery ADD COLUMN ahead TEXT NOT NULL DEFAULT '';
+      ALTER TABLE image_delivery ADD COLUMN ambiguous INTEGER NOT NULL DEFAULT 0;
+      ALTER TABLE image_delivery ADD COLUMN first_ms INTEGER;`,
+  },
+];
+
 /** What came for eviction and retention. */
 export const momentSchema: readonly SchemaStep[] = [
   {

@@ -5,6 +5,7 @@ import { after, before, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { systemClock } from '../clock/index.js';
 import { silentLog } from '../log/index.js';
+import { rangesText, type Delivery } from './deliveries.js';
 import type { BlobReader } from './open-blobs.js';
 import { systemDisk, type Disk } from './disk.js';
 import {
@@ -58,7 +59,8 @@ async function serve(options: Partial<ServerOptions> = {}): Promise<{ server: Im
   const server = new ImageServer({
     ...serverOptions(house),
     reactions: {
-      deviceAt: (address) => `device at ${address}`,
+      // Behind .8 there are two.
+      devicesAt: (address) => [`device at ${address}`, ...(address.endsWith('.8') ? ['another'] : [])],
       fetched: (id, address, complete) => fetched.push(`${id} ${address} ${complete}`),
     },
     ...options,
@@ -264,6 +266,21 @@ describe('the image server', () => {
   });
 });
 
+/** What is found, once it is there. */
+async function seen<T>(look: () => T | undefined): Promise<T> {
+  for (let round = 0; round < 5_000; round += 1) {
+    const found = look();
+    if (found !== undefined) return found;
+    await sleep(2);
+  }
+  assert.fail(`waited in vain for ${look.toString().slice(6)}`);
+}
+
+/** What one address was sent, once that is so. */
+function rowOf(address: string, is: (row: Delivery) => boolean = () => true): Delivery | undefined {
+  return house.deliveries.list(imageId, 0, 100).find((row) => row.address === address && is(row));
+}
+
 describe('the accounts', () => {
   it('say who got how much, and complete only when all was taken', async () => {
     const { port, server } = await serve();
@@ -292,6 +309,72 @@ describe('the accounts', () => {
       'fw.bin 127.0.0.7 false',
     ]);
     assert.equal(server.lanBytes, 3 * CONTENT.length - 1000);
+  });
+
+  it('do not guess which of several devices behind one address it was', async () => {
+    const { port } = await serve();
+    await get(port, '/scomo/fw.bin', {}, 'GET', '127.0.0.8');
+    const row = await seen(() => rowOf('127.0.0.8'));
+    assert.deepEqual([row.device, row.ambiguous], [null, true]);
+  });
+
+  it('join pieces in any order, and know when the first one was sent', async () => {
+    const { port } = await serve();
+    const last = CONTENT.length - 1;
+    const piece = async (range: string): Promise<void> => {
+      await get(port, '/scomo/fw.bin', { Range: `bytes=${range}` }, 'GET', '127.0.0.9');
+    };
+    await piece(`2000000-${last}`);
+    await piece('1000-1999,0-99');
+    const early = await seen(() => rowOf('127.0.0.9', (row) => row.spans.length === 3));
+    assert.equal(rangesText(early.spans), `0-99,1000-1999,2000000-${last}`);
+    assert.equal(early.complete, false);
+    await piece('100-1999999');
+    const { complete, spans, firstMs, timeMs } = await seen(() => rowOf('127.0.0.9', (row) => row.complete));
+    assert.deepEqual([complete, spans], [true, [{ start: 0, length: CONTENT.length }]]);
+    assert.ok(firstMs! <= timeMs! && firstMs! === early.firstMs);
+  });
+
+  for (const [version, header] of [
+    ['HTTP/1.0', ''],
+    ['HTTP/1.1', 'Host: x\r\nConnection: close\r\n'],
+  ] as const) {
+    it(`do not take what waits in the kernel for delivered, where an answer ends its connection (${version})`, async () => {
+      const { port, server } = await serve();
+      const from = version === 'HTTP/1.0' ? '127.0.0.10' : '127.0.0.11';
+      const isComplete = (): boolean => rowOf(from)?.complete === true;
+      const last = 100_000;
+      await get(port, '/scomo/fw.bin', { Range: `bytes=0-${CONTENT.length - last - 1}` }, 'GET', from);
+      await seen(() => rowOf(from));
+      const ask = async (): Promise<Socket> => {
+        const before = server.lanBytes;
+        const socket = connect({ port, host: '127.0.0.1', localAddress: from });
+        socket.on('error', () => {});
+        socket.pause();
+        socket.write(`GET /scomo/fw.bin ${version}\r\n${header}Range: bytes=-${last}\r\n\r\n`);
+        await seen(() => server.lanBytes === before + last || undefined);
+        return socket;
+      };
+      const lost = await ask();
+      assert.equal(isComplete(), false, 'nobody knows yet');
+      lost.resetAndDestroy();
+      await seen(() => server.load.connections === 0 || undefined);
+      assert.equal(isComplete(), false);
+      const taken = await ask();
+      taken.resume();
+      await seen(() => isComplete() || undefined);
+    });
+  }
+});
+
+describe('a client that ends its side of the connection behind its request', () => {
+  it('is answered', async () => {
+    const { port } = await serve();
+    const socket = connect(port, '127.0.0.1');
+    socket.end('GET /scomo/fw.bin HTTP/1.1\r\nHost: x\r\n\r\n');
+    const chunks: Buffer[] = [];
+    for await (const chunk of socket) chunks.push(chunk as Buffer);
+    assert.ok(Buffer.concat(chunks).subarray(-CONTENT.length).equals(CONTENT));
   });
 });
 

@@ -29,7 +29,7 @@ export interface ServerLimits {
   readonly headerMs?: number;
   /** A connection on which nothing moves for so long is closed, whether its client or a download is waited for. Default 60 s. */
   readonly idleMs?: number;
-  /** Time between two requests on a connection. Default 5 s. */
+  /** Time between two requests on a connection, and for a client to close behind its last answer. Default 5 s. */
   readonly keepAliveMs?: number;
   /** Requests on one connection; the answer to the last one closes it. Default 1000. */
   readonly requestsPerConnection?: number;
@@ -160,7 +160,7 @@ export class ImageServer {
     };
     this.#connections = new Connections(this.#limits);
     const { catalog, blobs, deliveries, arrivals, tokens, clock, log } = options;
-    const reactions = options.reactions ?? { deviceAt: () => undefined, fetched: () => {} };
+    const reactions = options.reactions ?? { devicesAt: () => [], fetched: () => {} };
     this.#accounting = new Accounting({ deliveries, reactions, log });
     const monotonicMs = (): number => clock.monotonicMs();
     this.#buffers = new OutflowBuffers(monotonicMs);
@@ -267,7 +267,11 @@ export class ImageServer {
   async #open(address: string, port: number): Promise<Outcome<AddressInfo, ListenError>> {
     const server = this.#createServer();
     const listening = await listen(server, address, port);
-    if (listening.ok) this.#servers.set(address, { server, bound: listening.value });
+    if (!listening.ok) return listening;
+    this.#servers.set(address, { server, bound: listening.value });
+    server.on('error', (thrown) => {
+      this.#o.log.error('cannot accept a connection', { reason: describeThrown(thrown) });
+    });
     return listening;
   }
 
@@ -334,6 +338,8 @@ export class ImageServer {
     const server = this.#identity
       ? https().createServer({ ...options, ...this.#identity, minVersion: 'TLSv1.2', handshakeTimeout: headerMs })
       : createServer(options);
+    // Who has ended only its own side of the connection is answered, as by other servers. @types/node does not know it.
+    Object.assign(server, { httpAllowHalfOpen: true });
     server.maxConnections = connections + CONNECTIONS_TOLD;
     server.timeout = idleMs;
     server.on('connection', (socket: Socket) => this.#arrived(socket));
@@ -345,9 +351,6 @@ export class ImageServer {
       server.on(event, (request: IncomingMessage, response: ServerResponse) => this.#requested(request, response));
     }
     server.on('clientError', (thrown, socket) => this.#misread(thrown, socket));
-    server.on('error', (thrown) => {
-      this.#o.log.error('cannot accept a connection', { reason: describeThrown(thrown) });
-    });
     return server;
   }
 
@@ -359,7 +362,7 @@ export class ImageServer {
     if (admission === 'served') return;
     socket.on('error', () => {});
     if (admission === 'dropped') socket.destroy();
-    else this.#endSoon(socket);
+    else this.#endWithin(TOLD_MS, socket);
   }
 
   #collectLater(): TimerHandle {
@@ -372,8 +375,8 @@ export class ImageServer {
     });
   }
 
-  #endSoon(socket: Socket): void {
-    const end = this.#o.clock.after(TOLD_MS, () => socket.destroy());
+  #endWithin(ms: number, socket: Socket): void {
+    const end = this.#o.clock.after(ms, () => socket.destroy());
     socket.on('close', () => end.cancel());
   }
 
@@ -385,6 +388,12 @@ export class ImageServer {
     }
     const address = canonicalAddress(socket.remoteAddress ?? '');
     const peer = this.#connections.open(socket, address);
+    // Node.js closes behind the last answer as soon as the kernel has it: nobody would know whether the client takes it, and
+    // what it still sends would have the kernel drop the answer (RFC 9112 §9.6). So the client's end is waited for.
+    socket.destroySoon = () => {
+      socket.end();
+      this.#endWithin(this.#limits.keepAliveMs, socket);
+    };
     let broken = false;
     socket.on('error', () => (broken = true));
     socket.on('close', () => {
@@ -446,7 +455,6 @@ export class ImageServer {
       return;
     }
     const { socket } = peer;
-    socket.pause();
     if (peer.ending) return;
     peer.ending = true;
     void peer.answer.then(() => {

@@ -70,8 +70,11 @@ const TABLES: Readonly<Record<MoKey, string>> = {
     <x>/Delivery            node 1 G D
     <x>/Delivery/<x>        node * G D
     <x>/Delivery/<x>/DeviceID chr 1 G D
+    <x>/Delivery/<x>/Ambiguous bool 1 G D
     <x>/Delivery/<x>/Bytes  chr  1 G D
+    <x>/Delivery/<x>/Ranges chr  1 G D
     <x>/Delivery/<x>/Complete bool 1 G D
+    <x>/Delivery/<x>/FirstTime chr 1 G D
     <x>/Delivery/<x>/Time   chr  1 G D
     <x>/Operations          node 1 G D
     <x>/Operations/Download null 1 X D

@@ -1,5 +1,6 @@
 import type { Outbox } from '../dm/index.js';
 import {
+  rangesText,
   STATE_NUMBER,
   type Catalog,
   type Deliveries,
@@ -90,9 +91,12 @@ export function imageInventoryDefinition(names: Names): NodeDefinition {
           define.interior('Delivery', 'G', 'What each device was sent', [
             define.many('G', 'One device', [
               define.leaf('DeviceID', 'chr', 'G', 'The device, or its address where the device is not known'),
+              define.leaf('Ambiguous', 'bool', 'G', 'Whether several devices are known at its address'),
               define.leaf('Bytes', 'chr', 'G', 'Bytes sent'),
+              define.leaf('Ranges', 'chr', 'G', 'Which ones: 0-499,1000-1999'),
               define.leaf('Complete', 'bool', 'G', 'Whether it was sent the whole image'),
-              define.leaf('Time', 'chr', 'G', 'UTC, empty while the clock is not set'),
+              define.leaf('FirstTime', 'chr', 'G', 'UTC, empty while the clock is not set'),
+              define.leaf('Time', 'chr', 'G', 'The last time, as FirstTime'),
             ]),
           ]),
           define.interior('Operations', 'G', 'What can be done with the image', [
@@ -185,6 +189,8 @@ function leaves(options: ImageInventoryOptions): Record<string, RecordLeaf<Image
   };
 }
 
+const timeText = (ms: number | null): string => (ms === null ? '' : new Date(ms).toISOString());
+
 /** Delivery/<y>: the name is the number of the row. */
 function deliveryNodes(deliveries: Deliveries, imageId: number): Provider {
   return new RecordProvider<Delivery>({
@@ -198,9 +204,12 @@ function deliveryNodes(deliveries: Deliveries, imageId: number): Provider {
     remove: () => treeFailure('not-allowed', 'deliveries are counted by the gateway'),
     leaves: {
       DeviceID: { read: (delivery) => delivery.device ?? delivery.address },
+      Ambiguous: { read: (delivery) => String(delivery.ambiguous) },
       Bytes: { read: (delivery) => String(delivery.bytes) },
+      Ranges: { read: (delivery) => rangesText(delivery.spans) },
       Complete: { read: (delivery) => String(delivery.complete) },
-      Time: { read: ({ timeMs }) => (timeMs === null ? '' : new Date(timeMs).toISOString()) },
+      FirstTime: { read: ({ firstMs }) => timeText(firstMs) },
+      Time: { read: ({ timeMs }) => timeText(timeMs) },
     },
     operations: {},
     collections: {},
