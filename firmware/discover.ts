@@ -1,5 +1,5 @@
 /** The parts that find End Devices, put together. */
-import type { Clock } from './clock/index.js';
+import type { Clock, TimerHandle } from './clock/index.js';
 import type { Configuration } from './config/index.js';
 import {
   Departed,
@@ -30,12 +30,16 @@ export interface FinderOptions {
   readonly onFault: (thrown: unknown) => void;
 }
 
+/** Devices and people who wait for the gateway to start come first: a process for the system's daemon takes a while to start. */
+const START_AFTER_MS = 100;
+
 /** Finds End Devices by mDNS and by leases; the inventory remembers them. */
 export class Finder {
   readonly recognition: Recognition;
   readonly #departed: Departed;
   readonly #leases: LeaseWatch | undefined;
   #discovery: Discovery | undefined;
+  #starting: TimerHandle | undefined;
 
   constructor(private readonly options: FinderOptions) {
     const { configuration, store, clock, lan, inventory, onFault } = options;
@@ -99,11 +103,13 @@ export class Finder {
         ? new BuiltinDiscovery(parts)
         : new DaemonDiscovery({ ...parts, command: this.options.mdnsHelper, standIn: backend === 'auto' });
     if (announce) this.#discovery.announce('gateway', this.#own(servePort));
-    this.#discovery.start();
+    const discovery = this.#discovery;
+    this.#starting = clock.after(START_AFTER_MS, () => discovery.start());
   }
 
   /** Says goodbye, ends, and writes what was found. */
   async close(): Promise<void> {
+    this.#starting?.cancel();
     this.#departed.stop();
     await this.#leases?.close();
     await this.#discovery?.close();

@@ -3,5 +3,8 @@
  * A program of its own, so that it takes no more memory than it needs.
  */
 import { runBridge } from './discovery/bridge.js';
+import { setFlags } from './flags.js';
+
+setFlags();
 
 void runBridge(process.stdin, (line) => process.stdout.write(line));

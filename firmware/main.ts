@@ -1,11 +1,18 @@
 /** The program: the command line and what it stands on. */
 import { complain, ExitCode, processTerminal, runCommandLine, type Program } from './cli/index.js';
 import { describeThrown } from './outcome/index.js';
+import { rehearseStart } from './rehearsal.js';
 import { runDaemon } from './run.js';
 import { databaseSchema } from './schema.js';
 import { BUILD_TIME_MS, VERSION } from './version.js';
 
-const program: Program = { version: VERSION, buildTimeMs: BUILD_TIME_MS, schema: databaseSchema, runDaemon };
+const program: Program = {
+  version: VERSION,
+  buildTimeMs: BUILD_TIME_MS,
+  schema: databaseSchema,
+  runDaemon,
+  rehearseStart,
+};
 
 const terminal = processTerminal();
 runCommandLine(process.argv.slice(2), terminal, program).then(

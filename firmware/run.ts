@@ -15,6 +15,7 @@ import {
   type ConfigurationFiles,
 } from './config/index.js';
 import { ExitCode, isMarked, resetIfMarked } from './cli/index.js';
+import { setFlags } from './flags.js';
 import { startGateway, type Gateway } from './gateway.js';
 import { createLog, LogRing, type Logger } from './log/index.js';
 import { NATIVE, native } from './native/index.js';
@@ -48,6 +49,7 @@ const NEEDS_OTHER_CONFIGURATION: ReadonlySet<string> = new Set([
  * @returns the exit code
  */
 export async function runDaemon(files: ConfigurationFiles, complain: (line: string) => void): Promise<number> {
+  setFlags();
   try {
     native(); // the first client would be too late
   } catch (thrown) {
@@ -58,7 +60,6 @@ export async function runDaemon(files: ConfigurationFiles, complain: (line: stri
   if (!begun.ok) return refuseStart(begun.error, complain);
   let { configuration, removed } = begun.value;
   const lines = new LogRing(configuration.log.keepKiB * 1024);
-  const collect = garbageCollector();
   let log = logsOf(configuration, lines)('process');
   exitOnDefect(() => log);
   const wishes = new Wishes(() => log);
@@ -84,7 +85,7 @@ export async function runDaemon(files: ConfigurationFiles, complain: (line: stri
       complain(`${files.file}: ${started.error.text}`);
       return NEEDS_OTHER_CONFIGURATION.has(started.error.code) ? ExitCode.usage : ExitCode.failed;
     }
-    setTimeout(() => tidyUp(collect), TIDY_AFTER_MS).unref();
+    setTimeout(tidyUp, TIDY_AFTER_MS).unref();
     for (let isSound = false; !isSound;) {
       const wish = await wishes.next();
       if (wish !== 'reload') {
@@ -157,17 +158,20 @@ function checkAgain(files: ConfigurationFiles): Outcome<unknown, CodedError> {
   return checkNamedFiles(loaded.value.configuration, uid);
 }
 
-/** With `--expose-gc` from the start it is there; without, it takes a context of its own: 0.3 MB. */
-function garbageCollector(): CollectGarbage {
-  if (globalThis.gc) return globalThis.gc as CollectGarbage;
-  setFlagsFromString('--expose-gc');
-  return runInNewContext('gc') as CollectGarbage;
-}
-
 type CollectGarbage = (options?: { type: 'minor' }) => void;
 
+let collector: CollectGarbage | undefined;
+/** With `--expose-gc` from the start it is there; without, it takes a context of its own, 0.3 MB, made by the first who asks. */
+const collect: CollectGarbage = (options) => {
+  if (!collector) {
+    setFlagsFromString('--expose-gc');
+    collector = (globalThis.gc ?? runInNewContext('gc')) as CollectGarbage;
+  }
+  collector(options);
+};
+
 /** What a start needed and nothing needs any more, 2 MB, would else stay for as long as little happens. */
-function tidyUp(collect: CollectGarbage): void {
+function tidyUp(): void {
   collect();
   // What the first time has only found to be unused for a while.
   collect();

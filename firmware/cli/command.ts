@@ -1,4 +1,5 @@
 import type { ConfigurationFiles } from '../config/index.js';
+import type { CodedError, Outcome } from '../outcome/index.js';
 import type { SchemaStep } from '../store/index.js';
 import type { Given, OptionName } from './options.js';
 import type { Terminal } from './terminal.js';
@@ -12,6 +13,8 @@ export interface Program {
   readonly schema: readonly SchemaStep[];
   /** Runs the gateway until it is told to stop. @returns the exit code */
   runDaemon(files: ConfigurationFiles, complain: (line: string) => void): Promise<number>;
+  /** Starts a gateway that has nothing to do, and ends it. */
+  rehearseStart(): Promise<Outcome<unknown, CodedError>>;
 }
 
 /** One run of a command. */

@@ -17,16 +17,24 @@ export interface Terminal {
 
 /** The streams of this process. A reader that has seen enough ends it. */
 export function processTerminal(): Terminal {
-  const { stdout, stderr, stdin } = process;
-  stdout.on('error', () => process.exit(0));
-  const isScreen = stdout.isTTY;
+  let opened: NodeJS.WriteStream | undefined;
+  // Node.js makes a stream when it is asked for: the daemon needs none but standard error.
+  const out = (): NodeJS.WriteStream => (opened ??= process.stdout.on('error', () => process.exit(0)));
   return {
-    write: (text) => new Promise((resolve) => (stdout.write(text) ? resolve() : stdout.once('drain', resolve))),
-    warn: (text) => stderr.write(text),
-    isScreen,
-    columns: isScreen ? stdout.columns : 80,
-    paint: isScreen && stdout.hasColors() ? ANSI_PAINT : NO_PAINT,
-    input: stdin,
+    write: (text) => new Promise((resolve) => (out().write(text) ? resolve() : out().once('drain', resolve))),
+    warn: (text) => process.stderr.write(text),
+    get isScreen() {
+      return out().isTTY;
+    },
+    get columns() {
+      return out().isTTY ? out().columns : 80;
+    },
+    get paint() {
+      return out().isTTY && out().hasColors() ? ANSI_PAINT : NO_PAINT;
+    },
+    get input() {
+      return process.stdin;
+    },
   };
 }
 

@@ -1,4 +1,4 @@
-import { open } from 'node:fs/promises';
+import { promises } from 'node:fs';
 import type { Clock, TimerHandle } from '../clock/index.js';
 import type { Logger } from '../log/index.js';
 import { canonicalAddress, type Prefixes } from '../net/index.js';
@@ -101,7 +101,7 @@ export class LeaseWatch {
   async #changedText(): Promise<string | undefined> {
     const { file, log } = this.options;
     try {
-      const handle = await open(file);
+      const handle = await promises.open(file);
       try {
         const { mtimeMs, size, ino } = await handle.stat();
         const now = `${ino} ${size} ${mtimeMs}`;

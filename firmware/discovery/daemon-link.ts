@@ -1,6 +1,7 @@
-import { spawn, type ChildProcessByStdio } from 'node:child_process';
+import type ChildProcess from 'node:child_process';
 import type { Readable, Writable } from 'node:stream';
 import type { Clock } from '../clock/index.js';
+import { loadOutside } from '../native/index.js';
 import type { BridgeCommand, BridgeNews } from './bridge-protocol.js';
 
 /** A helper that does not end by itself when it is asked to waits for a daemon that stands still. */
@@ -17,12 +18,13 @@ export interface DaemonLinkOptions {
 
 /** The helper process that speaks with the daemon, from its start to its end. */
 export class DaemonLink {
-  readonly #child: ChildProcessByStdio<Writable, Readable, null>;
+  readonly #child: ChildProcess.ChildProcessByStdio<Writable, Readable, null>;
   readonly #ended: Promise<void>;
 
   constructor(private readonly options: DaemonLinkOptions) {
     const [program = '', ...args] = options.command;
     // What C libraries print on standard error is not for our log; an end by a signal is told.
+    const { spawn } = loadOutside('node:child_process') as typeof ChildProcess;
     this.#child = spawn(program, args, { stdio: ['pipe', 'pipe', 'ignore'] });
     this.#ended = new Promise((resolve) => {
       this.#child.once('error', (error) => end(`the helper does not start: ${error.message}`));

@@ -24,11 +24,13 @@ export function wanAddresses({ lan, allow, deny }: WanRanges): AddressFilter {
     const forms = [address, ...behindTranslator(address)];
     const isIn = (prefixes: Prefixes): boolean => forms.some((form) => prefixes.contains(form));
     if (isIn(deny)) return false;
-    return isIn(allow) || !(isIn(NOT_GLOBAL) || isIn(lan));
+    return isIn(allow) || !(isIn(notGlobal()) || isIn(lan));
   };
 }
 
-const NOT_GLOBAL = Prefixes.of(NOT_GLOBAL_PREFIXES);
+let notGlobalPrefixes: Prefixes | undefined;
+/** Made by the first who asks: that is long after the start, which it would take a thirtieth longer. */
+const notGlobal = (): Prefixes => (notGlobalPrefixes ??= Prefixes.of(NOT_GLOBAL_PREFIXES));
 
 /** The IPv4 address that a NAT64 translator reaches under an IPv6 address of the well-known prefix (RFC 6052 §2.1). */
 function behindTranslator(address: string): string[] {

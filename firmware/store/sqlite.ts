@@ -1,7 +1,7 @@
 import { chmodSync, closeSync, fdatasync, openSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { promisify } from 'node:util';
-import type Sqlite from 'better-sqlite3';
+import Sqlite from 'better-sqlite3';
 import { loadOutside } from '../native/index.js';
 import { describeThrown, systemErrorCode } from '../outcome/index.js';
 import type { Logger } from '../log/index.js';
@@ -35,7 +35,7 @@ export interface StoreOptions {
 export function openStore(options: StoreOptions): Store {
   let db: Sqlite.Database | undefined;
   try {
-    db = new (addon())(options.file, { timeout: 0 });
+    db = open(options.file, {});
     chmodSync(options.file, 0o600);
     const journal = chooseJournal(db, options.log);
     checkVersion(db, options.schema);
@@ -55,16 +55,19 @@ export function openStore(options: StoreOptions): Store {
   }
 }
 
-/** Loaded by what opens a database: most commands open none, and a missing addon is told in one line by those that do. */
-function addon(): typeof Sqlite {
-  return loadOutside('better-sqlite3') as typeof Sqlite;
+/** Where npm has compiled it to; the rest of the package is in the bundle. */
+const ADDON = 'better-sqlite3/build/Release/better_sqlite3.node';
+
+/** The addon is loaded by the first who opens a database: most commands open none. */
+function open(file: string, options: Sqlite.Options): Sqlite.Database {
+  return new Sqlite(file, { ...options, timeout: 0, nativeBinding: loadOutside(ADDON) as string });
 }
 
 /** True while another process has the database. Leaves the file as it is. */
 export function isLocked(file: string): boolean {
   let db: Sqlite.Database | undefined;
   try {
-    db = new (addon())(file, { timeout: 0, fileMustExist: true });
+    db = open(file, { fileMustExist: true });
     db.pragma('locking_mode = EXCLUSIVE');
     db.exec('BEGIN IMMEDIATE; ROLLBACK');
     return false;
@@ -92,7 +95,7 @@ export interface Migration {
 export function rehearseMigration({ file, schema }: Pick<StoreOptions, 'file' | 'schema'>): Migration {
   let db: Sqlite.Database | undefined;
   try {
-    db = new (addon())(file, { timeout: 0, fileMustExist: true });
+    db = open(file, { fileMustExist: true });
     db.pragma('locking_mode = EXCLUSIVE');
     db.exec('BEGIN IMMEDIATE');
     checkVersion(db, schema);
@@ -172,10 +175,10 @@ function migrate(db: Sqlite.Database, schema: readonly SchemaStep[]): void {
   const taken = stepsTaken(db);
   for (const [index, step] of schema.entries()) {
     if (index < taken) continue;
-    db.transaction(() => {
-      db.exec(step.sql);
-      db.pragma(`user_version = ${index + 1}`);
-    })();
+    db.exec('BEGIN');
+    db.exec(step.sql);
+    db.pragma(`user_version = ${index + 1}`);
+    db.exec('COMMIT');
   }
 }
 

@@ -21,11 +21,8 @@ export function profileFrom({ BOARD: name }: Environment): Profile {
 }
 
 /**
- * Flags of Node.js for the measured process: NODE_FLAGS, or those of a router, as the profile of the board has them.
- *
- * A small young generation, no helper threads of V8, no baseline code and an old generation that grows slowly keep memory
- * down. With so small a young generation V8 takes what lives as long as one message for long-lived, makes it in the old
- * one, and has to collect that again and again: told not to, it takes 0.5 ms of processor time for a DM message instead of 0.9.
+ * Flags of Node.js for the measured process: NODE_FLAGS, or those of a router, as the profile of the board has them. Those of
+ * V8 it sets by itself, see firmware/flags.ts.
  */
 export function nodeFlagsFrom(environment: Environment): readonly string[] {
   const given = environment.NODE_FLAGS;

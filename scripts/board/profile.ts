@@ -14,13 +14,13 @@ const mebibytes = (help: string) => v.pipe(v.number(), v.integer(), v.minValue(1
 /** An npm package of exactly one version, a feed of OpenWrt, or what is in PATH. */
 const NPM = 'npm:node[a-z0-9-]*@\\d+\\.\\d+\\.\\d+';
 
-const flags = (help: string) =>
-  v.pipe(v.array(text(/^--[a-z0-9-]+(=\S+)?$/, 'A flag of Node.js.')), v.description(help));
-
 const common = {
   memoryMiB: mebibytes('Memory of the board.'),
   flashMiB: mebibytes('Storage of the board.'),
-  nodeFlags: flags('Flags of Node.js.'),
+  nodeFlags: v.pipe(
+    v.array(text(/^--[a-z0-9-]+(=\S+)?$/, 'A flag of Node.js.')),
+    v.description('Flags of Node.js; those of V8 the program sets by itself, see firmware/flags.ts.'),
+  ),
 };
 
 /** A board that its firmware is compiled for on another machine. */
@@ -45,10 +45,6 @@ const hostSchema = v.strictObject({
   libc: v.picklist(['musl', 'glibc']),
   node: v.strictObject({ version: text(/^\d+$/, 'Oldest major version.'), program: v.literal('path') }),
   ...common,
-  nodeFlagsOf: v.pipe(
-    v.record(text(/^\d+$/, 'A major version of Node.js.'), flags('Flags beside the others.')),
-    v.description('Flags that not every Node.js knows, by its major version.'),
-  ),
 });
 
 /** The section `build` of a board profile. */
@@ -100,14 +96,7 @@ export function parseProfile(name: string, file: string, value: unknown): Profil
   }
   const given = loaded.value.configuration.board.name;
   if (given !== name) throw new Error(`${file}: board.name: is '${given}'; expected '${name}', as its folder`);
-  return { name, file, build: withFlagsOfThisNode(parsed.output), configuration };
-}
-
-/** What is in PATH has flags of its own version; every other board has one version. */
-function withFlagsOfThisNode(build: CrossBuild | HostBuild): CrossBuild | HostBuild {
-  if (build.system !== 'host') return build;
-  const [major = ''] = process.versions.node.split('.');
-  return { ...build, nodeFlags: [...build.nodeFlags, ...(build.nodeFlagsOf[major] ?? [])] };
+  return { name, file, build: parsed.output, configuration };
 }
 
 /** A board that is compiled for. @throws with one line when it is the machine that builds */

@@ -5,6 +5,7 @@
 import { join } from 'node:path';
 import { parseWbxml, parseXml, type DocumentLimits } from '../../../firmware/codec/index.js';
 import { decodeMessage, WIRES } from '../../../firmware/dm/index.js';
+import { setFlags } from '../../../firmware/flags.js';
 import { memoryOf } from '../proc.js';
 import { tell } from '../worker.js';
 import { bareCommits } from './bare-commits.js';
@@ -37,6 +38,7 @@ const LIMITS: DocumentLimits = { maxBytes: 16_000_000, maxDepth: 64, maxElements
 const [folder = '.', memoryMessages = '0', only] = process.argv.slice(2);
 process.env.TMPDIR = folder;
 
+setFlags();
 say({ kind: 'ready' });
 for (const one of CASES.filter((candidate) => only === undefined || nameOf(candidate) === only)) {
   if (one.content === 'replace')

@@ -23,6 +23,7 @@ import {
   UiMode,
   wrapWsp,
 } from '../../../firmware/dm/index.js';
+import { setFlags } from '../../../firmware/flags.js';
 import { silentLog } from '../../../firmware/log/index.js';
 import { Prefixes } from '../../../firmware/net/index.js';
 import { Fanouts, Forwarder, MAX_SENDS_IN_FLIGHT, type SendNotification } from '../../../firmware/notify/index.js';
@@ -119,6 +120,7 @@ const fanouts = new Fanouts({
 });
 fanouts.resume();
 discovery.start();
+setFlags();
 say({ kind: 'ready' });
 
 await untilPresent(warm);
