@@ -5,20 +5,26 @@ export interface ElementName {
   readonly namespace: Namespace;
   readonly name: string;
   /** Of its code page in WBXML; undefined: it has none. */
-  readonly token: number | undefined;
+  readonly tokens: Tokens | undefined;
   /** Whether an opaque of WBXML in it stays octets, because they may be a value of a node and not a text. */
   readonly holdsOctets: boolean;
-  /** Tags of XML where the namespace is the enclosing element's, and where it is declared. */
-  readonly inherited: XmlTags;
-  readonly declared: XmlTags;
+  /** Start tags of XML where the namespace is the enclosing element's, and where it is declared. */
+  readonly inherited: StartTags;
+  readonly declared: StartTags;
+  /** End tag of XML. */
+  readonly end: string;
 }
 
-/** The tags of one element. */
-export interface XmlTags {
+export interface StartTags {
   readonly start: string;
-  readonly end: string;
-  /** Both in one, for an element without content. */
+  /** Start and end tag in one, for an element without content. */
   readonly empty: string;
+}
+
+/** One character for each octet. */
+export interface Tokens {
+  readonly empty: string;
+  readonly start: string;
 }
 
 /** Declared where the namespace changes: on SyncML, on each child of Meta, on MgmtTree. `other` is never declared. */
@@ -32,14 +38,14 @@ const DECLARATION: Readonly<Record<Namespace, string>> = {
 export function makeName(
   namespace: Namespace,
   name: string,
-  token: number | undefined,
+  tokens: Tokens | undefined,
   holdsOctets: boolean,
 ): ElementName {
   const inherited = tags(name, '');
   const declared = tags(name, DECLARATION[namespace]);
-  return { namespace, name, token, holdsOctets, inherited, declared };
+  return { namespace, name, tokens, holdsOctets, inherited, declared, end: `</${name}>` };
 }
 
-function tags(name: string, declaration: string): XmlTags {
-  return { start: `<${name}${declaration}>`, end: `</${name}>`, empty: `<${name}${declaration}/>` };
+function tags(name: string, declaration: string): StartTags {
+  return { start: `<${name}${declaration}>`, empty: `<${name}${declaration}/>` };
 }

@@ -61,7 +61,9 @@ const HOLDING_OCTETS: Readonly<Partial<Record<Namespace, string>>> = {
 const NAMES: readonly (readonly (ElementName | undefined)[])[] = PAGES.map(([namespace, list]) => {
   const known = list.split(/\s+/).map((name, place): ElementName | undefined => {
     const holdsOctets = HOLDING_OCTETS[namespace] === name;
-    return name === '-' ? undefined : makeName(namespace, name, Tag.FIRST + place, holdsOctets);
+    const token = Tag.FIRST + place;
+    const tokens = { empty: String.fromCharCode(token), start: String.fromCharCode(token | Tag.WITH_CONTENT) };
+    return name === '-' ? undefined : makeName(namespace, name, tokens, holdsOctets);
   });
   return [...Array<undefined>(Tag.FIRST), ...known];
 });

@@ -1,17 +1,8 @@
 import type { Element } from './element.js';
-import type { ElementName } from './element-name.js';
+import type { ElementName, Tokens } from './element-name.js';
 import { octetsOf } from './octets.js';
 import { pour, type ElementSink } from './sink.js';
-import {
-  CHARSET_UTF8,
-  DDF_LITERAL,
-  Global,
-  LITERAL_ID,
-  PAGE_OF,
-  SYNCML_1_2,
-  Tag,
-  VERSION_WRITTEN,
-} from './wbxml-tokens.js';
+import { CHARSET_UTF8, DDF_LITERAL, Global, LITERAL_ID, PAGE_OF, SYNCML_1_2, VERSION_WRITTEN } from './wbxml-tokens.js';
 
 /**
  * The octets of a document in WBXML 1.3: a message under the number of SyncML 1.2, a tree of page 2 (DDF, TNDS) under
@@ -33,26 +24,21 @@ export class WbxmlWriter implements ElementSink {
   /** One character for each octet: joining strings was measured to be three times as fast as filling memory. */
   #octets = '';
   #page = 0;
-  /** Token of the innermost open element, while it has nothing in it. */
-  #bare: number | undefined;
+  /** Tokens of the innermost open element, while it has nothing in it. */
+  #bare: Tokens | undefined;
 
   open(name: ElementName): void {
-    this.#begin(name);
-    this.#bare = name.token;
+    this.#bare = this.#begin(name);
   }
 
   close(): void {
-    this.#octets += this.#bare === undefined ? END : String.fromCharCode(this.#bare);
+    this.#octets += this.#bare ? this.#bare.empty : END;
     this.#bare = undefined;
   }
 
   leaf(name: ElementName, text: string | Uint8Array): void {
-    this.#begin(name);
-    const token = name.token ?? 0;
-    this.#octets +=
-      text.length === 0
-        ? String.fromCharCode(token)
-        : String.fromCharCode(token | Tag.WITH_CONTENT) + textTokens(text) + END;
+    const { empty, start } = this.#begin(name);
+    this.#octets += text.length === 0 ? empty : start + textTokens(text) + END;
   }
 
   /**
@@ -73,11 +59,12 @@ export class WbxmlWriter implements ElementSink {
     return octetsOf(isDdf ? DDF_HEADER + this.#octets : this.whole, 'latin1');
   }
 
-  #begin({ namespace, name, token }: ElementName): void {
-    if (namespace === 'other' || token === undefined) throw new TypeError(`<${name}> has no token of WBXML`);
-    if (this.#bare !== undefined) this.#octets += String.fromCharCode(this.#bare | Tag.WITH_CONTENT);
+  #begin({ namespace, name, tokens }: ElementName): Tokens {
+    if (namespace === 'other' || !tokens) throw new TypeError(`<${name}> has no token of WBXML`);
+    if (this.#bare) this.#octets += this.#bare.start;
     this.#bare = undefined;
     this.#turnTo(PAGE_OF[namespace]);
+    return tokens;
   }
 
   #turnTo(page: number): void {

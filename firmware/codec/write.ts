@@ -1,5 +1,5 @@
 import type { Element, Namespace } from './element.js';
-import type { ElementName, XmlTags } from './element-name.js';
+import type { ElementName, StartTags } from './element-name.js';
 import { octetsOf } from './octets.js';
 import { pour, type ElementSink } from './sink.js';
 
@@ -31,40 +31,36 @@ export function writeXmlFragment(element: Element, within: Namespace = 'other'):
 export class XmlWriter implements ElementSink {
   /** What was written, without declaration. */
   text = '';
-  /** Tags of the elements that are open, and the namespace around each. */
-  readonly #open: XmlTags[] = [];
-  readonly #around: Namespace[] = [];
+  /** Elements that are open. */
+  readonly #open: ElementName[] = [];
+  /** Namespace of the innermost of them. */
   #within: Namespace;
-  /** The innermost open element has nothing in it so far. */
-  #bare = false;
+  /** How that one begins, while it has nothing in it. */
+  #bare: StartTags | undefined;
 
-  /** @param within namespace of the enclosing element */
-  constructor(within: Namespace = 'other') {
-    this.#within = within;
+  /** @param around namespace of the enclosing element */
+  constructor(private readonly around: Namespace = 'other') {
+    this.#within = around;
   }
 
   open(name: ElementName): void {
-    this.#fill();
-    this.#open.push(this.#tags(name));
-    this.#around.push(this.#within);
+    this.#bare = this.#begin(name);
+    this.#open.push(name);
     this.#within = name.namespace;
-    this.#bare = true;
   }
 
   close(): void {
-    const tags = this.#open.pop();
-    const around = this.#around.pop();
-    if (!tags || around === undefined) throw new Error('no element is open');
-    this.text += this.#bare ? tags.empty : tags.end;
-    this.#bare = false;
-    this.#within = around;
+    const name = this.#open.pop();
+    if (!name) throw new Error('no element is open');
+    this.text += this.#bare ? this.#bare.empty : name.end;
+    this.#bare = undefined;
+    this.#within = this.#open[this.#open.length - 1]?.namespace ?? this.around;
   }
 
   leaf(name: ElementName, text: string | Uint8Array): void {
     if (typeof text !== 'string') throw new TypeError(`raw octets in <${name.name}>: XML needs base64 text`);
-    this.#fill();
-    const tags = this.#tags(name);
-    this.text += text === '' ? tags.empty : tags.start + escapeText(text) + tags.end;
+    const { start, empty } = this.#begin(name);
+    this.text += text === '' ? empty : start + escapeText(text) + name.end;
   }
 
   /** As text and as octets, with the declaration. */
@@ -76,15 +72,11 @@ export class XmlWriter implements ElementSink {
     return octetsOf(this.whole, 'utf8');
   }
 
-  #tags(name: ElementName): XmlTags {
-    return name.namespace === this.#within ? name.inherited : name.declared;
-  }
-
-  /** The innermost open element gets its first content. */
-  #fill(): void {
-    if (!this.#bare) return;
-    this.text += this.#open.at(-1)?.start ?? '';
-    this.#bare = false;
+  /** The innermost open element gets content, and this is how that begins. */
+  #begin({ namespace, inherited, declared }: ElementName): StartTags {
+    if (this.#bare) this.text += this.#bare.start;
+    this.#bare = undefined;
+    return namespace === this.#within ? inherited : declared;
   }
 }
 

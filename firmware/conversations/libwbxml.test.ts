@@ -151,7 +151,7 @@ function withTokens(root: Element): Element {
 }
 
 function hasToken({ namespace, name }: Element): boolean {
-  return nameOf(namespace, name).token !== undefined;
+  return nameOf(namespace, name).tokens !== undefined;
 }
 
 function same(one: Element, other: Element): boolean {

@@ -58,5 +58,5 @@ export function forWbxml(one: Element, within: Exclude<Namespace, 'other'> = 'sy
 const UNUSED = { syncml: 'Search', metinf: 'Anchor', dmddf: 'Man' } as const;
 
 function hasToken(namespace: Namespace, name: string): boolean {
-  return nameOf(namespace, name).token !== undefined;
+  return nameOf(namespace, name).tokens !== undefined;
 }
