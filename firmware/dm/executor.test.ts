@@ -133,7 +133,7 @@ function execute(...commands: readonly ServerCommand[]): string[] {
     msgRef: '1',
     log: silentLog,
     wire: xmlWire,
-    room: Infinity,
+    room: () => Infinity,
   };
   return executeCommands(commands, { ...context, onAlert: answerAlert }).map(short);
 }
@@ -202,7 +202,7 @@ describe('one message is one transaction', () => {
       msgRef: '1',
       log: silentLog,
       wire: xmlWire,
-      room: Infinity,
+      room: () => Infinity,
     };
     const answers = executeCommands([command('Add', at('a', 'x'))], { ...context, onAlert: answerAlert });
     assert.deepEqual(answers.map(short), ['Add 420']);

@@ -30,7 +30,7 @@ export interface ExecutionContext {
   /** In what the answers will go out: it says how many octets they take. */
   readonly wire: Wire;
   /** Octets that one message of ours has for answers: those of an Atomic must fit into it (DMREP 517). */
-  readonly room: number;
+  readonly room: () => number;
   /** Answers an Alert of the server with a Status code. */
   readonly onAlert: (alert: AlertCommand) => number;
   /** Items that are pieces of a large object, or its end. */
@@ -79,7 +79,7 @@ export const TREE_STATUS: Readonly<Record<TreeErrorCode, number>> = {
 export function executeCommands(commands: readonly ServerCommand[], context: ExecutionContext): Answer[] {
   const execution = { resultBytes: 0, ...context };
   try {
-    return context.store.transaction(() => commands.flatMap((command) => execute(command, execution)));
+    return context.store.transaction(() => executeAll(commands, execution));
   } catch (thrown) {
     if (!(thrown instanceof StoreError)) throw thrown;
     context.log.error('the database did not take the commands of a message', { code: thrown.code });
@@ -100,45 +100,52 @@ export function refuseCommands(commands: readonly ServerCommand[], code: number,
   ]);
 }
 
-function execute(command: ServerCommand, context: Execution): Answer[] {
+function executeAll(commands: readonly ServerCommand[], context: Execution): Answer[] {
+  const answers: Answer[] = [];
+  for (const command of commands) execute(command, context, answers);
+  return answers;
+}
+
+/** @param answers those of the command are added to them */
+function execute(command: ServerCommand, context: Execution, answers: Answer[]): void {
   switch (command.kind) {
     case 'Atomic':
-      return executeAtomic(command, context);
+      answers.push(...executeAtomic(command, context));
+      return;
     case 'Sequence':
-      return [
-        ...statusOf(command, Status.OK, context.msgRef),
-        ...command.commands.flatMap((inner) => execute(inner, context)),
-      ];
+      answers.push(...statusOf(command, Status.OK, context.msgRef), ...executeAll(command.commands, context));
+      return;
     case 'Alert':
-      return statusOf(command, context.onAlert(command), context.msgRef);
-    case 'Unusable':
-      return statusOf(
-        command,
-        command.reason === 'unused' ? Status.NOT_IMPLEMENTED : Status.BAD_REQUEST,
-        context.msgRef,
-      );
+      answers.push(...statusOf(command, context.onAlert(command), context.msgRef));
+      return;
+    case 'Unusable': {
+      const code = command.reason === 'unused' ? Status.NOT_IMPLEMENTED : Status.BAD_REQUEST;
+      answers.push(...statusOf(command, code, context.msgRef));
+      return;
+    }
     case 'Exec':
-      if (command.items.length > 1) return statusOf(command, Status.BAD_REQUEST, context.msgRef);
-      return executeItems(command, context);
+      if (command.items.length > 1) answers.push(...statusOf(command, Status.BAD_REQUEST, context.msgRef));
+      else executeItems(command, context, answers);
+      return;
     case 'Get':
     case 'Add':
     case 'Replace':
     case 'Copy':
     case 'Delete':
-      return executeItems(command, context);
+      executeItems(command, context, answers);
   }
 }
 
 type ItemCommand = Extract<ServerCommand, { kind: 'Add' | 'Copy' | 'Delete' | 'Exec' | 'Get' | 'Replace' }>;
 
-function executeItems(command: ItemCommand, context: Execution): Answer[] {
-  if (command.items.length === 0) return statusOf(command, Status.INCOMPLETE, context.msgRef);
-  return command.items.flatMap((item) => {
+function executeItems(command: ItemCommand, context: Execution, answers: Answer[]): void {
+  if (command.items.length === 0) answers.push(...statusOf(command, Status.INCOMPLETE, context.msgRef));
+  for (const item of command.items) {
     const { code, results, failedAt } = executeItem(command, item, context);
     const failed = failedAt === undefined || failedAt === item.target?.uri ? [] : [{ target: { uri: failedAt } }];
-    const status = newStatus(command, code, context.msgRef, item, failed);
-    return [...(command.noResp ? [] : [status]), ...results];
-  });
+    if (!command.noResp) answers.push(newStatus(command, code, context.msgRef, item, failed));
+    answers.push(...results);
+  }
 }
 
 interface Executed {
@@ -179,14 +186,14 @@ function executeItem(command: ItemCommand, item: Item, context: Execution): Exec
 }
 
 function executeGet(command: ItemCommand, uri: string, context: Execution): Executed {
-  const { tree, subject, msgRef, wire, room } = context;
+  const { tree, subject, msgRef, wire } = context;
   const left = MAX_RESULT_BYTES - context.resultBytes;
   if (left < 0) return { code: Status.TOO_LARGE, results: [] };
   const get = { msgRef, cmdRef: command.cmdId, uri };
   if (isListUri(uri)) {
     const listing = tree.list(subject, uri, left);
     if (!listing.ok) return plain(listing);
-    const results = resultsOfList(get, listing.value, wire, room, (answer) => sizeOf(answer, wire));
+    const results = resultsOfList(get, listing.value, wire, context.room(), (answer) => sizeOf(answer, wire));
     for (const answer of results) context.resultBytes += sizeOf(answer, wire);
     return { code: Status.OK, results };
   }
@@ -225,7 +232,8 @@ function executeAtomic(atomic: AtomicCommand, context: Execution): Answer[] {
   const executed: Answer[][] = [];
   const outcome = context.store.tentative(() => {
     for (const [index, inner] of atomic.commands.entries()) {
-      const answers = execute({ ...inner, noResp: false }, context);
+      const answers: Answer[] = [];
+      execute({ ...inner, noResp: false }, context, answers);
       executed.push(answers);
       if (answers.some(isFailure)) return { ok: false as const, failed: index, code: Status.ATOMIC_FAILED };
     }
@@ -233,7 +241,7 @@ function executeAtomic(atomic: AtomicCommand, context: Execution): Answer[] {
       (sum, one) => sum + sizeOf(one, context.wire),
       0,
     );
-    return bytes > context.room
+    return bytes > context.room()
       ? { ok: false as const, failed: executed.length, code: Status.ATOMIC_TOO_LARGE }
       : { ok: true as const };
   });

@@ -97,6 +97,10 @@ export class Packing {
    * @param first before everything that waits
    */
   owe(answers: readonly Part[], first = false): void {
+    this.#push(this.#maxObjectBytes === Infinity ? answers : this.#acceptable(answers), first);
+  }
+
+  #acceptable(answers: readonly Part[]): Part[] {
     const acceptable: Part[] = [];
     for (const answer of answers) {
       if (answer.kind !== 'Results' || !this.#exceeds(answer)) {
@@ -107,7 +111,7 @@ export class Packing {
       const refused = acceptable[status];
       if (refused?.kind === 'Status') acceptable[status] = { ...refused, data: String(Status.TOO_LARGE) };
     }
-    this.#push(acceptable, first);
+    return acceptable;
   }
 
   /** Package 1 is made anew: these alerts go with it, and none that went out before was processed. */
@@ -251,9 +255,13 @@ export class Packing {
   }
 
   #push(parts: readonly Part[], first = false): void {
-    const waiting = parts.map((part) => ({ part, written: this.wire.write(part) }));
-    this.#owed.splice(first ? 0 : this.#owed.length, 0, ...waiting);
-    for (const { written } of waiting) this.#owedBytes += written.bytes;
+    const later = first ? this.#owed.splice(0) : [];
+    for (const part of parts) {
+      const written = this.wire.write(part);
+      this.#owed.push({ part, written });
+      this.#owedBytes += written.bytes;
+    }
+    if (later.length > 0) this.#owed = this.#owed.concat(later);
   }
 
   #shift(waiting: Waiting): void {

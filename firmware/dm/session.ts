@@ -266,7 +266,7 @@ export class ClientSession {
       wire: this.#writer.wire,
       onAlert: answerAlert,
       subject: { serverId: account.serverId },
-      room: this.#writer.roomForAnswers(),
+      room: () => this.#writer.roomForAnswers(),
     };
     const answers = await this.#receiver.take({ commands, msgId: msgRef, final }, (some, pieces) =>
       executeCommands(some, { pieces, ...context }),
@@ -292,9 +292,8 @@ export class ClientSession {
 
   /** As much as the peer's MaxMsgSize allows; Final when nothing is left to say and the server has ended its package. */
   #packageThree(): WrittenMessage {
-    const aloneBytes = this.#writer.roomForAnswers();
     const draft = this.#writer.begin();
-    this.#packing.fill(draft, this.#writer.msgId, aloneBytes);
+    this.#packing.fill(draft, this.#writer.msgId, this.#writer.roomForAnswers(draft));
     const done = this.#packing.isEmpty;
     // DMPRO: a receiver with nothing else to say asks for the rest of the server's package, or of its large object.
     const onlyHeader = draft.body.length === 1;

@@ -92,11 +92,12 @@ export class MessageWriter {
     return this.#draft();
   }
 
-  /** Octets of a message for answers, when nothing is in it but what every one may have to say. */
-  roomForAnswers(): number {
-    const draft = this.#draft();
-    draft.add(ASKED_FOR_MORE);
-    return draft.room;
+  /**
+   * Octets of a message for answers, when nothing is in it but what every one may have to say.
+   * @param draft one that has just begun
+   */
+  roomForAnswers(draft = this.#draft()): number {
+    return draft.room - this.wire.sizeOf(ASKED_FOR_MORE, draft.nextCmdId);
   }
 
   step(message: WrittenMessage): SendStep {
