@@ -97,8 +97,8 @@ const LISTEN_ERRORS: Readonly<Record<string, ListenError['code']>> = {
 const LOOK_MS = 5_000;
 
 /**
- * A connection beyond the limits has so long, in ms, to hear it: to end its TLS handshake, and to take the answer, which
- * a reset at once could take away from a client that is still sending.
+ * A connection beyond the limits, or whose request cannot be understood, has so long, in ms, to hear it: to end its TLS
+ * handshake, and to take the answer, which a reset at once could take away from a client that is still sending.
  */
 const TOLD_MS = 2_000;
 
@@ -459,7 +459,7 @@ export class ImageServer {
     peer.ending = true;
     void peer.answer.then(() => {
       if (socket.writable) socket.end(`HTTP/1.1 ${status}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n`);
-      socket.destroySoon();
+      this.#endWithin(TOLD_MS, socket);
     });
   }
 }
