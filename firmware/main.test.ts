@@ -88,20 +88,35 @@ describe('the program without its part in C', () => {
       const program = join(installed, 'dmgw.cjs');
       const config = file('no-native.json', configuration);
       const started = await run(program, ['run', '--config', config]);
-      assert.deepEqual([started.code, started.out], [1, '']);
+      assert.deepEqual([started.code, started.out], [2, '']);
       assert.match(started.err, /^dmgw: dmgw-native\.node does not load on Node\.js v[\d.]+ \([^\n]*\)\n$/);
       assert.match(started.err, reason);
       assert.equal(existsSync(configuration.stateDir), false);
 
       const preflight = await run(program, ['preflight', '--config', config]);
       assert.equal(preflight.code, 1);
-      assert.match(preflight.out, /^FAIL {2}addon-dmgw-native: does not load on Node\.js v[\d.]+ \(.*\)$/m);
+      assert.match(
+        preflight.out,
+        /^FAIL {2}addon-dmgw-native: dmgw-native\.node does not load on Node\.js v[\d.]+ \(.*\)$/m,
+      );
       assert.match(preflight.out, reason);
       rmSync(configuration.stateDir, { recursive: true });
       const version = await run(program, ['version', '--json']);
       assert.equal((JSON.parse(version.out) as { addons: Record<string, unknown> }).addons['dmgw-native'], null);
     });
   }
+});
+
+it('does not start without the addon of SQLite, and says so in one line', async () => {
+  const installed = join(folder, 'no-sqlite');
+  mkdirSync(installed);
+  for (const name of ['dmgw.cjs', 'dmgw-main.cjs', 'dmgw-native.node']) {
+    copyFileSync(resolve('build', name), join(installed, name));
+  }
+  const config = file('no-sqlite.json', { ...configuration, stateDir: join(folder, 'no-sqlite-state') });
+  const { code, out, err } = await run(join(installed, 'dmgw.cjs'), ['run', '--config', config]);
+  assert.deepEqual([code, out], [2, '']);
+  assert.match(err, /^dmgw: better_sqlite3\.node does not load on Node\.js v[\d.]+ \(Cannot find module [^\n]*\)\n$/);
 });
 
 describe('the daemon', () => {

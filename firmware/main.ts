@@ -1,5 +1,6 @@
 /** The program: the command line and what it stands on. */
 import { complain, ExitCode, processTerminal, runCommandLine, type Program } from './cli/index.js';
+import { AddonError } from './native/index.js';
 import { describeThrown } from './outcome/index.js';
 import { rehearseStart } from './rehearsal.js';
 import { runDaemon } from './run.js';
@@ -18,6 +19,10 @@ const terminal = processTerminal();
 runCommandLine(process.argv.slice(2), terminal, program).then(
   (code) => finish(code),
   (thrown: unknown) => {
+    if (thrown instanceof AddonError) {
+      complain(terminal, thrown.message);
+      process.exit(ExitCode.usage);
+    }
     complain(
       terminal,
       `defect: ${thrown instanceof Error ? (thrown.stack ?? thrown.message) : describeThrown(thrown)}`,

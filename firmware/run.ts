@@ -18,7 +18,7 @@ import { ExitCode, isMarked, resetIfMarked } from './cli/index.js';
 import { setFlags } from './flags.js';
 import { startGateway, type Gateway } from './gateway.js';
 import { createLog, LogRing, type Logger } from './log/index.js';
-import { NATIVE, native } from './native/index.js';
+import { native } from './native/index.js';
 import { askStatus } from './ops/index.js';
 import { describeThrown, failure, success, type CodedError, type Outcome } from './outcome/index.js';
 import { BUILD_TIME_MS, VERSION } from './version.js';
@@ -47,15 +47,11 @@ const NEEDS_OTHER_CONFIGURATION: ReadonlySet<string> = new Set([
  * Runs until SIGTERM or SIGINT; SIGHUP starts the gateway anew with the configuration as it is then, if that is right.
  * @param complain writes one line for a person
  * @returns the exit code
+ * @throws AddonError where an addon cannot be loaded
  */
 export async function runDaemon(files: ConfigurationFiles, complain: (line: string) => void): Promise<number> {
   setFlags();
-  try {
-    native(); // the first client would be too late
-  } catch (thrown) {
-    complain(`${NATIVE}.node does not load on Node.js ${process.version} (${describeThrown(thrown)})`);
-    return ExitCode.failed;
-  }
+  native(); // the first client would be too late
   const begun = resetAndRead(files);
   if (!begun.ok) return refuseStart(begun.error, complain);
   let { configuration, removed } = begun.value;

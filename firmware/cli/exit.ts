@@ -3,7 +3,7 @@ export const ExitCode = {
   done: 0,
   /** It was tried and did not succeed; for `health`: not healthy. */
   failed: 1,
-  /** A wrong argument or a wrong configuration: another try would fail alike. */
+  /** A wrong argument, a wrong configuration, an addon that this Node.js cannot load: another try would fail alike. */
   usage: 2,
   /** The daemon that should answer is not running. */
   notRunning: 3,

@@ -24,7 +24,7 @@ import {
   type LoadedConfiguration,
 } from '../config/index.js';
 import { silentLog } from '../log/index.js';
-import { loadOutside, NATIVE, native } from '../native/index.js';
+import { loadAddon, NATIVE, native } from '../native/index.js';
 import { askStatus, formatBytes, printable } from '../ops/index.js';
 import { describeThrown, type CodedError, type Outcome } from '../outcome/index.js';
 import { openStore, rehearseMigration, StoreError } from '../store/index.js';
@@ -139,10 +139,10 @@ function addonChecks(): PreflightCheck[] {
   return ADDONS.needed.map((addon) => {
     try {
       if (addon === NATIVE) native();
-      else loadOutside(addon);
+      else loadAddon(addon);
       return passed(`addon-${addon}`, 'loads');
     } catch (thrown) {
-      return failed(`addon-${addon}`, `does not load on Node.js ${process.version} (${describeThrown(thrown)})`);
+      return failed(`addon-${addon}`, describeThrown(thrown));
     }
   });
 }

@@ -1,6 +1,6 @@
 import { isUtf8 } from 'node:buffer';
 import type libxml from 'libxmljs2';
-import { loadOutside } from '../native/index.js';
+import { loadAddon } from '../native/index.js';
 import { describeThrown, failure, success, type CodedError, type Outcome } from '../outcome/index.js';
 import type { DocumentLimits, Element } from './element.js';
 import { scanXml, type XmlRefusal } from './scan.js';
@@ -44,8 +44,9 @@ const EXTRA_CONTENT = 5;
  * which does not know its size: over 100 MB pile up within seconds.
  */
 export function faultOf(text: string): string | undefined {
+  const libxml2 = addon();
   try {
-    addon().parseXml(`${text}\n<`, { nonet: true, nowarning: true });
+    libxml2.parseXml(`${text}\n<`, { nonet: true, nowarning: true });
   } catch (thrown) {
     const { code, line } = thrown as Partial<libxml.SyntaxError>;
     const atTheEnd = code === EXTRA_CONTENT && line === lineCount(text) + 1;
@@ -56,7 +57,7 @@ export function faultOf(text: string): string | undefined {
 
 /** Loaded with the first document that needs it. */
 function addon(): typeof libxml {
-  return loadOutside('libxmljs2') as typeof libxml;
+  return loadAddon('libxmljs2') as typeof libxml;
 }
 
 function lineCount(text: string): number {

@@ -1,4 +1,5 @@
 import { createRequire } from 'node:module';
+import { describeThrown } from '../outcome/index.js';
 
 /**
  * What `native.c` does for the gateway: the two things that cost most and that Node.js has no way to do.
@@ -38,13 +39,30 @@ export const NATIVE = 'dmgw-native';
  */
 export const loadOutside = createRequire(import.meta.url) as (name: string) => unknown;
 
+/** An addon that is not there, or not for this Node.js: no later try would do better. One line for a person. */
+export class AddonError extends Error {
+  constructor(file: string, reason: unknown) {
+    super(`${file.replace(/.*\//, '')} does not load on Node.js ${process.version} (${describeThrown(reason)})`);
+  }
+}
+
+/** Loads an addon, by its file or by its package. @throws AddonError */
+export function loadAddon(file: string): unknown {
+  try {
+    return loadOutside(file);
+  } catch (thrown) {
+    throw new AddonError(file, thrown);
+  }
+}
+
 let loaded: Native | undefined;
 
-/** The native part, loaded by the first who asks. Throws when it is not there, not for this machine, or another addon. */
+/** The native part, loaded by the first who asks. @throws AddonError, for another addon too */
 export function native(): Native {
   if (!loaded) {
-    const found = loadOutside(`./${NATIVE}.node`) as Partial<Native>;
-    if (!found.sendFile) throw new Error('another addon');
+    const file = `./${NATIVE}.node`;
+    const found = loadAddon(file) as Partial<Native>;
+    if (!found.sendFile) throw new AddonError(file, 'another addon');
     loaded = found as Native;
   }
   return loaded;

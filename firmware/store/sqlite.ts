@@ -2,7 +2,7 @@ import { chmodSync, closeSync, fdatasync, openSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { promisify } from 'node:util';
 import Sqlite from 'better-sqlite3';
-import { loadOutside } from '../native/index.js';
+import { loadAddon } from '../native/index.js';
 import { describeThrown, systemErrorCode } from '../outcome/index.js';
 import type { Logger } from '../log/index.js';
 import { Checkpoint } from './checkpoint.js';
@@ -30,7 +30,7 @@ export interface StoreOptions {
 
 /**
  * Opens (or makes) the database: exclusive to this process, probed with a real write, migrated to the newest schema.
- * @throws StoreError `locked`, `newer-schema`, `corrupt`, `full`, `io` or `unusable`
+ * @throws StoreError `locked`, `newer-schema`, `corrupt`, `full`, `io` or `unusable`; AddonError
  */
 export function openStore(options: StoreOptions): Store {
   let db: Sqlite.Database | undefined;
@@ -60,7 +60,7 @@ const ADDON = 'better-sqlite3/build/Release/better_sqlite3.node';
 
 /** The addon is loaded by the first who opens a database: most commands open none. */
 function open(file: string, options: Sqlite.Options): Sqlite.Database {
-  return new Sqlite(file, { ...options, timeout: 0, nativeBinding: loadOutside(ADDON) as string });
+  return new Sqlite(file, { ...options, timeout: 0, nativeBinding: loadAddon(ADDON) as string });
 }
 
 /** True while another process has the database. Leaves the file as it is. */
