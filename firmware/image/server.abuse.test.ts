@@ -371,6 +371,38 @@ describe('requests that others may read otherwise', { timeout: 60_000 }, () => {
     });
   }
 
+  it('all of them, and tricks with paths, leave neither memory nor descriptors behind', async () => {
+    const { server, port } = await serve({ keepAliveMs: 50 });
+    const paths = [
+      '/scomo/../x',
+      '/scomo/%2e%2e/x',
+      '//x',
+      '/scomo%2ffw.bin',
+      '/scomo/fw.bin%00',
+      '/scomo/..\\x',
+      '/\0',
+    ];
+    const long = [7000, 9000, 100_000].map((length) => `/scomo/${'x'.repeat(length)}`);
+    const tricks = [...paths, ...long].map((path) => `GET ${path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n`);
+    const all = [...rows.map(([, sent]) => sent), ...tricks];
+    const send = async (rounds: number): Promise<void> => {
+      for (let round = 0; round < rounds; round += 1) {
+        const sockets = await Promise.all(all.map(() => open(port)));
+        sockets.forEach((socket, i) => socket.resume().write(Buffer.from(all[i]!, 'latin1')));
+        await Promise.all(sockets.map((socket) => closed(socket)));
+        await until(() => server.load.connections === 0);
+      }
+    };
+    const before = descriptors();
+    await send(10);
+    const memory = memoryInUse();
+    await send(30);
+    await allIsFree(server, before);
+    const grown = memoryInUse() - memory;
+    assert.ok(grown < 3_000_000, `${grown} bytes more`);
+    await isServed(port);
+  });
+
   it('lines that end with LF alone are lines, or an error: never something between', async () => {
     const lf = 'HEAD /scomo/fw.bin HTTP/1.1\nHost: x\n\n';
     const { replies } = await converse(port, `${lf}${hidden}`, { count: 2, methods: ['HEAD'] });
