@@ -59,6 +59,7 @@ import {
   type StorageFigures,
   tellRotten,
 } from './mo/index.js';
+import { native } from './native/index.js';
 import { HostNames, Prefixes } from './net/index.js';
 import { Fanouts, Forwarder, type Fetch } from './notify/index.js';
 import { operatorPorts, type OperatorParts } from './operator/index.js';
@@ -235,8 +236,10 @@ async function start(
     clock,
     log: log('notify'),
     lan,
+    // A push is told from the one before by its transaction, which is no secret.
     wrap: (notification, encapsulation) =>
-      encapsulation === 'raw' ? notification : wrapWsp(notification, randomBytes(1)[0] ?? 0),
+      encapsulation === 'raw' ? notification : wrapWsp(notification, Math.trunc(Math.random() * 256)),
+    sendNow: native().sendDatagram,
   });
   closings.push(() => forwarder.close());
   const fanouts = new Fanouts({

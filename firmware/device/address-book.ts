@@ -1,4 +1,3 @@
-import { failure, success, type CodedError, type Outcome } from '../outcome/index.js';
 import type { Store } from '../store/index.js';
 import { canonicalHost, readEndpoint, type Endpoint } from './address.js';
 
@@ -9,10 +8,6 @@ export type DeviceAddress = Endpoint & {
   readonly showsSession: boolean;
 };
 
-export type ResolveErrorCode =
-  | 'unknown-device' // no record has this DeviceID
-  | 'no-address'; // the record has no Address
-
 /** Rows in memory while a group is read. */
 const PAGE = 256;
 
@@ -22,25 +17,23 @@ const GROUP_PREFIX = 'group:';
 export class AddressBook {
   constructor(private readonly store: Store) {}
 
-  /** The address as the record has it; whether it may be sent to is checked by the sender, at the moment of sending. */
-  resolve(deviceId: string): Outcome<DeviceAddress, CodedError<ResolveErrorCode>> {
-    const row = this.store
-      .sql<{ address: string | null; encapsulation: string | null; shows: number }>(
-        `SELECT coalesce(address, found_address) AS address, encapsulation, shows_session AS shows
-         FROM device WHERE device_id = ?`,
+  /**
+   * The addresses of these devices as their records have them; whether one may be sent to is checked by the sender, at the
+   * moment of sending.
+   * @returns undefined for a device without an address; nothing for one that is not known
+   */
+  resolve(deviceIds: readonly string[]): ReadonlyMap<string, DeviceAddress | undefined> {
+    const rows = this.store
+      .sql<{ id: string; address: string | null; encapsulation: string | null; shows: number }>(
+        `SELECT device_id AS id, coalesce(address, found_address) AS address, encapsulation, shows_session AS shows
+         FROM device WHERE device_id IN (SELECT value FROM json_each(?))`,
       )
-      .get(deviceId);
-    if (!row) return failure('unknown-device', `no device has the DeviceID ${deviceId}`);
-    const endpoint = row.address === null ? undefined : readEndpoint(row.address);
-    if (!endpoint) return failure('no-address', `device ${deviceId} has no Address`);
-    const encapsulation = row.encapsulation === 'raw' ? 'raw' : 'wsp';
-    const showsSession = row.shows === 1;
-    const { host, port } = endpoint;
-    // Written out: V8 keeps something of each object that begins with a spread, and a fanout makes thousands.
-    return success(
-      endpoint.transport === 'udp'
-        ? { transport: 'udp', host, port, encapsulation, showsSession }
-        : { transport: 'http', host, port, url: endpoint.url, encapsulation, showsSession },
+      .all(JSON.stringify(deviceIds));
+    return new Map(
+      rows.map(({ id, address, encapsulation, shows }) => {
+        const endpoint = address === null ? undefined : readEndpoint(address);
+        return [id, endpoint && addressOf(endpoint, encapsulation === 'raw' ? 'raw' : 'wsp', shows === 1)];
+      }),
     );
   }
 
@@ -93,4 +86,16 @@ export class AddressBook {
       after = last.id;
     }
   }
+}
+
+/** Written out: V8 keeps something of each object that begins with a spread, and a fanout makes thousands. */
+function addressOf(
+  endpoint: Endpoint,
+  encapsulation: DeviceAddress['encapsulation'],
+  showsSession: boolean,
+): DeviceAddress {
+  const { host, port } = endpoint;
+  return endpoint.transport === 'udp'
+    ? { transport: 'udp', host, port, encapsulation, showsSession }
+    : { transport: 'http', host, port, url: endpoint.url, encapsulation, showsSession };
 }

@@ -186,8 +186,7 @@ describe('hostile mDNS', () => {
   };
   const wrong = (): string[] =>
     Array.from({ length: REAL }, (_, n) => idOf(n)).filter((id, n) => {
-      const found = new AddressBook(store).resolve(id);
-      return !found.ok || found.value.host !== addressOf(n);
+      return new AddressBook(store).resolve([id]).get(id)?.host !== addressOf(n);
     });
   const absent = (): string[] =>
     Array.from({ length: REAL }, (_, n) => idOf(n)).filter((id) => !recognition.isPresent(id));

@@ -2,7 +2,7 @@
  * The End Devices of the LAN: who they are, what the servers, the configuration and discovery said of them, where they listen.
  * Leaves sending to notify/, nodes and access rights to mo/ and tree/.
  */
-export { AddressBook, type DeviceAddress, type ResolveErrorCode } from './address-book.js';
+export { AddressBook, type DeviceAddress } from './address-book.js';
 export {
   DeviceInventory,
   type ConfiguredDevice,

@@ -107,8 +107,7 @@ describe('recognition of End Devices', () => {
       ['mdns', 'udp://192.168.1.7:2948', 'raw', 'hall/lamps', 'proxy', 'i-X:1', true],
     );
     assert.deepEqual([appeared, sessions], [['X:1'], ['X:1 4A']]);
-    const resolved = new AddressBook(store).resolve('X:1');
-    assert.ok(resolved.ok && resolved.value.showsSession);
+    assert.equal(new AddressBook(store).resolve(['X:1']).get('X:1')?.showsSession, true);
   });
 
   const refused: readonly [string, string, string | string[]][] = [
@@ -226,7 +225,7 @@ describe('recognition of End Devices', () => {
     recognition.gone('X:1', 'i-X:1');
     clock.advance(3_600_000);
     assert.equal(addressOf('X:1'), 'udp://192.168.1.7:2948');
-    assert.ok(new AddressBook(store).resolve('X:1').ok);
+    assert.ok(new AddressBook(store).resolve(['X:1']).get('X:1'));
   });
 
   it('is gone with the last of its instances only', () => {
@@ -249,9 +248,8 @@ describe('recognition of End Devices', () => {
     assert.ok(inventory.setLeaf(inventory.byNode('a')?.id ?? 0, 'address', 'udp://192.168.9.9').ok);
     find('X:1', '192.168.1.1', { txt: { groups: 'stolen' } });
     find('X:2', '192.168.1.2');
-    const book = new AddressBook(store);
-    const hosts = ['X:1', 'X:2'].map((id) => book.resolve(id)).map((found) => found.ok && found.value.host);
-    assert.deepEqual(hosts, ['192.168.9.9', '192.168.1.2']);
+    const found = new AddressBook(store).resolve(['X:1', 'X:2']);
+    assert.deepEqual([found.get('X:1')?.host, found.get('X:2')?.host], ['192.168.9.9', '192.168.1.2']);
     assert.deepEqual([inventory.byNode('a')?.groups, inventory.byNode('b')?.address], [null, null]);
   });
 

@@ -19,7 +19,7 @@ import {
 } from '../image/index.js';
 import { silentLog } from '../log/index.js';
 import { Fanouts, endSchema, notifySchema, sleepersSchema } from '../notify/index.js';
-import { failure, success } from '../outcome/index.js';
+import { success } from '../outcome/index.js';
 import { openStore, type Store } from '../store/index.js';
 import { Tree, treeChanges, treeSchema, type IncomingValue } from '../tree/index.js';
 import { fanout, imageInventory, Names } from './index.js';
@@ -57,7 +57,7 @@ beforeEach(() => {
     clock,
     log: silentLog,
     book: {
-      resolve: () => failure('unknown-device', 'nobody is here'),
+      resolve: () => new Map(),
       deviceAt: () => undefined,
       expand: (line) => [line],
     },

@@ -2,7 +2,7 @@ import { createRequire } from 'node:module';
 import { describeThrown } from '../outcome/index.js';
 
 /**
- * What `native.c` does for the gateway: the two things that cost most and that Node.js has no way to do.
+ * What `native.c` does for the gateway: the things that cost most and that Node.js has no way to do.
  */
 export interface Native {
   /**
@@ -13,6 +13,12 @@ export interface Native {
    *   not hold the first or cannot be asked, anything below that on a failure
    */
   readonly sendFile: (socket: number, file: number, position: number, length: number) => number;
+  /**
+   * Sends one datagram to an IP address, now.
+   * @returns false when the kernel does not take it now, or `host` is no address, or one with a zone: to send it with Node.js
+   *   waits, or tells what is wrong
+   */
+  readonly sendDatagram: (host: string, port: number, bytes: Uint8Array) => boolean;
   /** SHA-256 in the thread pool; undefined where the program has no OpenSSL that can be found. */
   readonly makeHash?: () => NativeHash;
   /** Throws after its end, and while another addition to it is on its way. Until `done`, nobody writes to the bytes. */
@@ -62,7 +68,7 @@ export function native(): Native {
   if (!loaded) {
     const file = `./${NATIVE}.node`;
     const found = loadAddon(file) as Partial<Native>;
-    if (!found.sendFile) throw new AddonError(file, 'another addon');
+    if (!found.sendFile || !found.sendDatagram) throw new AddonError(file, 'another addon');
     loaded = found as Native;
   }
   return loaded;

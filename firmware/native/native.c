@@ -1,16 +1,18 @@
 /*
- * native.c: the two things that cost most and that Node.js has no way to do: send a file's bytes to a connection without
- * copying them, and SHA-256 in the thread pool. What each function promises stands in index.ts.
+ * native.c: the things that cost most and that Node.js has no way to do: send a file's bytes to a connection without copying
+ * them, send a datagram at once, and SHA-256 in the thread pool. What each function promises stands in index.ts.
  *
  * Only Node-API, whose binary interface does not change: one binary serves Node.js 20, 22 and 24.
  */
 #define _GNU_SOURCE
+#include <arpa/inet.h>
 #include <dlfcn.h>
 #include <errno.h>
 #include <node_api.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/sendfile.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 _Static_assert(sizeof(off_t) == 8, "images may be longer than 2 GiB: compile with _FILE_OFFSET_BITS=64");
@@ -77,6 +79,51 @@ static napi_value send_file(napi_env env, napi_callback_info info) {
       napi_get_value_int64(env, given[3], &length) == napi_ok && position >= 0 && length >= 0)
     taken = send_all(socket, file, position, length);
   return napi_create_int64(env, taken, &result) == napi_ok ? result : NULL;
+}
+
+/* A socket of this family, opened when it is first sent on, and kept; -1 when there is none. */
+static int socket_of(int family) {
+  static int sockets[2] = {-1, -1};
+  int *kept = &sockets[family == AF_INET6];
+  if (*kept < 0 && (*kept = socket(family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)) >= 0) {
+    /* Nobody reads what is answered: the kernel keeps as little as it can. */
+    const int none = 0;
+    setsockopt(*kept, SOL_SOCKET, SO_RCVBUF, &none, sizeof none);
+  }
+  return *kept;
+}
+
+/* sendDatagram(host, port, bytes): whether the kernel has taken it. */
+static napi_value send_datagram(napi_env env, napi_callback_info info) {
+  napi_value given[3], result;
+  size_t count = 3, length;
+  char host[INET6_ADDRSTRLEN + 1];
+  uint32_t port;
+  napi_typedarray_type kind;
+  struct iovec bytes;
+  union {
+    struct sockaddr_in v4;
+    struct sockaddr_in6 v6;
+  } to = {0};
+  struct msghdr message = {.msg_name = &to, .msg_iov = &bytes, .msg_iovlen = 1};
+  int taken = 0;
+  if (napi_get_cb_info(env, info, &count, given, NULL, NULL) == napi_ok && count == 3 &&
+      napi_get_value_string_latin1(env, given[0], host, sizeof host, &length) == napi_ok && length < INET6_ADDRSTRLEN &&
+      napi_get_value_uint32(env, given[1], &port) == napi_ok && port <= 0xffff &&
+      napi_get_typedarray_info(env, given[2], &kind, &bytes.iov_len, &bytes.iov_base, NULL, NULL) == napi_ok &&
+      kind == napi_uint8_array) {
+    if (inet_pton(AF_INET, host, &to.v4.sin_addr) == 1) {
+      to.v4.sin_family = AF_INET;
+      to.v4.sin_port = htons(port);
+      message.msg_namelen = sizeof to.v4;
+    } else if (inet_pton(AF_INET6, host, &to.v6.sin6_addr) == 1) {
+      to.v6.sin6_family = AF_INET6;
+      to.v6.sin6_port = htons(port);
+      message.msg_namelen = sizeof to.v6;
+    }
+    taken = message.msg_namelen > 0 && sendmsg(socket_of(to.v4.sin_family), &message, 0) >= 0;
+  }
+  return napi_get_boolean(env, taken, &result) == napi_ok ? result : NULL;
 }
 
 /* Node.js has OpenSSL in it or beside it; its interface for digests has not changed since 1.1. */
@@ -231,6 +278,7 @@ static void offer(napi_env env, napi_value exports, const char *name, napi_callb
 
 NAPI_MODULE_INIT() {
   offer(env, exports, "sendFile", send_file);
+  offer(env, exports, "sendDatagram", send_datagram);
   if (find_openssl()) {
     offer(env, exports, "makeHash", make_hash);
     offer(env, exports, "addToHash", add_to_hash);

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
+import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import {
   closeSync,
@@ -8,6 +9,7 @@ import {
   mkdirSync,
   mkdtempSync,
   openSync,
+  readdirSync,
   readSync,
   rmSync,
   statfsSync,
@@ -31,7 +33,7 @@ const MIB = 1024 * KIB;
 
 const folder = mkdtempSync(join(tmpdir(), 'dmgw-native-'));
 after(() => rmSync(folder, { recursive: true }));
-const { sendFile } = native();
+const { sendDatagram, sendFile } = native();
 
 function fileOf(content: Uint8Array, within = folder): string {
   const file = join(within, `file-${randomBytes(4).toString('hex')}`);
@@ -339,6 +341,44 @@ describe('a SHA-256 in the thread pool', { timeout: 120_000 }, () => {
     assert.equal(endHash(hash).toString('hex'), sha256(bytes), 'what was refused has left it as it was');
     assert.throws(() => endHash(hash), { code: 'EINVAL' });
     assert.throws(() => addToHash(hash, bytes, done), { code: 'EINVAL' });
+  });
+});
+
+describe('a datagram', () => {
+  for (const [family, host] of [
+    ['udp4', '127.0.0.1'],
+    ['udp6', '::1'],
+  ] as const) {
+    it(`leaves at once for ${host}, byte for byte`, async () => {
+      const device = createSocket(family);
+      device.bind(0, host);
+      await once(device, 'listening');
+      const arrived = once(device, 'message') as Promise<[Buffer]>;
+      const bytes = randomBytes(1200);
+      assert.equal(sendDatagram(host, device.address().port, bytes.subarray(100)), true);
+      assert.deepEqual((await arrived)[0], bytes.subarray(100));
+      device.close();
+    });
+  }
+
+  it('that cannot leave is for somebody else', () => {
+    const bytes = Buffer.from('x');
+    for (const host of ['', 'localhost', '127.0.0.1 ', '::1%lo', `${'0'.repeat(40)}127.0.0.1`, '1.2.3'])
+      assert.equal(sendDatagram(host, 9, bytes), false, host);
+    // EMSGSIZE; and EACCES, as the socket may not broadcast.
+    assert.equal(sendDatagram('127.0.0.1', 9, Buffer.alloc(70_000)), false);
+    assert.equal(sendDatagram('255.255.255.255', 9, bytes), false);
+    assert.equal(sendDatagram('127.0.0.1', 0x10000, bytes), false);
+    assert.equal(sendDatagram('127.0.0.1', 9, 'text' as never), false);
+    assert.equal((sendDatagram as () => boolean)(), false);
+  });
+
+  it('takes a descriptor for each family, however many there are', () => {
+    const open = (): number => readdirSync('/proc/self/fd').length;
+    sendDatagram('127.0.0.1', 9, Buffer.from('x'));
+    const before = open();
+    for (let n = 0; n < 1_000; n += 1) sendDatagram('127.0.0.1', 9, Buffer.from('x'));
+    assert.equal(open(), before);
   });
 });
 

@@ -9,7 +9,6 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { ManualClock } from '../clock/index.js';
 import { silentLog } from '../log/index.js';
 import { Prefixes } from '../net/index.js';
-import { failure, success } from '../outcome/index.js';
 import { openStore, type Store } from '../store/index.js';
 import {
   endSchema,
@@ -197,11 +196,7 @@ export class Bench {
 
   #book(): AddressBook {
     return {
-      resolve: (deviceId) => {
-        if (!this.addresses.has(deviceId)) return failure('unknown-device', deviceId);
-        const address = this.addresses.get(deviceId);
-        return address ? success(address) : failure('no-address', deviceId);
-      },
+      resolve: (deviceIds) => new Map([...this.addresses].filter(([deviceId]) => deviceIds.includes(deviceId))),
       deviceAt: () => undefined,
       expand: (target) =>
         target === '*'

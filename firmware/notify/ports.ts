@@ -1,4 +1,4 @@
-import type { CodedError, Outcome } from '../outcome/index.js';
+import type { Outcome } from '../outcome/index.js';
 import type { ForwardError } from './forwarder.js';
 
 /** Where and how a device takes its Package#0. `host` is an IP address for `udp`. */
@@ -13,7 +13,8 @@ export type DeviceAddress = {
 
 /** What a fanout asks of the device inventory. */
 export interface AddressBook {
-  resolve(deviceId: string): Outcome<DeviceAddress, CodedError<'unknown-device' | 'no-address'>>;
+  /** Undefined for a device without an address; nothing for one that is not known. */
+  resolve(deviceIds: readonly string[]): ReadonlyMap<string, DeviceAddress | undefined>;
   /** The DeviceID of the one device with this IP address; undefined when there is none or it cannot be told. */
   deviceAt(address: string): string | undefined;
   /** The DeviceIDs that a line of Targets means: `*`, `group:<name>` or a DeviceID. */

@@ -217,32 +217,34 @@ export class Runner {
     targets: readonly DueTarget[],
     batch: Outgoing[],
   ): void {
+    if (targets.length === 0) return;
     const { appearances, attempts, book, fanouts } = this.parts;
     const shared = targets.some(({ notification }) => notification === null)
       ? fanouts.notification(fanout.id)
       : undefined;
+    const addresses = book.resolve(targets.map(({ deviceId }) => deviceId));
     const recorded: { readonly prospect: Prospect; readonly targetIds: number[] }[] = [];
     for (const target of targets) {
       const notification = target.notification ?? shared;
       if (!notification) throw new Error('a target without a notification was let into a run');
-      const address = book.resolve(target.deviceId);
-      const hearable = policy.expectsReaction || (address.ok && address.value.showsSession === true);
+      const address = addresses.get(target.deviceId);
+      const hearable = policy.expectsReaction || address?.showsSession === true;
       const presence = appearances.presenceOf(target.deviceId);
       const prospect: Prospect = {
         dueMs: nowMs + waitAfterTryMs(policy, target.attempts + 1, hearable),
         hearable,
         // A device that is there and cannot show a reaction has been sent what there was to send. One that was found
         // and has no address yet appears as soon as that is written.
-        mayAppear: presence === 'absent' || (presence === 'present' && (hearable || !address.ok)),
+        mayAppear: presence === 'absent' || (presence === 'present' && (hearable || !address)),
       };
-      if (address.ok) {
+      if (address) {
         const alike = recorded.find((one) => isAlike(one.prospect, prospect));
         if (alike) alike.targetIds.push(target.id);
         else recorded.push({ prospect, targetIds: [target.id] });
-        batch.push({ run, target, address: address.value, notification });
+        batch.push({ run, target, address, notification });
       } else {
-        const unknown = address.error.code === 'unknown-device';
-        attempts.recordFailure(target.id, unknown ? TARGET_STATUS.unknownDevice : TARGET_STATUS.unreachable, prospect);
+        const isKnown = addresses.has(target.deviceId);
+        attempts.recordFailure(target.id, isKnown ? TARGET_STATUS.unreachable : TARGET_STATUS.unknownDevice, prospect);
       }
     }
     for (const { prospect, targetIds } of recorded) attempts.recordSends(targetIds, prospect);
