@@ -177,17 +177,10 @@ async function addImage(call: Call): Promise<number> {
     return ask(call, (socket) => operate(socket, 'images/add', { id, uri, ...leaves }), renderImage);
   if (given.store !== undefined) return seed(call, given.store, 0, file ?? '', id, leaves);
   return withSocket(call, async (socket) => {
-    const content = openContent(file ?? '');
-    if (typeof content === 'string') {
-      complain(terminal, content);
-      return ExitCode.failed;
-    }
-    const progress = new ProgressLine(terminal);
-    const octets = watched(content.octets, (done) =>
-      given.json === true ? Promise.resolve() : progress.show({ label: `adding ${id}`, done, total: content.bytes }),
+    const added = await withContent(call, file ?? '', id, (bytes, octets) =>
+      sendContent(socket, { id, bytes, ...leaves }, octets),
     );
-    const added = await sendContent(socket, { id, bytes: content.bytes, ...leaves }, octets);
-    await progress.end();
+    if (!added) return ExitCode.failed;
     if (!added.ok)
       return added.error.code === 'not-running'
         ? seedConfigured(call, file ?? '', id, leaves, added.error)
@@ -210,26 +203,20 @@ function seedConfigured(call: Call, file: string, id: string, leaves: Leaves, er
 }
 
 async function seed(
-  { given, terminal }: Call,
+  call: Call,
   folder: string,
   freeFloorMiB: number,
   file: string,
   id: string,
   leaves: Leaves,
 ): Promise<number> {
-  const content = openContent(file);
-  if (typeof content === 'string') {
-    complain(terminal, content);
-    return ExitCode.failed;
-  }
+  const { given, terminal } = call;
   const freeFloorBytes = freeFloorMiB * 1024 * 1024;
   const blobs = new BlobStore({ folder, disk: systemDisk, clock: systemClock(0), log: silentLog, freeFloorBytes });
-  const progress = new ProgressLine(terminal);
-  const octets = watched(content.octets, (done) =>
-    given.json === true ? Promise.resolve() : progress.show({ label: `adding ${id}`, done, total: content.bytes }),
+  const seeded = await withContent(call, file, id, (bytes, octets) =>
+    asOwnerOf(folder, () => seedImage(blobs, { id, leaves, bytes, octets })),
   );
-  const seeded = await asOwnerOf(folder, () => seedImage(blobs, { id, leaves, bytes: content.bytes, octets }));
-  await progress.end();
+  if (!seeded) return ExitCode.failed;
   if (!seeded.ok) {
     complain(terminal, seeded.error.text);
     return ExitCode.failed;
@@ -238,6 +225,30 @@ async function seed(
   if (given.json === true) await printJson(terminal, { imageId: id, sha256, sizeBytes: size, store: folder });
   else await terminal.write(`${printable(id)}: ${formatBytes(size)}, sha-256 ${sha256}, in ${folder}\n`);
   return ExitCode.done;
+}
+
+/** Hands the content of a file to `take`, and shows how far that is. @returns undefined, and says why, where it cannot be read */
+async function withContent<T>(
+  { given, terminal }: Call,
+  file: string,
+  id: string,
+  take: (bytes: number, octets: AsyncIterable<Uint8Array>) => Promise<T>,
+): Promise<T | undefined> {
+  const content = openContent(file);
+  if (typeof content === 'string') {
+    complain(terminal, content);
+    return undefined;
+  }
+  const { bytes, octets } = content;
+  const progress = new ProgressLine(terminal);
+  const taken = await take(
+    bytes,
+    watched(octets, async (done) => {
+      if (given.json !== true) await progress.show({ label: `adding ${id}`, done, total: bytes });
+    }),
+  );
+  await progress.end();
+  return taken;
 }
 
 /** @returns the octets of a file; or why not */

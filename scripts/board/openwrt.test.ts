@@ -484,11 +484,18 @@ describe(`the scripts of the package, with ${SHELL.join(' ')}`, () => {
     assert.doesNotMatch(written(calls), /uci|firewall/, 'what is right already is not written again');
   });
 
-  it('keep a snapshot of the database over a sysupgrade, taken while the daemon is stopped, and put it back', () => {
+  it('keep what was provisioned and a snapshot of the database over a sysupgrade, and put it back', () => {
     configure(WANTED);
     assert.equal(rcCommon('start').code, 0);
     const database = join(root, 'srv/dmgw/state/dmgw.db');
-    writeFileSync(database, 'the database');
+    const certificate = join(root, 'srv/dmgw/state/provisioned/a.pem');
+    const provisioned = join(root, 'srv/dmgw/state/provisioned.json');
+    mkdirSync(dirname(certificate));
+    writeFileSync(database, 'the database', { mode: 0o600 });
+    writeFileSync(provisioned, '{"device":{"devId":"urn:uuid:00000000-0000-4000-8000-000000000007"}}', { mode: 0o600 });
+    writeFileSync(certificate, 'a certificate', { mode: 0o600 });
+    // It is the daemon's own folder, which must not make root read anything else for it.
+    symlinkSync(join(root, 'etc/config/dmgw'), join(dirname(certificate), 'link.pem'));
     writeFileSync(join(root, 'uci/dmgw.main.state_dir'), '/srv/dmgw/state');
     const init = join(root, 'etc/init.d/dmgw');
     const script = readFileSync(init);
@@ -498,16 +505,30 @@ describe(`the scripts of the package, with ${SHELL.join(' ')}`, () => {
     writeFileSync(list, '/etc/config/dmgw\n');
     const hook = `. "${join(root, 'lib/upgrade/dmgw.sh')}"; for hook in $sysupgrade_init_conffiles; do "$hook" "${list}"; done`;
     assert.deepEqual(shell(['-c', hook]), { code: 0, out: '' });
-    assert.equal(readFileSync(list, 'utf8'), '/etc/config/dmgw\n/etc/dmgw/kept.db\n');
+    const kept = ['dmgw.db', 'provisioned.json', 'provisioned/a.pem'];
+    assert.deepEqual(readFileSync(list, 'utf8').trim().split('\n').sort(), [
+      '/etc/config/dmgw',
+      ...kept.map((name) => `/etc/dmgw/kept/${name}`),
+    ]);
     assert.equal(written(calls), 'init running\ninit stop\ninit start\n');
-    assert.equal(readFileSync(join(root, 'etc/dmgw/kept.db'), 'utf8'), 'the database');
-    assert.equal(statSync(join(root, 'etc/dmgw/kept.db')).mode & 0o777, 0o600);
+    assert.equal(statSync(join(root, 'etc/dmgw/kept')).mode & 0o777, 0o700);
 
     writeFileSync(init, script);
-    rmSync(database);
+    const before = readFileSync(provisioned, 'utf8');
+    rmSync(dirname(database), { recursive: true });
+    assert.equal(rcCommon('start').code, 0);
+    assert.deepEqual(
+      [database, provisioned, certificate].map((path) => readFileSync(path, 'utf8')),
+      ['the database', before, 'a certificate'],
+    );
+    for (const secret of [database, provisioned, certificate]) assert.equal(statSync(secret).mode & 0o777, 0o600);
+    assert.equal(existsSync(join(root, 'etc/dmgw/kept')), false);
+
+    // What is there already is newer.
+    mkdirSync(join(root, 'etc/dmgw/kept'), { recursive: true });
+    writeFileSync(join(root, 'etc/dmgw/kept/dmgw.db'), 'an old database');
     assert.equal(rcCommon('start').code, 0);
     assert.equal(readFileSync(database, 'utf8'), 'the database');
-    assert.equal(existsSync(join(root, 'etc/dmgw/kept.db')), false);
   });
 
   it("take over what a factory image has, and no more, as long as the folder is root's", { skip: NO_ROOT }, () => {
