@@ -1,72 +1,32 @@
-import { Backoff, type BackoffPolicy, type Clock, type Random } from '../clock/index.js';
-import type { LogFields, Logger } from '../log/index.js';
+import { Backoff } from '../clock/index.js';
+import type { LogFields } from '../log/index.js';
 import { redactUrl, type HttpReply } from '../net/index.js';
 import { describeThrown } from '../outcome/index.js';
-import { StoreError, type Store } from '../store/index.js';
+import { StoreError } from '../store/index.js';
 import type { AcceptanceError } from './acceptance.js';
-import { UNFOLLOWED, type ArrivalPort } from './arrivals.js';
-import type { BlobStore } from './blobs.js';
-import type { Catalog } from './catalog.js';
-import { mayLeadTo, mismatch, sizeMismatch, type Described } from './described.js';
-import { DESCRIPTOR_LIMITS, isDescriptor, isPackedDescriptor, parseDescriptor } from './descriptor.js';
+import { UNFOLLOWED } from './arrivals.js';
+import { mismatch, readDescribed, sizeMismatch, type Described } from './described.js';
+import { isDescriptor, isPackedDescriptor } from './descriptor.js';
 import { diskFault, fault, PORTAL_FAULT, type Fault } from './fault.js';
-import { PartialContent, takeBody, type IntakeBuffers } from './intake.js';
+import { hashKept } from './hash-kept.js';
 import type { ImageRecord } from './image.js';
+import { PartialContent, takeBody, type IntakeBuffers } from './intake.js';
 import { cameForDigest } from './kept.js';
 import { Mirrors } from './mirrors.js';
-import type { Progress, RetrievalKey } from './progress.js';
 import { isPortalSized, isWebPage } from './portal.js';
-import { discard, readDocument, requestImage, type RequestEnd, type RequestOptions } from './request.js';
+import type { RetrievalKey } from './progress.js';
+import { discard, requestImage } from './request.js';
 import { guardBetween, meaningOf, sameSource, type Have, type ReplyMeaning } from './resume.js';
-import { makeRoom, type PinSource } from './room.js';
+import type { RetrievalOptions } from './retrieval-options.js';
+import { noRoom } from './room.js';
 import { sidecarOf } from './sidecar.js';
 import { bothCaps, Throttle, type RateCap } from './throttle.js';
-
-/** The largest page of memory of any machine that we know. */
-const PAGE_BYTES = 64 * 1024;
-
-export interface RetrievalOptions extends RequestOptions {
-  readonly store: Store;
-  readonly catalog: Catalog;
-  readonly progress: Progress;
-  readonly blobs: BlobStore;
-  /** Follows the partial files. */
-  readonly arrivals: ArrivalPort;
-  readonly pins: PinSource;
-  readonly clock: Clock;
-  readonly random: Random;
-  readonly log: Logger;
-  readonly backoff: BackoffPolicy;
-  /** Tries without a new byte after which a retrieval fails. */
-  readonly maxAttempts: number;
-  /** Longest time, in ms, for which a server's Retry-After is obeyed. */
-  readonly maxRetryAfterMs: number;
-  /** Bytes between two flushes of the partial file. */
-  readonly fsyncVolumeBytes: number;
-  /** Of all retrievals together, and of each, in bytes per second; 0: no cap. */
-  readonly throttle: RateCap;
-  readonly maxBytesPerSecondPerImage: number;
-  /** A body slower than this over `idleTimeoutMs` has stalled. */
-  readonly minBytesPerSecond: number;
-  /** Removes a blob that has been given up, if nobody else uses it. */
-  readonly release: (sha256: string) => Promise<void>;
-  /** Makes a watermark durable that was just recorded, without being waited for. */
-  recorded(): void;
-  /** Counts bytes of image content as they come in from the WAN. */
-  countWanBytes(bytes: number, leavesGarbage: boolean): void;
-}
+import { meaningOfEnd, type TryEnd } from './try.js';
 
 /** What the downloader does with a retrieval after a step. */
 export type StepEnd = { readonly kind: 'over' } | { readonly kind: 'wait'; readonly delayMs: number };
 
 const OVER: StepEnd = { kind: 'over' };
-
-/** What became of one try. */
-type TryEnd =
-  | { readonly kind: 'whole' } // every byte is there
-  | { readonly kind: 'more' } // go on at once
-  | { readonly kind: 'stop' } // aborted, superseded or ended
-  | { readonly kind: 'fault'; readonly fault: Fault };
 
 /** What a request of a try is for. */
 interface Asked {
@@ -161,42 +121,15 @@ export class Retrieval {
     }
   }
 
-  /** Cuts the file behind the page of the watermark and hashes what remains, with one of the buffers. */
+  /** Takes up what an earlier run of the gateway has left. Not prepared afterwards: to be asked again. */
   async #prepare(fd: number, signal: AbortSignal, [buffer]: IntakeBuffers): Promise<Fault | undefined> {
-    const { blobs } = this.o;
-    const { disk } = blobs;
-    const record = this.o.progress.current(this.key);
-    if (!record) return undefined;
-    try {
-      if (record.received > 0) {
-        if (!this.o.progress.checking(this.key)) return undefined;
-        const present = (await blobs.partialSize(this.key.id)) ?? 0;
-        // A file system that lost flushed bytes may have damaged the others: nothing of it is used.
-        const kept = present < record.received ? 0 : record.received;
-        // Bytes of a page that may be on their way to clients are not zeroed: they wait in the kernel, which outlives us.
-        await disk.truncate(fd, Math.min(present, Math.ceil(kept / PAGE_BYTES) * PAGE_BYTES));
-        while (this.#content.received < kept && !signal.aborted) {
-          const wanted = Math.min(buffer.length, kept - this.#content.received);
-          const bytes = await disk.read(fd, buffer, wanted, this.#content.received);
-          if (bytes === 0) break;
-          await this.#content.take(buffer.subarray(0, bytes));
-        }
-        if (signal.aborted) {
-          this.#content.restart();
-          return undefined;
-        }
-        if (this.#content.received < record.received) {
-          this.#content.restart();
-          this.o.progress.forget(this.key);
-        }
-      }
-    } catch (thrown) {
-      return diskFault(thrown);
-    }
-    this.#content.durable = this.#content.received;
-    this.#joined = this.#content.received > 0;
-    this.#best = this.#content.received;
-    this.#furthest = this.#content.received;
+    const trouble = await hashKept(this.key, this.#content, fd, buffer, signal, this.o);
+    const { received } = this.#content;
+    if (trouble || signal.aborted) return trouble;
+    this.#content.durable = received;
+    this.#joined = received > 0;
+    this.#best = received;
+    this.#furthest = received;
     this.#prepared = true;
     return undefined;
   }
@@ -230,8 +163,12 @@ export class Retrieval {
         if (!described || described.fresh || end.fault.course === 'again' || end.fault.course === 'network') return end;
         this.#described = undefined;
       } else if (!described && isDescriptor(end.reply.headers)) {
-        const trouble = await this.#describe(source, end, signal);
-        if (trouble) return trouble;
+        const read = await readDescribed(this.key, source, end, signal, this.o);
+        if (read.kind === 'more') this.#wholeNext = true;
+        if (read.kind !== 'described') return read;
+        // A range that was asked of the descriptor itself says nothing about its object.
+        this.#wholeNext = false;
+        this.#described = read.described;
       } else {
         return this.#take(current, asked, have, end.reply, fd, signal, buffers);
       }
@@ -256,46 +193,6 @@ export class Retrieval {
       this.#progressed = false;
     }
     return (await this.#handle(end, fd)) ?? OVER;
-  }
-
-  /** Reads the download descriptor that came. Undefined when its object can be asked for. */
-  async #describe(
-    mirror: string,
-    { reply, url }: Extract<RequestEnd, { kind: 'reply' }>,
-    signal: AbortSignal,
-  ): Promise<TryEnd | undefined> {
-    if (reply.status !== 200) {
-      discard(reply);
-      this.#wholeNext = true;
-      return { kind: 'more' };
-    }
-    const document = await readDocument(reply, DESCRIPTOR_LIMITS.maxBytes, signal, this.o);
-    if (document === 'aborted') return { kind: 'stop' };
-    if (!(document instanceof Uint8Array)) return { kind: 'fault', fault: document };
-    const parsed = parseDescriptor(document, url);
-    const notify = (parsed.ok ? parsed.value : parsed.error).installNotifyUri;
-    const reported = mayLeadTo(url, notify, this.o.allowDowngrade) ? notify : undefined;
-    const record = this.o.progress.described(this.key, reported, 'bad-reply');
-    if (!record) return { kind: 'stop' };
-    if (!parsed.ok) return { kind: 'fault', fault: fault(parsed.error.code, 'fail', parsed.error.text) };
-    const descriptor = parsed.value;
-    this.o.log.info('a download descriptor names the image', {
-      image: record.imageId,
-      url: redactUrl(descriptor.objectUri),
-      size_bytes: descriptor.size,
-    });
-    if (!mayLeadTo(url, descriptor.objectUri, this.o.allowDowngrade)) {
-      return {
-        kind: 'fault',
-        fault: fault('bad-url', 'fail', 'a download descriptor of https names an object of http'),
-      };
-    }
-    const refused = await this.#noRoom(descriptor.size);
-    if (refused) return { kind: 'fault', fault: refused };
-    // A range that was asked of the descriptor itself says nothing about its object.
-    this.#wholeNext = false;
-    this.#described = { ...descriptor, mirror, fresh: true };
-    return undefined;
   }
 
   /** Decides on a reply that is not a download descriptor, and takes what it brings. */
@@ -371,7 +268,7 @@ export class Retrieval {
     let grantedTo = meaning.total ?? 0;
     const announced = meaning.kind === 'append' ? meaning.length : meaning.total;
     const prepare = async (): Promise<boolean> => {
-      refused = meaning.total === undefined ? undefined : await this.#noRoom(meaning.total);
+      refused = meaning.total === undefined ? undefined : await noRoom(this.key.id, meaning.total, this.o);
       return refused === undefined && (await this.#begin(record, asked, meaning, fd));
     };
     const end = await takeBody({
@@ -401,7 +298,7 @@ export class Retrieval {
         if (bytes <= grantedTo) return true;
         // The size is not known: room is promised volume by volume.
         grantedTo = bytes + this.o.fsyncVolumeBytes;
-        refused = await this.#noRoom(grantedTo);
+        refused = await noRoom(this.key.id, grantedTo, this.o);
         return refused === undefined;
       },
     });
@@ -416,11 +313,12 @@ export class Retrieval {
       this.#progressed = true;
       this.#backoff.reset();
     }
-    const judged = this.#judge(end.kind, content.received - before, announced, meaning.total);
+    const { received } = content;
+    const judged = meaningOfEnd(end.kind, { taken: received - before, announced, received, total: meaning.total });
     const ended = judged.kind === 'whole' || end.kind === 'overflow';
     if (!ended || asked.described === undefined || announced !== undefined) return judged;
     // The reply said nothing of its length: the descriptor has.
-    return end.kind === 'complete' && content.received === asked.described.size
+    return end.kind === 'complete' && received === asked.described.size
       ? judged
       : { kind: 'fault', fault: sizeMismatch(asked.described) };
   }
@@ -443,39 +341,6 @@ export class Retrieval {
     await store.durable();
     await blobs.disk.truncate(fd, 0);
     return true;
-  }
-
-  /** What the end of a body means, after `taken` bytes of it. */
-  #judge(
-    end: 'complete' | 'cut' | 'stalled' | 'overflow' | 'aborted',
-    taken: number,
-    limitBytes: number | undefined,
-    total: number | undefined,
-  ): TryEnd {
-    const { received } = this.#content;
-    switch (end) {
-      case 'aborted':
-        return { kind: 'stop' };
-      case 'overflow':
-        return { kind: 'fault', fault: fault('bad-reply', 'fail', 'the server sends more bytes than announced') };
-      case 'cut':
-        return { kind: 'fault', fault: fault('broken', 'again', `the connection broke at byte ${received}`) };
-      case 'stalled':
-        return { kind: 'fault', fault: fault('broken', 'again', `the server stalled at byte ${received}`) };
-      case 'complete':
-        // Without an announced length the end of the body is the end of the file.
-        if (limitBytes === undefined) return { kind: 'whole' };
-        if (taken < limitBytes) {
-          return { kind: 'fault', fault: fault('broken', 'again', `the body ended early at byte ${received}`) };
-        }
-        // A range may be shorter than asked for; the rest is asked for next.
-        return { kind: received === total ? 'whole' : 'more' };
-    }
-  }
-
-  async #noRoom(bytes: number): Promise<Fault | undefined> {
-    const room = await makeRoom(this.key.id, bytes, this.o);
-    return room.ok ? undefined : fault('no-room', 'fail', room.error.text);
   }
 
   /** Flush, check, give the blob its name, commit. Undefined when the file must be fetched again from 0. */

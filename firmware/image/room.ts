@@ -1,6 +1,7 @@
 import type { Outcome } from '../outcome/index.js';
 import type { BlobStore, NoRoom, PartialId } from './blobs.js';
 import type { Catalog } from './catalog.js';
+import { fault, type Fault } from './fault.js';
 import type { ImageRecord } from './image.js';
 
 /** Says which images must not be evicted now, for example because a running fanout will have them fetched. */
@@ -42,6 +43,12 @@ export function makeRoom(id: PartialId, bytes: number, parts: Parts): Promise<Ou
     for (const { go } of chosen) await go();
     return true;
   });
+}
+
+/** As `makeRoom`, for a retrieval. @returns the fault that it ends with when there is no room */
+export async function noRoom(id: PartialId, bytes: number, parts: Parts): Promise<Fault | undefined> {
+  const room = await makeRoom(id, bytes, parts);
+  return room.ok ? undefined : fault('no-room', 'fail', room.error.text);
 }
 
 function candidates(parts: Parts): Candidate[] {
