@@ -43,7 +43,7 @@ $(SETUP): package-lock.json
 
 build: $(BUILD) ## the daemon build/dmgw.cjs, and the lab in build/lab/
 
-$(NATIVE): firmware/native/native.c scripts/native.sh $(SETUP)
+$(NATIVE): $(wildcard firmware/native/*.c firmware/native/*.h) scripts/native.sh $(SETUP)
 	@mkdir -p build
 	@scripts/native.sh $@
 

@@ -8,7 +8,7 @@ const PIECES = [0, 1, 63, 64, 65, 300_000, 7, 1_000_000].map((bytes, index) => B
 const EXPECTED = createHash('sha256').update(Buffer.concat(PIECES)).digest('hex');
 
 const parts = [
-  ['in the thread pool', native()],
+  ['in a thread of its own', native()],
   ['on the event loop, where no OpenSSL can be found', { sendDatagram: () => false, sendFile: () => 0 }],
 ] as const;
 
@@ -32,7 +32,6 @@ for (const [where, part] of parts) {
       const added = digest.add(Buffer.from('ab'), written).then(() => (over = true));
       await digest.add(Buffer.from('c'));
       assert.equal(over, false);
-      assert.throws(() => digest.sha256());
       write();
       await added;
       assert.equal(digest.sha256(), createHash('sha256').update('abc').digest('hex'));

@@ -1,49 +1,38 @@
 import { createHash } from 'node:crypto';
 import { native, type Native } from '../native/index.js';
 
-/** Adds bytes to a SHA-256, one call after the other. */
 interface Sha256 {
-  add(bytes: Uint8Array): Promise<void>;
-  /** Once. */
+  /** Adds bytes after those of earlier calls; throws after the end. */
+  add(bytes: Uint8Array, done: (failed: boolean) => void): void;
+  /** Once, when all has been added. */
   end(): Buffer;
 }
 
 /**
- * The running SHA-256 of an image's content, in the thread pool: 1 MiB takes a ms or, on a router, 10, for which the event
- * loop would stand still. So it does where the program has no OpenSSL that can be found.
+ * The running SHA-256 of an image's content, in a thread of its own: 1 MiB takes a ms or, on a router, 10, for which the
+ * event loop would stand still. So it does where the program has no OpenSSL that can be found.
  */
 export class Digest {
   #sha256: Sha256 | undefined;
-  /** All that was given has been added. */
-  #last: Promise<void> = Promise.resolve();
-  #underWay = 0;
   #ended: string | undefined;
 
   constructor(private readonly part: Native = native()) {}
 
   /**
-   * Adds bytes, in the order of the calls. They stay as they are until this has ended.
+   * Adds bytes after those of earlier calls. They stay as they are until this has ended.
    * @param beside what else is done with the bytes meanwhile, such as writing them
-   * @returns ends when both have, in the order of the calls; rejects when either does, with the reason of `beside` first
+   * @returns ends when both have; rejects when either does, with the reason of `beside` first
    */
-  async add(bytes: Uint8Array, beside: Promise<void> = Promise.resolve()): Promise<void> {
-    this.#underWay += 1;
-    this.#last = this.#last.then(() => this.#add(bytes));
-    const both = [beside, this.#last];
-    await Promise.allSettled(both);
-    this.#underWay -= 1;
-    await Promise.all(both);
+  add(bytes: Uint8Array, beside?: Promise<void>): Promise<void> {
+    const added = new Promise<void>((resolve, reject) => {
+      this.#begun.add(bytes, (failed) => (failed ? reject(new Error('cannot hash')) : resolve()));
+    });
+    return beside ? all([beside, added]) : added;
   }
 
   /** Of all bytes so far, as hex. When nothing is added any more; the same each time. */
   sha256(): string {
-    if (this.#underWay > 0) throw new Error('a digest is asked for while bytes are added');
     return (this.#ended ??= this.#begun.end().toString('hex'));
-  }
-
-  #add(bytes: Uint8Array): Promise<void> {
-    if (this.#ended !== undefined) throw new Error('a digest has ended');
-    return this.#begun.add(bytes);
   }
 
   get #begun(): Sha256 {
@@ -51,17 +40,17 @@ export class Digest {
   }
 }
 
+/** Ends when all have; rejects as the first of them that does. */
+async function all(works: readonly Promise<void>[]): Promise<void> {
+  await Promise.allSettled(works);
+  await Promise.all(works);
+}
+
 function begin({ makeHash, addToHash, endHash }: Native): Sha256 {
   if (!makeHash || !addToHash || !endHash) {
     const hash = createHash('sha256');
-    return { add: (bytes) => Promise.resolve(void hash.update(bytes)), end: () => hash.digest() };
+    return { add: (bytes, done) => done(!hash.update(bytes)), end: () => hash.digest() };
   }
   const hash = makeHash();
-  return {
-    add: (bytes) =>
-      new Promise((resolve, reject) => {
-        addToHash(hash, bytes, (failed) => (failed ? reject(new Error('cannot hash')) : resolve()));
-      }),
-    end: () => endHash(hash),
-  };
+  return { add: (bytes, done) => addToHash(hash, bytes, done), end: () => endHash(hash) };
 }

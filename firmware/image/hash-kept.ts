@@ -33,7 +33,8 @@ export async function hashKept(
       const wanted = Math.min(buffer.length, kept - content.received);
       const bytes = await disk.read(fd, buffer, wanted, content.received);
       if (bytes === 0) break;
-      await content.take(buffer.subarray(0, bytes));
+      await content.hash(buffer.subarray(0, bytes));
+      content.received += bytes;
     }
   } catch (thrown) {
     return diskFault(thrown);

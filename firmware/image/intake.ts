@@ -7,10 +7,10 @@ import type { RateCap } from './throttle.js';
 
 /**
  * Bytes between socket and disk, per retrieval that runs: three buffers of this size, one that is filled, one that is
- * written and hashed, and one that waits for that, beside what the socket has handed over. Large, because what a write
- * costs beside its bytes is that a thread has to be woken.
+ * written and hashed, and one that waits for that, beside what the socket has handed over. Large, because what a piece
+ * costs beside its bytes is that threads have to be woken, and the event loop.
  */
-export const INTAKE_BUFFER_BYTES = 512 * 1024;
+export const INTAKE_BUFFER_BYTES = 1024 * 1024;
 
 /** The first write of a body; the next ones double up to the buffer. Little memory, and soon readable, where little comes. */
 const FIRST_PIECE_BYTES = 64 * 1024;
@@ -32,10 +32,9 @@ export class PartialContent {
   /** Bytes flushed to the disk and recorded: the watermark. */
   durable = 0;
 
-  /** The next bytes; until this has ended they stay as they are. @param written they are in the file; as of `Digest.add` */
-  async take(bytes: Uint8Array, written?: Promise<void>): Promise<void> {
-    await this.#digest.add(bytes, written);
-    this.received += bytes.length;
+  /** The next bytes; until this has ended they stay as they are. They are received when they are in the file too. */
+  hash(bytes: Uint8Array): Promise<void> {
+    return this.#digest.add(bytes);
   }
 
   restart(): void {
@@ -79,7 +78,7 @@ export interface IntakeOptions {
   /** Records a watermark, after its bytes were flushed. */
   durable(bytes: number): void;
   /** Asked before the file grows beyond `bytes`; false ends the intake as `refused`. */
-  mayGrowTo(bytes: number): Promise<boolean>;
+  mayGrowTo(bytes: number): boolean | Promise<boolean>;
 }
 
 export type IntakeEnd =
@@ -100,6 +99,17 @@ export function takeBody(options: IntakeOptions): Promise<IntakeEnd> {
   return new Intake(options).run();
 }
 
+/** A filled buffer on its way. */
+interface Piece {
+  readonly buffer: Buffer;
+  readonly bytes: Buffer;
+  /** Its place in the file. */
+  readonly from: number;
+  /** It has been written, or hashed. */
+  isHalfDone: boolean;
+}
+
+/** Few promises: they are most of what a piece costs. */
 class Intake implements ByteSink {
   /** Longest write: a few of them make a volume. */
   readonly #pieceBytes: number;
@@ -108,14 +118,16 @@ class Intake implements ByteSink {
   #filling: Buffer | undefined;
   #fill = 0;
   #fillTo: number;
-  /** Offsets in the file: up to where it is full, written and hashed, and flushed or about to be. */
+  /** Offsets in the file: up to where it is full, and flushed or about to be. */
   #fullTo: number;
-  #doneTo: number;
   #flushedTo: number;
-  /** All that is full has been written. */
-  #written: Promise<void> = Promise.resolve();
-  /** All that is full has been written and hashed, or could not be. Never rejects. */
-  #done: Promise<void> = Promise.resolve();
+  /** The oldest first. */
+  readonly #unwritten: Piece[] = [];
+  /** Pieces that are not both written and hashed. */
+  #underWay = 0;
+  /** Called when there are none. */
+  #idle: () => void = () => {};
+  #isOpen = false;
   #flushing: Promise<void> | undefined;
   #taken = 0;
   #end: IntakeEnd | undefined;
@@ -132,7 +144,6 @@ class Intake implements ByteSink {
     const first = Math.min(FIRST_PIECE_BYTES, this.#pieceBytes);
     this.#fillTo = first - (received % first);
     this.#fullTo = received;
-    this.#doneTo = received;
     this.#flushedTo = durable;
     this.#reader = o.readInto(this);
     this.#flow = new Flow({ ...o, body: this.#reader, stalled: () => this.#finish({ kind: 'stalled' }) });
@@ -159,7 +170,8 @@ class Intake implements ByteSink {
   /** @returns false, with the end set, when nothing may be written */
   async #gate(): Promise<boolean> {
     try {
-      if (await this.o.ready) return true;
+      this.#isOpen ||= await this.o.ready;
+      if (this.#isOpen) return true;
       this.#finish({ kind: 'refused' });
     } catch (cause) {
       this.#finish({ kind: 'disk', cause });
@@ -200,34 +212,58 @@ class Intake implements ByteSink {
     if (!this.#end && this.#mayFill()) this.#flow.diskReady();
   }
 
-  /** Has the filled buffer written and hashed, at the same time; one write after the other, so that what is written has no gaps. */
+  /** Has the filled buffer written and hashed, at the same time. */
   #filled(): void {
     const buffer = this.#filling;
     if (!buffer) return;
-    const bytes = buffer.subarray(0, this.#fill);
-    const from = this.#fullTo;
+    const piece: Piece = { buffer, bytes: buffer.subarray(0, this.#fill), from: this.#fullTo, isHalfDone: false };
     this.#fullTo += this.#fill;
     this.#filling = this.#free.pop();
     this.#fillTo = Math.min(this.#pieceBytes, FIRST_PIECE_BYTES + this.#taken - (this.#taken % FIRST_PIECE_BYTES));
     this.#fill = 0;
-    this.#written = this.#written.then(() => this.#write(bytes, from));
-    this.#done = this.o.content.take(bytes, this.#written).then(
-      () => this.#emptied(buffer, from + bytes.length),
-      (cause: unknown) => this.#finish({ kind: 'disk', cause }),
-    );
+    this.#underWay += 1;
+    const half = (): void => this.#halfDone(piece);
+    this.o.content.hash(piece.bytes).then(half, (cause: unknown) => {
+      this.#finish({ kind: 'disk', cause });
+      half();
+    });
+    this.#unwritten.push(piece);
+    if (this.#unwritten.length === 1) void this.#writeAll();
   }
 
-  async #write(bytes: Buffer, position: number): Promise<void> {
+  /** One write after the other, so that what is written has no gaps. Never rejects. */
+  async #writeAll(): Promise<void> {
+    for (let piece: Piece | undefined; (piece = this.#unwritten[0]); this.#unwritten.shift()) {
+      try {
+        await this.#write(piece);
+      } catch (cause) {
+        this.#finish({ kind: 'disk', cause });
+      }
+      this.#halfDone(piece);
+    }
+  }
+
+  async #write({ bytes, from }: Piece): Promise<void> {
     const { disk, fd } = this.o;
-    if (this.#failed || !(await this.#gate())) return;
-    if (await this.o.mayGrowTo(position + bytes.length)) await disk.write(fd, bytes, position);
+    if (this.#failed || !(this.#isOpen || (await this.#gate()))) return;
+    if (await this.o.mayGrowTo(from + bytes.length)) await disk.write(fd, bytes, from);
     else this.#finish({ kind: 'refused' });
   }
 
-  #emptied(buffer: Buffer, doneTo: number): void {
-    if (this.#failed) return;
-    this.#doneTo = doneTo;
-    this.o.written(doneTo);
+  #halfDone(piece: Piece): void {
+    if (!piece.isHalfDone) {
+      piece.isHalfDone = true;
+      return;
+    }
+    this.#underWay -= 1;
+    if (!this.#failed) this.#emptied(piece);
+    if (this.#underWay === 0) this.#idle();
+  }
+
+  #emptied({ buffer, bytes, from }: Piece): void {
+    const { content } = this.o;
+    content.received = from + bytes.length;
+    this.o.written(content.received);
     if (this.#filling) this.#free.push(buffer);
     else this.#filling = buffer;
     this.#flushIfDue();
@@ -239,7 +275,7 @@ class Intake implements ByteSink {
    * watermark. The watermark follows the flush, never the write.
    */
   #flushIfDue(): void {
-    const position = this.#doneTo;
+    const position = this.o.content.received;
     const least = this.o.flushFirst && this.#flushedTo === 0 ? 1 : this.o.volumeBytes / 2;
     if (this.#flushing || this.#failed || position - this.#flushedTo < least) return;
     this.#flushedTo = position;
@@ -273,7 +309,7 @@ class Intake implements ByteSink {
   async #drain(): Promise<void> {
     await this.#gate();
     if (this.#fill > 0 && !this.#failed) this.#filled();
-    await this.#done;
+    if (this.#underWay > 0) await new Promise<void>((resolve) => (this.#idle = resolve));
     while (this.#flushing) await this.#flushing;
   }
 }

@@ -271,6 +271,12 @@ export class Retrieval {
       refused = meaning.total === undefined ? undefined : await noRoom(this.key.id, meaning.total, this.o);
       return refused === undefined && (await this.#begin(record, asked, meaning, fd));
     };
+    // The size is not known: room is promised volume by volume.
+    const grow = async (bytes: number): Promise<boolean> => {
+      grantedTo = bytes + this.o.fsyncVolumeBytes;
+      refused = await noRoom(this.key.id, grantedTo, this.o);
+      return refused === undefined;
+    };
     const end = await takeBody({
       readInto: (sink) => reply.readInto(sink),
       content,
@@ -294,13 +300,7 @@ export class Retrieval {
         this.#uncounted += bytes;
         this.o.countWanBytes(bytes, leavesGarbage);
       },
-      mayGrowTo: async (bytes) => {
-        if (bytes <= grantedTo) return true;
-        // The size is not known: room is promised volume by volume.
-        grantedTo = bytes + this.o.fsyncVolumeBytes;
-        refused = await noRoom(this.key.id, grantedTo, this.o);
-        return refused === undefined;
-      },
+      mayGrowTo: (bytes) => bytes <= grantedTo || grow(bytes),
     });
     if (end.kind === 'refused' || end.kind === 'disk') {
       // What was hashed is not all in the file.

@@ -24,7 +24,9 @@ export interface RateCap {
 /** Both caps hold; each counts every byte. */
 export function bothCaps(one: RateCap, other: RateCap): RateCap {
   return {
-    pieceBytes: Math.min(one.pieceBytes, other.pieceBytes),
+    get pieceBytes() {
+      return Math.min(one.pieceBytes, other.pieceBytes);
+    },
     take: (bytes) => Math.max(one.take(bytes), other.take(bytes)),
   };
 }

@@ -2,7 +2,7 @@ import { createRequire } from 'node:module';
 import { describeThrown } from '../outcome/index.js';
 
 /**
- * What `native.c` does for the gateway: the things that cost most and that Node.js has no way to do.
+ * What the part in C does for the gateway: the things that cost most and that Node.js has no way to do.
  */
 export interface Native {
   /**
@@ -19,11 +19,11 @@ export interface Native {
    *   waits, or tells what is wrong
    */
   readonly sendDatagram: (host: string, port: number, bytes: Uint8Array) => boolean;
-  /** SHA-256 in the thread pool; undefined where the program has no OpenSSL that can be found. */
+  /** SHA-256 in a thread of its own; undefined where the program has no OpenSSL that can be found. */
   readonly makeHash?: () => NativeHash;
-  /** Throws after its end, and while another addition to it is on its way. Until `done`, nobody writes to the bytes. */
+  /** Adds bytes after those of earlier calls. Throws after its end. Until `done`, nobody writes to the bytes. */
   readonly addToHash?: (hash: NativeHash, bytes: Uint8Array, done: (failed: boolean) => void) => void;
-  /** Its 32 bytes. Throws the second time, and while an addition is on its way. */
+  /** Its 32 bytes. Throws the second time, and while additions to it are on their way. */
   readonly endHash?: (hash: NativeHash) => Buffer;
 }
 

@@ -10,6 +10,7 @@ import {
   mkdtempSync,
   openSync,
   readdirSync,
+  readFileSync,
   readSync,
   rmSync,
   statfsSync,
@@ -277,8 +278,22 @@ function sha256(...pieces: readonly Uint8Array[]): string {
   return hash.digest('hex');
 }
 
-describe('a SHA-256 in the thread pool', { timeout: 120_000 }, () => {
+/** Threads of this process that hash. */
+function hashingThreads(): number {
+  const names = readdirSync('/proc/self/task').map((task) => {
+    try {
+      return readFileSync(`/proc/self/task/${task}/comm`, 'utf8').trim();
+    } catch {
+      return ''; // it has ended
+    }
+  });
+  return names.filter((name) => name === 'dmgw-sha256').length;
+}
+
+describe('a SHA-256 beside the event loop', { timeout: 120_000 }, () => {
   const bytes = randomBytes(2 * MIB);
+  setFlagsFromString('--expose-gc');
+  const collect = runInNewContext('gc') as () => void;
 
   it('is that of nothing, of a piece, and of pieces that lie anywhere', async () => {
     assert.equal(endHash(makeHash()).toString('hex'), sha256());
@@ -289,6 +304,15 @@ describe('a SHA-256 in the thread pool', { timeout: 120_000 }, () => {
       for (const piece of pieces) assert.equal(await added(hash, piece), false);
       assert.equal(endHash(hash).toString('hex'), sha256(...pieces));
     }
+  });
+
+  it('takes pieces while others are on their way, and tells their ends in this order', async () => {
+    const hash = makeHash();
+    const pieces = Array.from({ length: 200 }, (_, at) => bytes.subarray(at * 1000, at * 1000 + ((at * 37_813) % MIB)));
+    const ended: number[] = [];
+    await Promise.all(pieces.map((piece, at) => added(hash, piece).then(() => ended.push(at))));
+    assert.deepEqual(ended, [...pieces.keys()]);
+    assert.equal(endHash(hash).toString('hex'), sha256(...pieces));
   });
 
   it('is right where many are on their way', async () => {
@@ -304,8 +328,6 @@ describe('a SHA-256 in the thread pool', { timeout: 120_000 }, () => {
   });
 
   it('keeps what an addition works on from the collector of garbage', async () => {
-    setFlagsFromString('--expose-gc');
-    const collect = runInNewContext('gc') as () => void;
     const expected = sha256(Buffer.alloc(4 * MIB, 1), Buffer.alloc(4 * MIB, 2));
     const kept = makeHash();
     for (const value of [1, 2]) {
@@ -319,10 +341,34 @@ describe('a SHA-256 in the thread pool', { timeout: 120_000 }, () => {
     assert.equal(endHash(kept).toString('hex'), expected);
   });
 
-  it('refuses what would disturb an addition, and anything that is no hash, no bytes, or no function', async () => {
+  it('takes one thread for all that are open, and none when they have ended or are forgotten', async () => {
+    const begunMs = performance.now();
+    const untilThereAre = async (threads: number): Promise<void> => {
+      while (hashingThreads() !== threads) {
+        collect();
+        await turn(begunMs);
+      }
+    };
+    await untilThereAre(0);
+    const open = Array.from({ length: 20 }, () => makeHash());
+    assert.equal(hashingThreads(), 0, 'not before there is work');
+    await Promise.all(open.map((hash) => added(hash, bytes)));
+    await untilThereAre(1);
+    for (const hash of open.splice(0, 19)) endHash(hash);
+    assert.equal(hashingThreads(), 1);
+    const forgotten = open.splice(0);
+    assert.equal(forgotten.length, 1);
+    forgotten.length = 0;
+    await untilThereAre(0);
+    const hash = makeHash();
+    assert.equal(await added(hash, bytes), false);
+    assert.equal(endHash(hash).toString('hex'), sha256(bytes));
+    await untilThereAre(0);
+  });
+
+  it('refuses its end while an addition is on its way, and anything that is no hash, no bytes, or no function', async () => {
     const hash = makeHash();
     const addition = added(hash, bytes);
-    assert.throws(() => addToHash(hash, bytes, () => {}), { code: 'EINVAL' });
     assert.throws(() => endHash(hash), { code: 'EINVAL' });
     assert.equal(await addition, false);
     const wrong = addToHash as (...given: unknown[]) => void;
@@ -382,18 +428,21 @@ describe('a datagram', () => {
   });
 });
 
-/** In a thread of its own, with the native part in `native` and a hash that is being added to. */
-function thread(script: string): Worker {
+/** A script with the native part in `native` and `add`, which adds to many hashes that are open. */
+function adding(script: string): string {
   const file = createRequire(import.meta.url).resolve(`./${NATIVE}.node`);
-  const begin = `const native = require(${JSON.stringify(file)});
-    const bytes = Buffer.alloc(${4 * MIB}, 1);
-    const additions = Array.from({ length: 16 }, () => native.makeHash());
-    const add = (done) => additions.forEach((hash) => native.addToHash(hash, bytes, done));
-    `;
-  return new Worker(begin + script, { eval: true });
+  return `const native = require(${JSON.stringify(file)});
+    const bytes = Buffer.alloc(${MIB}, 1);
+    const hashes = Array.from({ length: 16 }, () => native.makeHash());
+    const add = (done) => { for (let time = 0; time < 4; time += 1) for (const hash of hashes) native.addToHash(hash, bytes, done); };
+    ${script}`;
 }
 
-describe('a thread with additions on their way', { timeout: 120_000 }, () => {
+const THROWER = `add(() => { throw new RangeError('thrown in done'); });`;
+
+describe('a thread of Node.js with additions on their way', { timeout: 120_000 }, () => {
+  const thread = (script: string): Worker => new Worker(adding(script), { eval: true });
+
   it('can be ended from without and from within', async () => {
     const fromWithout = thread(`add(() => {}); require('worker_threads').parentPort.postMessage('begun'); for (;;);`);
     await once(fromWithout, 'message');
@@ -406,8 +455,30 @@ describe('a thread with additions on their way', { timeout: 120_000 }, () => {
   });
 
   it('ends by what `done` throws, as by what any callback throws', async () => {
-    const thrower = thread(`add(() => { throw new RangeError('thrown in done'); });`);
-    const [thrown] = (await once(thrower, 'error')) as [Error];
+    const [thrown] = (await once(thread(THROWER), 'error')) as [Error];
     assert.deepEqual([thrown.name, thrown.message], ['RangeError', 'thrown in done']);
+  });
+});
+
+describe('a process with additions on their way', { timeout: 120_000 }, () => {
+  const run = (script: string): { readonly status: number | null; readonly stdout: string; readonly stderr: string } =>
+    spawnSync(process.execPath, ['-e', adding(script)], { encoding: 'utf8', timeout: 60_000 });
+
+  it('lives until they are done, and not for hashes that are only open', () => {
+    const { status, stdout } = run(`let left = 64; add(() => { if (--left === 0) console.log('done'); });`);
+    assert.deepEqual([status, stdout], [0, 'done\n']);
+  });
+
+  it('can be ended from within, at once and while they end', () => {
+    for (const script of [`add(() => {}); process.exit(7);`, `add(() => process.exit(7));`]) {
+      const { status, stderr } = run(script);
+      assert.deepEqual([status, stderr], [7, '']);
+    }
+  });
+
+  it('ends by what `done` throws', () => {
+    const { status, stderr } = run(THROWER);
+    assert.equal(status, 1);
+    assert.match(stderr, /RangeError: thrown in done/);
   });
 });
