@@ -16,7 +16,7 @@ import {
 } from './fixture.js';
 import { ImageServer, type ServerLimits } from './server.js';
 
-/** Of an odd size: several intake buffers and a bit. */
+/** Of an odd size: several pieces of an intake and a bit. */
 const CONTENT = pattern(1_300_001);
 const OTHER = pattern(CONTENT.length, 7);
 const DIGEST = sha256(CONTENT);
@@ -216,16 +216,12 @@ describe('an image that comes in', () => {
     // The one for the last bytes has no answer before they are verified; it has asked before the last one.
     await Promise.all([clients[0]!.begun, clients[2]!.begun]);
     tap.open(OTHER.length);
-    const replies = await Promise.all(clients.map(({ reply }) => reply));
-    const [whole, ...parts] = replies;
+    // The end may come before the answer for the last bytes has begun.
+    const hungUp = { body: Buffer.alloc(0), broken: true };
+    const [whole, last, first] = await Promise.all(clients.map(({ reply }) => reply.catch(() => hungUp)));
     assert.ok(whole?.broken && whole.body.length < OTHER.length, `${whole?.body.length} bytes`);
-    assert.deepEqual(
-      parts.map(({ body, broken }) => [body.length, broken]),
-      [
-        [9, true],
-        [10, false],
-      ],
-    );
+    assert.ok(last?.broken && last.body.length < 10, `${last?.body.length} bytes`);
+    assert.deepEqual([first?.body.length, first?.broken], [10, false]);
     await house.until(id, 'failed');
     assert.equal(localUri(), '');
     assert.deepEqual(told(), ['local-uri', 'local-uri', 'failed']);
