@@ -1,5 +1,5 @@
 import { failure, success, type CodedError, type Outcome } from '../outcome/index.js';
-import type { DocumentLimits, Element, Namespace } from './element.js';
+import { TAKEN_DEPTH, type DocumentLimits, type Element, type Namespace, type TakeElement } from './element.js';
 
 export type XmlRefusal =
   | 'too-large' // more octets than maxBytes
@@ -24,8 +24,12 @@ const MAX_DECLARATION_LENGTH = 256;
  * declarations are dropped, and so is text beside child elements.
  * @param text the decoded document without byte order mark
  */
-export function scanXml(text: string, limits: DocumentLimits): Outcome<Scanned, CodedError<XmlRefusal>> {
-  const scanner = new Scanner(text, limits);
+export function scanXml(
+  text: string,
+  limits: DocumentLimits,
+  take?: TakeElement,
+): Outcome<Scanned, CodedError<XmlRefusal>> {
+  const scanner = new Scanner(text, limits, take);
   const rootStart = scanner.prolog();
   const root = rootStart === null ? null : scanner.element();
   if (rootStart !== null && root && scanner.epilog()) return success({ root, rootStart, certain: scanner.certain });
@@ -109,7 +113,11 @@ class Scanner {
   #scope = OUTERMOST;
   #empty = false;
 
-  constructor(text: string, limits: DocumentLimits) {
+  constructor(
+    text: string,
+    limits: DocumentLimits,
+    private readonly take: TakeElement | undefined,
+  ) {
     this.#text = text;
     this.#limits = limits;
     this.#plain = !text.includes('&') && !text.includes('\r') && !text.includes(']]>');
@@ -170,7 +178,7 @@ class Scanner {
         }
       }
       if (complete && !current) return complete;
-      if (complete && current) {
+      if (complete && current && !(open.length === TAKEN_DEPTH && this.take?.(complete, current))) {
         if (current.children === NO_CHILDREN) current.children = [complete];
         else current.children.push(complete);
       }

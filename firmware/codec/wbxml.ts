@@ -1,10 +1,10 @@
 import { isUtf8 } from 'node:buffer';
 import { failure, success, type CodedError, type Outcome } from '../outcome/index.js';
-import type { DocumentLimits, Element } from './element.js';
-import type { ElementName } from './element-name.js';
+import { TAKEN_DEPTH, type DocumentLimits, type Element, type TakeElement } from './element.js';
 import {
   CHARSET_UTF8,
   Global,
+  holdsOctets,
   KNOWN_IDS,
   KNOWN_LITERALS,
   LITERAL_ID,
@@ -39,26 +39,28 @@ export type WbxmlError = CodedError<WbxmlRefusal>;
  *
  * The result is independent of `bytes`. An opaque without octets is the empty string.
  */
-export function parseWbxml(bytes: Uint8Array, limits: DocumentLimits): Outcome<Element, WbxmlError> {
+export function parseWbxml(
+  bytes: Uint8Array,
+  limits: DocumentLimits,
+  take?: TakeElement,
+): Outcome<Element, WbxmlError> {
   if (bytes.byteLength > limits.maxBytes) {
     return failure('too-large', `${bytes.byteLength} octets, ${limits.maxBytes} are allowed`);
   }
-  const reader = new Reader(bytes, limits);
+  const reader = new Reader(bytes, limits, take);
   const root = reader.header() && reader.element();
   if (root && reader.epilog()) return success(root);
   return reader.refusal ?? failure('malformed', 'not a WBXML document');
 }
 
-interface OpenElement {
-  readonly name: Pick<ElementName, 'namespace' | 'name' | 'holdsOctets'>;
+/** An element while it is read. */
+interface Reading extends Element {
+  text: string | Uint8Array;
   /** Most elements have none. */
-  children: Element[] | undefined;
-  text: string;
-  /** Once there was an opaque: the text as octets, in pieces; `text` then stays empty. */
-  octets: Uint8Array[] | undefined;
+  children: Element[];
 }
 
-const NO_CHILDREN: readonly Element[] = [];
+const NO_CHILDREN: Element[] = [];
 /** Octets of the longest mb_u_int32 (WBXML 1.3 §5.1). */
 const MAX_INTEGER_OCTETS = 5;
 const MAX_INTEGER = 0xffffffff;
@@ -80,8 +82,14 @@ class Reader {
   #referredBytes = 0;
   #elements = 0;
   #pieces = 0;
+  /** Once there was an opaque in the innermost element: its text as octets, in pieces; its own text stays empty then. */
+  readonly #opaques: Uint8Array[] = [];
 
-  constructor(bytes: Uint8Array, limits: DocumentLimits) {
+  constructor(
+    bytes: Uint8Array,
+    limits: DocumentLimits,
+    private readonly take: TakeElement | undefined,
+  ) {
     this.#bytes = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     this.#latin = this.#bytes.toString('latin1');
     this.#limits = limits;
@@ -111,30 +119,37 @@ class Reader {
 
   /** Reads the root with all that it contains. */
   element(): Element | null {
-    const open: OpenElement[] = [];
-    let current: OpenElement | undefined;
+    const open: Reading[] = [];
+    let current: Reading | undefined;
     for (;;) {
       const token = this.#octet();
       if (token === null) return null;
-      let complete: Element | undefined;
+      let complete: Reading | undefined;
       if ((token & Tag.TOKEN) >= Tag.FIRST) {
         const started = this.#start(token, open.length + 1);
         if (!started) return null;
         if (token & Tag.WITH_CONTENT) {
           open.push(started);
           current = started;
-        } else complete = close(started);
+        } else complete = started;
       } else if (token === Global.SWITCH_PAGE) {
         if (!this.#switchPage()) return null;
       } else if (!current) {
         return this.#refuse('malformed', 'the document begins without a root element');
       } else if (token === Global.END) {
-        complete = close(current);
+        complete = current;
+        // Text beside child elements is dropped.
+        if (complete.children !== NO_CHILDREN) complete.text = '';
+        else if (this.#opaques.length > 0) complete.text = joined(this.#opaques);
+        this.#opaques.length = 0;
         open.pop();
         current = open.at(-1);
       } else if (!this.#addText(current, token)) return null;
       if (complete && !current) return complete;
-      if (complete && current) (current.children ??= []).push(complete);
+      if (complete && current && !(open.length === TAKEN_DEPTH && this.take?.(complete, current))) {
+        if (current.children === NO_CHILDREN) current.children = [complete];
+        else current.children.push(complete);
+      }
     }
   }
 
@@ -149,7 +164,7 @@ class Reader {
     return true;
   }
 
-  #start(token: number, depth: number): OpenElement | null {
+  #start(token: number, depth: number): Reading | null {
     if (token & Tag.WITH_ATTRIBUTES) return this.#refuse('unsupported', 'an element has attributes');
     if (depth > this.#limits.maxDepth) {
       return this.#refuse('too-deep', `elements are nested deeper than ${this.#limits.maxDepth}`);
@@ -158,27 +173,29 @@ class Reader {
     if (this.#elements > this.#limits.maxElements) {
       return this.#refuse('too-many-elements', `more than ${this.#limits.maxElements} elements`);
     }
-    return { name: nameOfToken(this.#page, token & Tag.TOKEN), children: undefined, text: '', octets: undefined };
+    this.#opaques.length = 0;
+    const { namespace, name } = nameOfToken(this.#page, token & Tag.TOKEN);
+    return { namespace, name, text: '', children: NO_CHILDREN };
   }
 
-  #addText(current: OpenElement, token: number): true | null {
+  #addText(current: Reading, token: number): true | null {
     this.#pieces += 1;
     if (this.#pieces > this.#limits.maxElements) {
       return this.#refuse('too-many-elements', `more than ${this.#limits.maxElements} pieces of text`);
     }
-    if (token === Global.OPAQUE && current.name.holdsOctets) {
+    if (token === Global.OPAQUE && holdsOctets(current)) {
       const octets = this.#opaque();
       if (octets && octets.length > 0) {
-        current.octets ??= current.text === '' ? [] : [Buffer.from(current.text, 'utf8')];
+        if (current.text !== '') this.#opaques.push(Buffer.from(current.text));
         current.text = '';
-        current.octets.push(octets);
+        this.#opaques.push(octets);
       }
       return octets && true;
     }
     const text = this.#string(token);
     if (text === null) return null;
-    if (current.octets) current.octets.push(Buffer.from(text, 'utf8'));
-    else current.text = current.text === '' ? text : current.text + text;
+    if (this.#opaques.length > 0) this.#opaques.push(Buffer.from(text, 'utf8'));
+    else current.text = current.text === '' ? text : String(current.text) + text;
     return true;
   }
 
@@ -282,11 +299,6 @@ class Reader {
     this.refusal = failure(code, `${text} (at octet ${this.#at})`);
     return null;
   }
-}
-
-function close({ name: { namespace, name }, children, text, octets }: OpenElement): Element {
-  if (children) return { namespace, name, text: '', children };
-  return { namespace, name, text: octets ? joined(octets) : text, children: NO_CHILDREN };
 }
 
 /** A copy, so that the elements do not hold the document in memory. */
