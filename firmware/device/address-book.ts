@@ -24,13 +24,13 @@ export class AddressBook {
    */
   resolve(deviceIds: readonly string[]): ReadonlyMap<string, DeviceAddress | undefined> {
     const rows = this.store
-      .sql<{ id: string; address: string | null; encapsulation: string | null; shows: number }>(
-        `SELECT device_id AS id, coalesce(address, found_address) AS address, encapsulation, shows_session AS shows
+      .sql(
+        `SELECT device_id, coalesce(address, found_address), encapsulation, shows_session
          FROM device WHERE device_id IN (SELECT value FROM json_each(?))`,
       )
-      .all(JSON.stringify(deviceIds));
+      .lists(JSON.stringify(deviceIds)) as [string, string | null, string | null, number][];
     return new Map(
-      rows.map(({ id, address, encapsulation, shows }) => {
+      rows.map(([id, address, encapsulation, shows]) => {
         const endpoint = address === null ? undefined : readEndpoint(address);
         return [id, endpoint && addressOf(endpoint, encapsulation === 'raw' ? 'raw' : 'wsp', shows === 1)];
       }),

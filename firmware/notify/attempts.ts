@@ -34,30 +34,18 @@ const { sent, reacted, unknownDevice, unreachable, gaveUp, stopped, waiting } = 
 
 const FAILED = [unknownDevice, unreachable, gaveUp].join(', ');
 
-const DUE_FIELDS = 'id, device_id AS deviceId, notification, attempts';
-
 /** The rows of `fanout_target` as the runner moves them: tries, outcomes, ends. `nowMs` is the run's clock. */
 export class Attempts {
   constructor(private readonly store: Store) {}
 
   /** Targets that were tried before and are due again. */
   dueAgain(fanoutId: number, nowMs: number, limit: number): DueTarget[] {
-    return this.store
-      .sql<DueTarget>(
-        `SELECT ${DUE_FIELDS} FROM fanout_target
-         WHERE fanout_id = ? AND stage = ${STAGE.begun} AND due_ms <= ? ORDER BY due_ms LIMIT ?`,
-      )
-      .all(fanoutId, nowMs, limit);
+    return this.#due(`stage = ${STAGE.begun} AND due_ms <= ? ORDER BY due_ms`, fanoutId, nowMs, limit);
   }
 
   /** Targets that were never tried, in the order in which they were added. */
   waiting(fanoutId: number, limit: number): DueTarget[] {
-    return this.store
-      .sql<DueTarget>(
-        `SELECT ${DUE_FIELDS} FROM fanout_target
-         WHERE fanout_id = ? AND stage = ${STAGE.waiting} ORDER BY due_ms, id LIMIT ?`,
-      )
-      .all(fanoutId, limit);
+    return this.#due(`stage = ${STAGE.waiting} ORDER BY due_ms, id`, fanoutId, limit);
   }
 
   /** When the next target that was tried before is due. */
@@ -233,6 +221,13 @@ export class Attempts {
       sentCount += row.sent;
     }
     return { total, sent: sentCount, reacted: byStatus[reacted] ?? 0, failed: this.failed(fanoutId), byStatus };
+  }
+
+  #due(which: string, ...values: number[]): DueTarget[] {
+    const rows = this.store
+      .sql(`SELECT id, device_id, notification, attempts FROM fanout_target WHERE fanout_id = ? AND ${which} LIMIT ?`)
+      .lists(...values) as [number, string, Uint8Array | null, number][];
+    return rows.map(([id, deviceId, notification, attempts]) => ({ id, deviceId, notification, attempts }));
   }
 
   #has(fanoutId: number, stage: number): boolean {

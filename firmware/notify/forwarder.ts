@@ -1,4 +1,4 @@
-import { createSocket, type Socket, type SocketOptions } from 'node:dgram';
+import { createSocket, type Socket } from 'node:dgram';
 import type { Clock } from '../clock/index.js';
 import type { Logger } from '../log/index.js';
 import { ipFamily, openHttp, type HttpErrorCode, type Prefixes } from '../net/index.js';
@@ -56,8 +56,6 @@ const HTTP_HEADERS = {
  */
 export class Forwarder {
   readonly #sockets = new Map<4 | 6, Promise<Outcome<Socket, ForwardError>>>();
-  /** Those of them that are open: of thousands of sends, none waits for a promise of its socket. */
-  readonly #ready = new Map<4 | 6, Socket>();
   readonly #inFlight = new Set<Promise<unknown>>();
   readonly #closing = new AbortController();
   readonly #watched: WatchedSends;
@@ -101,7 +99,6 @@ export class Forwarder {
     await Promise.all(this.#inFlight);
     const sockets = [...this.#sockets.values()];
     this.#sockets.clear();
-    this.#ready.clear();
     for (const socket of await Promise.all(sockets)) {
       if (socket.ok) await new Promise<void>((resolve) => socket.value.close(() => resolve()));
     }
@@ -128,36 +125,34 @@ export class Forwarder {
         .then((error) => (error ? udpFailure(error) : success()));
     }
     if (this.options.sendNow?.(host, port, payload)) return SENT;
-    const ready = this.#ready.get(family);
-    if (ready) return sendOn(ready, host, port, payload);
-    return this.#socket(family).then((socket) => (socket.ok ? sendOn(socket.value, host, port, payload) : socket));
+    return this.#socket(family).then((socket) =>
+      socket.ok
+        ? new Promise((resolve) => {
+            socket.value.send(payload, port, host, (error) => resolve(error ? udpFailure(error) : success()));
+          })
+        : socket,
+    );
   }
 
   /** Bound to a free port when the first notification needs it. A socket that fails is made anew for the next one. */
   #socket(family: 4 | 6): Promise<Outcome<Socket, ForwardError>> {
     const present = this.#sockets.get(family);
     if (present) return present;
-    const opened = (resolve: (socket: Outcome<Socket, ForwardError>) => void): void => {
-      // What is sent to is an address already: there is nothing to look up.
-      const lookup: NonNullable<SocketOptions['lookup']> = (host, _, callback) => callback(null, host, family);
-      const socket = createSocket({ type: `udp${family}`, ipv6Only: family === 6, lookup });
+    const opening = new Promise<Outcome<Socket, ForwardError>>((resolve) => {
+      const socket = createSocket({ type: `udp${family}`, ipv6Only: family === 6 });
       socket.on('error', (error) => {
         this.options.log.warn('socket for notifications failed', { family, reason: describeThrown(error) });
         if (this.#sockets.get(family) === opening) {
           this.#sockets.delete(family);
-          this.#ready.delete(family);
           socket.close();
         }
         resolve(udpFailure(error));
       });
       socket.bind(0, () => {
         socket.unref();
-        if (this.#sockets.get(family) === opening) this.#ready.set(family, socket);
         resolve(success(socket));
       });
-    };
-    // Without a lookup, binding ends before it returns: only then is it known whose socket this is.
-    const opening = Promise.resolve().then(() => new Promise(opened));
+    });
     this.#sockets.set(family, opening);
     return opening;
   }
@@ -185,17 +180,6 @@ export class Forwarder {
     const { status } = reply.value;
     return status >= 200 && status < 300 ? success() : failure('rejected', `the device answered ${status}`);
   }
-}
-
-function sendOn(
-  socket: Socket,
-  host: string,
-  port: number,
-  payload: Uint8Array,
-): Promise<Outcome<undefined, ForwardError>> {
-  return new Promise((resolve) => {
-    socket.send(payload, port, host, (error) => resolve(error ? udpFailure(error) : success()));
-  });
 }
 
 const FROM_HTTP: Readonly<Record<HttpErrorCode, ForwardErrorCode>> = {

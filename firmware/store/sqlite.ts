@@ -253,32 +253,28 @@ class SqliteStore implements Store {
     const statement = this.db.prepare<SqlValue[]>(text);
     // A transaction that only reads leaves nothing to flush.
     const begin = statement.readonly ? (): void => {} : (): void => this.#changing();
+    let listing: Sqlite.Statement<SqlValue[]> | undefined;
+    const guarded =
+      <T>(call: (values: SqlValue[]) => T) =>
+      (...values: SqlValue[]): T => {
+        begin();
+        try {
+          return call(values);
+        } catch (thrown) {
+          throw this.#failed(thrown);
+        }
+      };
     return {
-      run: (...values) => {
-        begin();
-        try {
-          const { changes, lastInsertRowid } = statement.run(...values);
-          return { changes, lastInsertRowid: Number(lastInsertRowid) };
-        } catch (thrown) {
-          throw this.#failed(thrown);
-        }
-      },
-      get: (...values) => {
-        begin();
-        try {
-          return statement.get(...values);
-        } catch (thrown) {
-          throw this.#failed(thrown);
-        }
-      },
-      all: (...values) => {
-        begin();
-        try {
-          return statement.all(...values);
-        } catch (thrown) {
-          throw this.#failed(thrown);
-        }
-      },
+      run: guarded((values) => {
+        const { changes, lastInsertRowid } = statement.run(...values);
+        return { changes, lastInsertRowid: Number(lastInsertRowid) };
+      }),
+      get: guarded((values) => statement.get(...values)),
+      all: guarded((values) => statement.all(...values)),
+      lists: guarded((values) => {
+        listing ??= this.db.prepare<SqlValue[]>(text).raw();
+        return listing.all(...values) as SqlValue[][];
+      }),
     };
   }
 

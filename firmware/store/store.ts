@@ -12,6 +12,8 @@ export interface Statement<Row> {
   run(...values: SqlValue[]): { readonly changes: number; readonly lastInsertRowid: number };
   get(...values: SqlValue[]): Row | undefined;
   all(...values: SqlValue[]): Row[];
+  /** As `all`, each row as the list of its columns, which takes half the time: for thousands of rows. */
+  lists(...values: SqlValue[]): SqlValue[][];
 }
 
 export type StoreErrorCode =

@@ -9,6 +9,9 @@ const GROUP = '224.0.0.251';
 const MDNS_PORT = 5353;
 const RECEIVE_BUFFER_BYTES = 4 * 1024 * 1024;
 
+/** Addresses that say so: one takes a part only of the time that a gateway has for all. */
+const SOURCES = 8;
+
 /** Devices that share a message; what a gateway hears of one source and of new devices, per second, is bounded. */
 const PER_MESSAGE = 4;
 const PAUSE_MS = 10;
@@ -33,7 +36,7 @@ export class Devices {
 
   private constructor(
     private readonly notifications: Socket,
-    private readonly mdns: Socket,
+    private readonly mdns: readonly Socket[],
   ) {
     notifications.on('message', (datagram) => {
       const nowNs = process.hrtime.bigint();
@@ -50,10 +53,15 @@ export class Devices {
     const notifications = createSocket('udp4');
     await new Promise<void>((resolve) => notifications.bind(0, '0.0.0.0', resolve));
     notifications.setRecvBufferSize(RECEIVE_BUFFER_BYTES);
-    const mdns = createSocket({ type: 'udp4', reuseAddr: true });
-    await new Promise<void>((resolve) => mdns.bind(MDNS_PORT, '0.0.0.0', resolve));
-    mdns.setMulticastInterface('127.0.0.1');
-    mdns.setMulticastLoopback(true);
+    const mdns = await Promise.all(
+      Array.from({ length: SOURCES }, async (_, index) => {
+        const socket = createSocket({ type: 'udp4', reuseAddr: true });
+        await new Promise<void>((resolve) => socket.bind(MDNS_PORT, '0.0.0.0', resolve));
+        socket.setMulticastInterface(deviceAddress(index));
+        socket.setMulticastLoopback(true);
+        return socket;
+      }),
+    );
     return new Devices(notifications, mdns);
   }
 
@@ -83,7 +91,7 @@ export class Devices {
 
   close(): void {
     this.notifications.close();
-    this.mdns.close();
+    for (const socket of this.mdns) socket.close();
   }
 
   async #announce(
@@ -95,7 +103,11 @@ export class Devices {
     const startMs = performance.now();
     for (let at = 0; at < indexes.length && !isOver(); at += PER_MESSAGE) {
       const answers = indexes.slice(at, at + PER_MESSAGE).flatMap((index) => this.#records(index, sessionId));
-      this.mdns.send(encode({ type: 'response', flags: 1 << 10, answers }), MDNS_PORT, GROUP);
+      this.mdns[(at / PER_MESSAGE) % SOURCES]?.send(
+        encode({ type: 'response', flags: 1 << 10, answers }),
+        MDNS_PORT,
+        GROUP,
+      );
       while ((performance.now() - startMs) * perSecond < at * 1000) await sleep(PAUSE_MS);
     }
   }
