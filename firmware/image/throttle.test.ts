@@ -4,7 +4,7 @@ import { describe, it } from 'node:test';
 import { ManualClock } from '../clock/index.js';
 import { openHouse, pattern, removeFolder, serveFile, startOrigin } from './fixture.js';
 import { Flow } from './flow.js';
-import { Throttle } from './throttle.js';
+import { bothCaps, Throttle } from './throttle.js';
 
 describe('the rate cap', () => {
   it('of 0 is none', () => {
@@ -71,6 +71,18 @@ describe('the rate cap', () => {
     clock.advance(60_000);
     assert.ok(Math.abs(bytes - 60_000) <= 250 + 2 * 400, `${bytes} bytes`);
     assert.ok(timers <= 60_000 / 400 + 2, `${timers} timers`);
+  });
+
+  it('of two is that of the lower one, how much is read at once too, and follows both', () => {
+    const clock = new ManualClock();
+    const [one, other] = [new Throttle(clock, 0), new Throttle(clock, 1_000_000)];
+    const both = bothCaps(one, other);
+    assert.deepEqual([both.pieceBytes, both.take(1_000_000)], [other.pieceBytes, 750]);
+    one.setRate(100_000);
+    assert.equal(both.pieceBytes, one.pieceBytes);
+    other.setRate(0);
+    one.setRate(0);
+    assert.deepEqual([both.pieceBytes, both.take(1_000_000)], [Infinity, 0]);
   });
 
   it('holds on real sockets, and its pauses are no stalls', async () => {
