@@ -71,7 +71,7 @@ module.exports = {
     { name: 'firmware-knows-no-lab', severity: 'error', from: { path: '^firmware/' }, to: { path: '^scripts/' } },
     ...direction,
     ...faces,
-    addon('better-sqlite3', 'firmware/store/sqlite\\.ts'),
+    addon('better-sqlite3', 'firmware/store/driver\\.ts'),
     addon('libxmljs2', 'firmware/codec/xml\\.ts'),
     addon('mdns', 'firmware/discovery/bridge\\.ts'),
   ],

@@ -7,7 +7,7 @@ import { defineConfig, type Options } from 'tsup';
 const { version } = JSON.parse(readFileSync('package.json', 'utf8')) as { version: string };
 
 /** Packages with native addons: they stay outside the bundle, beside it in node_modules. The code that uses one loads it then. */
-const OUTSIDE = ['libxmljs2', 'mdns'];
+const OUTSIDE = ['better-sqlite3', 'libxmljs2', 'mdns'];
 
 const common: Options = {
   target: 'node20',
@@ -18,21 +18,6 @@ const common: Options = {
   // Everything but the addons goes into the bundle: nothing is installed on a router.
   noExternal: [new RegExp(`^(?!(?:${OUTSIDE.join('|')})$)`)],
   external: OUTSIDE,
-};
-
-/**
- * The JavaScript of better-sqlite3 is in the bundle, its addon beside it: Node.js looks for each file of a package in several
- * places, which takes a tenth of the start. What the gateway never calls stays away, and so does what finds the addon.
- */
-const SQLITE_UNUSED = /^(?:bindings|\.\/methods\/(?:aggregate|backup|function|inspect|serialize|table|transaction))$/;
-const sqliteInBundle: NonNullable<Options['esbuildPlugins']>[number] = {
-  name: 'sqlite-in-bundle',
-  setup: (build) => {
-    build.onResolve({ filter: SQLITE_UNUSED }, ({ path, importer }) =>
-      importer.includes('/better-sqlite3/') ? { path, namespace: 'unused' } : undefined,
-    );
-    build.onLoad({ filter: /./, namespace: 'unused' }, () => ({ contents: '' }));
-  },
 };
 
 /** What comes from CommonJS packages needs `require`; an ES module has none of its own. */
@@ -58,7 +43,6 @@ export default defineConfig([
     ...forRouter,
     format: 'esm', // until the plugin has it
     entry: { 'dmgw-main': 'firmware/main.ts' },
-    esbuildPlugins: [sqliteInBundle],
     metafile: true, // which packages are in it: for the list of components (SBOM)
     plugins: [{ name: 'one-function', renderChunk: async (code) => ({ code: await oneFunction(code), map: null }) }],
   },
@@ -69,6 +53,7 @@ export default defineConfig([
     banner: {
       js: `#!/usr/bin/env node\n"use strict";const dmgwUrl=require('node:url').pathToFileURL(__filename).href;`,
     },
+    plugins: [{ name: 'shortest', renderChunk: async (code) => ({ code: await shortest(code), map: null }) }],
     onSuccess: () => {
       chmodSync('build/dmgw.cjs', 0o755);
       return Promise.resolve();
@@ -115,14 +100,28 @@ async function oneFunction(module: string): Promise<string> {
   };
   const bundle = await rollup({ input: '<given>', plugins: [given] });
   const { output } = await bundle.generate({ format: 'cjs', interop: 'default', generatedCode: 'es2015' });
-  const { code } = await minify(output[0].code, {
+  return `(function(require,dmgwUrl){${await shortest(output[0].code)}})\n`;
+}
+
+/** What esbuild has made, shorter still. */
+async function shortest(program: string): Promise<string> {
+  const { code } = await minify(program, {
     ecma: 2020,
     toplevel: true,
-    // A function moved into its caller would be made anew by each call.
-    compress: { passes: 2, hoist_funs: true, reduce_funcs: false, inline: false },
+    compress: {
+      passes: 2,
+      hoist_funs: true,
+      // A function moved into its caller would be made anew by each call.
+      reduce_funcs: false,
+      inline: false,
+      // Nobody calls a member of an object literal with `new`.
+      unsafe_methods: true,
+      // What is required and not used need not be loaded.
+      pure_funcs: ['require'],
+    },
   });
   if (!code) throw new Error('terser made nothing of the bundle');
-  return `(function(require,dmgwUrl){${code}})\n`;
+  return code;
 }
 
 /** The same sources give the same bytes: the time is that of the last commit, not of the build. */

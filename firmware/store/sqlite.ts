@@ -1,11 +1,10 @@
 import { chmodSync, closeSync, fdatasync, openSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { promisify } from 'node:util';
-import Sqlite from 'better-sqlite3';
-import { loadAddon } from '../native/index.js';
 import { describeThrown, systemErrorCode } from '../outcome/index.js';
 import type { Logger } from '../log/index.js';
 import { Checkpoint } from './checkpoint.js';
+import { Database, type DriverStatement } from './driver.js';
 import { markDamaged } from './mark.js';
 import {
   StoreError,
@@ -33,9 +32,9 @@ export interface StoreOptions {
  * @throws StoreError `locked`, `newer-schema`, `corrupt`, `full`, `io` or `unusable`; AddonError
  */
 export function openStore(options: StoreOptions): Store {
-  let db: Sqlite.Database | undefined;
+  let db: Database | undefined;
   try {
-    db = open(options.file, {});
+    db = new Database(options.file, false);
     chmodSync(options.file, 0o600);
     const journal = chooseJournal(db, options.log);
     checkVersion(db, options.schema);
@@ -47,27 +46,15 @@ export function openStore(options: StoreOptions): Store {
     return new SqliteStore(db, options.file, journal, options.checkpointPages ?? 256);
   } catch (thrown) {
     db?.close();
-    // The driver has no code for a folder that is not there.
-    if (!db && thrown instanceof TypeError) {
-      throw new StoreError('unusable', `${options.file} ${TEXT.unusable} (${describeThrown(thrown)})`, thrown);
-    }
     throw asStoreError(thrown, options.file);
   }
 }
 
-/** Where npm has compiled it to; the rest of the package is in the bundle. */
-const ADDON = 'better-sqlite3/build/Release/better_sqlite3.node';
-
-/** The addon is loaded by the first who opens a database: most commands open none. */
-function open(file: string, options: Sqlite.Options): Sqlite.Database {
-  return new Sqlite(file, { ...options, timeout: 0, nativeBinding: loadAddon(ADDON) as string });
-}
-
 /** True while another process has the database. Leaves the file as it is. */
 export function isLocked(file: string): boolean {
-  let db: Sqlite.Database | undefined;
+  let db: Database | undefined;
   try {
-    db = open(file, { fileMustExist: true });
+    db = new Database(file, true);
     db.pragma('locking_mode = EXCLUSIVE');
     db.exec('BEGIN IMMEDIATE; ROLLBACK');
     return false;
@@ -93,9 +80,9 @@ export interface Migration {
  * @throws StoreError as `openStore`, and where a step fails; the database is not another process's
  */
 export function rehearseMigration({ file, schema }: Pick<StoreOptions, 'file' | 'schema'>): Migration {
-  let db: Sqlite.Database | undefined;
+  let db: Database | undefined;
   try {
-    db = open(file, { fileMustExist: true });
+    db = new Database(file, true);
     db.pragma('locking_mode = EXCLUSIVE');
     db.exec('BEGIN IMMEDIATE');
     checkVersion(db, schema);
@@ -116,10 +103,10 @@ export function rehearseMigration({ file, schema }: Pick<StoreOptions, 'file' | 
  * EXCLUSIVE locking needs no shared memory for the WAL and refuses a second process. Some file systems report `wal` and
  * fail at the first write, hence the real write; then TRUNCATE with FULL, which asks the least of a file system.
  */
-function chooseJournal(db: Sqlite.Database, log: Logger): 'wal' | 'truncate' {
+function chooseJournal(db: Database, log: Logger): 'wal' | 'truncate' {
   db.pragma('locking_mode = EXCLUSIVE');
   try {
-    if (db.pragma('journal_mode = WAL', { simple: true }) === 'wal') {
+    if (db.pragmaValue('journal_mode = WAL') === 'wal') {
       // A commit is written, not flushed, by SQLite: durable() flushes the WAL outside the event loop.
       db.pragma('synchronous = NORMAL');
       db.pragma('wal_autocheckpoint = 0');
@@ -137,7 +124,7 @@ function chooseJournal(db: Sqlite.Database, log: Logger): 'wal' | 'truncate' {
   return 'truncate';
 }
 
-function probe(db: Sqlite.Database): void {
+function probe(db: Database): void {
   db.exec(
     'CREATE TABLE IF NOT EXISTS store_probe (at INTEGER); INSERT INTO store_probe VALUES (1); DELETE FROM store_probe;',
   );
@@ -147,7 +134,7 @@ function probe(db: Sqlite.Database): void {
 const MAX_STEPS = 10_000;
 
 /** A database of a newer version is refused, and not looked at any further. */
-function checkVersion(db: Sqlite.Database, schema: readonly SchemaStep[]): void {
+function checkVersion(db: Database, schema: readonly SchemaStep[]): void {
   const taken = stepsTaken(db);
   if (taken > MAX_STEPS || taken < 0) throw new StoreError('corrupt', `schema ${taken} cannot be`);
   if (taken > schema.length) {
@@ -162,16 +149,16 @@ function checkVersion(db: Sqlite.Database, schema: readonly SchemaStep[]): void 
  * Reads every page, and finds what is not a sound tree. It does not compare tables with their indices, which takes three
  * times as long; measured: 1.5 ms per MB that is in the page cache.
  */
-function checkContent(db: Sqlite.Database): void {
-  const found = String(db.pragma('quick_check(1)', { simple: true }));
+function checkContent(db: Database): void {
+  const found = String(db.pragmaValue('quick_check(1)'));
   if (found !== 'ok') throw new StoreError('corrupt', `the check at the start found: ${found.replace(/\s+/g, ' ')}`);
 }
 
-function stepsTaken(db: Sqlite.Database): number {
-  return Number(db.pragma('user_version', { simple: true }));
+function stepsTaken(db: Database): number {
+  return Number(db.pragmaValue('user_version'));
 }
 
-function migrate(db: Sqlite.Database, schema: readonly SchemaStep[]): void {
+function migrate(db: Database, schema: readonly SchemaStep[]): void {
   const taken = stepsTaken(db);
   for (const [index, step] of schema.entries()) {
     if (index < taken) continue;
@@ -185,7 +172,7 @@ function migrate(db: Sqlite.Database, schema: readonly SchemaStep[]): void {
 class SqliteStore implements Store {
   readonly #statements = new Map<string, Statement<unknown>>();
   /** What begins and ends transactions and savepoints. There are so few levels that each has its own texts. */
-  readonly #controls = new Map<string, Sqlite.Statement>();
+  readonly #controls = new Map<string, DriverStatement>();
   #effects: (() => void)[] = [];
   /** Open transactions, one inside the other. */
   #depth = 0;
@@ -209,7 +196,7 @@ class SqliteStore implements Store {
   #closed = false;
 
   constructor(
-    private readonly db: Sqlite.Database,
+    private readonly db: Database,
     private readonly file: string,
     readonly journal: 'wal' | 'truncate',
     checkpointPages: number,
@@ -250,10 +237,10 @@ class SqliteStore implements Store {
 
   /** Some thousands of calls per message or fanout: nothing is made for one but what the driver makes. */
   #prepare(text: string): Statement<unknown> {
-    const statement = this.db.prepare<SqlValue[]>(text);
+    const statement = this.db.prepare(text);
     // A transaction that only reads leaves nothing to flush.
     const begin = statement.readonly ? (): void => {} : (): void => this.#changing();
-    let listing: Sqlite.Statement<SqlValue[]> | undefined;
+    let listing: DriverStatement | undefined;
     const guarded =
       <T>(call: (values: SqlValue[]) => T) =>
       (...values: SqlValue[]): T => {
@@ -272,7 +259,7 @@ class SqliteStore implements Store {
       get: guarded((values) => statement.get(...values)),
       all: guarded((values) => statement.all(...values)),
       lists: guarded((values) => {
-        listing ??= this.db.prepare<SqlValue[]>(text).raw();
+        listing ??= this.db.prepare(text).raw();
         return listing.all(...values) as SqlValue[][];
       }),
     };

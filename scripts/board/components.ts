@@ -22,7 +22,7 @@ export interface Component {
 
 const NODE_MODULES = join(PROJECT_ROOT, 'node_modules');
 
-/** The npm packages in build/dmgw-main.cjs, as its build noted them, but for that of an addon. @throws when it has not been built */
+/** The npm packages in build/dmgw-main.cjs, as its build noted them. @throws when it has not been built */
 export function bundledComponents(metafile = join(PROJECT_ROOT, 'build/metafile-esm.json')): Component[] {
   const { outputs } = JSON.parse(readFileSync(metafile, 'utf8')) as {
     outputs: Record<string, { inputs: Record<string, unknown> }>;
@@ -32,7 +32,7 @@ export function bundledComponents(metafile = join(PROJECT_ROOT, 'build/metafile-
     .flatMap(([, output]) => Object.keys(output.inputs));
   const names = inputs.flatMap((input) => {
     const found = /node_modules\/((?:@[^/]+\/)?[^/]+)\//.exec(input)?.[1];
-    return found === undefined || found === 'better-sqlite3' ? [] : [found];
+    return found === undefined ? [] : [found];
   });
   return [...new Set(names)].sort().map((name) => npmComponent(name));
 }
