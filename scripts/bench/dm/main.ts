@@ -53,10 +53,10 @@ const commits = all('commits').map(({ perSecond }) => perSecond);
 const memory = all('memory').filter(({ messages }) => messages >= WARM_UP * memoryMessages);
 
 showTable(process.stdout, {
-  head: ['MESSAGE', 'COMMANDS', 'PER SECOND', 'CPU MS', 'PARSE', 'UNDERSTAND', 'EXECUTE', 'WRITE'],
+  head: ['MESSAGE', 'COMMANDS', 'PER SECOND', 'CPU MS', 'DECODE', 'EXECUTE', 'WRITE'],
   rows: rates.map((rate, index) => {
     const ms = phases[index]?.ms;
-    const split = ms ? [ms.parse, ms.understand, ms.execute, ms.write] : [];
+    const split = ms ? [ms.decode, ms.execute, ms.write] : [];
     return [
       nameOf(rate.of),
       String(rate.commands),

@@ -31,10 +31,8 @@ export type WorkerLine =
 
 /** A message through the client, in ms. */
 export interface Phases {
-  /** Octets to elements. */
-  readonly parse: number;
-  /** Elements to commands. */
-  readonly understand: number;
+  /** Octets to commands. */
+  readonly decode: number;
   /** Session, executor, tree, management objects and database; the rest of the whole. */
   readonly execute: number;
   /** The answer to octets. */

@@ -3,15 +3,15 @@
  * case to measure (`get 5 KiB xml`), for a profile of it, or `none`. What it tells stands in protocol.ts.
  */
 import { join } from 'node:path';
-import { parseWbxml, parseXml, type DocumentLimits } from '../../../firmware/codec/index.js';
-import { decodeMessage, WIRES } from '../../../firmware/dm/index.js';
+import type { DocumentLimits } from '../../../firmware/codec/index.js';
+import { WIRES, type Message } from '../../../firmware/dm/index.js';
 import { setFlags } from '../../../firmware/flags.js';
 import { memoryOf } from '../proc.js';
 import { tell } from '../worker.js';
 import { bareCommits } from './bare-commits.js';
 import { BenchClient } from './client.js';
 import { sessionMessages } from './messages.js';
-import { nameOf, type Case, type WorkerLine } from './protocol.js';
+import { nameOf, type Case, type Phases, type WorkerLine } from './protocol.js';
 
 const CASES: readonly Case[] = [5 * 1024, 64 * 1024].flatMap((bytes) =>
   (['xml', 'wbxml'] as const).flatMap((encoding) =>
@@ -110,30 +110,31 @@ function commandsIn({ encoding }: Case, messages: readonly Uint8Array[]): number
   return read?.ok ? read.value.body.length - 1 : 0;
 }
 
-/** What the parts of the codec take by themselves; the rest of the whole is execution. */
+/** What the codec takes by itself; the rest of the whole is execution. */
 async function phases(
   client: BenchClient,
   { encoding }: Case,
   messages: readonly Uint8Array[],
   wholeMs: number,
-): Promise<Extract<WorkerLine, { kind: 'phases' }>['ms']> {
-  const answers: Uint8Array[] = [];
-  await client.session(messages, encoding, (octets) => answers.push(octets));
-  const elements = (octets: Uint8Array) => (encoding === 'xml' ? parseXml(octets, LIMITS) : parseWbxml(octets, LIMITS));
-  const parsed = messages.map((octets) => {
-    const root = elements(octets);
-    if (!root.ok) throw new Error(root.error.text);
-    return root.value;
+): Promise<Phases> {
+  const wire = WIRES[encoding];
+  const answers: Message[] = [];
+  await client.session(messages, encoding, (octets) => {
+    const answer = wire.decode(octets, LIMITS);
+    if (!answer.ok) throw new Error(answer.error.text);
+    answers.push(answer.value);
   });
-  const decoded = answers.map((octets) => {
-    const message = WIRES[encoding].decode(octets, LIMITS);
-    if (!message.ok) throw new Error(message.error.text);
-    return message.value;
+  const decode = perMessage(messages, (octets) => wire.decode(octets, LIMITS));
+  const write = perMessage(answers, ({ header, body }) => {
+    const { before, after } = wire.envelope(header);
+    let text = before;
+    for (const command of body) {
+      const written = wire.write(command);
+      text += written.before + command.cmdId + written.after;
+    }
+    return wire.octetsOf(text + wire.final + after);
   });
-  const parse = perMessage(messages, elements);
-  const understand = perMessage(parsed, decodeMessage);
-  const write = perMessage(decoded, (message) => WIRES[encoding].encode(message));
-  return { parse, understand, execute: wholeMs - parse - understand - write, write };
+  return { decode, execute: wholeMs - decode - write, write };
 }
 
 /** Processor time of some work on each of these, in ms; warmed up. */
