@@ -6,6 +6,8 @@ export interface ElementName {
   readonly name: string;
   /** Of its code page in WBXML; undefined: it has none. */
   readonly tokens: Tokens | undefined;
+  /** Whether an opaque of WBXML in it stays octets, because they may be a value of a node and not a text. */
+  readonly holdsOctets: boolean;
   /** Start tags of XML where the namespace is the enclosing element's, and where it is declared. */
   readonly inherited: StartTags;
   readonly declared: StartTags;
@@ -33,10 +35,15 @@ const DECLARATION: Readonly<Record<Namespace, string>> = {
   other: '',
 };
 
-export function makeName(namespace: Namespace, name: string, tokens: Tokens | undefined): ElementName {
+export function makeName(
+  namespace: Namespace,
+  name: string,
+  tokens: Tokens | undefined,
+  holdsOctets: boolean,
+): ElementName {
   const inherited = tags(name, '');
   const declared = tags(name, DECLARATION[namespace]);
-  return { namespace, name, tokens, inherited, declared, end: `</${name}>` };
+  return { namespace, name, tokens, holdsOctets, inherited, declared, end: `</${name}>` };
 }
 
 function tags(name: string, declaration: string): StartTags {

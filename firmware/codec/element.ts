@@ -22,16 +22,6 @@ export interface DocumentLimits {
   readonly maxElements: number;
 }
 
-/**
- * Is shown each element two below the root once it has ended, with the one around it, which is not complete yet. True: it
- * has taken it, and the document goes without; so a long message never stands as elements in memory as a whole. What it
- * has taken counts only if the document is good to its end.
- */
-export type TakeElement = (element: Element, around: Element) => boolean;
-
-/** Of the elements around one that is taken. */
-export const TAKEN_DEPTH = 2;
-
 /** Builds an element; `content` is its text or its children. */
 export function element(
   namespace: Namespace,

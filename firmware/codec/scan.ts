@@ -1,5 +1,5 @@
 import { failure, success, type CodedError, type Outcome } from '../outcome/index.js';
-import { TAKEN_DEPTH, type DocumentLimits, type Element, type Namespace, type TakeElement } from './element.js';
+import type { DocumentLimits, Element, Namespace } from './element.js';
 
 export type XmlRefusal =
   | 'too-large' // more octets than maxBytes
@@ -24,12 +24,8 @@ const MAX_DECLARATION_LENGTH = 256;
  * declarations are dropped, and so is text beside child elements.
  * @param text the decoded document without byte order mark
  */
-export function scanXml(
-  text: string,
-  limits: DocumentLimits,
-  take?: TakeElement,
-): Outcome<Scanned, CodedError<XmlRefusal>> {
-  const scanner = new Scanner(text, limits, take);
+export function scanXml(text: string, limits: DocumentLimits): Outcome<Scanned, CodedError<XmlRefusal>> {
+  const scanner = new Scanner(text, limits);
   const rootStart = scanner.prolog();
   const root = rootStart === null ? null : scanner.element();
   if (rootStart !== null && root && scanner.epilog()) return success({ root, rootStart, certain: scanner.certain });
@@ -113,11 +109,7 @@ class Scanner {
   #scope = OUTERMOST;
   #empty = false;
 
-  constructor(
-    text: string,
-    limits: DocumentLimits,
-    private readonly take: TakeElement | undefined,
-  ) {
+  constructor(text: string, limits: DocumentLimits) {
     this.#text = text;
     this.#limits = limits;
     this.#plain = !text.includes('&') && !text.includes('\r') && !text.includes(']]>');
@@ -178,7 +170,7 @@ class Scanner {
         }
       }
       if (complete && !current) return complete;
-      if (complete && current && !(open.length === TAKEN_DEPTH && this.take?.(complete, current))) {
+      if (complete && current) {
         if (current.children === NO_CHILDREN) current.children = [complete];
         else current.children.push(complete);
       }

@@ -57,17 +57,13 @@ const HOLDING_OCTETS: Readonly<Partial<Record<Namespace, string>>> = {
   dmddf: 'Value',
 };
 
-/** Whether an opaque in the element stays octets, because they may be a value of a node and not a text. */
-export function holdsOctets({ namespace, name }: Pick<ElementName, 'namespace' | 'name'>): boolean {
-  return namespace === 'other' || HOLDING_OCTETS[namespace] === name;
-}
-
 /** By page, then by token. */
 const NAMES: readonly (readonly (ElementName | undefined)[])[] = PAGES.map(([namespace, list]) => {
   const known = list.split(/\s+/).map((name, place): ElementName | undefined => {
+    const holdsOctets = HOLDING_OCTETS[namespace] === name;
     const token = Tag.FIRST + place;
     const tokens = { empty: String.fromCharCode(token), start: String.fromCharCode(token | Tag.WITH_CONTENT) };
-    return name === '-' ? undefined : makeName(namespace, name, tokens);
+    return name === '-' ? undefined : makeName(namespace, name, tokens, holdsOctets);
   });
   return [...Array<undefined>(Tag.FIRST), ...known];
 });
@@ -81,14 +77,14 @@ const BY_NAME: ReadonlyMap<Namespace, ReadonlyMap<string, ElementName>> = new Ma
 );
 
 /** The element that a token stands for on a code page; an element of no known namespace where the page has no such token. */
-export function nameOfToken(page: number, token: number): Pick<ElementName, 'namespace' | 'name'> {
+export function nameOfToken(page: number, token: number): Pick<ElementName, 'namespace' | 'name' | 'holdsOctets'> {
   const known = NAMES[page]?.[token];
-  return known ?? { namespace: 'other', name: `unknown-${page}-${token.toString(16)}` };
+  return known ?? { namespace: 'other', name: `unknown-${page}-${token.toString(16)}`, holdsOctets: true };
 }
 
 /** The name of an element. It has a token where the page of its namespace has one for it. */
 export function nameOf(namespace: Namespace, name: string): ElementName {
-  return BY_NAME.get(namespace)?.get(name) ?? makeName(namespace, name, undefined);
+  return BY_NAME.get(namespace)?.get(name) ?? makeName(namespace, name, undefined, false);
 }
 
 /** The code page of a namespace that has tokens. */

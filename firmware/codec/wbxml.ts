@@ -1,10 +1,10 @@
 import { isUtf8 } from 'node:buffer';
 import { failure, success, type CodedError, type Outcome } from '../outcome/index.js';
-import { TAKEN_DEPTH, type DocumentLimits, type Element, type TakeElement } from './element.js';
+import type { DocumentLimits, Element } from './element.js';
+import type { ElementName } from './element-name.js';
 import {
   CHARSET_UTF8,
   Global,
-  holdsOctets,
   KNOWN_IDS,
   KNOWN_LITERALS,
   LITERAL_ID,
@@ -39,28 +39,26 @@ export type WbxmlError = CodedError<WbxmlRefusal>;
  *
  * The result is independent of `bytes`. An opaque without octets is the empty string.
  */
-export function parseWbxml(
-  bytes: Uint8Array,
-  limits: DocumentLimits,
-  take?: TakeElement,
-): Outcome<Element, WbxmlError> {
+export function parseWbxml(bytes: Uint8Array, limits: DocumentLimits): Outcome<Element, WbxmlError> {
   if (bytes.byteLength > limits.maxBytes) {
     return failure('too-large', `${bytes.byteLength} octets, ${limits.maxBytes} are allowed`);
   }
-  const reader = new Reader(bytes, limits, take);
+  const reader = new Reader(bytes, limits);
   const root = reader.header() && reader.element();
   if (root && reader.epilog()) return success(root);
   return reader.refusal ?? failure('malformed', 'not a WBXML document');
 }
 
-/** An element while it is read. */
-interface Reading extends Element {
-  text: string | Uint8Array;
+interface OpenElement {
+  readonly name: Pick<ElementName, 'namespace' | 'name' | 'holdsOctets'>;
   /** Most elements have none. */
-  children: Element[];
+  children: Element[] | undefined;
+  text: string;
+  /** Once there was an opaque: the text as octets, in pieces; `text` then stays empty. */
+  octets: Uint8Array[] | undefined;
 }
 
-const NO_CHILDREN: Element[] = [];
+const NO_CHILDREN: readonly Element[] = [];
 /** Octets of the longest mb_u_int32 (WBXML 1.3 §5.1). */
 const MAX_INTEGER_OCTETS = 5;
 const MAX_INTEGER = 0xffffffff;
@@ -82,14 +80,8 @@ class Reader {
   #referredBytes = 0;
   #elements = 0;
   #pieces = 0;
-  /** Once there was an opaque in the innermost element: its text as octets, in pieces; its own text stays empty then. */
-  readonly #opaques: Uint8Array[] = [];
 
-  constructor(
-    bytes: Uint8Array,
-    limits: DocumentLimits,
-    private readonly take: TakeElement | undefined,
-  ) {
+  constructor(bytes: Uint8Array, limits: DocumentLimits) {
     this.#bytes = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     this.#latin = this.#bytes.toString('latin1');
     this.#limits = limits;
@@ -119,37 +111,30 @@ class Reader {
 
   /** Reads the root with all that it contains. */
   element(): Element | null {
-    const open: Reading[] = [];
-    let current: Reading | undefined;
+    const open: OpenElement[] = [];
+    let current: OpenElement | undefined;
     for (;;) {
       const token = this.#octet();
       if (token === null) return null;
-      let complete: Reading | undefined;
+      let complete: Element | undefined;
       if ((token & Tag.TOKEN) >= Tag.FIRST) {
         const started = this.#start(token, open.length + 1);
         if (!started) return null;
         if (token & Tag.WITH_CONTENT) {
           open.push(started);
           current = started;
-        } else complete = started;
+        } else complete = close(started);
       } else if (token === Global.SWITCH_PAGE) {
         if (!this.#switchPage()) return null;
       } else if (!current) {
         return this.#refuse('malformed', 'the document begins without a root element');
       } else if (token === Global.END) {
-        complete = current;
-        // Text beside child elements is dropped.
-        if (complete.children !== NO_CHILDREN) complete.text = '';
-        else if (this.#opaques.length > 0) complete.text = joined(this.#opaques);
-        this.#opaques.length = 0;
+        complete = close(current);
         open.pop();
         current = open.at(-1);
       } else if (!this.#addText(current, token)) return null;
       if (complete && !current) return complete;
-      if (complete && current && !(open.length === TAKEN_DEPTH && this.take?.(complete, current))) {
-        if (current.children === NO_CHILDREN) current.children = [complete];
-        else current.children.push(complete);
-      }
+      if (complete && current) (current.children ??= []).push(complete);
     }
   }
 
@@ -164,7 +149,7 @@ class Reader {
     return true;
   }
 
-  #start(token: number, depth: number): Reading | null {
+  #start(token: number, depth: number): OpenElement | null {
     if (token & Tag.WITH_ATTRIBUTES) return this.#refuse('unsupported', 'an element has attributes');
     if (depth > this.#limits.maxDepth) {
       return this.#refuse('too-deep', `elements are nested deeper than ${this.#limits.maxDepth}`);
@@ -173,29 +158,27 @@ class Reader {
     if (this.#elements > this.#limits.maxElements) {
       return this.#refuse('too-many-elements', `more than ${this.#limits.maxElements} elements`);
     }
-    this.#opaques.length = 0;
-    const { namespace, name } = nameOfToken(this.#page, token & Tag.TOKEN);
-    return { namespace, name, text: '', children: NO_CHILDREN };
+    return { name: nameOfToken(this.#page, token & Tag.TOKEN), children: undefined, text: '', octets: undefined };
   }
 
-  #addText(current: Reading, token: number): true | null {
+  #addText(current: OpenElement, token: number): true | null {
     this.#pieces += 1;
     if (this.#pieces > this.#limits.maxElements) {
       return this.#refuse('too-many-elements', `more than ${this.#limits.maxElements} pieces of text`);
     }
-    if (token === Global.OPAQUE && holdsOctets(current)) {
+    if (token === Global.OPAQUE && current.name.holdsOctets) {
       const octets = this.#opaque();
       if (octets && octets.length > 0) {
-        if (current.text !== '') this.#opaques.push(Buffer.from(current.text));
+        current.octets ??= current.text === '' ? [] : [Buffer.from(current.text, 'utf8')];
         current.text = '';
-        this.#opaques.push(octets);
+        current.octets.push(octets);
       }
       return octets && true;
     }
     const text = this.#string(token);
     if (text === null) return null;
-    if (this.#opaques.length > 0) this.#opaques.push(Buffer.from(text, 'utf8'));
-    else current.text = current.text === '' ? text : String(current.text) + text;
+    if (current.octets) current.octets.push(Buffer.from(text, 'utf8'));
+    else current.text = current.text === '' ? text : current.text + text;
     return true;
   }
 
@@ -299,6 +282,11 @@ class Reader {
     this.refusal = failure(code, `${text} (at octet ${this.#at})`);
     return null;
   }
+}
+
+function close({ name: { namespace, name }, children, text, octets }: OpenElement): Element {
+  if (children) return { namespace, name, text: '', children };
+  return { namespace, name, text: octets ? joined(octets) : text, children: NO_CHILDREN };
 }
 
 /** A copy, so that the elements do not hold the document in memory. */

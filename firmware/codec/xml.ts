@@ -2,7 +2,7 @@ import { isUtf8 } from 'node:buffer';
 import type libxml from 'libxmljs2';
 import { loadAddon } from '../native/index.js';
 import { describeThrown, failure, success, type CodedError, type Outcome } from '../outcome/index.js';
-import type { DocumentLimits, Element, TakeElement } from './element.js';
+import type { DocumentLimits, Element } from './element.js';
 import { scanXml, type XmlRefusal } from './scan.js';
 
 export type XmlError = CodedError<XmlRefusal>;
@@ -15,7 +15,7 @@ export type XmlError = CodedError<XmlRefusal>;
  * where the scan is not certain of it: it took a quarter of the time of a message. The scan comes first, so libxml2 never
  * sees a declaration, an entity or a document beyond the limits.
  */
-export function parseXml(bytes: Uint8Array, limits: DocumentLimits, take?: TakeElement): Outcome<Element, XmlError> {
+export function parseXml(bytes: Uint8Array, limits: DocumentLimits): Outcome<Element, XmlError> {
   if (bytes.byteLength > limits.maxBytes) {
     return failure('too-large', `${bytes.byteLength} octets, ${limits.maxBytes} are allowed`);
   }
@@ -23,7 +23,7 @@ export function parseXml(bytes: Uint8Array, limits: DocumentLimits, take?: TakeE
   const decoded = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('utf8');
   const text = decoded.startsWith(BYTE_ORDER_MARK) ? decoded.slice(1) : decoded;
   if (FORBIDDEN.test(text)) return failure('bad-character', 'a control character that XML forbids');
-  const scanned = scanXml(text, limits, take);
+  const scanned = scanXml(text, limits);
   if (!scanned.ok) return scanned;
   const { root, rootStart, certain } = scanned.value;
   const fault = certain ? undefined : faultOf(text.slice(rootStart));

@@ -1,4 +1,4 @@
-import { child, childrenNamed, textOf, writeXmlFragment, type Element, type TakeElement } from '../codec/index.js';
+import { child, childrenNamed, textOf, writeXmlFragment, type Element } from '../codec/index.js';
 import { failure, success, type CodedError, type Outcome } from '../outcome/index.js';
 import type {
   BodyCommand,
@@ -38,36 +38,14 @@ type Writable<T> = { -readonly [K in keyof T]: T[K] };
  * Data of Items never. Wrong versions are the caller's to judge (VerDTD, VerProto, empty where absent).
  */
 export function decodeMessage(root: Element): Outcome<Message, CodedError<MessageRefusal>> {
-  const reader = new MessageReader();
-  for (const part of root.children) for (const inner of part.children) reader.take(inner, part);
-  return reader.message(root);
-}
-
-/** The same while the document is still being read: commands as they end, then the rest. */
-export class MessageReader {
-  readonly #body: BodyCommand[] = [];
-  #final = false;
-  /** The first one. */
-  #syncBody: Element | undefined;
-
-  readonly take: TakeElement = (inner, part) => {
-    if (part.name !== 'SyncBody') return false;
-    this.#syncBody ??= part;
-    if (part !== this.#syncBody) return true;
-    if (inner.name === 'Final') this.#final = true;
-    else this.#body.push(decodeBodyCommand(inner));
-    return true;
-  };
-
-  /** @param root without what was taken */
-  message(root: Element): Outcome<Message, CodedError<MessageRefusal>> {
-    const syncHdr = root.name === 'SyncML' ? child(root, 'SyncHdr') : undefined;
-    if (!syncHdr) return failure('not-syncml', 'the document is not a SyncML message');
-    const header = decodeHeader(syncHdr);
-    if (!header) return failure('bad-header', 'SyncHdr lacks SessionID, MsgID, Target or Source');
-    if (!has(root, 'SyncBody')) return failure('no-body', 'the message has no SyncBody');
-    return success({ header, body: this.#body, final: this.#final });
-  }
+  const syncHdr = root.name === 'SyncML' ? child(root, 'SyncHdr') : undefined;
+  if (!syncHdr) return failure('not-syncml', 'the document is not a SyncML message');
+  const header = decodeHeader(syncHdr);
+  if (!header) return failure('bad-header', 'SyncHdr lacks SessionID, MsgID, Target or Source');
+  const syncBody = child(root, 'SyncBody');
+  if (!syncBody) return failure('no-body', 'the message has no SyncBody');
+  const commands = syncBody.children.filter(({ name }) => name !== 'Final');
+  return success({ header, body: commands.map(decodeBodyCommand), final: has(syncBody, 'Final') });
 }
 
 /** Item level overrides command level, field by field (2.3). */

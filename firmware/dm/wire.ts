@@ -15,7 +15,7 @@ import {
 import type { CodedError, Outcome } from '../outcome/index.js';
 import { MIME_WBXML, MIME_XML } from './codes.js';
 import type { BodyCommand, Header, Item, ItemData, Message, Meta, Unnumbered } from './message.js';
-import { effectiveMeta, MessageReader, type MessageRefusal } from './syncml.js';
+import { decodeMessage, effectiveMeta, type MessageRefusal } from './syncml.js';
 import { writeCommand, writeMessage } from './syncml-write.js';
 
 /** How messages are encoded. */
@@ -89,9 +89,8 @@ export const xmlWire: Wire = {
     return writer.document();
   },
   decode: (octets, limits) => {
-    const reader = new MessageReader();
-    const root = parseXml(octets, limits, reader.take);
-    return root.ok ? reader.message(root.value) : root;
+    const root = parseXml(octets, limits);
+    return root.ok ? decodeMessage(root.value) : root;
   },
   write: (command) => {
     const text = xmlText(command, LONG_CMD_ID);
@@ -121,9 +120,8 @@ export const wbxmlWire: Wire = {
     return writer.document();
   },
   decode: (octets, limits) => {
-    const reader = new MessageReader();
-    const root = parseWbxml(octets, limits, reader.take);
-    const message = root.ok ? reader.message(root.value) : root;
+    const root = parseWbxml(octets, limits);
+    const message = root.ok ? decodeMessage(root.value) : root;
     if (!message.ok) return message;
     const { header, body, final } = message.value;
     return { ok: true, value: { header, body: body.map(withBase64AsText), final } };
