@@ -103,14 +103,11 @@ export class LinkSocket {
 
   /** Sends by multicast, in as many messages as it takes; all but the last say that more follow. */
   sendQuery(questions: readonly Question[], known: readonly Answer[] = [], proposed: readonly Answer[] = []): void {
-    const [first = [], ...more] = inMessages(known, questionBytes(questions) + recordBytes(proposed));
-    this.#send({
-      type: 'query',
-      flags: more.length > 0 ? TRUNCATED : 0,
-      questions: [...questions],
-      answers: first,
-      authorities: [...proposed],
-    });
+    const query: Packet = { type: 'query', questions: [...questions], authorities: [...proposed] };
+    const [first = [], ...more] = inMessages(known, query);
+    query.answers = first;
+    query.flags = more.length > 0 ? TRUNCATED : 0;
+    this.#send(query);
     for (const [index, answers] of more.entries()) {
       this.#send({ type: 'query', flags: index < more.length - 1 ? TRUNCATED : 0, questions: [], answers });
     }
@@ -118,16 +115,16 @@ export class LinkSocket {
 
   /** Sends by multicast, in as many messages as it takes. */
   sendResponse(answers: readonly Answer[]): void {
-    for (const part of inMessages(answers, 0)) {
+    for (const part of inMessages(answers)) {
       if (part.length > 0) this.#send({ type: 'response', flags: AUTHORITATIVE, answers: part });
     }
   }
 
   /** Answers a resolver that is no mDNS host, to its own port (section 6.7); what does not fit is left out. */
   sendUnicast(id: number, questions: readonly Question[], answers: readonly Answer[], to: RemoteInfo): void {
-    const [first = []] = inMessages(answers, questionBytes(questions));
-    const packet: Packet = { id, type: 'response', flags: AUTHORITATIVE, questions: [...questions], answers: first };
-    this.#send(packet, { address: to.address, port: to.port });
+    const response: Packet = { id, type: 'response', flags: AUTHORITATIVE, questions: [...questions] };
+    response.answers = inMessages(answers, response)[0] ?? [];
+    this.#send(response, { address: to.address, port: to.port });
   }
 
   /** Waits for what is being sent: goodbyes are. */
@@ -217,31 +214,12 @@ function asQuery({ questions, answers, authorities, flags, id }: Message, from: 
   };
 }
 
-/** Names are written in full: this is what they take. */
-function recordBytes(records: readonly Answer[]): number {
-  return records.reduce((sum, record) => sum + Buffer.byteLength(record.name) + 12 + dataBytes(record), 0);
-}
-
-function dataBytes(record: Answer): number {
-  if (record.type === 'PTR') return Buffer.byteLength(record.data) + 2;
-  if (record.type === 'SRV') return Buffer.byteLength(record.data.target) + 8;
-  if (record.type === 'TXT') {
-    const strings = Array.isArray(record.data) ? record.data : [record.data];
-    return strings.reduce((sum, string) => sum + Buffer.byteLength(string) + 1, 2);
-  }
-  return 18;
-}
-
-function questionBytes(questions: readonly Question[]): number {
-  return questions.reduce((sum, { name }) => sum + Buffer.byteLength(name) + 6, 0);
-}
-
-/** Cuts records into lists that fit a message each; at least one list. @param taken bytes of the first message */
-function inMessages(records: readonly Answer[], taken: number): Answer[][] {
+/** Cuts records into lists that fit a message each; at least one list. @param first what else is in the first message */
+function inMessages(records: readonly Answer[], first: Packet = {}): Answer[][] {
   const parts: Answer[][] = [[]];
-  let room = MAX_SENT_BYTES - HEADER_BYTES - taken;
+  let room = MAX_SENT_BYTES - writeMessage(first).length;
   for (const record of records) {
-    const bytes = recordBytes([record]);
+    const bytes = writeMessage({ answers: [record] }).length - HEADER_BYTES;
     if (bytes > room && (parts.at(-1)?.length ?? 0) > 0) {
       parts.push([]);
       room = MAX_SENT_BYTES - HEADER_BYTES;

@@ -68,10 +68,7 @@ export class Attempts {
 
   /** Targets tried so far, and whether one of them is still open: what the waves go by. */
   begun(fanoutId: number): { readonly tried: number; readonly anyOpen: boolean } {
-    const row = this.store
-      .sql<{ n: number }>('SELECT count(*) AS n FROM fanout_target WHERE fanout_id = ? AND attempts > 0')
-      .get(fanoutId);
-    return { tried: row?.n ?? 0, anyOpen: this.#has(fanoutId, STAGE.begun) };
+    return { tried: this.#count(fanoutId, 'attempts > 0'), anyOpen: this.#has(fanoutId, STAGE.begun) };
   }
 
   /** Written before the datagrams leave, and as if they had: only a failure needs a second write. */
@@ -186,23 +183,13 @@ export class Attempts {
 
   /** Failed ones, and those that were tried in vain and sleep, or worse: what an abort goes by. */
   inVain(fanoutId: number): number {
-    const row = this.store
-      .sql<{ n: number }>(
-        `SELECT count(*) AS n FROM fanout_target
-         WHERE fanout_id = ? AND stage = ${STAGE.dormant} AND (hearable OR status IN (${FAILED}))`,
-      )
-      .get(fanoutId);
-    return this.failed(fanoutId) + (row?.n ?? 0);
+    return (
+      this.failed(fanoutId) + this.#count(fanoutId, `stage = ${STAGE.dormant} AND (hearable OR status IN (${FAILED}))`)
+    );
   }
 
   failed(fanoutId: number): number {
-    const row = this.store
-      .sql<{ n: number }>(
-        `SELECT count(*) AS n FROM fanout_target
-         WHERE fanout_id = ? AND stage = ${STAGE.closed} AND status IN (${FAILED})`,
-      )
-      .get(fanoutId);
-    return row?.n ?? 0;
+    return this.#count(fanoutId, `stage = ${STAGE.closed} AND status IN (${FAILED})`);
   }
 
   /** Counted on demand, so that it always adds up: some milliseconds for 10,000 targets. */
@@ -221,6 +208,13 @@ export class Attempts {
       sentCount += row.sent;
     }
     return { total, sent: sentCount, reacted: byStatus[reacted] ?? 0, failed: this.failed(fanoutId), byStatus };
+  }
+
+  #count(fanoutId: number, which: string): number {
+    const row = this.store
+      .sql<{ n: number }>(`SELECT count(*) AS n FROM fanout_target WHERE fanout_id = ? AND ${which}`)
+      .get(fanoutId);
+    return row?.n ?? 0;
   }
 
   #due(which: string, ...values: number[]): DueTarget[] {
