@@ -12,13 +12,13 @@ export interface Delivery {
   readonly address: string;
   /** The device that had the address at that time, as far as it was known; opaque here. */
   readonly device: string | null;
-  /** Several devices had it, so that nobody can say which of them it was. */
+  /** Several devices had it, at once or one after the other, so that nobody can say which of them it was. */
   readonly ambiguous: boolean;
   /** Bytes sent, repeated ones counted again. */
   readonly bytes: number;
   /** Which ones, in ascending order: the first `MAX_SPANS` ranges. */
   readonly spans: readonly Span[];
-  /** Every byte was sent, and the connection was not broken after the last one. */
+  /** Every byte was sent, and taken as far as that can be known: see `Accounting`. */
   readonly complete: boolean;
   /** Wall times of the first and of the last answer; null while the clock was not set. */
   readonly firstMs: number | null;
@@ -36,7 +36,7 @@ export interface Sent {
   readonly devices: readonly string[];
   /** In any order. */
   readonly spans: readonly Span[];
-  /** The client has taken it: the connection was closed cleanly, or used again. */
+  /** The client has taken it: see `Accounting`. */
   readonly confirmed: boolean;
 }
 
@@ -133,15 +133,18 @@ export class Deliveries {
     const account = this.#pending.get(key) ?? this.#account(sent);
     this.#pending.set(key, account);
     const had = account.complete;
+    const isFirst = account.bytes === 0;
     for (const { length } of sent.spans) account.bytes += length;
     const [device, another] = sent.devices;
-    account.ambiguous ||= another !== undefined;
-    account.device = account.ambiguous ? null : (device ?? account.device);
+    const known = account.device ?? device;
+    account.ambiguous ||= another !== undefined || (device !== undefined && device !== known);
+    account.device = account.ambiguous ? null : (known ?? null);
     account.timeMs = this.#clock.plausible() ? Math.round(this.#clock.wallMs()) : null;
-    account.firstMs ??= account.timeMs;
+    // What came before the clock was set has no time, and no later answer is the first.
+    if (isFirst) account.firstMs ??= account.timeMs;
     // Devices resume where they stopped, or fetch several pieces at once: all that was sent counts, in however many requests.
     account.spans = joined([...account.spans, ...sent.spans]).slice(0, MAX_SPANS);
-    account.complete ||= sent.confirmed && account.spans[0]?.length === sent.size;
+    account.complete ||= sent.confirmed && (account.spans[0]?.length ?? 0) === sent.size;
     if (this.#pending.size >= MAX_PENDING) this.flush();
     else this.#timer ??= this.#clock.after(this.#flushMs, () => this.#flushLater());
     return account.complete && !had;

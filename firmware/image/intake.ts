@@ -27,7 +27,7 @@ export function intakeBuffers(): IntakeBuffers {
 /** How far one version of a file has come in. Offsets count from 0. */
 export class PartialContent {
   #digest = new Digest();
-  /** Bytes in the file and in the digest; after a failure it may be more than is in the file, and counts no more. */
+  /** Bytes that are both in the file and in the digest. */
   received = 0;
   /** Bytes flushed to the disk and recorded: the watermark. */
   durable = 0;

@@ -91,7 +91,7 @@ export function imageInventoryDefinition(names: Names): NodeDefinition {
           define.interior('Delivery', 'G', 'What each device was sent', [
             define.many('G', 'One device', [
               define.leaf('DeviceID', 'chr', 'G', 'The device, or its address where the device is not known'),
-              define.leaf('Ambiguous', 'bool', 'G', 'Whether several devices are known at its address'),
+              define.leaf('Ambiguous', 'bool', 'G', 'Whether several devices are or were known at its address'),
               define.leaf('Bytes', 'chr', 'G', 'Bytes sent'),
               define.leaf('Ranges', 'chr', 'G', 'Which ones: 0-499,1000-1999'),
               define.leaf('Complete', 'bool', 'G', 'Whether it was sent the whole image'),
