@@ -6,7 +6,7 @@ import { ipFamily } from '../net/index.js';
 import { describeThrown } from '../outcome/index.js';
 import type { LinkBudget } from './budget.js';
 import type { Link } from './links.js';
-import { HEADER_BYTES, readMessage, writeMessage, type Message } from './wire.js';
+import { HEADER_BYTES, readMessage, TRUNCATED, writeMessages, type Message } from './wire.js';
 
 /** RFC 6762 section 3. */
 export const MDNS_PORT = 5353;
@@ -103,28 +103,24 @@ export class LinkSocket {
 
   /** Sends by multicast, in as many messages as it takes; all but the last say that more follow. */
   sendQuery(questions: readonly Question[], known: readonly Answer[] = [], proposed: readonly Answer[] = []): void {
-    const query: Packet = { type: 'query', questions: [...questions], authorities: [...proposed] };
-    const [first = [], ...more] = inMessages(known, query);
-    query.answers = first;
-    query.flags = more.length > 0 ? TRUNCATED : 0;
-    this.#send(query);
-    for (const [index, answers] of more.entries()) {
-      this.#send({ type: 'query', flags: index < more.length - 1 ? TRUNCATED : 0, questions: [], answers });
-    }
+    this.#send({ type: 'query', questions: [...questions], answers: [...known], authorities: [...proposed] });
   }
 
   /** Sends by multicast, in as many messages as it takes. */
   sendResponse(answers: readonly Answer[]): void {
-    for (const part of inMessages(answers)) {
-      if (part.length > 0) this.#send({ type: 'response', flags: AUTHORITATIVE, answers: part });
-    }
+    if (answers.length > 0) this.#send({ type: 'response', flags: AUTHORITATIVE, answers: [...answers] });
   }
 
   /** Answers a resolver that is no mDNS host, to its own port (section 6.7); what does not fit is left out. */
   sendUnicast(id: number, questions: readonly Question[], answers: readonly Answer[], to: RemoteInfo): void {
-    const response: Packet = { id, type: 'response', flags: AUTHORITATIVE, questions: [...questions] };
-    response.answers = inMessages(answers, response)[0] ?? [];
-    this.#send(response, { address: to.address, port: to.port });
+    const packet: Packet = {
+      id,
+      type: 'response',
+      flags: AUTHORITATIVE,
+      questions: [...questions],
+      answers: [...answers],
+    };
+    this.#send(packet, to);
   }
 
   /** Waits for what is being sent: goodbyes are. */
@@ -137,21 +133,25 @@ export class LinkSocket {
     await new Promise<void>((resolve) => socket.close(() => resolve()));
   }
 
-  #send(packet: Packet, to = { address: GROUP[this.family] as string, port: MDNS_PORT }): void {
+  /** @param resolver who gets the first message alone; undefined: all go to the group */
+  #send(packet: Packet, resolver?: RemoteInfo): void {
     const socket = this.#socket;
     if (!socket) return;
+    const { address, port } = resolver ?? { address: GROUP[this.family], port: MDNS_PORT };
+    const sendOne = (bytes: Buffer): Promise<void> =>
+      new Promise((resolve) => {
+        socket.send(bytes, port, address, (error) => {
+          if (error) this.#complain('cannot send mDNS', error);
+          else this.#complained = false;
+          resolve();
+        });
+      });
     const sending = this.#bound
-      .then(
-        (canSend) =>
-          new Promise<void>((resolve) => {
-            if (!canSend) return resolve();
-            socket.send(writeMessage(packet), to.port, to.address, (error) => {
-              if (error) this.#complain('cannot send mDNS', error);
-              else this.#complained = false;
-              resolve();
-            });
-          }),
-      )
+      .then((canSend) => {
+        if (!canSend) return;
+        const messages = writeMessages(packet, MAX_SENT_BYTES);
+        return Promise.all(messages.slice(0, resolver && 1).map(sendOne));
+      })
       .catch((thrown: unknown) => this.#complain('cannot send mDNS', thrown))
       .then(() => void this.#sending.delete(sending));
     this.#sending.add(sending);
@@ -198,7 +198,6 @@ export class LinkSocket {
 const JOIN_AGAIN_MS = 5_000;
 
 const AUTHORITATIVE = 1 << 10;
-const TRUNCATED = 1 << 9;
 
 /** The types of dns-packet do not have it. */
 export const ANY = 'ANY' as RecordType;
@@ -212,20 +211,4 @@ function asQuery({ questions, answers, authorities, flags, id }: Message, from: 
     id,
     proposed: authorities,
   };
-}
-
-/** Cuts records into lists that fit a message each; at least one list. @param first what else is in the first message */
-function inMessages(records: readonly Answer[], first: Packet = {}): Answer[][] {
-  const parts: Answer[][] = [[]];
-  let room = MAX_SENT_BYTES - writeMessage(first).length;
-  for (const record of records) {
-    const bytes = writeMessage({ answers: [record] }).length - HEADER_BYTES;
-    if (bytes > room && (parts.at(-1)?.length ?? 0) > 0) {
-      parts.push([]);
-      room = MAX_SENT_BYTES - HEADER_BYTES;
-    }
-    parts.at(-1)?.push(record);
-    room -= bytes;
-  }
-  return parts;
 }

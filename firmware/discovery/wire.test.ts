@@ -3,7 +3,7 @@ import { describe, it } from 'node:test';
 import { decode, encode, type Answer, type Packet } from 'dns-packet';
 import fc from 'fast-check';
 import { writeTxt } from './txt.js';
-import { readMessage, writeMessage } from './wire.js';
+import { readMessage, TRUNCATED, writeMessages } from './wire.js';
 
 /** As object literals are. */
 const plain = <T>(model: { [K in keyof T]: fc.Arbitrary<T[K]> }): fc.Arbitrary<T> =>
@@ -47,6 +47,11 @@ const packet: fc.Arbitrary<Required<Packet>> = plain({
   additionals: records,
 });
 
+const writeMessage = (given: Packet): Buffer => {
+  const [message, ...more] = writeMessages(given, Infinity);
+  assert.ok(message && more.length === 0);
+  return message;
+};
 const read = (bytes: Buffer) => {
   const message = readMessage(bytes);
   assert.ok(message.ok, message.ok ? '' : message.error.text);
@@ -69,6 +74,31 @@ describe('messages of mDNS', () => {
       fc.property(packet, (given) => {
         const { id, type, flags, questions, answers, authorities, additionals } = decode(writeMessage(given));
         assert.deepEqual({ id, type, flags, questions, answers, authorities, additionals }, given);
+      }),
+    );
+  });
+
+  it('are cut between answers, and say of a query that more follow', () => {
+    const most = 300;
+    fc.assert(
+      fc.property(packet, fc.array(record, { maxLength: 20 }), (given, answers) => {
+        const messages = writeMessages({ ...given, answers }, most).map((bytes) => ({ bytes, ...decode(bytes) }));
+        assert.deepEqual(
+          messages.flatMap((message) => message.answers),
+          answers,
+        );
+        for (const [index, message] of messages.entries()) {
+          const isFirst = index === 0;
+          const isLast = index === messages.length - 1;
+          const { questions, authorities, additionals, answers: told = [], flags = 0, bytes } = message;
+          const rest = isFirst ? [given.questions, given.authorities, given.additionals] : [[], [], []];
+          assert.deepEqual([questions, authorities, additionals], rest);
+          assert.ok(bytes.length <= most || told.length <= 1);
+          // Not one answer less than fits.
+          const next = messages[index + 1]?.answers?.[0];
+          if (next) assert.ok(bytes.length + writeMessage({ answers: [next] }).length - 12 > most);
+          assert.equal(flags, (given.flags ?? 0) | (isLast || given.type === 'response' ? 0 : TRUNCATED));
+        }
       }),
     );
   });

@@ -23,6 +23,7 @@ export const HEADER_BYTES = 12;
 const IN = 1;
 const ANY_CLASS = 255;
 const RESPONSE = 0x8000;
+export const TRUNCATED = 0x200;
 /**
  * RFC 6762 sections 10.2 and 5.4: the highest bit of the class is no part of it. In a question it allows an answer by unicast
  * (QU), which nobody has to give: here all are answered by multicast.
@@ -180,11 +181,15 @@ class Reader {
   }
 }
 
-/** Writes a message; names are written in full. A record of none of the types above, or a string too long, is a defect. */
-export function writeMessage({ id = 0, type, flags = 0, questions = [], ...sections }: Packet): Buffer {
-  const { answers = [], authorities = [], additionals = [] } = sections;
+/**
+ * Writes a message; names are written in full. A record of none of the types above, or a string too long, is a defect.
+ * Answers that would make it longer than `mostBytes` go into further messages, at least one into each. All of a query but
+ * the last say that more follow (RFC 6762 section 7.2).
+ */
+export function writeMessages(packet: Packet, mostBytes: number): Buffer[] {
+  const { id = 0, type, flags = 0, questions = [], answers = [], authorities = [], additionals = [] } = packet;
   const octets: number[] = [];
-  const word = (value: number): void => void octets.push((value >> 8) & 0xff, value & 0xff);
+  const word = (value: number): void => void octets.push(...octetsOf(value));
   const name = (text: string): void => {
     for (const label of text.split('.')) {
       if (label === '') continue;
@@ -194,29 +199,47 @@ export function writeMessage({ id = 0, type, flags = 0, questions = [], ...secti
     }
     octets.push(0);
   };
-  word(id);
-  word(flags | (type === 'response' ? RESPONSE : 0));
-  for (const list of [questions, answers, authorities, additionals]) word(list.length);
-  for (const question of questions) {
-    name(question.name);
-    word(typeOf(question.type));
-    word(IN);
-  }
-  for (const record of [...answers, ...authorities, ...additionals]) {
-    name(record.name);
-    word(typeOf(record.type));
-    const { ttl = 0, flush = false } = record as { readonly ttl?: number; readonly flush?: boolean };
+  const record = (one: Answer): void => {
+    name(one.name);
+    word(typeOf(one.type));
+    const { ttl = 0, flush = false } = one as { readonly ttl?: number; readonly flush?: boolean };
     word(IN | (flush ? FLUSH : 0));
     word(ttl >>> 16);
     word(ttl & 0xffff);
     const lengthAt = octets.length;
     word(0);
-    data(record);
+    data(one);
     const length = octets.length - lengthAt - 2;
     octets[lengthAt] = length >> 8;
     octets[lengthAt + 1] = length & 0xff;
+  };
+  for (const question of questions) {
+    name(question.name);
+    word(typeOf(question.type));
+    word(IN);
   }
-  return Buffer.from(octets);
+  // What the first message has before and behind its answers; the further ones have nothing but answers.
+  let before = octets.splice(0);
+  for (const one of [...authorities, ...additionals]) record(one);
+  let behind = octets.splice(0);
+  let counts = [questions.length, authorities.length, additionals.length] as const;
+  let told = 0;
+  const messages: Buffer[] = [];
+  const end = (at: number, more: number): void => {
+    const header = [id, flags | (type === 'response' ? RESPONSE : more), counts[0], told, counts[1], counts[2]];
+    messages.push(Buffer.from([...header.flatMap(octetsOf), ...before, ...octets.splice(0, at), ...behind]));
+    before = behind = [];
+    counts = [0, 0, 0];
+    told = 0;
+  };
+  for (const answer of answers) {
+    const at = octets.length;
+    record(answer);
+    if (told > 0 && HEADER_BYTES + before.length + octets.length + behind.length > mostBytes) end(at, TRUNCATED);
+    told += 1;
+  }
+  end(octets.length, 0);
+  return messages;
 
   function data(record: Answer): void {
     if (record.type === 'A') octets.push(...record.data.split('.').map(Number));
@@ -236,6 +259,10 @@ export function writeMessage({ id = 0, type, flags = 0, questions = [], ...secti
       }
     }
   }
+}
+
+function octetsOf(word: number): number[] {
+  return [(word >> 8) & 0xff, word & 0xff];
 }
 
 function typeOf(name: string): number {
