@@ -107,7 +107,10 @@ static napi_value send_datagram(napi_env env, napi_callback_info info) {
       napi_get_value_uint32(env, given[1], &port) == napi_ok && port <= 0xffff &&
       napi_get_typedarray_info(env, given[2], &kind, &bytes.iov_len, &bytes.iov_base, NULL, NULL) == napi_ok &&
       kind == napi_uint8_array) {
-    if (inet_pton(AF_INET, host, &to.v4.sin_addr) == 1) {
+    /* Beside `to`: what is no IPv4 address may be half written before that is seen, onto sin6_flowinfo. */
+    struct in_addr v4;
+    if (inet_pton(AF_INET, host, &v4) == 1) {
+      to.v4.sin_addr = v4;
       to.v4.sin_family = AF_INET;
       to.v4.sin_port = htons(port);
       message.msg_namelen = sizeof to.v4;
