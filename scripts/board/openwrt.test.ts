@@ -497,38 +497,116 @@ describe(`the scripts of the package, with ${SHELL.join(' ')}`, () => {
     // It is the daemon's own folder, which must not make root read anything else for it.
     symlinkSync(join(root, 'etc/config/dmgw'), join(dirname(certificate), 'link.pem'));
     writeFileSync(join(root, 'uci/dmgw.main.state_dir'), '/srv/dmgw/state');
-    const init = join(root, 'etc/init.d/dmgw');
-    const script = readFileSync(init);
-    writeFileSync(init, '#!/bin/sh\necho "init $*" >>"$STAND_IN_CALLS"\n');
-    rmSync(calls);
     const list = join(folder, 'conffiles');
-    writeFileSync(list, '/etc/config/dmgw\n');
-    const hook = `. "${join(root, 'lib/upgrade/dmgw.sh')}"; for hook in $sysupgrade_init_conffiles; do "$hook" "${list}"; done`;
-    assert.deepEqual(shell(['-c', hook]), { code: 0, out: '' });
-    const kept = ['dmgw.db', 'provisioned.json', 'provisioned/a.pem'];
-    assert.deepEqual(readFileSync(list, 'utf8').trim().split('\n').sort(), [
-      '/etc/config/dmgw',
-      ...kept.map((name) => `/etc/dmgw/kept/${name}`),
-    ]);
-    assert.equal(written(calls), 'init running\ninit stop\ninit start\n');
-    assert.equal(statSync(join(root, 'etc/dmgw/kept')).mode & 0o777, 0o700);
+    const shelf = join(root, 'etc/dmgw/kept');
+    const daemon = join(root, 'var/run/stand-in-daemon');
+    const kept = ['dmgw.db', 'provisioned.json', 'provisioned/a.pem'].map((name) => `/etc/dmgw/kept/${name}`);
+    // As procd does, it does not wait for the end of the daemon, which writes its database last.
+    const init = join(root, 'etc/init.d/dmgw');
+    const script = `${init}.script`;
+    renameSync(init, script);
+    writeFileSync(
+      init,
+      `#!/bin/sh
+echo "init $*" >>"$STAND_IN_CALLS"
+case $1 in
+running) [ -e '${daemon}' ] ;;
+stop) (sleep 1 && echo 'the database' >'${database}' && rm '${daemon}') >/dev/null 2>&1 & ;;
+*) exec ${SHELL.join(' ')} '${join(STAND_INS, 'rc.common')}' '${script}' "$@" ;;
+esac
+`,
+      { mode: 0o755 },
+    );
+    const start = (): number | null => shell([init, 'start']).code;
+    const keep = (env: Record<string, string> = {}): string[] => {
+      writeFileSync(list, '/etc/config/dmgw\n');
+      const hook = `. "${join(root, 'lib/upgrade/dmgw.sh')}"; for hook in $sysupgrade_init_conffiles; do "$hook" "${list}"; done`;
+      assert.deepEqual(shell(['-c', hook], env), { code: 0, out: '' });
+      return readFileSync(list, 'utf8').trim().split('\n').sort();
+    };
+    const reboot = (): void => rmSync(join(root, 'var/run'), { recursive: true });
 
-    writeFileSync(init, script);
+    rmSync(calls);
+    writeFileSync(daemon, '');
+    assert.deepEqual(keep(), ['/etc/config/dmgw', ...kept]);
+    assert.deepEqual(written(calls).match(/^init .*$/gm), ['init running', 'init stop', 'init start']);
+    // It goes into the archive after the daemon has been started again.
+    for (const file of kept) assert.ok(existsSync(join(root, file)), file);
+    assert.equal(readFileSync(join(shelf, 'dmgw.db'), 'utf8'), 'the database\n');
+    assert.equal(statSync(shelf).mode & 0o777, 0o700);
+
     const before = readFileSync(provisioned, 'utf8');
     rmSync(dirname(database), { recursive: true });
-    assert.equal(rcCommon('start').code, 0);
+    reboot();
+    // Of no database that is there.
+    mkdirSync(dirname(database));
+    writeFileSync(`${database}-wal`, 'a WAL');
+    assert.equal(start(), 0);
     assert.deepEqual(
       [database, provisioned, certificate].map((path) => readFileSync(path, 'utf8')),
-      ['the database', before, 'a certificate'],
+      ['the database\n', before, 'a certificate'],
     );
     for (const secret of [database, provisioned, certificate]) assert.equal(statSync(secret).mode & 0o777, 0o600);
-    assert.equal(existsSync(join(root, 'etc/dmgw/kept')), false);
+    assert.deepEqual([shelf, `${database}-wal`].map(existsSync), [false, false]);
 
+    // A daemon that was killed has left its WAL.
+    writeFileSync(`${database}-wal`, 'the WAL');
+    assert.deepEqual(keep(), ['/etc/config/dmgw', kept[0], '/etc/dmgw/kept/dmgw.db-wal', ...kept.slice(1)]);
     // What is there already is newer.
-    mkdirSync(join(root, 'etc/dmgw/kept'), { recursive: true });
-    writeFileSync(join(root, 'etc/dmgw/kept/dmgw.db'), 'an old database');
+    writeFileSync(database, 'a newer database');
+    rmSync(provisioned);
+    reboot();
+    assert.equal(start(), 0);
+    assert.equal(readFileSync(database, 'utf8'), 'a newer database');
+    assert.deepEqual([shelf, provisioned].map(existsSync), [false, false]);
+
+    // There is no room for all of it.
+    const bin = join(folder, 'full-bin');
+    mkdirSync(bin);
+    writeFileSync(join(bin, 'cp'), '#!/bin/sh\nprintf "the da" >"${3%/}/${2##*/}"\nexit 1\n', { mode: 0o755 });
+    rmSync(log);
+    assert.deepEqual(keep({ PATH: `${bin}:${join(STAND_INS, 'bin')}:${process.env.PATH ?? ''}` }), [
+      '/etc/config/dmgw',
+    ]);
+    assert.equal(existsSync(shelf), false);
+    assert.match(written(log), /^daemon\.err sysupgrade does not keep/m);
+  });
+
+  it('put nothing back that a factory reset has removed, or is to remove', () => {
+    configure(
+      WANTED.replace(
+        'option state_dir',
+        "option require_mount '/'\n\toption store_dir '/mnt/disk'\n\toption state_dir",
+      ),
+    );
+    const [state, store, shelf] = ['srv/dmgw/state', 'mnt/disk', 'etc/dmgw/kept'].map((path) => join(root, path));
+    assert.ok(state !== undefined && store !== undefined && shelf !== undefined);
+    const put = (): void => {
+      mkdirSync(shelf, { recursive: true });
+      writeFileSync(join(shelf, 'dmgw.db'), 'the database');
+      writeFileSync(join(shelf, 'provisioned.json'), '{}');
+    };
     assert.equal(rcCommon('start').code, 0);
-    assert.equal(readFileSync(database, 'utf8'), 'the database');
+    for (const mark of [join(state, 'factory-reset'), join(store, 'factory-reset')]) {
+      put();
+      writeFileSync(mark, '');
+      assert.equal(rcCommon('start').code, 0);
+      assert.equal(existsSync(shelf), false);
+      // sysupgrade does not keep it.
+      writeFileSync(join(root, 'uci/dmgw.main.state_dir'), '/srv/dmgw/state');
+      writeFileSync(join(root, 'uci/dmgw.main.store_dir'), '/mnt/disk');
+      writeFileSync(join(state, 'dmgw.db'), 'the database');
+      const list = join(folder, 'conffiles');
+      writeFileSync(list, '');
+      assert.equal(shell(['-c', `. "${join(root, 'lib/upgrade/dmgw.sh')}"; dmgw_kept "${list}"`]).code, 0);
+      assert.equal(written(list), '/etc/config/dmgw\n');
+      for (const file of [mark, join(state, 'dmgw.db')]) rmSync(file);
+    }
+    put();
+    assert.equal(shell([join(root, 'usr/bin/dmgw'), 'factory-reset', '--yes']).code, 0);
+    assert.equal(existsSync(shelf), false);
+    assert.equal(rcCommon('start').code, 0);
+    assert.deepEqual(readdirSync(state), []);
   });
 
   it("take over what a factory image has, and no more, as long as the folder is root's", { skip: NO_ROOT }, () => {
@@ -642,24 +720,21 @@ describe('a start of the daemon', () => {
 describe('the shell scripts of the project', () => {
   const found = spawnSync('shellcheck', ['--version']).error === undefined;
   it('have nothing that shellcheck would say', { skip: found ? false : 'shellcheck is not installed' }, () => {
-    const scripts = execFileSync(
-      'git',
-      [
-        'grep',
-        '-lE',
-        '^#!(/bin/sh|/usr/bin/env bash)|^# shellcheck shell=',
-        '--',
-        'board',
-        'scripts',
-        '.ci',
-        ':!*/Makefile',
-      ],
-      {
-        cwd: PROJECT_ROOT,
-        encoding: 'utf8',
-      },
-    );
-    const done = spawnSync('shellcheck', ['-x', ...scripts.trim().split('\n')], {
+    // With find and not with git: a copy of the sources is no repository.
+    const files = execFileSync('find', ['board', 'scripts', '.ci', '-type', 'f', '!', '-name', 'Makefile'], {
+      cwd: PROJECT_ROOT,
+      encoding: 'utf8',
+    });
+    const scripts = files
+      .trim()
+      .split('\n')
+      .filter((file) =>
+        /^(#!(\/bin\/sh|\/usr\/bin\/env bash)|# shellcheck shell=)/m.test(
+          readFileSync(join(PROJECT_ROOT, file), 'latin1'),
+        ),
+      );
+    assert.ok(scripts.length > 0);
+    const done = spawnSync('shellcheck', ['-x', ...scripts], {
       cwd: PROJECT_ROOT,
       encoding: 'utf8',
     });

@@ -9,4 +9,6 @@ case " $* " in
 	set -- "$@" --config "$root/var/run/dmgw/dmgw.json" --board "$root/usr/share/dmgw/board.json" ;;
 esac ;;
 esac
+# What a sysupgrade has kept would come back.
+case " $* " in ' factory-reset '*'--yes '*) rm -rf "$root/etc/dmgw/kept" 2>/dev/null ;; esac
 exec "$root/usr/bin/node" $(cat "$root/usr/share/dmgw/node-flags") "$root/usr/lib/dmgw/dmgw.cjs" "$@"
