@@ -32,7 +32,11 @@ export interface Account {
 
 /**
  * What was sent to whom. The content of an answer counts for its image when the answer ends; it counts towards a whole
- * image only when the client is known to have taken it: it asks on, or closes the connection cleanly.
+ * image only when the client is known to have taken it: it asks on, or its kernel had acknowledged all of it (`isAcknowledged`)
+ * by the time that the client ended the connection behind it, or was so long silent that we did, and no error came.
+ *
+ * An end of the client that came before the last byte was sent proves nothing: who closes only its own side of the
+ * connection behind its request (no download client does) is answered, and never known to have got a whole image.
  */
 export class Accounting {
   #lanBytes = 0;
@@ -48,8 +52,10 @@ export class Accounting {
   begin(peer: Peer, image: ImageRecord, sha256: string): Account {
     this.o.reactions.fetched(image.imageId, peer.address, false);
     const spans: Span[] = [];
+    peer.taken = false;
     return {
       sent: (content) => {
+        peer.taken = false;
         for (const span of content) {
           this.#lanBytes += span.length;
           append(spans, span);

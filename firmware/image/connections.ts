@@ -17,6 +17,8 @@ export interface Peer {
   readonly socket: Socket;
   readonly pace: Pace;
   unconfirmed: Unconfirmed[];
+  /** The client is known to have what was sent, as `Accounting` says. */
+  taken: boolean;
   /** The newest answer; it comes after all earlier ones. */
   answer: Promise<void>;
   /** Requests that have come, and of them those whose answer is not finished. */
@@ -78,6 +80,7 @@ export class Connections {
       socket,
       pace: new Pace(this.limits.minBytesPerSecond, this.limits.minRateMs),
       unconfirmed: [],
+      taken: false,
       answer: Promise.resolve(),
       requests: 0,
       waiting: 0,

@@ -1,5 +1,9 @@
 import type { ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
+import { native } from '../native/index.js';
+
+/** Our end of a connection takes no more bytes: an alert of TLS (RFC 8446 §6.1) and FIN. */
+const END_BYTES = 128;
 
 /**
  * Has bytes sent to a connection past Node.js, as many as the kernel takes at once. Node.js keeps what the kernel does not
@@ -12,7 +16,7 @@ import type { Socket } from 'node:net';
  *   what is wrong
  */
 export function sendPastNode<T>(response: ServerResponse, socket: Socket, send: (fd: number) => T): T | 0 {
-  const fd = descriptorOf(socket);
+  const fd = canPassNode(socket) ? descriptorOf(socket) : undefined;
   if (fd === undefined || response.socket !== socket || response.writableLength > 0 || socket.writableLength > 0) {
     return 0;
   }
@@ -21,13 +25,24 @@ export function sendPastNode<T>(response: ServerResponse, socket: Socket, send: 
 
 /** Whether there is a way past Node.js: there is none to a TLS connection. */
 export function canPassNode(socket: Socket): boolean {
-  return descriptorOf(socket) !== undefined;
+  // `tls.TLSSocket` says so of itself; to ask for its class would load it.
+  return !('encrypted' in socket) && descriptorOf(socket) !== undefined;
+}
+
+/**
+ * Whether the client's kernel has acknowledged all that was sent, but for our end of the connection; of a TLS connection
+ * too, as its bytes. Its program may still have to read some of it: nobody can tell from here.
+ */
+export function isAcknowledged(socket: Socket): boolean {
+  const fd = descriptorOf(socket);
+  if (fd === undefined) return false;
+  const left = native().unacknowledged(fd);
+  return left === 0 || (left > 0 && left < END_BYTES && socket.writableEnded);
 }
 
 /** Asked anew for each write: a closed descriptor's number soon belongs to another file. */
 function descriptorOf(socket: Socket): number | undefined {
-  // `tls.TLSSocket` says so of itself; to ask for its class would load it.
-  if (socket.destroyed || 'encrypted' in socket || !('_handle' in socket)) return undefined;
+  if (socket.destroyed || !('_handle' in socket)) return undefined;
   const handle = socket._handle;
   if (typeof handle !== 'object' || handle === null || !('fd' in handle)) return undefined;
   return typeof handle.fd === 'number' && handle.fd >= 0 ? handle.fd : undefined;

@@ -251,6 +251,33 @@ describe('clients that want to hold the server', { timeout: 180_000 }, () => {
     await isServed(port);
   });
 
+  for (const [name, sent] of [
+    ['garbage', '\x01\x02 junk\r\n'],
+    ['requests', HEAD],
+    ['requests that do not end where a piece does', `${HEAD}X`],
+  ] as const) {
+    it(`by sending ${name} without end behind an answer that they do not read are not read either`, async () => {
+      const { server, port } = await serve();
+      const before = descriptors();
+      const socket = await open(port);
+      // More than the kernel takes: the answers last.
+      socket.pause().write(GET.repeat(8));
+      await until(() => server.load.connections === 1 && house.blobs.isRead(SHA));
+      const piece = Buffer.from(sent.repeat(1_000), 'latin1');
+      let taken = 0;
+      const send = (): boolean => socket.write(piece, (error) => error ?? ((taken += piece.length), send()));
+      send();
+      for (let had = -1; taken > had && taken < 50_000_000;) {
+        had = taken;
+        await sleep(500);
+      }
+      socket.destroy();
+      // The buffers of the kernel at both ends.
+      assert.ok(taken < 16_000_000, `${taken} bytes are taken`);
+      await allIsFree(server, before);
+    });
+  }
+
   it('by pipelining without end get the answers that may wait, and the last one closes', async () => {
     const { server, port } = await serve({ keepAliveMs: 300 });
     const { replies, rest, closed } = await converse(port, HEAD.repeat(500), {

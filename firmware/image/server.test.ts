@@ -367,6 +367,51 @@ describe('the accounts', () => {
   }
 });
 
+describe('a whole image', () => {
+  const LAST = 400_000;
+  /** Has fetched all but the last bytes, and then asks for them. */
+  async function ask(server: ImageServer, port: number, from: string, headers: string): Promise<Socket> {
+    const range = `bytes=0-${CONTENT.length - LAST - 1}`;
+    await get(port, '/scomo/fw.bin', { Range: range, Connection: 'close' }, 'GET', from);
+    await seen(() => rowOf(from));
+    const before = server.lanBytes;
+    const socket = connect({ port, host: '127.0.0.1', localAddress: from, allowHalfOpen: true });
+    socket.on('error', () => {}).pause();
+    socket.write(`GET /scomo/fw.bin HTTP/1.1\r\nHost: x\r\n${headers}Range: bytes=-${LAST}\r\n\r\n`);
+    if (headers.includes('half')) socket.end();
+    await seen(() => server.lanBytes === before + LAST || undefined);
+    return socket;
+  }
+
+  for (const [name, headers, from] of [
+    ['has ended its side behind its request', 'X: half\r\n', '127.0.0.12'],
+    ['stays silent, keeping the connection', '', '127.0.0.13'],
+    ['stays silent behind the last answer', 'Connection: close\r\n', '127.0.0.14'],
+  ] as const) {
+    it(`was not taken by a client that ${name} and reads nothing`, async () => {
+      const { port, server } = await serve({ limits: { keepAliveMs: 200 } });
+      const socket = await ask(server, port, from, headers);
+      await seen(() => server.load.connections === 0 || undefined);
+      socket.resetAndDestroy();
+      assert.equal(rowOf(from)?.complete, false);
+      assert.ok(!fetched.includes(`fw.bin ${from} true`));
+    });
+  }
+
+  for (const [name, headers, from] of [
+    ['keeping the connection', '', '127.0.0.15'],
+    ['behind the last answer', 'Connection: close\r\n', '127.0.0.16'],
+  ] as const) {
+    it(`was taken by a client that has read it and stays silent ${name}`, async () => {
+      const { port, server } = await serve({ limits: { keepAliveMs: 200 } });
+      const socket = await ask(server, port, from, headers);
+      socket.resume();
+      await seen(() => rowOf(from)?.complete || undefined);
+      socket.destroy();
+    });
+  }
+});
+
 describe('a client that ends its side of the connection behind its request', () => {
   it('is answered', async () => {
     const { port } = await serve();

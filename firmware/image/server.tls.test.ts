@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import type { IncomingMessage } from 'node:http';
-import { get, type RequestOptions } from 'node:https';
+import { Agent, get, type RequestOptions } from 'node:https';
 import { connect as connectPlain } from 'node:net';
 import { after, before, describe, it } from 'node:test';
 import { makeCertificate, NO_CERTIFICATES } from '../net/certificate.fixture.js';
@@ -73,6 +73,23 @@ describe('an image server with a certificate', { skip: NO_CERTIFICATES, timeout:
     assert.ok(part.equals(CONTENT.subarray(7, 4_000_007)));
     await until(() => server.load.connections === 0);
     assert.equal(house.deliveries.list(house.catalog.byNode('fw')!.id, 0, 9)[0]?.complete, true);
+  });
+
+  it('knows who has a whole image and then keeps the connection in silence, until it is closed', async () => {
+    const quick = new ImageServer({
+      ...serverOptions(house),
+      tls: { identity, renewed: () => undefined },
+      limits: { keepAliveMs: 300 },
+    });
+    const started = await quick.start();
+    assert.ok(started.ok);
+    const agent = new Agent({ keepAlive: true });
+    await fetchWith(how({ port: started.value[0]!.port, agent, localAddress: '127.0.0.7' }));
+    await until(() => quick.load.connections === 0);
+    const rows = house.deliveries.list(house.catalog.byNode('fw')!.id, 0, 9);
+    assert.equal(rows.find(({ address }) => address === '127.0.0.7')?.complete, true);
+    agent.destroy();
+    await quick.close();
   });
 
   it('speaks no TLS older than 1.2', async () => {

@@ -13,6 +13,7 @@ import type { BlobStore } from './blobs.js';
 import type { Catalog } from './catalog.js';
 import { Connections, CONNECTIONS_TOLD, type Peer } from './connections.js';
 import type { Deliveries } from './deliveries.js';
+import { isAcknowledged } from './direct.js';
 import type { ImageRecord } from './image.js';
 import { localUriOf, originOf, type PublicPlace } from './local-uri.js';
 import { OutflowBuffers, PacedReads } from './outflow.js';
@@ -375,8 +376,12 @@ export class ImageServer {
     });
   }
 
-  #endWithin(ms: number, socket: Socket): void {
-    const end = this.#o.clock.after(ms, () => socket.destroy());
+  /** @param last called when the time is over, before that */
+  #endWithin(ms: number, socket: Socket, last: () => void = () => {}): void {
+    const end = this.#o.clock.after(ms, () => {
+      last();
+      socket.destroy();
+    });
     socket.on('close', () => end.cancel());
   }
 
@@ -390,14 +395,17 @@ export class ImageServer {
     const peer = this.#connections.open(socket, address);
     // Node.js closes behind the last answer as soon as the kernel has it: nobody would know whether the client takes it, and
     // what it still sends would have the kernel drop the answer (RFC 9112 §9.6). So the client's end is waited for.
+    const look = (): void => void (peer.taken = isAcknowledged(socket));
     socket.destroySoon = () => {
       socket.end();
-      this.#endWithin(this.#limits.keepAliveMs, socket);
+      this.#endWithin(this.#limits.keepAliveMs, socket, look);
     };
-    let broken = false;
-    socket.on('error', () => (broken = true));
+    // Before Node.js ends the connection.
+    socket.prependListener('end', look);
+    socket.prependListener('timeout', look);
+    socket.on('error', () => (peer.taken = false));
     socket.on('close', () => {
-      this.#accounting.confirm(peer, !broken && !this.#closing);
+      this.#accounting.confirm(peer, peer.taken);
       this.#connections.closed(peer);
       this.#gone += 1;
       if (this.#gone >= CROWD) this.#collecting ??= this.#collectLater();
@@ -415,8 +423,8 @@ export class ImageServer {
     const peer = this.#connections.of(request.socket);
     if (!peer) return;
     if (peer.ending) {
-      // RFC 9112 §9.6: what follows the last request is not processed; nor read on.
-      peer.socket.pause();
+      // RFC 9112 §9.6: what follows the last request is not processed; nor read on. Later: Node.js resumes behind each request.
+      setImmediate(() => peer.socket.pause());
       return;
     }
     // A client that asks on has taken the last answer.
@@ -455,9 +463,12 @@ export class ImageServer {
       return;
     }
     const { socket } = peer;
+    // Nor is anything read on behind an answer that may last for long; only the client's end behind it matters.
+    if (peer.waiting > 0) socket.pause();
     if (peer.ending) return;
     peer.ending = true;
     void peer.answer.then(() => {
+      socket.resume();
       if (socket.writable) socket.end(`HTTP/1.1 ${status}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n`);
       this.#endWithin(TOLD_MS, socket);
     });

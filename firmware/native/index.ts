@@ -14,6 +14,12 @@ export interface Native {
    */
   readonly sendFile: (socket: number, file: number, position: number, length: number) => number;
   /**
+   * Bytes given to a TCP connection, by its file descriptor, that the other side's kernel has not acknowledged; our end of it
+   * counts as one more (SIOCOUTQ, tcp(7)).
+   * @returns below 0 on a failure
+   */
+  readonly unacknowledged: (socket: number) => number;
+  /**
    * Sends one datagram to an IP address, now.
    * @returns false when the kernel does not take it now, or `host` is no address, or one with a zone: to send it with Node.js
    *   waits, or tells what is wrong
@@ -68,7 +74,7 @@ export function native(): Native {
   if (!loaded) {
     const file = `./${NATIVE}.node`;
     const found = loadAddon(file) as Partial<Native>;
-    if (!found.sendFile || !found.sendDatagram) throw new AddonError(file, 'another addon');
+    if (!found.sendFile || !found.unacknowledged || !found.sendDatagram) throw new AddonError(file, 'another addon');
     loaded = found as Native;
   }
   return loaded;

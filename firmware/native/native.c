@@ -5,6 +5,8 @@
 #include "native.h"
 #include <arpa/inet.h>
 #include <errno.h>
+#include <linux/sockios.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/sendfile.h>
 #include <sys/socket.h>
@@ -76,6 +78,18 @@ static napi_value send_file(napi_env env, napi_callback_info info) {
   return napi_create_int64(env, taken, &result) == napi_ok ? result : NULL;
 }
 
+/* unacknowledged(socket): bytes sent that the other side has not acknowledged, its end (FIN) as one; -1 on a failure. */
+static napi_value unacknowledged(napi_env env, napi_callback_info info) {
+  napi_value given[1], result;
+  size_t count = 1;
+  int32_t socket;
+  int left = -1;
+  if (napi_get_cb_info(env, info, &count, given, NULL, NULL) != napi_ok || count != 1 ||
+      napi_get_value_int32(env, given[0], &socket) != napi_ok || ioctl(socket, SIOCOUTQ, &left) != 0)
+    left = -1;
+  return napi_create_int32(env, left, &result) == napi_ok ? result : NULL;
+}
+
 /* A socket of this family, opened when it is first sent on, and kept; -1 when there is none. */
 static int socket_of(int family) {
   static int sockets[2] = {-1, -1};
@@ -132,6 +146,7 @@ void offer(napi_env env, napi_value exports, const char *name, napi_callback cal
 
 NAPI_MODULE_INIT() {
   offer(env, exports, "sendFile", send_file);
+  offer(env, exports, "unacknowledged", unacknowledged);
   offer(env, exports, "sendDatagram", send_datagram);
   offer_hash(env, exports);
   return exports;

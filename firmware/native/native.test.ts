@@ -34,7 +34,7 @@ const MIB = 1024 * KIB;
 
 const folder = mkdtempSync(join(tmpdir(), 'dmgw-native-'));
 after(() => rmSync(folder, { recursive: true }));
-const { sendDatagram, sendFile } = native();
+const { sendDatagram, sendFile, unacknowledged } = native();
 
 function fileOf(content: Uint8Array, within = folder): string {
   const file = join(within, `file-${randomBytes(4).toString('hex')}`);
@@ -220,6 +220,21 @@ describe('sendFile', { timeout: 120_000 }, () => {
         await turn(begunMs);
       }
       assert.ok(taken === FAILED || taken === NOT_IN_MEMORY, String(taken));
+    }));
+});
+
+describe('unacknowledged', () => {
+  it('tells the bytes that the other side has not taken, and nothing of what is no connection', () =>
+    sending(fileOf(Buffer.alloc(1)), async ({ fd, client }, file) => {
+      assert.equal(unacknowledged(fd), 0);
+      const bytes = Buffer.alloc(MIB);
+      while (writeNow(fd, bytes) > 0);
+      assert.ok(unacknowledged(fd) > 0);
+      client.resume();
+      const begunMs = performance.now();
+      while (unacknowledged(fd) > 0) await turn(begunMs);
+      const wrong = unacknowledged as (...given: unknown[]) => number;
+      for (const given of [[], [file], [-1], ['1']]) assert.equal(wrong(...given), -1, JSON.stringify(given));
     }));
 });
 
