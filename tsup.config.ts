@@ -100,7 +100,7 @@ async function oneFunction(module: string): Promise<string> {
   };
   const bundle = await rollup({ input: '<given>', plugins: [given] });
   const { output } = await bundle.generate({ format: 'cjs', interop: 'default', generatedCode: 'es2015' });
-  return `(function(require,dmgwUrl){${await shortest(output[0].code)}})\n`;
+  return `(function(require,dmgwUrl,dmgwCompiled){${await shortest(output[0].code)}})\n`;
 }
 
 /** What esbuild has made, shorter still. */

@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { copyFileSync, existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
@@ -117,6 +119,53 @@ it('does not start without the addon of SQLite, and says so in one line', async 
   const { code, out, err } = await run(join(installed, 'dmgw.cjs'), ['run', '--config', config]);
   assert.deepEqual([code, out], [2, '']);
   assert.match(err, /^dmgw: better_sqlite3\.node does not load on Node\.js v[\d.]+ \(Cannot find module [^\n]*\)\n$/);
+});
+
+it('ends with exit code 2 where a document needs an addon that does not load', { timeout: 120_000 }, async () => {
+  const installed = join(folder, 'no-libxml');
+  mkdirSync(join(installed, 'node_modules'), { recursive: true });
+  for (const name of ['dmgw.cjs', 'dmgw-main.cjs', 'dmgw-native.node']) {
+    copyFileSync(resolve('build', name), join(installed, name));
+  }
+  symlinkSync(resolve('node_modules/better-sqlite3'), join(installed, 'node_modules/better-sqlite3'));
+  // A character beyond ASCII in a name: libxml2 is asked.
+  const server = createServer((_, response) => {
+    response.setHeader('Content-Type', 'application/vnd.syncml.dm+xml').end('<\u00e9/>');
+  });
+  await once(server.listen(0, '127.0.0.1'), 'listening');
+  try {
+    const { port } = server.address() as AddressInfo;
+    const side = { name: 'name', secret: 'secret' };
+    const config = file('no-libxml.json', {
+      ...configuration,
+      stateDir: join(folder, 'no-libxml-state'),
+      storeDir: join(folder, 'no-libxml-store'),
+      accounts: [{ serverId: 'a', url: `http://127.0.0.1:${port}/`, allowInsecure: true, client: side, server: side }],
+      session: { startDelaySeconds: 0, jitterSeconds: 0 },
+    });
+    const { code, err } = await run(join(installed, 'dmgw.cjs'), ['run', '--config', config]);
+    assert.equal(code, 2, err);
+    assert.match(err, /cannot go on.*libxmljs2 does not load/);
+  } finally {
+    server.close();
+  }
+});
+
+it('is kept compiled with what a start runs, each time', async () => {
+  const installed = join(folder, 'compiled');
+  mkdirSync(installed);
+  for (const name of ['dmgw.cjs', 'dmgw-main.cjs', 'dmgw-native.node']) {
+    copyFileSync(resolve('build', name), join(installed, name));
+  }
+  symlinkSync(resolve('node_modules'), join(installed, 'node_modules'));
+  const compile = async (): Promise<number> => {
+    const { out, err } = await run(join(installed, 'dmgw.cjs'), ['compile']);
+    assert.equal(err, '');
+    return Number(/: (\d+) bytes$/m.exec(out)?.[1]);
+  };
+  const first = await compile();
+  const second = await compile();
+  assert.ok(second > first * 0.9 && second < first * 1.1, `${first} bytes, then ${second}`);
 });
 
 describe('the daemon', () => {

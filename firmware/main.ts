@@ -7,12 +7,16 @@ import { runDaemon } from './run.js';
 import { databaseSchema } from './schema.js';
 import { BUILD_TIME_MS, VERSION } from './version.js';
 
+/** What the program is told when it runs, see `compiled`. */
+declare const dmgwCompiled: () => Buffer;
+
 const program: Program = {
   version: VERSION,
   buildTimeMs: BUILD_TIME_MS,
   schema: databaseSchema,
   runDaemon,
   rehearseStart,
+  compiled: () => dmgwCompiled(),
 };
 
 const terminal = processTerminal();

@@ -18,7 +18,7 @@ import { ExitCode, isMarked, resetIfMarked } from './cli/index.js';
 import { setFlags } from './flags.js';
 import { startGateway, type Gateway } from './gateway.js';
 import { createLog, LogRing, type Logger } from './log/index.js';
-import { native } from './native/index.js';
+import { AddonError, native } from './native/index.js';
 import { askStatus } from './ops/index.js';
 import { describeThrown, failure, success, type CodedError, type Outcome } from './outcome/index.js';
 import { BUILD_TIME_MS, VERSION } from './version.js';
@@ -241,13 +241,13 @@ function exitOnDefect(log: () => Logger): void {
   process.stderr.on('error', () => {});
 }
 
-/** After a defect or a failed disk the state in memory cannot be trusted; what was promised is on disk. */
+/** After a defect or a failed disk the state in memory cannot be trusted; what was promised is on disk. An addon may be needed late. */
 function exitFatally(log: Logger, thrown: unknown): never {
   log.error('cannot go on', {
     reason: describeThrown(thrown),
     stack: thrown instanceof Error ? thrown.stack : undefined,
   });
-  process.exit(ExitCode.fatal);
+  process.exit(thrown instanceof AddonError ? ExitCode.usage : ExitCode.fatal);
 }
 
 async function logStatus(socket: string, log: Logger): Promise<void> {

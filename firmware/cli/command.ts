@@ -15,6 +15,8 @@ export interface Program {
   runDaemon(files: ConfigurationFiles, complain: (line: string) => void): Promise<number>;
   /** Starts a gateway that has nothing to do, and ends it. */
   rehearseStart(): Promise<Outcome<unknown, CodedError>>;
+  /** What V8 has compiled of the program by now. */
+  compiled(): Buffer;
 }
 
 /** One run of a command. */

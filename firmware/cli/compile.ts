@@ -17,7 +17,7 @@ export const COMPILE_COMMAND: Command = {
       // V8 has compiled only what has run, and keeps that: without it a start takes a fifth longer.
       const rehearsed = await program.rehearseStart();
       if (!rehearsed.ok) complain(terminal, `no start could be tried: ${rehearsed.error.text}`);
-      const bytes = keepCompiled(file);
+      const bytes = keepCompiled(file, program.compiled());
       await terminal.write(`${keptFile(file)}: ${bytes} bytes\n`);
       return ExitCode.done;
     } catch (thrown) {

@@ -43,6 +43,7 @@ export const idleProgram: Program = {
   schema: [{ owner: 'test', sql: 'CREATE TABLE t (n INTEGER)' }],
   runDaemon: () => Promise.reject(new Error('not here')),
   rehearseStart: () => Promise.reject(new Error('not here')),
+  compiled: () => Buffer.alloc(0),
 };
 
 /** Runs a command in this process. */

@@ -10,7 +10,7 @@ import { CHARSET_UTF8, DDF_LITERAL, Global, LITERAL_ID, PAGE_OF, SYNCML_1_2, VER
  *
  * Text is an inline string, or an opaque where it has a NUL, which no string of WBXML can hold (facts 11.3); octets are
  * an opaque; an element without content is its bare tag. A lone surrogate becomes U+FFFD. The code page is changed only
- * before a tag of another page, so it may still be 1 where a Meta ended.
+ * before a tag of another page, so it may still be 1 where a Meta ended, and after a `fragment`, so before an END too.
  * @throws TypeError for an element that the code pages do not have
  */
 export function writeWbxml(root: Element): Uint8Array {

@@ -18,8 +18,8 @@ import { afterEach, beforeEach, describe, it } from 'node:test';
 import { pathToFileURL } from 'node:url';
 import { keepCompiled, keptFile, readKept, runProgram } from './index.js';
 
-const ran = globalThis as { ran?: unknown };
-const TEXT = `(function(require, url) { "use strict"; globalThis.ran = [require('./beside.json').said, url, 1]; })`;
+const ran = globalThis as { ran?: unknown; compiled?: () => Buffer };
+const TEXT = `(function(require, url, compiled) { "use strict"; globalThis.compiled = compiled; globalThis.ran = [require('./beside.json').said, url, 1]; })`;
 
 describe('a program that is kept compiled', () => {
   let folder = '';
@@ -29,6 +29,10 @@ describe('a program that is kept compiled', () => {
     delete ran.ran;
     runProgram(file, createRequire(file));
     return ran.ran;
+  };
+  const keep = (): number => {
+    runs();
+    return keepCompiled(file, ran.compiled?.() ?? Buffer.alloc(0));
   };
 
   beforeEach(() => {
@@ -43,23 +47,23 @@ describe('a program that is kept compiled', () => {
     const expected = ['beside', pathToFileURL(file).href, 1];
     assert.equal(isUsed(), false);
     assert.deepEqual(runs(), expected);
-    assert.equal(keepCompiled(file), statSync(keptFile(file)).size);
+    assert.equal(keep(), statSync(keptFile(file)).size);
     assert.equal(isUsed(), true);
     assert.deepEqual(runs(), expected);
   });
 
   it('is compiled anew where its text is another one, of the same length too', () => {
-    keepCompiled(file);
+    keep();
     writeFileSync(file, TEXT.replace('1]', '2]'));
     assert.equal(isUsed(), false);
     assert.equal((runs() as unknown[])[2], 2);
-    keepCompiled(file);
+    keep();
     assert.equal(isUsed(), true);
     assert.equal((runs() as unknown[])[2], 2);
   });
 
   it('is compiled anew where what was kept is cut off or has rotted at any place', () => {
-    keepCompiled(file);
+    keep();
     const sound = readFileSync(keptFile(file));
     for (let at = 0; at < sound.length; at += Math.ceil(sound.length / 50)) {
       const rotten = Buffer.from(sound);
@@ -75,15 +79,14 @@ describe('a program that is kept compiled', () => {
     const foreign = join(folder, 'foreign');
     writeFileSync(foreign, 'foreign');
     symlinkSync(foreign, `${keptFile(file)}.new`);
-    keepCompiled(file);
+    keep();
     assert.equal(isUsed(), true);
     assert.equal(readFileSync(foreign, 'utf8'), 'foreign');
 
     // Room for a part of it only.
     rmSync(keptFile(file));
     const script = `import { keepCompiled } from ${JSON.stringify(new URL('./index.js', import.meta.url).href)};
-      keepCompiled(${JSON.stringify(file)});`;
-    writeFileSync(file, TEXT.replace('1]', `'${'x'.repeat(4000)}']`));
+      keepCompiled(${JSON.stringify(file)}, Buffer.alloc(4000));`;
     const limited = ['-c', 'ulimit -f 2 && exec "$0" "$@"', process.execPath, '--input-type=module', '-e', script];
     const { status, stderr } = spawnSync('sh', limited, { encoding: 'utf8' });
     assert.notEqual(status, 0);
@@ -94,12 +97,31 @@ describe('a program that is kept compiled', () => {
     );
 
     mkdirSync(keptFile(file));
-    assert.throws(() => keepCompiled(file), { code: 'EISDIR' });
+    assert.throws(() => keep(), { code: 'EISDIR' });
     assert.equal(existsSync(`${keptFile(file)}.new`), false);
   });
 
+  it('has what has run, also where it was itself run from what was kept', () => {
+    const later = `function later() { return [${'{ a: url },'.repeat(500)}]; }`;
+    writeFileSync(file, TEXT.replace('{', `{ ${later}`));
+    const first = keep();
+    assert.equal((runs() as unknown[])[2], 1);
+    writeFileSync(file, TEXT.replace('{', `{ ${later}`).replace('1]', 'later().length]'));
+    const second = keep();
+    assert.ok(second > first + 500, `${first} bytes without, ${second} with what has run`);
+    const third = keep();
+    assert.ok(Math.abs(third - second) < second / 20, `${second} bytes, then ${third}`);
+  });
+
+  it('is not waited for where it is a pipe', () => {
+    keep();
+    rmSync(keptFile(file));
+    assert.equal(spawnSync('mkfifo', ['-m', '644', keptFile(file)]).status, 0);
+    assert.equal(isUsed(), false);
+  });
+
   it('is not believed where others may write', () => {
-    keepCompiled(file);
+    keep();
     for (const mode of [0o664, 0o646]) {
       chmodSync(keptFile(file), mode);
       assert.equal(isUsed(), false);

@@ -3,43 +3,39 @@
  * Leaves to the command line who keeps it and when, to the build how the text is made.
  */
 import { createHash } from 'node:crypto';
-import { closeSync, fstatSync, openSync, readFileSync } from 'node:fs';
+import { closeSync, constants, fstatSync, openSync, readFileSync } from 'node:fs';
 import { pathToFileURL } from 'node:url';
 import { Script } from 'node:vm';
 import { writeDurably } from '../files/index.js';
 
-/** What the text of a program is: one function. */
-export type Program = (require: NodeJS.Require, url: string) => void;
+/** What the text of a program is: one function. It is told how to have V8's form of itself, with all that has run by then. */
+export type Program = (require: NodeJS.Require, url: string, compiled: () => Buffer) => void;
 
 /** SHA-256 of the text and of what was compiled of it: V8 looks at the length of the one, and crashes on rot in the other. */
 const DIGEST_BYTES = 32;
 
 /**
- * Reads a program, from what was kept of it if that is sound and belongs to this text, this Node.js and its flags.
+ * Runs a program, from what was kept of it if that is sound and belongs to this text, this Node.js and its flags.
  * @param file its text, in ASCII: an expression that gives the function
+ * @param require of a module in its folder
  * @throws the system's error, or a SyntaxError
  */
-export function readProgram(file: string): Program {
+export function runProgram(file: string, require: NodeJS.Require): void {
   const text = readFileSync(file);
   const kept = readKept(file, text);
   const script = new Script(text.toString('latin1'), { filename: file, ...(kept && { cachedData: kept }) });
-  return script.runInThisContext() as Program;
-}
-
-/** Runs a program. @param require of a module in its folder */
-export function runProgram(file: string, require: NodeJS.Require): void {
-  readProgram(file)(require, pathToFileURL(file).href);
+  const program = script.runInThisContext() as Program;
+  program(require, pathToFileURL(file).href, () => script.createCachedData());
 }
 
 /**
- * Compiles a program for this Node.js and its flags, and keeps that beside it.
+ * Keeps beside a program what this Node.js has compiled of it, with its flags.
+ * @param compiled as the program was told: of the script that runs, for another one knows nothing of what has run
  * @returns bytes that it takes
  * @throws the system's error, such as EACCES where this user may not write beside the program
  */
-export function keepCompiled(file: string): number {
-  const text = readFileSync(file);
-  const compiled = new Script(text.toString('latin1'), { filename: file }).createCachedData();
-  const kept = Buffer.concat([digestOf(text, compiled), compiled]);
+export function keepCompiled(file: string, compiled: Buffer): number {
+  const kept = Buffer.concat([digestOf(readFileSync(file), compiled), compiled]);
   writeDurably(keptFile(file), kept, 0o644);
   return kept.byteLength;
 }
@@ -53,7 +49,8 @@ export function keptFile(file: string): string {
 export function readKept(file: string, text: Buffer): Buffer | undefined {
   let fd: number | undefined;
   try {
-    fd = openSync(keptFile(file), 'r');
+    // A pipe of that name would be waited for.
+    fd = openSync(keptFile(file), constants.O_RDONLY | constants.O_NONBLOCK);
     const { uid, mode } = fstatSync(fd);
     if ((uid !== 0 && uid !== process.geteuid?.()) || (mode & 0o022) !== 0) return undefined;
     const kept = readFileSync(fd);

@@ -46,8 +46,8 @@ const BUDGETS = {
   native: { name: 'part in C', unit: 'KB', target: undefined, ceiling: undefined },
   package: { name: 'package, compressed', unit: 'MB', target: 2.5, ceiling: undefined },
   memory: { name: 'idle RssAnon', unit: 'MB', target: 12, ceiling: 13 },
-  // 2.5 to 3.1 x here, on two cores: half of what is above 1 is Node.js loading its own modules and V8 reading the program.
-  start: { name: 'start to ready / node -e 0', unit: 'x', target: 2, ceiling: 4 },
+  // 2.5 to 3.7 x here, on two cores whose clock varies: half of what is above 1 is Node.js loading its own modules and V8 reading the program.
+  start: { name: 'start to ready / node -e 0', unit: 'x', target: 2, ceiling: 5 },
   files: { name: 'open files, idle', unit: '', target: undefined, ceiling: undefined },
   threads: { name: 'threads, idle', unit: '', target: undefined, ceiling: undefined },
 } as const satisfies Readonly<Record<string, Omit<Figure, 'value'>>>;
