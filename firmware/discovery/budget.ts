@@ -34,7 +34,10 @@ export class Bucket {
   }
 }
 
-/** Datagrams of one source, per second: a host that plays some hundred devices answers with one each. */
+/**
+ * Datagrams of one source, per second. A source is an address: that of a host that plays some hundred devices, and that of
+ * a repeater or mDNS reflector, which all devices behind it share.
+ */
 const SOURCE_PER_SECOND = 500;
 const SOURCE_BURST = 2_000;
 
@@ -50,7 +53,7 @@ const LINK_BYTES_BURST = 4 * 1024 * 1024;
 const LINK_MS_PER_SECOND = 400;
 const LINK_MS_BURST = 1_000;
 
-/** Of bytes and time one source has a quarter: no host takes them from the others, nor more than a tenth of the processor. */
+/** Of bytes and time one source has a quarter: no address takes them from the others, nor more than a tenth of the processor. */
 const OF_SOURCE = 1 / 4;
 
 /** Sources with a share of their own; when a flood forges more, they share that of the link. */
