@@ -34,10 +34,15 @@ export function canPassNode(socket: Socket): boolean {
  * too, as its bytes. Its program may still have to read some of it: nobody can tell from here.
  */
 export function isAcknowledged(socket: Socket): boolean {
+  const left = unacknowledged(socket);
+  return left === 0 || (left < END_BYTES && socket.writableEnded);
+}
+
+/** Bytes that the client's kernel has not acknowledged; very many where nothing tells. */
+export function unacknowledged(socket: Socket): number {
   const fd = descriptorOf(socket);
-  if (fd === undefined) return false;
-  const left = native().unacknowledged(fd);
-  return left === 0 || (left > 0 && left < END_BYTES && socket.writableEnded);
+  const left = fd === undefined ? -1 : native().unacknowledged(fd);
+  return left < 0 ? Number.MAX_SAFE_INTEGER : left;
 }
 
 /** Asked anew for each write: a closed descriptor's number soon belongs to another file. */

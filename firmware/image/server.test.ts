@@ -389,7 +389,7 @@ describe('a whole image', () => {
     ['stays silent behind the last answer', 'Connection: close\r\n', '127.0.0.14'],
   ] as const) {
     it(`was not taken by a client that ${name} and reads nothing`, async () => {
-      const { port, server } = await serve({ limits: { keepAliveMs: 200 } });
+      const { port, server } = await serve({ limits: { keepAliveMs: 200, minRateMs: 200 } });
       const socket = await ask(server, port, from, headers);
       await seen(() => server.load.connections === 0 || undefined);
       socket.resetAndDestroy();
@@ -398,13 +398,16 @@ describe('a whole image', () => {
     });
   }
 
-  for (const [name, headers, from] of [
-    ['keeping the connection', '', '127.0.0.15'],
-    ['behind the last answer', 'Connection: close\r\n', '127.0.0.16'],
+  for (const [name, headers, from, waits] of [
+    ['keeping the connection', '', '127.0.0.15', 0],
+    ['behind the last answer', 'Connection: close\r\n', '127.0.0.16', 0],
+    ['keeping the connection, long after the last byte was sent', '', '127.0.0.17', 5],
+    ['behind the last answer, long after the last byte was sent', 'Connection: close\r\n', '127.0.0.18', 5],
   ] as const) {
     it(`was taken by a client that has read it and stays silent ${name}`, async () => {
       const { port, server } = await serve({ limits: { keepAliveMs: 200 } });
       const socket = await ask(server, port, from, headers);
+      await sleep(waits * 200);
       socket.resume();
       await seen(() => rowOf(from)?.complete || undefined);
       socket.destroy();

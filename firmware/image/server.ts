@@ -13,7 +13,7 @@ import type { BlobStore } from './blobs.js';
 import type { Catalog } from './catalog.js';
 import { Connections, CONNECTIONS_TOLD, type Peer } from './connections.js';
 import type { Deliveries } from './deliveries.js';
-import { isAcknowledged } from './direct.js';
+import { isAcknowledged, unacknowledged } from './direct.js';
 import type { ImageRecord } from './image.js';
 import { localUriOf, originOf, type PublicPlace } from './local-uri.js';
 import { OutflowBuffers, PacedReads } from './outflow.js';
@@ -352,6 +352,7 @@ export class ImageServer {
       server.on(event, (request: IncomingMessage, response: ServerResponse) => this.#requested(request, response));
     }
     server.on('clientError', (thrown, socket) => this.#misread(thrown, socket));
+    server.on('timeout', (socket: Socket) => this.#silent(socket));
     return server;
   }
 
@@ -376,13 +377,37 @@ export class ImageServer {
     });
   }
 
-  /** @param last called when the time is over, before that */
-  #endWithin(ms: number, socket: Socket, last: () => void = () => {}): void {
-    const end = this.#o.clock.after(ms, () => {
-      last();
-      socket.destroy();
-    });
+  #endWithin(ms: number, socket: Socket): void {
+    const end = this.#o.clock.after(ms, () => socket.destroy());
     socket.on('close', () => end.cancel());
+  }
+
+  /** Nothing has moved between Node.js and the kernel for as long as that may be: behind an answer, the kernel may still be sending it. */
+  #silent(socket: Socket): void {
+    const peer = this.#connections.of(socket);
+    if (peer) peer.taken = isAcknowledged(socket);
+    if (peer && !peer.taken && peer.waiting === 0 && peer.unconfirmed.length > 0) this.#endBehind(peer);
+    else socket.destroy();
+  }
+
+  /** Ends a connection behind its last answer; it is left when the client's kernel has all of that, or takes it too slowly. */
+  #endBehind(peer: Peer): void {
+    const { socket, pace } = peer;
+    const { keepAliveMs } = this.#limits;
+    peer.ending = true;
+    socket.end();
+    socket.setTimeout(0);
+    let left = unacknowledged(socket);
+    const look = (): void => {
+      peer.taken = isAcknowledged(socket);
+      const rest = unacknowledged(socket);
+      pace.took(Math.max(0, left - rest), keepAliveMs);
+      left = rest;
+      if (peer.taken || pace.allowanceMs(0) <= 0) socket.destroy();
+      else next = this.#o.clock.after(keepAliveMs, look);
+    };
+    let next = this.#o.clock.after(keepAliveMs, look);
+    socket.on('close', () => next.cancel());
   }
 
   #connected(socket: Socket): void {
@@ -395,14 +420,9 @@ export class ImageServer {
     const peer = this.#connections.open(socket, address);
     // Node.js closes behind the last answer as soon as the kernel has it: nobody would know whether the client takes it, and
     // what it still sends would have the kernel drop the answer (RFC 9112 §9.6). So the client's end is waited for.
-    const look = (): void => void (peer.taken = isAcknowledged(socket));
-    socket.destroySoon = () => {
-      socket.end();
-      this.#endWithin(this.#limits.keepAliveMs, socket, look);
-    };
+    socket.destroySoon = () => this.#endBehind(peer);
     // Before Node.js ends the connection.
-    socket.prependListener('end', look);
-    socket.prependListener('timeout', look);
+    socket.prependListener('end', () => (peer.taken = isAcknowledged(socket)));
     socket.on('error', () => (peer.taken = false));
     socket.on('close', () => {
       this.#accounting.confirm(peer, peer.taken);
