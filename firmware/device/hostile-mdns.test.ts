@@ -1,7 +1,5 @@
 /** What anybody in the LAN may send to the port of mDNS, against discovery and recognition together, with a real database. */
 import assert from 'node:assert/strict';
-import type { Socket } from 'node:dgram';
-import { EventEmitter } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -11,6 +9,7 @@ import { runInNewContext } from 'node:vm';
 import { decode, encode, type Answer, type Packet } from 'dns-packet';
 import { ManualClock } from '../clock/index.js';
 import { BuiltinDiscovery } from '../discovery/index.js';
+import { LinkWire } from '../discovery/link-wire.fixture.js';
 import { silentLog } from '../log/index.js';
 import { Prefixes } from '../net/index.js';
 import type { Store } from '../store/index.js';
@@ -30,28 +29,6 @@ const lan = parsed.value;
 
 setFlagsFromString('--expose-gc');
 const collectGarbage = runInNewContext('gc') as () => void;
-
-/** The network of one link: what the gateway sends is seen, what is put in is heard by it. */
-class Wire extends EventEmitter {
-  readonly sent: Buffer[] = [];
-  bind(_port: number, _address: string, bound: () => void): void {
-    process.nextTick(bound);
-  }
-  send(bytes: Buffer, _port: number, _to: string, done: (error: null) => void): void {
-    this.sent.push(bytes);
-    done(null);
-  }
-  close(done: () => void): void {
-    done();
-  }
-  addMembership(): void {}
-  setMulticastInterface(): void {}
-  setMulticastTTL(): void {}
-
-  put(bytes: Buffer, address: string): void {
-    this.emit('message', bytes, { address, port: 5353, family: 'IPv4', size: bytes.length });
-  }
-}
 
 const idOf = (n: number): string => `X:real-${n}`;
 const addressOf = (n: number): string => `192.168.1.${n + 1}`;
@@ -82,7 +59,7 @@ describe('hostile mDNS', () => {
   let folder: string;
   let store: Store;
   let clock: ManualClock;
-  let wire: Wire;
+  let wire: LinkWire;
   let inventory: DeviceInventory;
   let recognition: Recognition;
   let discovery: BuiltinDiscovery;
@@ -96,7 +73,7 @@ describe('hostile mDNS', () => {
 
   const open = async (): Promise<void> => {
     store = openDevices(folder);
-    wire = new Wire();
+    wire = new LinkWire();
     inventory = new DeviceInventory({ store, clock, log: silentLog, lan });
     ({ recognition } = recogniser({
       store,
@@ -126,7 +103,7 @@ describe('hostile mDNS', () => {
           },
         ],
       }),
-      openSocket: () => wire as unknown as Socket,
+      openSocket: () => wire.asSocket(),
     });
     discovery.announce('gateway', { instance: 'gw', type: '_dmgw._tcp', host: 'gw', port: 80, txt: {} });
     discovery.start();
@@ -153,7 +130,7 @@ describe('hostile mDNS', () => {
 
   /** As RFC 6763 section 12 says: with a PTR comes everything, with an SRV the address. */
   const answers = (): void => {
-    for (const bytes of wire.sent.splice(0)) {
+    for (const [bytes] of wire.sent.splice(0)) {
       const { type, questions = [], answers: known = [] } = decode(bytes);
       if (type !== 'query' || !areAwake) continue;
       const isKnown = (name: string): boolean => known.some((one) => one.type === 'PTR' && one.data === name);

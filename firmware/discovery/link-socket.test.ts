@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict';
-import type { RemoteInfo, Socket } from 'node:dgram';
-import { EventEmitter } from 'node:events';
+import type { RemoteInfo } from 'node:dgram';
 import { describe, it } from 'node:test';
 import { decode, type Answer, type StringAnswer } from 'dns-packet';
 import { ManualClock } from '../clock/index.js';
@@ -8,28 +7,9 @@ import { silentLog } from '../log/index.js';
 import { Prefixes } from '../net/index.js';
 import { LinkBudget } from './budget.js';
 import { LinkSocket } from './link-socket.js';
+import { LinkWire, type Sent } from './link-wire.fixture.js';
 
 const TYPE = '_omadm-notify._udp.local';
-/** What leaves, and where to. */
-type Sent = readonly [bytes: Buffer, port: number, address: string];
-
-class Wire extends EventEmitter {
-  readonly sent: Sent[] = [];
-  bind(_port: number, _address: string, bound: () => void): void {
-    bound();
-  }
-  send(...[bytes, port, address, done]: [...Sent, (error: null) => void]): void {
-    this.sent.push([bytes, port, address]);
-    done(null);
-  }
-  close(done: () => void): void {
-    done();
-  }
-  addMembership(): void {}
-  setMulticastInterface(): void {}
-  setMulticastTTL(): void {}
-}
-
 const pointers = (count: number): StringAnswer[] =>
   Array.from({ length: count }, (_, n) => ({ type: 'PTR', name: TYPE, ttl: 4500, data: `lamp-${n}.${TYPE}` }));
 const unwritable: Answer = { type: 'TXT', name: `lamp.${TYPE}`, data: ['x'.repeat(256)] };
@@ -37,7 +17,7 @@ const resolver: RemoteInfo = { address: '192.168.1.9', port: 40_000, family: 'IP
 
 /** What has left once all of it has, and what was complained of. */
 async function sentBy(send: (socket: LinkSocket) => void): Promise<{ sent: readonly Sent[]; warnings: unknown[] }> {
-  const wire = new Wire();
+  const wire = new LinkWire();
   const warnings: unknown[] = [];
   const clock = new ManualClock();
   const lan = Prefixes.parse(['192.168.0.0/16']);
@@ -49,7 +29,7 @@ async function sentBy(send: (socket: LinkSocket) => void): Promise<{ sent: reado
     { query: () => {}, response: () => {} },
     clock,
     { ...silentLog, warn: (_, fields) => warnings.push(fields?.reason) },
-    () => wire as unknown as Socket,
+    () => wire.asSocket(),
   );
   socket.open();
   send(socket);

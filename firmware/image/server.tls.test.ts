@@ -7,7 +7,7 @@ import { after, before, describe, it } from 'node:test';
 import { makeCertificate, NO_CERTIFICATES } from '../net/certificate.fixture.js';
 import type { TlsIdentity } from '../net/index.js';
 import { openHouse, pattern, removeFolder, serveFile, serverOptions, startOrigin, type House } from './fixture.js';
-import { ImageServer } from './server.js';
+import { ImageServer, type ServerLimits } from './server.js';
 
 const CONTENT = pattern(5_000_001);
 
@@ -46,6 +46,18 @@ describe('an image server with a certificate', { skip: NO_CERTIFICATES, timeout:
     removeFolder(house.folder);
   });
 
+  /** One with other limits, whose certificate stays. @returns it, and its port */
+  async function another(limits: ServerLimits): Promise<[ImageServer, number]> {
+    const server = new ImageServer({
+      ...serverOptions(house),
+      tls: { identity, renewed: () => undefined },
+      limits,
+    });
+    const started = await server.start();
+    assert.ok(started.ok);
+    return [server, started.value[0]!.port];
+  }
+
   async function until(condition: () => boolean): Promise<void> {
     while (!condition()) await new Promise((resolve) => setTimeout(resolve, 2));
   }
@@ -76,15 +88,9 @@ describe('an image server with a certificate', { skip: NO_CERTIFICATES, timeout:
   });
 
   it('knows who has a whole image and then keeps the connection in silence, until it is closed', async () => {
-    const quick = new ImageServer({
-      ...serverOptions(house),
-      tls: { identity, renewed: () => undefined },
-      limits: { keepAliveMs: 300 },
-    });
-    const started = await quick.start();
-    assert.ok(started.ok);
+    const [quick, quickPort] = await another({ keepAliveMs: 300 });
     const agent = new Agent({ keepAlive: true });
-    await fetchWith(how({ port: started.value[0]!.port, agent, localAddress: '127.0.0.7' }));
+    await fetchWith(how({ port: quickPort, agent, localAddress: '127.0.0.7' }));
     await until(() => quick.load.connections === 0);
     const rows = house.deliveries.list(house.catalog.byNode('fw')!.id, 0, 9);
     assert.equal(rows.find(({ address }) => address === '127.0.0.7')?.complete, true);
@@ -97,15 +103,9 @@ describe('an image server with a certificate', { skip: NO_CERTIFICATES, timeout:
   });
 
   it('answers nothing in the clear, and drops who never ends a handshake', async () => {
-    const hasty = new ImageServer({
-      ...serverOptions(house),
-      tls: { identity, renewed: () => undefined },
-      limits: { headerMs: 300 },
-    });
-    const started = await hasty.start();
-    assert.ok(started.ok);
+    const [hasty, hastyPort] = await another({ headerMs: 300 });
     for (const sent of ['GET /scomo/fw HTTP/1.1\r\nHost: x\r\n\r\n', '']) {
-      const socket = connectPlain(started.value[0]!.port, '127.0.0.1');
+      const socket = connectPlain(hastyPort, '127.0.0.1');
       socket.on('error', () => {});
       let got = '';
       socket.on('data', (bytes) => (got += bytes.toString('latin1')));
@@ -117,14 +117,8 @@ describe('an image server with a certificate', { skip: NO_CERTIFICATES, timeout:
   });
 
   it('holds few connections of an address, handshake or not; others are served meanwhile', async () => {
-    const limited = new ImageServer({
-      ...serverOptions(house),
-      tls: { identity, renewed: () => undefined },
-      limits: { connections: 20, connectionsPerAddress: 4, headerMs: 60_000 },
-    });
-    const started = await limited.start();
-    assert.ok(started.ok);
-    const at = { port: started.value[0]!.port };
+    const [limited, limitedPort] = await another({ connections: 20, connectionsPerAddress: 4, headerMs: 60_000 });
+    const at = { port: limitedPort };
     const flood = Array.from({ length: 200 }, () =>
       connectPlain({ ...at, host: '127.0.0.1', localAddress: '127.0.0.5' })
         .on('error', () => {})
