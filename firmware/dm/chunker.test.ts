@@ -56,7 +56,7 @@ for (const wire of [xmlWire, wbxmlWire]) {
       fc.assert(
         fc.property(fc.oneof(text, octets), fc.integer({ min: 20, max: 150 }), (value, more) => {
           const part = results(value, typeof value === 'string' ? 'chr' : 'bin');
-          const limit = wire.envelopeSize(HEADER) + wire.sizeOf(results('', 'chr'), '1') + 90 + more;
+          const limit = wire.envelope(HEADER).bytes + wire.sizeOf(results('', 'chr'), '1') + 90 + more;
           const pieces = cut(part, wire, limit);
           const size = transportedSize(part, wire);
           const encoded = pieces[0]?.item.meta?.format === 'b64';
@@ -104,7 +104,7 @@ describe('a cut', () => {
   });
   it('is not made in a message that has begun, for less than a sensible piece', () => {
     const chunker = new Chunker(results('x'.repeat(1000)), xmlWire);
-    const overhead = xmlWire.envelopeSize(HEADER) + xmlWire.sizeOf(results(''), '1') + 110;
+    const overhead = xmlWire.envelope(HEADER).bytes + xmlWire.sizeOf(results(''), '1') + 110;
     for (const [room, outcome] of [
       [60, 'none'],
       [200, 'more'],

@@ -27,7 +27,7 @@ export type DecodingError = CodedError<XmlRefusal | WbxmlRefusal | MessageRefusa
 
 /**
  * One of the two encodings of a DM message (facts 1.3): messages to octets and back, and what a part of a message costs.
- * A message with `Final` has exactly `envelopeSize(header)` octets plus the `sizeOf` of each of its commands; without
+ * A message with `Final` has exactly `envelope(header).bytes` octets plus the `sizeOf` of each of its commands; without
  * `Final` it is shorter, so that it can be filled up to the receiver's MaxMsgSize.
  *
  * Data of an Item is the value itself for whoever makes a message: text or octets. How a value stands on the wire that
@@ -48,8 +48,6 @@ export interface Wire {
   octetsOf(text: string): Uint8Array;
   /** Octets that a command adds to a message, under this CmdID. */
   sizeOf(command: Unnumbered<BodyCommand>, cmdId: string): number;
-  /** Octets of a message with this header, `Final`, and no command yet. */
-  envelopeSize(header: Header): number;
   /** A TNDS document as a value: text or octets, and their media type. */
   tnds(document: Element): { readonly type: string; readonly data: ItemData };
   /** A value as it stands in Data, with the Meta Format that tells it. @param format of the node */
@@ -104,7 +102,6 @@ export const xmlWire: Wire = {
   final: XML_FINAL,
   octetsOf: (text) => octetsOf(text, 'utf8'),
   sizeOf: (command, cmdId) => Buffer.byteLength(xmlText(command, cmdId)),
-  envelopeSize: (header) => xmlWire.envelope(header).bytes,
   tnds: (document) => ({ type: 'application/vnd.syncml.dmtnds+xml', data: writeXmlFragment(document) }),
   transported: (format, data) =>
     fitsXml(data) ? { format, data } : { format: 'b64', data: valueOctets(data).toString('base64') },
@@ -138,7 +135,6 @@ export const wbxmlWire: Wire = {
   final: WBXML_FINAL,
   octetsOf: (text) => octetsOf(text, 'latin1'),
   sizeOf: (command, cmdId) => wbxmlText(command, cmdId).length,
-  envelopeSize: (header) => wbxmlWire.envelope(header).bytes,
   tnds: (document) => ({ type: 'application/vnd.syncml.dmtnds+wbxml', data: writeWbxml(document) }),
   transported: (format, data) => ({ format, data }),
 };

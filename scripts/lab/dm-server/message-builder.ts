@@ -31,7 +31,7 @@ export class MessageBuilder {
     readonly wire: Wire,
     private readonly maxBytes: number,
   ) {
-    this.#size = wire.envelopeSize(header);
+    this.#size = wire.envelope(header).bytes;
   }
 
   /** Statuses for which this message had no room: they go into the next one. */
