@@ -108,6 +108,8 @@ const COLUMN: Readonly<Record<AccountField, string>> = {
 
 /** The DM Servers that manage this device, with their nonces. All changes are durable after `store.durable()`. */
 export class Accounts {
+  readonly #given = new Map<string, Uint8Array>();
+
   constructor(private readonly store: Store) {}
 
   /**
@@ -173,6 +175,21 @@ export class Accounts {
     this.store
       .sql('UPDATE account SET server_nonce = ?, server_nonce_before = ? WHERE server_id = ?')
       .run(nonce, before, serverId);
+  }
+
+  /**
+   * The nonce that a session under way has given this server. Its next notification may be made with it, and be here
+   * before the session has ended and stored it. Not durable.
+   * @param nonce undefined: the session has ended
+   */
+  giveServerNonce(serverId: string, nonce: Uint8Array | undefined): void {
+    if (nonce) this.#given.set(serverId, nonce);
+    else this.#given.delete(serverId);
+  }
+
+  /** What `giveServerNonce` was told; undefined when no session has given one. */
+  serverNonceGiven(serverId: string): Uint8Array | undefined {
+    return this.#given.get(serverId);
   }
 
   /** What the server was heard to speak: the next session begins so. */

@@ -201,15 +201,21 @@ export class ServerProof {
 
   /** The verdict goes out: from now on the server uses the nonce that it announces. Call before the message leaves. */
   verdictLeaves(accounts: Accounts): void {
-    if (!this.proven || !this.#next) return;
-    this.#nonce = this.#next;
-    this.#next = undefined;
-    // As with the client's: of the nonces of a mac, the first and the last are written.
-    if (this.#scheme !== 'mac' || this.#stored === this.account.server.nonce) this.#store(accounts);
+    if (this.proven && this.#next) {
+      this.#nonce = this.#next;
+      this.#next = undefined;
+      // As with the client's: of the nonces of a mac, the first and the last are written.
+      if (this.#scheme !== 'mac' || this.#stored === this.account.server.nonce) this.#store(accounts);
+    }
+    // That of a challenge is not stored before the server has shown that it has it.
+    if (this.#nonce !== this.#stored && this.#nonce !== DEFAULT_NONCE && this.#scheme !== 'basic') {
+      accounts.giveServerNonce(this.account.serverId, this.#nonce);
+    }
   }
 
   /** The session has ended: keeps the nonce that the server will use next. */
   close(accounts: Accounts): void {
+    accounts.giveServerNonce(this.account.serverId, undefined);
     const { secret, secretBefore } = this.account.server;
     if (this.#knowsNewest && secretBefore !== undefined) accounts.secretWorked(this.account.serverId, 'server', secret);
     if (this.#everProven && this.#scheme !== 'basic') this.#store(accounts);

@@ -11,9 +11,11 @@ import { Tree, treeChanges, treeSchema, type NodeDefinition, type Provider } fro
 import { accountChanges, Accounts, accountSchema, nonceSchema, rotationSchema, type AuthScheme } from './accounts.js';
 import { challengeMeta, makeCred } from './auth.js';
 import type { BodyCommand, Header, Message, StatusCommand } from './message.js';
+import { buildNotification, NOTIFICATION_VERSION, UiMode } from './notification.js';
 import { Outbox, outboxChanges, outboxSchema } from './outbox.js';
 import { ServerAddress } from './server-address.js';
 import { ClientSession, type SessionStep } from './session.js';
+import { verifyTrigger } from './trigger.js';
 import { xmlWire } from './wire.js';
 
 const DEVICE_INFO: NodeDefinition = {
@@ -153,6 +155,22 @@ function headerStatus(msgRef: number, code: number, chal?: StatusCommand['chal']
   };
 }
 
+/** A Package#0 of the server whose nonce this is. */
+function notification(made: Uint8Array): Uint8Array {
+  return buildNotification(
+    {
+      version: NOTIFICATION_VERSION,
+      uiMode: UiMode.BACKGROUND,
+      initiator: 'server',
+      sessionId: 7,
+      serverId: 'A',
+      vendor: new Uint8Array(),
+    },
+    's',
+    made,
+  );
+}
+
 /** The session's next step after a message of the server. */
 function receive(held: ClientSession, received: Message): Promise<SessionStep> {
   return held.receive({ message: received, wire: xmlWire, body: xmlWire.encode(received) });
@@ -204,6 +222,26 @@ describe('nonces', () => {
     );
     assert.equal(status(again, '0')?.data, '212');
     assert.equal(status(again, '2')?.data, '200');
+  });
+  it('of the server: one that a session under way has given is good for notifications, until that session ends', async () => {
+    const notified = (made: number): boolean => verifyTrigger(notification(nonce(made)), accounts).ok;
+    const broken = session('md5');
+    broken.open();
+    const stale = makeCred('md5', 'A', 's', nonce(9));
+    await receive(broken, message(1, [headerStatus(1, 200), GET], { cred: stale }));
+    assert.deepEqual([notified(2), notified(0xa1), notified(9)], [true, true, false]);
+    await broken.close();
+    assert.deepEqual([notified(2), notified(0xa1)], [true, false], 'the server has not shown that it has it');
+
+    const proved = session('md5');
+    proved.open();
+    await receive(proved, message(1, [headerStatus(1, 200), GET], { cred: stale }));
+    const cred = makeCred('md5', 'A', 's', nonce(0xa2));
+    const last = await receive(proved, message(2, [headerStatus(2, 200)], { cred }));
+    assert.equal(last.kind, 'completed');
+    assert.deepEqual([notified(0xa2), stored()[1]], [true, 2], 'to the server the session has ended');
+    await proved.close();
+    assert.deepEqual([notified(0xa2), notified(2), stored()[1]], [true, true, 0xa2]);
   });
   it('of the client: what an unproven server says is used at once, and not stored', async () => {
     const held = session('md5', 'md5');

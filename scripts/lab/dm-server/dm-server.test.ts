@@ -44,7 +44,7 @@ describe('the DM server, held against a foreign client', () => {
     server = await startLabServer({
       maxMsgSize: 20_000,
       accounts: [
-        ...['md5', 'challenge', 'wrong', 'proof', 'stubborn', 'forced', 'notified', 'resync'].map((name) =>
+        ...['md5', 'challenge', 'wrong', 'proof', 'stubborn', 'forced', 'notified', 'resync', 'told'].map((name) =>
           md5Account(`urn:x:${name}`),
         ),
         ...['cmd', 'multi', 'resend', 'small', 'version', 'abort', 'fault', 'same', 'devinfo'].map((name) =>
@@ -157,6 +157,19 @@ describe('the DM server, held against a foreign client', () => {
     const end = await device.send(status('2', '0', 'SyncHdr', 212) + status('2', cmdId, 'Replace', 404));
     assert.equal(end.commands('Replace').length, 0);
     assert.deepEqual((await statusEvents(deviceId)).at(-1), [id, 404]);
+  });
+
+  it('keeps the nonce of a challenge although the device says nothing more of it', async () => {
+    const deviceId = 'urn:x:told';
+    const device = client(deviceId);
+    await device.send(packageOne(deviceId), { cred: md5Cred('user', 'userSecret', NONCE) });
+    const fresh = Buffer.from('told once');
+    const end = await device.send(status('1', '0', 'SyncHdr', 401, chal(fresh)));
+    const later = client(deviceId);
+    const again = await later.send(packageOne(deviceId), {
+      cred: md5Cred('user', 'userSecret', end.nextNonce ?? NONCE),
+    });
+    assert.equal(again.cred, md5Digest('srv', 'srvSecret', fresh));
   });
 
   it('gives up on a device that never accepts it, with alert 1223, and keeps the commands', async () => {

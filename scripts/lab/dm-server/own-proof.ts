@@ -76,16 +76,21 @@ export class OwnProof {
       this.#challenges += 1;
       if (!asked || this.#challenges > MAX_CHALLENGES || !this.#complies(asked.scheme)) return 'refused';
       this.#acceptedForSession = false;
-      this.#nonce = asked.nonce ?? this.#nonce;
+      this.#use(asked.nonce, peerProven);
       return 'again';
     }
     if (code !== Status.OK && code !== Status.AUTHENTICATED) return 'nothing';
     if (this.#scheme === 'none') return 'accepted';
     this.#acceptedForSession = code === Status.AUTHENTICATED;
-    this.#nonce = asked?.nonce ?? this.#nonce;
+    this.#use(asked?.nonce, peerProven);
+    return 'accepted';
+  }
+
+  /** A challenge may be the last that the device says of it: the message that answers it may end the session. */
+  #use(asked: Uint8Array | undefined, peerProven: boolean): void {
+    this.#nonce = asked ?? this.#nonce;
     // The default nonce is good for one resynchronisation only.
     if (peerProven && this.#nonce !== DEFAULT_NONCE) this.device.serverNonce = this.#nonce;
-    return 'accepted';
   }
 
   #password(): string {
