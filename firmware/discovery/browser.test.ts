@@ -248,6 +248,25 @@ describe('browser', () => {
     assert.ok(times.length >= 4 && times.length <= 6, `${times.length} queries in 40 s`);
   });
 
+  it('asks all again where something was not looked at, no more than every 8 seconds', () => {
+    clock.advance(500_000);
+    const times = queriesDuring(() => {
+      for (let i = 0; i < 400; i += 1) {
+        browser.missed();
+        clock.advance(100);
+      }
+    });
+    assert.ok(times.length >= 4 && times.length <= 6, `${times.length} queries in 40 s`);
+    browser.follow('daemon');
+    assert.deepEqual(
+      queriesDuring(() => {
+        browser.missed();
+        clock.advance(20_000);
+      }),
+      [],
+    );
+  });
+
   it('asks all where no two instances have a name that is in doubt, and else those two', () => {
     browser.take(whole('lamp', '192.168.1.7'));
     clock.advance(500_000);

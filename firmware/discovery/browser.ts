@@ -75,7 +75,7 @@ export class Browser {
   readonly #startMs: number;
   #intervalMs = MIN_QUERY_INTERVAL_MS;
   #nextQueryMs: number;
-  #lastQueryMs = -Infinity;
+  #lastQueryMs = 0;
   #timer: TimerHandle | undefined;
   #timerAtMs = Infinity;
   #lastAskMs = -Infinity;
@@ -187,6 +187,11 @@ export class Browser {
     instance.verifying = true;
     instance.ask(nowMs);
     this.#schedule(instance.askAtMs);
+  }
+
+  /** Something was not looked at: whoever was not heard is asked again, before the next query comes by itself. */
+  missed(): void {
+    if (this.#authority === 'network') this.#askSoon(this.#nowMs(), MIN_DOUBT_INTERVAL_MS);
   }
 
   /** Takes the records of a response. */

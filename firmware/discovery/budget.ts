@@ -28,9 +28,9 @@ export class Bucket {
     return this.#level >= amount;
   }
 
-  /** Takes what was used already, beyond what is left. */
+  /** Takes what was used already, beyond what is left; no more beyond it than a whole burst. */
   charge(amount: number): void {
-    this.#level -= amount;
+    this.#level = Math.max(-this.burst, this.#level - amount);
   }
 }
 
@@ -53,8 +53,14 @@ const LINK_BYTES_BURST = 4 * 1024 * 1024;
 const LINK_MS_PER_SECOND = 400;
 const LINK_MS_BURST = 1_000;
 
-/** Of bytes and time one source has a quarter: no address takes them from the others, nor more than a tenth of the processor. */
+/** Of bytes and time one source has a quarter to itself: no address takes them from the others. */
 const OF_SOURCE = 1 / 4;
+
+/**
+ * What nobody uses is lent to a source that has used up its share: behind a reflector are all devices of a LAN. This part of
+ * each burst is never lent: whoever begins to speak finds it.
+ */
+const NEVER_LENT = 1 / 2;
 
 /** Sources with a share of their own; when a flood forges more, they share that of the link. */
 const MAX_SOURCES = 1_024;
@@ -93,15 +99,21 @@ export class LinkBudget {
   admits(source: string, bytes: number): boolean {
     const nowMs = this.clock.monotonicMs();
     const share = this.#ofSource(source, nowMs);
+    const isOwn = share.packets.has(1, nowMs) && share.bytes.has(bytes, nowMs) && share.time.has(0, nowMs);
+    const kept = isOwn ? 0 : NEVER_LENT;
     const fits =
-      share.packets.take(1, nowMs) &&
-      share.time.has(0, nowMs) &&
-      share.bytes.take(bytes, nowMs) &&
-      this.#time.has(0, nowMs) &&
-      this.#packets.take(1, nowMs) &&
-      this.#bytes.take(bytes, nowMs);
-    if (!fits) this.#dropped += 1;
-    return fits;
+      this.#packets.has(1 + kept * LINK_BURST, nowMs) &&
+      this.#bytes.has(bytes + kept * LINK_BYTES_BURST, nowMs) &&
+      this.#time.has(kept * LINK_MS_BURST, nowMs);
+    if (!fits) {
+      this.#dropped += 1;
+      return false;
+    }
+    this.#packets.charge(1);
+    this.#bytes.charge(bytes);
+    share.packets.charge(1);
+    share.bytes.charge(bytes);
+    return true;
   }
 
   /** Looks at a datagram of this source that was admitted, on account of the time that it takes. */

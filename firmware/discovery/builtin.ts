@@ -141,6 +141,7 @@ export class BuiltinDiscovery implements Discovery {
               responder.watch(records);
               browser?.take(records);
             },
+            missed: () => browser?.missed(),
           },
           clock,
           log,

@@ -26,7 +26,7 @@ async function sentBy(send: (socket: LinkSocket) => void): Promise<{ sent: reado
     { name: 'lan0', address4: '192.168.0.1', neighbours: lan.value } as never,
     4,
     new LinkBudget(clock),
-    { query: () => {}, response: () => {} },
+    { query: () => {}, response: () => {}, missed: () => {} },
     clock,
     { ...silentLog, warn: (_, fields) => warnings.push(fields?.reason) },
     () => wire.asSocket(),

@@ -40,6 +40,8 @@ export type OpenSocket = (options: SocketOptions) => Socket;
 export interface LinkSocketListener {
   query(query: Query, from: RemoteInfo, socket: LinkSocket): void;
   response(records: readonly Answer[]): void;
+  /** A datagram was not looked at, because more came than the budget allows. */
+  missed(): void;
 }
 
 /**
@@ -177,7 +179,11 @@ export class LinkSocket {
 
   #admits(bytes: Buffer, from: RemoteInfo): boolean {
     if (bytes.length < HEADER_BYTES || bytes.length > MAX_MESSAGE_BYTES) return false;
-    if (!this.#isOnLink(from.address) || !this.budget.admits(from.address, bytes.length)) return false;
+    if (!this.#isOnLink(from.address)) return false;
+    if (!this.budget.admits(from.address, bytes.length)) {
+      this.listener.missed();
+      return false;
+    }
     const isResponse = (bytes.readUInt8(2) & 0x80) !== 0;
     // Section 11: only mDNS hosts answer. Section 18: other opcodes and codes of errors are ignored.
     if (isResponse && from.port !== MDNS_PORT) return false;
