@@ -95,7 +95,7 @@ bench-lan: $(BUILD) ## the nine steps in network namespaces, WAN 20 and LAN 200 
 	@scripts/setup.sh tools iproute2 tc
 	@$(RUN) build/bench/lan.js
 
-bench-download: $(BUILD) ## the downloader beside curl and aria2c, from nginx; SIZE=MiB RUNS=n FOLDER=path NODE_FLAGS=...
+bench-download: $(BUILD) ## the downloader beside curl and aria2c, from nginx; SIZE=MiB RUNS=n FOLDER=path SIDE_BY_SIDE='2 4' NODE_FLAGS=...
 	@scripts/setup.sh tools nginx-light nginx curl curl aria2 aria2c
 	@$(RUN) build/bench/download.js
 

@@ -29,6 +29,11 @@ export class MemoryWatch {
     this.#idle = this.#sample();
   }
 
+  /** The most of RssAnon so far. */
+  get peakRssAnonBytes(): number {
+    return this.#peakAnon;
+  }
+
   /** Ends the watch. */
   stop(): MemoryFigures {
     this.#sample();

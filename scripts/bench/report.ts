@@ -16,6 +16,40 @@ export function showTable(out: NodeJS.WritableStream, { head, rows }: ResultTabl
   out.write(`\n${formatTable(head, rows).join('\n')}\n`);
 }
 
+/** One figure of a benchmark, and what it should be. */
+export interface Verdict {
+  readonly figure: string;
+  readonly measured: string;
+  /** Empty for what is reported only. */
+  readonly target: string;
+  /** Null for what is reported only. */
+  readonly met: boolean | null;
+}
+
+/** A figure that should be at most so much. @param show gives it its unit */
+export function atMost(figure: string, value: number, target: number, show: (value: number) => string): Verdict {
+  return { figure, measured: show(value), target: `at most ${show(target)}`, met: value <= target };
+}
+
+/** A figure without a target. */
+export function reported(figure: string, measured: string): Verdict {
+  return { figure, measured, target: '', met: null };
+}
+
+/** `met` or `MISSED`; empty for what is reported only. */
+export function wordOf({ met }: Verdict): string {
+  return met === null ? '' : met ? 'met' : 'MISSED';
+}
+
+/** Shows the figures beside their targets. @returns the exit code of the benchmark: 1 where a target is missed, else 0 */
+export function showVerdicts(out: NodeJS.WritableStream, verdicts: readonly Verdict[]): 0 | 1 {
+  showTable(out, {
+    head: ['FIGURE', 'MEASURED', 'TARGET', ''],
+    rows: verdicts.map((verdict) => [verdict.figure, verdict.measured, verdict.target, wordOf(verdict)]),
+  });
+  return verdicts.some(({ met }) => met === false) ? 1 : 0;
+}
+
 /** Where and on what it was measured: figures mean nothing without. */
 export interface Circumstances {
   readonly time: string;

@@ -21,8 +21,13 @@ export class BenchGateway {
     private readonly life: MemoryWatch,
   ) {}
 
-  /** @param storeDir where images go */
-  static async start(folder: string, storeDir: string, nodeFlags: readonly string[]): Promise<BenchGateway> {
+  /** @param storeDir where images go @param concurrent retrievals at the same time, at most */
+  static async start(
+    folder: string,
+    storeDir: string,
+    nodeFlags: readonly string[],
+    concurrent: number,
+  ): Promise<BenchGateway> {
     const lab = await Lab.start({
       folder,
       devices: 0,
@@ -32,7 +37,7 @@ export class BenchGateway {
         settings: {
           storeDir,
           // As by default, but for the address of nginx.
-          retrieve: { allowPrefixes: ['127.0.0.0/8'], fsyncVolumeMiB: 16 },
+          retrieve: { allowPrefixes: ['127.0.0.0/8'], fsyncVolumeMiB: 16, concurrent },
           log: { level: 'info', timestamps: true },
         },
       },
@@ -48,29 +53,59 @@ export class BenchGateway {
    * @param digest SHA-256 that it must have; the gateway is not told
    */
   async retrieve(url: string, digest: string): Promise<Cost> {
-    const { gateway } = this.lab;
-    const { pid } = gateway.child;
-    this.#runs += 1;
-    const node = `run${this.#runs}`;
+    const { pid } = this.lab.gateway.child;
     const [cpuMs, written] = [cpuMsOf(pid) ?? 0, writtenBytesOf(pid) ?? 0];
     const watch = new MemoryWatch(pid);
-    const answers = await this.lab.manage(addImage(node, { uri: url }));
-    if (answers.some(({ status }) => status !== 200)) throw new Error('the gateway does not take the image');
-    const wallMs = await eventually('the image', () => this.#wallMs(node), {
-      everyMs: LOOK_MS,
-      timeoutMs: RUN_WITHIN_MS,
-    });
+    const { nodes, wallMs } = await this.#retrieve([url], digest);
     const memory = watch.stop();
-    const cost: Cost = {
+    const cost = {
       wallMs,
       cpuMs: (cpuMsOf(pid) ?? 0) - cpuMs,
       peakRssBytes: memory.peakRssBytes,
       peakRssAnonBytes: memory.peakRssAnonBytes,
       writtenBytes: (writtenBytesOf(pid) ?? 0) - written,
     };
-    if (!existsSync(join(gateway.storeDir, 'blobs', digest))) throw new Error('the gateway has stored something else');
-    await this.lab.manage([{ cmd: 'Delete', target: `${IMAGES}/${node}` }]);
+    await this.#remove(nodes);
     return cost;
+  }
+
+  /** Retrieves these URLs at the same time. @returns the time of the slowest, and the most of RssAnon meanwhile */
+  async retrieveTogether(
+    urls: readonly string[],
+    digest: string,
+  ): Promise<{ readonly wallMs: number; readonly peakRssAnonBytes: number }> {
+    const watch = new MemoryWatch(this.lab.gateway.child.pid);
+    const { nodes, wallMs } = await this.#retrieve(urls, digest);
+    const { peakRssAnonBytes } = watch.stop();
+    await this.#remove(nodes);
+    return { wallMs, peakRssAnonBytes };
+  }
+
+  /** In its life so far. */
+  peakRssAnonBytes(): number {
+    return this.life.peakRssAnonBytes;
+  }
+
+  /** @returns the nodes of the images, and how long the slowest has taken */
+  async #retrieve(
+    urls: readonly string[],
+    digest: string,
+  ): Promise<{ readonly nodes: readonly string[]; readonly wallMs: number }> {
+    const nodes = urls.map(() => `run${(this.#runs += 1)}`);
+    const answers = await this.lab.manage(nodes.flatMap((node, index) => addImage(node, { uri: urls[index] ?? '' })));
+    if (answers.some(({ status }) => status !== 200)) throw new Error('the gateway does not take the image');
+    const wallMs = await Promise.all(
+      nodes.map((node) =>
+        eventually('the image', () => this.#wallMs(node), { everyMs: LOOK_MS, timeoutMs: RUN_WITHIN_MS }),
+      ),
+    );
+    const stored = join(this.lab.gateway.storeDir, 'blobs', digest);
+    if (!existsSync(stored)) throw new Error('the gateway has stored something else');
+    return { nodes, wallMs: Math.max(...wallMs) };
+  }
+
+  async #remove(nodes: readonly string[]): Promise<void> {
+    await this.lab.manage(nodes.map((node) => ({ cmd: 'Delete', target: `${IMAGES}/${node}` })));
   }
 
   /** Ends it. @returns its memory from its start to its end */

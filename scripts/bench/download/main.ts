@@ -1,6 +1,7 @@
 /**
  * `make bench-download`: a file from nginx over loopback to the disk, by the gateway, curl and aria2c in turn.
- * SIZE: MiB of the file (256). RUNS: of each (3). FOLDER: where what comes goes (build/).
+ * SIZE: MiB of the file (256). RUNS: of each (3). FOLDER: where what comes goes (build/). SIDE_BY_SIDE: numbers of
+ * retrievals at the same time, after those, for their memory ('2 4'). Ends with exit code 1 where a target is missed.
  */
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs';
@@ -11,7 +12,7 @@ import { makeImage, sha256Of } from '../../flow/images.js';
 import { PROJECT_ROOT } from '../../flow/project.js';
 import { nodeFlagsFrom, numberFrom } from '../environment.js';
 import { ProgressBar } from '../progress-bar.js';
-import { circumstances, showTable, writeReport } from '../report.js';
+import { atMost, circumstances, reported, showTable, showVerdicts, writeReport } from '../report.js';
 import { median } from '../statistics.js';
 import { runCommand } from './command.js';
 import type { Cost } from './cost.js';
@@ -20,11 +21,14 @@ import { BenchGateway } from './gateway.js';
 const MIB = 1024 * 1024;
 /** Of the gateway: times the wall time of curl, RssAnon at its peak, bytes written for each byte of the image. */
 const TARGET = { wallRatio: 1.2, peakRssAnonBytes: 20 * MIB, writtenPerByte: 1.05 };
+/** `retrieve.concurrent` where the configuration says nothing. */
+const DEFAULT_CONCURRENT = 2;
 
 if (NO_NGINX !== false) throw new Error(NO_NGINX);
 const nodeFlags = nodeFlagsFrom(process.env);
 const bytes = (numberFrom(process.env, 'SIZE', 1, 1_000_000) ?? 256) * MIB;
 const runs = numberFrom(process.env, 'RUNS', 1, 100) ?? 3;
+const sideBySide = (process.env.SIDE_BY_SIDE ?? '2 4').split(' ').filter(Boolean).map(Number);
 const build = join(PROJECT_ROOT, 'build');
 mkdirSync(build, { recursive: true });
 const folder = mkdtempSync(join(build, 'bench-download-'));
@@ -42,7 +46,8 @@ try {
   const digest = await sha256Of(image);
   await nginx.start();
   const url = `http://127.0.0.1:${nginx.ports[0]}/image.bin`;
-  const started = await BenchGateway.start(join(folder, 'lab'), join(target, 'store'), nodeFlags);
+  const concurrent = Math.max(DEFAULT_CONCURRENT, ...sideBySide);
+  const started = await BenchGateway.start(join(folder, 'lab'), join(target, 'store'), nodeFlags, concurrent);
   gateway = started;
 
   const came = join(target, 'came.bin');
@@ -70,6 +75,13 @@ try {
     }
   }
   bar.end();
+  const aloneRssAnonBytes = started.peakRssAnonBytes();
+  const together: { readonly retrievals: number; readonly peakRssAnonBytes: number; readonly wallMs: number }[] = [];
+  for (const retrievals of sideBySide) {
+    // One by one in the number: what the larger needs stays with the process.
+    const urls = Array.from({ length: retrievals }, (_, index) => `${url}?${index}`);
+    together.push({ retrievals, ...(await started.retrieveTogether(urls, digest)) });
+  }
   gateway = undefined;
   const life = await started.close();
 
@@ -90,37 +102,41 @@ try {
   });
   const figures = {
     wallRatio: middle('gateway', wall) / middle('curl', wall),
-    peakRssAnonBytes: life.peakRssAnonBytes,
+    peakRssAnonBytes: aloneRssAnonBytes,
     writtenPerByte: middle('gateway', ({ writtenBytes }) => writtenBytes) / bytes,
   };
-  showTable(process.stdout, {
-    head: ['GATEWAY', '', 'TARGET', ''],
-    rows: [
-      ['wall, times that of curl', figures.wallRatio.toFixed(2), TARGET.wallRatio.toFixed(2), verdict('wallRatio')],
-      [
-        `peak RssAnon in its life (${formatBytes(life.idleRssAnonBytes)} idle)`,
-        formatBytes(figures.peakRssAnonBytes),
-        formatBytes(TARGET.peakRssAnonBytes),
-        verdict('peakRssAnonBytes'),
-      ],
-      [
-        'written for each byte',
-        figures.writtenPerByte.toFixed(3),
-        TARGET.writtenPerByte.toFixed(2),
-        verdict('writtenPerByte'),
-      ],
-    ],
-  });
+  process.exitCode = showVerdicts(process.stdout, [
+    atMost('wall, times that of curl', figures.wallRatio, TARGET.wallRatio, (ratio) => ratio.toFixed(2)),
+    atMost(
+      `peak RssAnon in its life (${formatBytes(life.idleRssAnonBytes)} idle)`,
+      figures.peakRssAnonBytes,
+      TARGET.peakRssAnonBytes,
+      formatBytes,
+    ),
+    ...together.map(({ retrievals, peakRssAnonBytes, wallMs }) =>
+      retrievals <= DEFAULT_CONCURRENT
+        ? atMost(sideBySideName(retrievals, wallMs), peakRssAnonBytes, TARGET.peakRssAnonBytes, formatBytes)
+        : reported(sideBySideName(retrievals, wallMs), formatBytes(peakRssAnonBytes)),
+    ),
+    atMost('written for each byte', figures.writtenPerByte, TARGET.writtenPerByte, (ratio) => ratio.toFixed(3)),
+  ]);
   const measured = circumstances(nodeFlags);
-  const file = writeReport('download', measured, { bytes, target: TARGET, figures, gatewayMemory: life, costs });
+  const file = writeReport('download', measured, {
+    bytes,
+    target: TARGET,
+    figures,
+    together,
+    gatewayMemory: life,
+    costs,
+  });
   process.stdout.write(`\n${formatBytes(bytes)} from nginx over loopback, ${runs} runs of each in turn; ${file}\n`);
-
-  function verdict(key: keyof typeof TARGET): string {
-    return figures[key] <= TARGET[key] ? 'met' : 'MISSED';
-  }
 } finally {
   await gateway?.close();
   await nginx.close();
   rmSync(target, { recursive: true, force: true });
   rmSync(folder, { recursive: true, force: true });
+}
+
+function sideBySideName(retrievals: number, wallMs: number): string {
+  return `  ${retrievals} retrievals side by side (${wallMs.toFixed(0)} ms)`;
 }

@@ -13,7 +13,7 @@ import { PROJECT_ROOT } from '../../flow/project.js';
 import { nodeFlagsFrom, numberFrom } from '../environment.js';
 import { MemoryWatch } from '../memory-watch.js';
 import { ProgressBar } from '../progress-bar.js';
-import { circumstances, showTable, writeReport } from '../report.js';
+import { atMost, circumstances, reported, showTable, showVerdicts, writeReport } from '../report.js';
 import { median } from '../statistics.js';
 import { runWorker } from '../worker.js';
 import { Devices } from './devices.js';
@@ -126,39 +126,22 @@ showTable(process.stdout, {
     (one.rssAnonBytes / 2 ** 20).toFixed(1),
   ]),
 });
-const verdicts = [
-  verdict(
-    'all out (median)',
-    `${results.allOutMs.toFixed(0)} ms`,
-    `at most ${TARGET.allOutMs} ms`,
-    results.allOutMs <= TARGET.allOutMs,
-  ),
-  verdict(
-    'times the bare loop (median)',
-    results.ratioToBare.toFixed(2),
-    `at most ${TARGET.ratioToBare}`,
-    results.ratioToBare <= TARGET.ratioToBare,
-  ),
-  verdict(
-    `RssAnon that ${count - WARM} devices are in`,
-    formatBytes(results.inventoryBytes),
-    `at most ${formatBytes(TARGET.inventoryBytes)}`,
-    results.inventoryBytes <= TARGET.inventoryBytes,
-  ),
-  verdict('final reports', results.complete ? 'complete' : 'not complete', 'complete', results.complete),
-];
 const { rssAnonBytes: idle = 0, collectedBytes: collected = 0 } = results.found ?? {};
-showTable(process.stdout, {
-  head: ['FIGURE', '', 'TARGET', ''],
-  rows: [
-    ...verdicts.map(({ row }) => row),
-    ['RssAnon before the first fanout', `${formatBytes(idle)}, ${formatBytes(collected)} in use`, '', ''],
-    ['RssAnon at its peak', formatBytes(results.memory?.peakRssAnonBytes ?? 0), '', ''],
-  ],
-});
+process.exitCode = showVerdicts(process.stdout, [
+  atMost('all out (median)', results.allOutMs, TARGET.allOutMs, (ms) => `${ms.toFixed(0)} ms`),
+  atMost('times the bare loop (median)', results.ratioToBare, TARGET.ratioToBare, (ratio) => ratio.toFixed(2)),
+  atMost(`RssAnon that ${count - WARM} devices are in`, results.inventoryBytes, TARGET.inventoryBytes, formatBytes),
+  {
+    figure: 'final reports',
+    measured: results.complete ? 'complete' : 'not complete',
+    target: 'complete',
+    met: results.complete,
+  },
+  reported('RssAnon before the first fanout', `${formatBytes(idle)}, ${formatBytes(collected)} in use`),
+  reported('RssAnon at its peak', formatBytes(results.memory?.peakRssAnonBytes ?? 0)),
+]);
 const file = writeReport('fanout', circumstances(nodeFlags), results);
 process.stdout.write(`\n${file}\n`);
-if (verdicts.some(({ met }) => !met)) process.exitCode = 1;
 
 function progressOf(label: string): ProgressBar {
   return new ProgressBar(process.stdout, label, count, (amount) => amount.toFixed(0));
@@ -197,10 +180,6 @@ function isComplete(finished: Line<'finished'> | undefined): boolean {
   return (
     finished?.end === 'finished' && finished.total === count && finished.sent === count && finished.reacted === count
   );
-}
-
-function verdict(what: string, measured: string, target: string, met: boolean): { row: string[]; met: boolean } {
-  return { row: [what, measured, target, met ? 'met' : 'MISSED'], met };
 }
 
 /** Those of the rounds that are counted: all but the first. */

@@ -17,13 +17,14 @@ import { playNineSteps, type OfferedImage } from '../../flow/nine-steps.js';
 import { PROJECT_ROOT } from '../../flow/project.js';
 import { nodeFlagsFrom, numberFrom } from '../environment.js';
 import { ProgressBar } from '../progress-bar.js';
-import { circumstances, showTable, writeReport } from '../report.js';
+import { atMost, circumstances, showTable, showVerdicts, writeReport } from '../report.js';
 import { fetchDirectly } from './direct.js';
 import { firstLine, Namespaces, removeAbandoned } from './namespaces.js';
 
 const MIB = 1024 * 1024;
 const RATES = { wan: 20, lan: 200 } as const;
 const MOST_WAN_BYTES_PER_BYTE = 1.01;
+const WAN_FIGURE = 'WAN bytes per image byte (download server)';
 /** Waited for at most so many times as long as the lines need. */
 const PATIENCE = 4;
 const PATIENCE_MS = 60_000;
@@ -157,7 +158,7 @@ async function measure(lab: Lab, image: OfferedImage, network: Namespaces): Prom
   const limitMs = onceMs + toAllMs;
   const wanRatio = played.wanBytes / image.bytes;
   const rows: readonly (readonly [string, string, string])[] = [
-    ['WAN bytes per image byte (download server)', wanRatio.toFixed(4), (direct.wanBytes / image.bytes).toFixed(4)],
+    [WAN_FIGURE, wanRatio.toFixed(4), (direct.wanBytes / image.bytes).toFixed(4)],
     [
       'WAN bytes per image byte (on the line, with all else)',
       (wire / image.bytes).toFixed(4),
@@ -172,6 +173,9 @@ async function measure(lab: Lab, image: OfferedImage, network: Namespaces): Prom
     head: [`${devices} DEVICES, ${image.bytes / MIB} MiB`, 'BY THE GATEWAY', 'EACH OVER THE WAN'],
     rows,
   });
+  const code = showVerdicts(process.stdout, [
+    atMost(WAN_FIGURE, wanRatio, MOST_WAN_BYTES_PER_BYTE, (ratio) => ratio.toFixed(4)),
+  ]);
   const report = writeReport('lan', circumstances(nodeFlags), {
     imageBytes: image.bytes,
     devices,
@@ -181,7 +185,7 @@ async function measure(lab: Lab, image: OfferedImage, network: Namespaces): Prom
     direct: { ...direct, wireBytes: directWire, limitMs: allOverWanMs },
   });
   process.stdout.write(`\nWAN ${RATES.wan} Mbit/s, LAN ${RATES.lan} Mbit/s; all nine steps are proved\n${report}\n`);
-  return wanRatio <= MOST_WAN_BYTES_PER_BYTE ? 0 : 1;
+  return code;
 }
 
 /** What has left this namespace over the WAN, headers and all. */

@@ -15,7 +15,7 @@ import { nodeFlagsFrom, numberFrom } from '../environment.js';
 import { MemoryWatch, type MemoryFigures } from '../memory-watch.js';
 import { cpuMsOf } from '../proc.js';
 import { ProgressBar } from '../progress-bar.js';
-import { circumstances, showTable, writeReport } from '../report.js';
+import { atMost, circumstances, showTable, showVerdicts, writeReport } from '../report.js';
 
 const MIB = 1024 * 1024;
 /** More than the idle value. */
@@ -62,8 +62,11 @@ showTable(process.stdout, {
 });
 const results = { imageBytes, maxMessageBytes, targetGrowthBytes: TARGET_GROWTH_BYTES, runs };
 const report = writeReport('large-object', circumstances(nodeFlags), results);
-process.stdout.write(`\ntarget: growth of at most ${formatBytes(TARGET_GROWTH_BYTES)}\n${report}\n`);
-if (runs.some(({ growthBytes }) => growthBytes > TARGET_GROWTH_BYTES)) process.exitCode = 1;
+process.exitCode = showVerdicts(
+  process.stdout,
+  runs.map(({ encoding, growthBytes }) => atMost(`growth, ${encoding}`, growthBytes, TARGET_GROWTH_BYTES, formatBytes)),
+);
+process.stdout.write(`\n${report}\n`);
 
 async function measure(encoding: Encoding): Promise<Run> {
   const lab = await Lab.start({

@@ -12,7 +12,7 @@ import { Lab } from '../../flow/lab.js';
 import { addImage } from '../../flow/operator.js';
 import { PROJECT_ROOT } from '../../flow/project.js';
 import { nodeFlagsFrom, numberFrom } from '../environment.js';
-import { circumstances, showTable, writeReport } from '../report.js';
+import { circumstances, reported, showVerdicts, wordOf, writeReport, type Verdict } from '../report.js';
 import { buildClient, type Place } from './client.js';
 import { measureCold } from './cold.js';
 import { measureCutThrough, type CutThrough } from './cut-through.js';
@@ -28,15 +28,6 @@ const RANGES_SECONDS = 3;
 const WARM_UP_SECONDS = 15;
 /** Beyond the longest run: clients that read slowly are part of it. */
 const PATIENT_SECONDS = 3600;
-
-/** One line of the table: what was asked for, and whether it holds. */
-interface Verdict {
-  readonly row: string;
-  readonly measured: string;
-  readonly target: string;
-  /** Null for what is reported only. */
-  readonly met: boolean | null;
-}
 
 interface Case {
   readonly name: string;
@@ -84,13 +75,9 @@ try {
   rmSync(images, { recursive: true, force: true });
 }
 
-showTable(process.stdout, {
-  head: ['CASE', 'MEASURED', 'TARGET', ''],
-  rows: verdicts.map(({ row, measured, target, met }) => [row, measured, target, word(met)]),
-});
+process.exitCode = showVerdicts(process.stdout, verdicts);
 const reportFile = writeReport('serve', circumstances(nodeFlags), { ...results, verdicts });
 process.stdout.write(`\nratios are medians of ${rounds} rounds, each against the same round of nginx\n${reportFile}\n`);
-if (verdicts.some(({ met }) => met === false)) process.exitCode = 1;
 
 /** What one gateway does with an image in the page cache. */
 async function warm(): Promise<void> {
@@ -202,7 +189,7 @@ async function memory(lab: Lab, place: Place): Promise<void> {
     const limit = limits[index];
     const { rssBytes, pssBytes, majorFaults, socketBytes } = more;
     add({
-      row: `RssAnon, ${name}`,
+      figure: `RssAnon, ${name}`,
       measured: formatBytes(peakRssAnonBytes),
       target: limit === undefined ? '' : `at most ${limit} MB`,
       met: limit === undefined ? null : peakRssAnonBytes <= limit * 1e6,
@@ -214,7 +201,7 @@ async function memory(lab: Lab, place: Place): Promise<void> {
   const peakOf = (index: number): number => situations[index]?.peakRssAnonBytes ?? NaN;
   const growth = peakOf(4) - peakOf(2);
   add({
-    row: 'growth of the stalled case after 50 rounds',
+    figure: 'growth of the stalled case after 50 rounds',
     measured: `${(growth / 1e6).toFixed(1)} MB`,
     target: 'at most 1 MB',
     met: growth <= 1e6,
@@ -257,7 +244,7 @@ async function cold(): Promise<void> {
   ] as const;
   for (const [name, { median, p99, longest }, limit] of rows) {
     add({
-      row: `event loop delay, ${name}: p99`,
+      figure: `event loop delay, ${name}: p99`,
       measured: `${p99.toFixed(1)} ms`,
       target: `at most ${limit} ms`,
       met: p99 <= limit,
@@ -269,21 +256,17 @@ async function cold(): Promise<void> {
 /** Takes a line into the table, and tells it at once: the table comes some minutes later. */
 function add(verdict: Verdict): void {
   verdicts.push(verdict);
-  const { row, measured, target, met } = verdict;
-  process.stderr.write(`  ${[row.trim(), measured, target, word(met)].filter(Boolean).join(' | ')}\n`);
+  const { figure, measured, target } = verdict;
+  process.stderr.write(`  ${[figure.trim(), measured, target, wordOf(verdict)].filter(Boolean).join(' | ')}\n`);
 }
 
-function word(met: boolean | null): string {
-  return met === null ? '' : met ? 'met' : 'MISSED';
+function report(figure: string, measured: string): void {
+  add(reported(figure, measured));
 }
 
-function report(row: string, measured: string): void {
-  add({ row, measured, target: '', met: null });
-}
-
-function verdict(row: string, value: number | null, bound?: 'at most' | 'at least', target = 0): void {
+function verdict(figure: string, value: number | null, bound?: 'at most' | 'at least', target = 0): void {
   add({
-    row,
+    figure,
     measured: value === null ? 'nobody can tell' : value.toFixed(2),
     target: bound === undefined ? '' : `${bound} ${target}`,
     met: bound === undefined || value === null ? null : bound === 'at most' ? value <= target : value >= target,
