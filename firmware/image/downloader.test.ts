@@ -141,6 +141,39 @@ describe('a retrieval', () => {
     );
   });
 
+  it('beside another one has small buffers, and large ones again when it is alone', async () => {
+    const content = pattern(4_000_000);
+    let begun = 0;
+    const file = serveFile(content);
+    origin.behave = (...asked) => {
+      begun += 1;
+      // All three at once.
+      const go = (): void => (begun < 3 ? void setTimeout(go, 2) : file(...asked));
+      go();
+    };
+    const longest = new Map<number, number>();
+    const memory = new Set<ArrayBufferLike>();
+    const disk: Disk = {
+      ...systemDisk,
+      write: (fd, bytes, position) => {
+        longest.set(fd, Math.max(longest.get(fd) ?? 0, bytes.length));
+        if (bytes.length >= 64 * 1024) memory.add(bytes.buffer);
+        return systemDisk.write(fd, bytes, position);
+      },
+    };
+    await open({ blobs: { disk }, downloader: { concurrency: 3, fsyncVolumeBytes: 16 * 1024 * 1024 } });
+    const images = ['a', 'b', 'c'].map((node) => house.add(node, `${origin.url}?${node}`));
+    for (const { id } of images) await house.until(id, 'available');
+    const pieces = [...longest.values()].filter((bytes) => bytes > 64 * 1024).sort((x, y) => x - y);
+    assert.deepEqual(pieces, [128 * 1024, 128 * 1024, 1024 * 1024]);
+    const held = (): number => [...memory].reduce((sum, { byteLength }) => sum + byteLength, 0);
+    assert.ok(held() <= 3 * 1024 * 1024 + 6 * 128 * 1024, `${held()} bytes`);
+    longest.clear();
+    await house.until(house.add('d', `${origin.url}?d`).id, 'available');
+    assert.equal(Math.max(...longest.values()), 1024 * 1024);
+    assert.ok(held() <= 3 * 1024 * 1024 + 6 * 128 * 1024, `${held()} bytes`);
+  });
+
   it('takes what another image with the same Digest has brought', async () => {
     await open();
     const a = house.add('a', origin.url, SHA);

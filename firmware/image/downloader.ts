@@ -10,7 +10,7 @@ import { Conditions, type ConditionsOptions, type Hold, type MeteredSetting } fr
 import { describeBlob, releaseBlob } from './holders.js';
 import type { ImageChange, ImageRecord } from './image.js';
 import { InstallReports } from './install.js';
-import { intakeBuffers, type IntakeBuffers } from './intake.js';
+import { BufferPool } from './intake.js';
 import { Progress } from './progress.js';
 import { Retrieval } from './retrieval.js';
 import type { RetrievalOptions } from './retrieval-options.js';
@@ -34,7 +34,7 @@ export interface DownloaderOptions {
   readonly userAgent?: string;
   /** Follow redirects from https to http. Default false. */
   readonly allowDowngrade?: boolean;
-  /** Retrievals at a time. Default 1; each takes its `IntakeBuffers`. */
+  /** Retrievals at a time. Default 1; each takes its buffers, see `BufferPool`. */
   readonly concurrency?: number;
   /** Bytes between two flushes of a partial file. Default 16 MiB. */
   readonly fsyncVolumeBytes?: number;
@@ -88,7 +88,7 @@ export class Downloader {
   readonly #throttle: Throttle;
   readonly #onDefect: (thrown: unknown) => void;
   readonly #places: number;
-  readonly #freeBuffers: IntakeBuffers[] = [];
+  readonly #buffers = new BufferPool();
   readonly #retrievals = new Map<number, Retrieval>();
   readonly #running = new Map<number, Running>();
   readonly conditions: Conditions;
@@ -345,7 +345,7 @@ export class Downloader {
   /** Never rejects. */
   async #step(retrieval: Retrieval, signal: AbortSignal): Promise<void> {
     const { id } = retrieval.key;
-    const buffers = this.#freeBuffers.pop() ?? intakeBuffers();
+    const buffers = this.#buffers.take();
     try {
       await this.#tidying.get(id);
       this.#poked.delete(id);
@@ -365,7 +365,7 @@ export class Downloader {
       this.#defective.add(id);
       this.#onDefect(thrown);
     } finally {
-      this.#freeBuffers.push(buffers);
+      this.#buffers.giveBack(buffers);
     }
   }
 

@@ -10,18 +10,39 @@ import type { RateCap } from './throttle.js';
  * written and hashed, and one that waits for that, beside what the socket has handed over. Large, because what a piece
  * costs beside its bytes is that threads have to be woken, and the event loop.
  */
-export const INTAKE_BUFFER_BYTES = 1024 * 1024;
+const BUFFER_BYTES = 1024 * 1024;
+
+/** Of every retrieval that runs beside one with large buffers, so that several do not take several times the memory. */
+const SIDE_BUFFER_BYTES = 128 * 1024;
 
 /** The first write of a body; the next ones double up to the buffer. Little memory, and soon readable, where little comes. */
 const FIRST_PIECE_BYTES = 64 * 1024;
 
-/** The buffers of a running retrieval, used again by the next one. */
+/** The buffers of a running retrieval, all of one size. */
 export type IntakeBuffers = readonly [Buffer, Buffer, Buffer];
 
-export function intakeBuffers(): IntakeBuffers {
+export function intakeBuffers(bytes = BUFFER_BYTES): IntakeBuffers {
   // Slow: outside Node's shared pool, so that these live and die alone.
-  const buffer = (): Buffer => Buffer.allocUnsafeSlow(INTAKE_BUFFER_BYTES);
+  const buffer = (): Buffer => Buffer.allocUnsafeSlow(bytes);
   return [buffer(), buffer(), buffer()];
+}
+
+/** The buffers of all retrievals, used again and again: one set is large, whoever begins when it is free has it. */
+export class BufferPool {
+  /** The large set is the last. */
+  readonly #free: IntakeBuffers[] = [];
+  #nextBytes = BUFFER_BYTES;
+
+  take(): IntakeBuffers {
+    const buffers = this.#free.pop() ?? intakeBuffers(this.#nextBytes);
+    this.#nextBytes = SIDE_BUFFER_BYTES;
+    return buffers;
+  }
+
+  giveBack(buffers: IntakeBuffers): void {
+    if (buffers[0].length === BUFFER_BYTES) this.#free.push(buffers);
+    else this.#free.unshift(buffers);
+  }
 }
 
 /** How far one version of a file has come in. Offsets count from 0. */
@@ -137,7 +158,7 @@ class Intake implements ByteSink {
 
   constructor(private readonly o: IntakeOptions) {
     const { received, durable } = o.content;
-    this.#pieceBytes = Math.min(INTAKE_BUFFER_BYTES, Math.floor(o.volumeBytes / 4));
+    this.#pieceBytes = Math.min(o.buffers[0].length, Math.floor(o.volumeBytes / 4));
     this.#free = [...o.buffers];
     this.#filling = this.#free.pop();
     // Further writes begin on a page of the disk, wherever the body begins.
