@@ -1,8 +1,8 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import { redactUrl } from '../net/index.js';
 import { DESCRIPTOR_LIMITS, mediaTypeOf, parseDescriptor, type Descriptor } from './descriptor.js';
-import { fault, PORTAL_FAULT, type Fault } from './fault.js';
-import { isWebPage } from './portal.js';
+import { fault, type Fault } from './fault.js';
+import { DOUBTFUL_FAULT, isWebPage, mayBePortal, PORTAL_FAULT } from './portal.js';
 import type { RetrievalKey } from './progress.js';
 import { discard, readDocument, type RequestEnd } from './request.js';
 import type { RetrievalOptions } from './retrieval-options.js';
@@ -68,12 +68,15 @@ export function mismatch(
   total: number | undefined,
 ): Fault | undefined {
   const type = mediaTypeOf(headers);
-  if (type !== undefined && !descriptor.types.includes(type)) {
-    if (isWebPage(type)) return PORTAL_FAULT;
+  const isOther = type !== undefined && !descriptor.types.includes(type);
+  if (isOther && isWebPage(type)) return PORTAL_FAULT;
+  const isOtherSize = total !== undefined && total !== descriptor.size;
+  if ((isOther || isOtherSize) && mayBePortal(headers, total)) return DOUBTFUL_FAULT;
+  if (isOther) {
     const expected = descriptor.types.join(', ');
     return fault('descriptor-mismatch', 'fail', `the object is ${type}, its download descriptor says ${expected}`);
   }
-  return total === undefined || total === descriptor.size ? undefined : sizeMismatch(descriptor);
+  return isOtherSize ? sizeMismatch(descriptor) : undefined;
 }
 
 export function sizeMismatch({ size }: Descriptor): Fault {

@@ -1,6 +1,6 @@
 import type { Acceptance } from './acceptance.js';
 import { digestHex, type ImageRecord } from './image.js';
-import { isWebPage } from './portal.js';
+import { portalFault } from './portal.js';
 import { isRunning } from './states.js';
 
 /**
@@ -17,11 +17,12 @@ export const neverEarly: Early = () => undefined;
  * is checked against the Digest beforehand. What may be a captive portal's page is not shown to anybody.
  */
 export function earlyWith(accepts: Acceptance): Early {
-  return ({ state, received, size, leaves, contentType, retrieval }) => {
+  return (image) => {
+    const { state, received, size, leaves, retrieval } = image;
     if (!isRunning(state) || received === 0 || size === null || leaves.digest === null) return undefined;
     const expected = digestHex(leaves.digest);
     if (expected === undefined || (retrieval.digest !== null && retrieval.digest !== expected)) return undefined;
-    if (isWebPage(contentType ?? undefined)) return undefined;
+    if (portalFault(image)) return undefined;
     return accepts(leaves, expected).ok ? expected : undefined;
   };
 }

@@ -88,13 +88,6 @@ function parseRetryAfter(text: string | undefined, date: string | undefined, now
   return untilMs === undefined ? undefined : Math.max(0, untilMs - (parseHttpDate(date ?? '') ?? nowMs));
 }
 
-/** Waits like any trouble of the network, however long: nothing has been heard from the server. */
-export const PORTAL_FAULT = fault(
-  'captive-portal',
-  'network',
-  'a web page came instead of the image: a login page of the network (captive portal)?',
-);
-
 /** What passes: this process, or the system, has too many files open or too little memory for now. */
 const SHORT_OF = new Set(['EMFILE', 'ENFILE', 'ENOMEM']);
 

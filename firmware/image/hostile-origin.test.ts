@@ -18,6 +18,8 @@ const SIZE = V1.length;
 const CUT = 40_000;
 const PAGE = Buffer.from(`<!doctype html><title>Log in</title>${'<p>Welcome'.repeat(100)}`);
 const HTML = 'Content-Type: text/html; charset=utf-8';
+const JSON_TYPE = 'Content-Type: application/json';
+const NOTE = Buffer.from('{"error":"login required"}');
 const ETAG = 'ETag: "v1"';
 
 interface Row {
@@ -692,6 +694,82 @@ const ROWS: readonly Row[] = [
     ends: 'waiting',
     result: 'captive-portal',
     asked: ['whole'],
+  },
+  {
+    name: 'an answer in JSON in the middle',
+    answers: [CUT_V1, whole(NOTE, JSON_TYPE)],
+    ends: 'waiting',
+    result: 'captive-portal',
+    says: /captive portal/,
+    kept: CUT,
+    asked: ['whole', CUT],
+  },
+  {
+    name: 'an answer in JSON of no announced length in the middle, then the file again',
+    answers: [CUT_V1, say(head('200 OK', 'Transfer-Encoding: chunked', JSON_TYPE), chunk(NOTE), '0\r\n\r\n'), good],
+    ...available(V1, 'whole', CUT, CUT),
+  },
+  {
+    name: 'an answer in XML in the middle of a file of unknown length, then the file again',
+    answers: [
+      reset(
+        head('200 OK', 'Transfer-Encoding: chunked', ETAG, 'Content-Type: application/x-firmware'),
+        chunk(V1.subarray(0, CUT)),
+      ),
+      whole(NOTE, 'Content-Type: text/xml'),
+      good,
+    ],
+    ...available(V1, 'whole', CUT, CUT),
+  },
+  {
+    name: 'another length of no type and no version in the middle, then the file again',
+    answers: [CUT_V1, whole(NOTE), good],
+    ...available(V1, 'whole', CUT, CUT),
+  },
+  {
+    name: 'another length of no type and no version in the middle, for good',
+    answers: [CUT_V1, whole(NOTE)],
+    ...failed('captive-portal', 'whole', CUT, CUT, CUT),
+    says: /given up after 3 tries: .*captive portal/,
+  },
+  {
+    name: 'the same, where a Digest tells in the end that the file has changed',
+    answers: [CUT_V1, whole(V2.subarray(1))],
+    digest: sha256(V2.subarray(1)),
+    options: { maxAttempts: 9 },
+    ...available(V2.subarray(1), 'whole', CUT, CUT, CUT, CUT, CUT, CUT),
+  },
+  {
+    name: 'another length that names its version in the middle: another version',
+    answers: [CUT_V1, whole(NOTE, JSON_TYPE, 'ETag: W/"v2"')],
+    ...available(NOTE, 'whole', CUT),
+  },
+  {
+    name: 'another length of a firmware type in the middle: another version',
+    answers: [CUT_V1, whole(NOTE, 'Content-Type: application/octet-stream')],
+    ...available(NOTE, 'whole', CUT),
+  },
+  {
+    name: 'another length that is too large for a portal in the middle: another version',
+    answers: [CUT_V1, whole(pattern(1_100_000))],
+    ...available(pattern(1_100_000), 'whole', CUT),
+  },
+  {
+    name: 'the same length of no type and no version in the middle: another version',
+    answers: [CUT_V1, whole(V2)],
+    ...available(V2, 'whole', CUT),
+  },
+  {
+    name: 'an answer in JSON that a Digest refuses, then the file',
+    answers: [whole(NOTE, JSON_TYPE), FILE],
+    digest: sha256(V1),
+    ...available(V1, 'whole', 'whole'),
+  },
+  {
+    name: 'a text of a version that a Digest refuses',
+    answers: [whole(NOTE, 'Content-Type: text/plain', ETAG)],
+    digest: sha256(V1),
+    ...failed('digest-mismatch', 'whole'),
   },
   {
     name: '511 Network Authentication Required',

@@ -377,6 +377,18 @@ const ROWS: readonly Row[] = [
     reports: [],
   },
   {
+    name: 'an answer in JSON for its object',
+    site: { '/object': say(200, { 'Content-Type': 'application/json' }, '{}') },
+    ends: 'waiting',
+    result: 'captive-portal',
+    reports: [],
+  },
+  {
+    name: 'an answer of no type and another size for its object, for good',
+    site: { '/object': say(200, { 'Content-Length': '2' }, '{}') },
+    ...failed('captive-portal', '903 Loss of Service'),
+  },
+  {
     name: 'a fault, while another mirror has the image',
     mirrors: true,
     site: { '/image.dd': dd({ more: '<DDVersion>2.0</DDVersion>' }), '/image.bin': file },

@@ -32,7 +32,6 @@ const KEEPS_BYTES: ReadonlySet<ResultCode> = new Set<ResultCode>([
   'not-found',
   'refused',
   'tls',
-  'captive-portal',
   'bad-url',
   'address-refused',
   'broken',

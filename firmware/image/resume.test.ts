@@ -3,7 +3,14 @@ import { describe, it } from 'node:test';
 import { meaningOf, sameSource, strongValidator, type Have, type ReplyMeaning } from './resume.js';
 
 const ETAG = '"v1"';
-const HAVE: Have = { bytes: 100, validator: ETAG, total: 1000, digestKnown: false, fileBegun: true };
+const HAVE: Have = {
+  bytes: 100,
+  validator: ETAG,
+  total: 1000,
+  digestKnown: false,
+  keptType: 'image/x',
+  doubtOver: false,
+};
 const RANGE = { 'Content-Range': 'bytes 100-999/1000', 'Content-Length': '900', ETag: ETAG };
 
 interface Case {
@@ -19,6 +26,8 @@ const askWhole = (reason: string) => ({ kind: 'ask-whole', reason }) as Partial<
 
 const PAGE = { 'Content-Type': 'text/html; charset=utf-8' };
 const portal = { kind: 'captive-portal' } as const;
+const TEXT = { 'Content-Type': 'application/json; charset=utf-8', 'Content-Length': '80' };
+const doubtful = { kind: 'doubtful' } as const;
 
 const CASES: readonly Case[] = [
   { name: 'a web page in place of a file', status: 200, headers: PAGE, means: portal },
@@ -29,26 +38,76 @@ const CASES: readonly Case[] = [
     have: { digestKnown: true },
     means: portal,
   },
-  { name: 'a web page at once', status: 200, headers: PAGE, have: { bytes: 0, fileBegun: false }, means: portal },
+  { name: 'a web page at once', status: 200, headers: PAGE, have: { bytes: 0, keptType: undefined }, means: portal },
   {
     name: 'a web page at once with a digest',
     status: 200,
     headers: PAGE,
-    have: { bytes: 0, fileBegun: false, digestKnown: true },
+    have: { bytes: 0, keptType: undefined, digestKnown: true },
     means: { kind: 'restart', contentType: 'text/html; charset=utf-8' },
   },
   {
     name: 'an encoded web page at once with a digest',
     status: 200,
     headers: { ...PAGE, 'Content-Encoding': 'br' },
-    have: { bytes: 0, fileBegun: false, digestKnown: true },
+    have: { bytes: 0, keptType: undefined, digestKnown: true },
     means: portal,
+  },
+  { name: 'a text of no version in place of a file', status: 200, headers: TEXT, means: doubtful },
+  { name: 'no type and no length in place of a file', status: 200, headers: {}, means: doubtful },
+  {
+    name: 'a text of no version in place of a file of unknown length',
+    status: 200,
+    headers: TEXT,
+    have: { total: undefined },
+    means: doubtful,
+  },
+  {
+    name: 'a text of no version in place of another text of unknown length',
+    status: 200,
+    headers: TEXT,
+    have: { total: undefined, keptType: 'text/plain' },
+    means: { kind: 'restart' },
+  },
+  {
+    name: 'no type in place of a file of unknown length',
+    status: 200,
+    headers: {},
+    have: { total: undefined },
+    means: { kind: 'restart' },
+  },
+  {
+    name: 'a text in place of a file of no type and unknown length',
+    status: 200,
+    headers: TEXT,
+    have: { total: undefined, keptType: '' },
+    means: { kind: 'restart' },
+  },
+  {
+    name: 'a text of a date in place of a file',
+    status: 200,
+    headers: { ...TEXT, 'Last-Modified': 'Mon, 01 Jan 2024 00:00:00 GMT' },
+    means: { kind: 'restart' },
+  },
+  {
+    name: 'a text of no version, where the doubt is over',
+    status: 200,
+    headers: TEXT,
+    have: { doubtOver: true },
+    means: { kind: 'restart' },
+  },
+  {
+    name: 'a text of no version where nothing is there',
+    status: 200,
+    headers: TEXT,
+    have: { bytes: 0, keptType: undefined, total: undefined },
+    means: { kind: 'restart' },
   },
   {
     name: 'a web page after a part of one, with a digest',
     status: 200,
     headers: PAGE,
-    have: { fileBegun: false, digestKnown: true },
+    have: { keptType: undefined, digestKnown: true },
     means: { kind: 'restart' },
   },
   { name: 'the rest, same ETag', status: 206, headers: RANGE, means: append },
@@ -189,13 +248,13 @@ const CASES: readonly Case[] = [
   {
     name: '200 encoded, asked with Range',
     status: 200,
-    headers: { 'Content-Encoding': 'gzip' },
+    headers: { 'Content-Encoding': 'gzip', ETag: ETAG },
     means: askWhole('encoded'),
   },
   {
     name: '200 encoded, asked without',
     status: 200,
-    headers: { 'Content-Encoding': 'br' },
+    headers: { 'Content-Encoding': 'br', ETag: ETAG },
     have: { bytes: 0 },
     means: { kind: 'refuse', reason: 'encoded' },
   },

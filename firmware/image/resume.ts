@@ -1,5 +1,5 @@
 import type { IncomingHttpHeaders } from 'node:http';
-import { isWebPage } from './portal.js';
+import { isText, isWebPage, mayBePortal } from './portal.js';
 
 /** What is on disk of one version of a file, and what is known of that version. */
 export interface Have {
@@ -11,8 +11,13 @@ export interface Have {
   readonly total: number | undefined;
   /** An expected digest is known: a join that no validator guards will be found out. */
   readonly digestKnown: boolean;
-  /** Bytes are on disk, asked on from or not, that did not come as a web page. */
-  readonly fileBegun: boolean;
+  /**
+   * Type with which the bytes on disk came, asked on from or not: empty when none was told; undefined without bytes, and
+   * for those of a web page.
+   */
+  readonly keptType: string | undefined;
+  /** Enough tries have brought what may be a portal's: the Digest decides now. */
+  readonly doubtOver: boolean;
 }
 
 export interface ReplyHead {
@@ -57,6 +62,8 @@ export type ReplyMeaning =
   | { readonly kind: 'complete'; readonly total: number }
   /** A page instead of the file: ask again later. What is there stays. */
   | { readonly kind: 'captive-portal' }
+  /** It may be such a page, or another version. What is there stays. */
+  | { readonly kind: 'doubtful' }
   /** Not usable: ask for the whole file, without a range. What is there stays until that reply has come. */
   | { readonly kind: 'ask-whole'; readonly reason: Unusable }
   /** Not usable, and asking again would not help. */
@@ -68,7 +75,10 @@ export type ReplyMeaning =
  */
 export function meaningOf(reply: ReplyHead, have: Have): ReplyMeaning {
   if (reply.status === 416) return meaningOf416(reply, have);
-  if (reply.status === 200 && isForeignPage(reply.headers, have)) return { kind: 'captive-portal' };
+  if (reply.status === 200) {
+    if (isForeignPage(reply.headers, have)) return { kind: 'captive-portal' };
+    if (isDoubtful(reply.headers, have)) return { kind: 'doubtful' };
+  }
   // Without Accept-Encoding other than identity an encoded reply is a fault; its offsets count encoded bytes.
   if (isEncoded(reply.headers)) return unusable(have, 'encoded');
   if (reply.status === 206) return meaningOf206(reply, have);
@@ -176,7 +186,14 @@ function parseContentRange(
  * is encoded unasked, so that no Digest can speak of it.
  */
 function isForeignPage(headers: IncomingHttpHeaders, have: Have): boolean {
-  return isWebPage(mediaType(headers)) && (!have.digestKnown || have.fileBegun || isEncoded(headers));
+  return isWebPage(mediaType(headers)) && (!have.digestKnown || have.keptType !== undefined || isEncoded(headers));
+}
+
+/** True for what is not what has begun, by its length or else its type, and names no version either: see portal.ts. */
+function isDoubtful(headers: IncomingHttpHeaders, { keptType, total, doubtOver }: Have): boolean {
+  const length = contentLength(headers);
+  if (keptType === undefined || doubtOver || !mayBePortal(headers, length)) return false;
+  return total === undefined ? keptType !== '' && isText(mediaType(headers)) && !isText(keptType) : length !== total;
 }
 
 function isEncoded(headers: IncomingHttpHeaders): boolean {

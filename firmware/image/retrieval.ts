@@ -7,13 +7,13 @@ import type { AcceptanceError } from './acceptance.js';
 import { UNFOLLOWED } from './arrivals.js';
 import { mismatch, readDescribed, sizeMismatch, type Described } from './described.js';
 import { isDescriptor, isPackedDescriptor } from './descriptor.js';
-import { diskFault, fault, PORTAL_FAULT, type Fault } from './fault.js';
+import { diskFault, fault, type Fault } from './fault.js';
 import { hashKept } from './hash-kept.js';
 import type { ImageRecord } from './image.js';
 import { PartialContent, takeBody, type IntakeBuffers } from './intake.js';
 import { cameForDigest } from './kept.js';
 import { Mirrors } from './mirrors.js';
-import { isPortalSized, isWebPage } from './portal.js';
+import { DOUBTFUL_FAULT, DOUBTFUL_TRIES, isPortalSized, isWebPage, PORTAL_FAULT, portalFault } from './portal.js';
 import type { RetrievalKey } from './progress.js';
 import { discard, requestImage } from './request.js';
 import { guardBetween, meaningOf, sameSource, type Have, type ReplyMeaning } from './resume.js';
@@ -223,6 +223,7 @@ export class Retrieval {
       return { kind: 'whole' };
     }
     if (meaning.kind === 'captive-portal') return { kind: 'fault', fault: PORTAL_FAULT };
+    if (meaning.kind === 'doubtful') return { kind: 'fault', fault: DOUBTFUL_FAULT };
     if (meaning.kind === 'refuse') {
       return { kind: 'fault', fault: fault('bad-reply', 'fail', `the reply cannot be used: ${meaning.reason}`) };
     }
@@ -244,8 +245,10 @@ export class Retrieval {
     // The bytes are of the object, not of its descriptor.
     const named = described === undefined && retrieval.descriptor === mirror;
     const bytes = joinable && !named && !this.#wholeNext ? this.#content.received : 0;
-    const fileBegun = this.#content.received > 0 && !isWebPage(record.contentType ?? undefined);
-    return { bytes, validator, total: size ?? undefined, digestKnown, fileBegun };
+    const type = record.contentType ?? '';
+    const keptType = this.#content.received > 0 && !isWebPage(type) ? type : undefined;
+    const doubtOver = digestKnown && retrieval.attempts > DOUBTFUL_TRIES;
+    return { bytes, validator, total: size ?? undefined, digestKnown, keptType, doubtOver };
   }
 
   async #receive(
@@ -385,7 +388,8 @@ export class Retrieval {
       this.#forget();
       return undefined;
     }
-    if (isWebPage(record.contentType ?? undefined) && isPortalSized(this.#content.received)) return this.#dropPage(fd);
+    const portal = isPortalSized(this.#content.received) && portalFault(record);
+    if (portal) return this.#dropPage(portal, fd);
     const found = fault(error.code, 'fail', error.text);
     if (!this.#hasOtherMirror(record, found)) return this.#fail(found);
     this.o.log.warn('a mirror has other content, trying the next one', { image: record.imageId, reason: found.text });
@@ -399,8 +403,8 @@ export class Retrieval {
     this.#wholeNext = true;
   }
 
-  /** What came whole was a web page, not the image. */
-  async #dropPage(fd: number): Promise<StepEnd | undefined> {
+  /** What came whole was a page, not the image. */
+  async #dropPage(found: Fault, fd: number): Promise<StepEnd | undefined> {
     this.o.progress.forget(this.key);
     this.#content.restart();
     try {
@@ -408,7 +412,7 @@ export class Retrieval {
     } catch (thrown) {
       return this.#fail(diskFault(thrown));
     }
-    return this.#handle(PORTAL_FAULT, fd);
+    return this.#handle(found, fd);
   }
 
   /** Decides what follows a fault; undefined to try on at once. @param fd of the partial file, where it could be opened */
