@@ -9,9 +9,9 @@ export interface BackoffPolicy {
 }
 
 /**
- * Delays between tries: exponential with full jitter. The n-th delay is uniform in
- * [firstMs / 2, min(maxMs, firstMs * 2^n)], so that it never degenerates into a tight loop; a patient one is uniform in
- * the upper half of that, so that it is sure to grow.
+ * Delays between tries: exponential with full jitter. The n-th delay is uniform in [0, min(maxMs, firstMs * 2^n)], which
+ * spreads best those that have failed together; a patient one is uniform in the upper half of that, so that it is sure to
+ * grow.
  */
 export class Backoff {
   #tries = 0;
@@ -30,7 +30,7 @@ export class Backoff {
     const { firstMs, maxMs } = this.policy;
     const ceiling = Math.min(maxMs, firstMs * 2 ** Math.min(this.#tries, 30));
     this.#tries += 1;
-    const floor = patient ? ceiling / 2 : Math.min(firstMs / 2, ceiling);
+    const floor = patient ? ceiling / 2 : 0;
     return Math.round(floor + this.random() * (ceiling - floor));
   }
 

@@ -331,17 +331,24 @@ describe('who waits for a download', () => {
 });
 
 describe('an image is not served before it is there', () => {
-  const cases: readonly (readonly [string, { digest?: string; type?: string; length?: boolean }])[] = [
+  interface Coming {
+    readonly digest?: string;
+    readonly type?: string;
+    readonly etag?: string;
+    readonly length?: boolean;
+  }
+  const cases: readonly (readonly [string, Coming])[] = [
     ['without a Digest', {}],
     ['without a size', { digest: DIGEST, length: false }],
     ['when it looks like the page of a captive portal', { digest: DIGEST, type: 'text/html' }],
+    ['when it is a text of no strong version', { digest: DIGEST, type: 'text/plain', etag: 'W/"v"' }],
   ];
-  for (const [name, { digest, type = 'application/x-firmware', length = true }] of cases) {
+  for (const [name, { digest, type = 'application/x-firmware', etag = '"v"', length = true }] of cases) {
     it(name, async () => {
       origin.behave = (_, response) => {
         response.writeHead(200, {
           'Content-Type': type,
-          ETag: '"v"',
+          ETag: etag,
           ...(length && { 'Content-Length': CONTENT.length }),
         });
         response.write(CONTENT.subarray(0, 3 * INTAKE));

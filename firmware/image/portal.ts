@@ -26,7 +26,8 @@ export const PORTAL_FAULT = fault(
 export const DOUBTFUL_FAULT: Fault = fault(PORTAL_FAULT.code, 'again', PORTAL_FAULT.text);
 
 const WEB_PAGE = /^(text\/html|application\/xhtml\+xml)\s*(;|$)/i;
-const TEXT = /^(text\/|application\/(xml|json)\s*(;|$))/i;
+/** What people or programs read, a web page among it. */
+const TEXT = /^(text\/|application\/(xhtml\+xml|xml|json)\s*(;|$))/i;
 
 /** Login pages are small. A larger one that fails its Digest is a wrong image, which is not fetched again and again. */
 const MAX_PORTAL_BYTES = 1024 * 1024;
@@ -39,9 +40,8 @@ export function isWebPage(contentType: string | undefined): boolean {
   return WEB_PAGE.test(contentType ?? '');
 }
 
-/** True for what people or programs read, a web page among it. */
 export function isText(contentType: string | undefined): boolean {
-  return TEXT.test(contentType ?? '') || isWebPage(contentType);
+  return TEXT.test(contentType ?? '');
 }
 
 /** True when content of this type and length that fails its Digest may have been such a page. */
