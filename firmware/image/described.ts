@@ -32,13 +32,13 @@ export async function readDescribed(
   }
   const document = await readDocument(reply, DESCRIPTOR_LIMITS.maxBytes, signal, o);
   if (document === 'aborted') return { kind: 'stop' };
-  if (!(document instanceof Uint8Array)) return { kind: 'fault', fault: document };
+  if (!(document instanceof Uint8Array)) return document;
   const parsed = parseDescriptor(document, url);
   const notify = (parsed.ok ? parsed.value : parsed.error).installNotifyUri;
   const reported = mayLeadTo(url, notify, o.allowDowngrade) ? notify : undefined;
   const record = o.progress.described(key, reported, 'bad-reply');
   if (!record) return { kind: 'stop' };
-  if (!parsed.ok) return { kind: 'fault', fault: fault(parsed.error.code, 'fail', parsed.error.text) };
+  if (!parsed.ok) return fault(parsed.error.code, 'fail', parsed.error.text);
   const descriptor = parsed.value;
   o.log.info('a download descriptor names the image', {
     image: record.imageId,
@@ -46,13 +46,10 @@ export async function readDescribed(
     size_bytes: descriptor.size,
   });
   if (!mayLeadTo(url, descriptor.objectUri, o.allowDowngrade)) {
-    return {
-      kind: 'fault',
-      fault: fault('bad-url', 'fail', 'a download descriptor of https names an object of http'),
-    };
+    return fault('bad-url', 'fail', 'a download descriptor of https names an object of http');
   }
   const refused = await noRoom(key.id, descriptor.size, o);
-  if (refused) return { kind: 'fault', fault: refused };
+  if (refused) return refused;
   return { kind: 'described', described: { ...descriptor, mirror, fresh: true } };
 }
 

@@ -14,13 +14,14 @@ export type Course =
 
 /** Why a try did not bring the image, and what is done about it. */
 export interface Fault extends CodedError<Exclude<ResultCode, 'ok'>> {
+  readonly kind: 'fault';
   readonly course: Course;
   /** The server's own wish, in ms; undefined when it has none. */
   readonly retryAfterMs?: number;
 }
 
 export function fault(code: Fault['code'], course: Course, text: string): Fault {
-  return { code, course, text };
+  return { kind: 'fault', code, course, text };
 }
 
 const REQUEST_FAULTS: Readonly<Record<HttpErrorCode, readonly [Fault['code'], Course]>> = {

@@ -18,7 +18,7 @@ export interface RequestOptions {
 
 export type RequestEnd =
   | { readonly kind: 'reply'; readonly reply: HttpReply; /** Behind the redirects. */ readonly url: URL }
-  | { readonly kind: 'fault'; readonly fault: Fault }
+  | Fault
   | { readonly kind: 'aborted' };
 
 const MAX_REDIRECTS = 5;
@@ -42,29 +42,29 @@ export async function requestImage(
   let url = new URL(source);
   for (let hop = 0; hop <= MAX_REDIRECTS; hop += 1) {
     // Certificates are good for a time only.
-    if (url.protocol === 'https:' && !options.clock.plausible()) return { kind: 'fault', fault: CLOCK_FAULT };
+    if (url.protocol === 'https:' && !options.clock.plausible()) return CLOCK_FAULT;
     const sent = await headOf(url, have, signal, options);
     if (!sent.ok) {
       if (signal.aborted) return { kind: 'aborted' };
-      return { kind: 'fault', fault: requestFault(sent.error) };
+      return requestFault(sent.error);
     }
     const reply = sent.value;
     if (CONTENT.has(reply.status)) return { kind: 'reply', reply, url };
     discard(reply);
     if (!REDIRECTS.has(reply.status)) {
-      return { kind: 'fault', fault: statusFault(reply.status, reply.headers, options.clock.wallMs()) };
+      return statusFault(reply.status, reply.headers, options.clock.wallMs());
     }
     const { location } = reply.headers;
     if (location === undefined || !URL.canParse(location, url.href)) {
-      return { kind: 'fault', fault: fault('bad-url', 'fail', 'a redirect without a usable Location') };
+      return fault('bad-url', 'fail', 'a redirect without a usable Location');
     }
     const next = new URL(location, url);
     if (url.protocol === 'https:' && next.protocol === 'http:' && !options.allowDowngrade) {
-      return { kind: 'fault', fault: fault('bad-url', 'fail', `a redirect from https to ${redactUrl(next.href)}`) };
+      return fault('bad-url', 'fail', `a redirect from https to ${redactUrl(next.href)}`);
     }
     url = next;
   }
-  return { kind: 'fault', fault: fault('bad-url', 'fail', `more than ${MAX_REDIRECTS} redirects`) };
+  return fault('bad-url', 'fail', `more than ${MAX_REDIRECTS} redirects`);
 }
 
 /**

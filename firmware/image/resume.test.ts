@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { DOUBTFUL_FAULT, PORTAL_FAULT } from './portal.js';
 import { meaningOf, sameSource, strongValidator, type Have, type ReplyMeaning } from './resume.js';
 
 const ETAG = '"v1"';
@@ -25,9 +26,9 @@ const append = { kind: 'append', offset: 100, length: 900, total: 1000, guarded:
 const askWhole = (reason: string) => ({ kind: 'ask-whole', reason }) as Partial<ReplyMeaning>;
 
 const PAGE = { 'Content-Type': 'text/html; charset=utf-8' };
-const portal = { kind: 'captive-portal' } as const;
+const portal = PORTAL_FAULT;
 const TEXT = { 'Content-Type': 'application/json; charset=utf-8', 'Content-Length': '80' };
-const doubtful = { kind: 'doubtful' } as const;
+const doubtful = DOUBTFUL_FAULT;
 
 const CASES: readonly Case[] = [
   { name: 'a web page in place of a file', status: 200, headers: PAGE, means: portal },

@@ -1,5 +1,6 @@
 import type { IncomingHttpHeaders } from 'node:http';
-import { isText, isWebPage, mayBePortal } from './portal.js';
+import type { Fault } from './fault.js';
+import { DOUBTFUL_FAULT, isText, isWebPage, mayBePortal, PORTAL_FAULT } from './portal.js';
 
 /** What is on disk of one version of a file, and what is known of that version. */
 export interface Have {
@@ -60,10 +61,8 @@ export type ReplyMeaning =
     }
   /** What is there is the whole file. */
   | { readonly kind: 'complete'; readonly total: number }
-  /** A page instead of the file: ask again later. What is there stays. */
-  | { readonly kind: 'captive-portal' }
-  /** It may be such a page, or another version. What is there stays. */
-  | { readonly kind: 'doubtful' }
+  /** It is, or may be, a page instead of the file: see portal.ts. What is there stays. */
+  | Fault
   /** Not usable: ask for the whole file, without a range. What is there stays until that reply has come. */
   | { readonly kind: 'ask-whole'; readonly reason: Unusable }
   /** Not usable, and asking again would not help. */
@@ -76,8 +75,8 @@ export type ReplyMeaning =
 export function meaningOf(reply: ReplyHead, have: Have): ReplyMeaning {
   if (reply.status === 416) return meaningOf416(reply, have);
   if (reply.status === 200) {
-    if (isForeignPage(reply.headers, have)) return { kind: 'captive-portal' };
-    if (isDoubtful(reply.headers, have)) return { kind: 'doubtful' };
+    if (isForeignPage(reply.headers, have)) return PORTAL_FAULT;
+    if (isDoubtful(reply.headers, have)) return DOUBTFUL_FAULT;
   }
   // Without Accept-Encoding other than identity an encoded reply is a fault; its offsets count encoded bytes.
   if (isEncoded(reply.headers)) return unusable(have, 'encoded');

@@ -13,7 +13,7 @@ import type { ImageRecord } from './image.js';
 import { PartialContent, takeBody, type IntakeBuffers } from './intake.js';
 import { cameForDigest } from './kept.js';
 import { Mirrors } from './mirrors.js';
-import { DOUBTFUL_FAULT, DOUBTFUL_TRIES, isPortalSized, isWebPage, PORTAL_FAULT, portalFault } from './portal.js';
+import { DOUBTFUL_TRIES, isPortalSized, isWebPage, portalFault } from './portal.js';
 import type { RetrievalKey } from './progress.js';
 import { discard, requestImage } from './request.js';
 import { guardBetween, meaningOf, sameSource, type Have, type ReplyMeaning } from './resume.js';
@@ -102,7 +102,7 @@ export class Retrieval {
           const over = await this.#complete(fd);
           if (over) return over;
         } else if (end.kind === 'fault') {
-          const over = await this.#handle(end.fault, fd);
+          const over = await this.#handle(end, fd);
           if (over) return over;
         } else if (end.kind === 'stop') break;
       }
@@ -140,9 +140,9 @@ export class Retrieval {
 
   async #try(record: ImageRecord, fd: number, signal: AbortSignal, buffers: IntakeBuffers): Promise<TryEnd> {
     const enough = this.#givenUp(record);
-    if (enough) return { kind: 'fault', fault: enough };
+    if (enough) return enough;
     const missing = this.o.catalog.missing(record.leaves);
-    if (missing) return { kind: 'fault', fault: fault(missing.code, 'fail', missing.text) };
+    if (missing) return fault(missing.code, 'fail', missing.text);
     const source = this.#mirrors.current(record.leaves.imageUri ?? '');
     if (!this.o.progress.attempting(this.key, this.#progressed)) return { kind: 'stop' };
     this.#progressed = false;
@@ -160,7 +160,7 @@ export class Retrieval {
       if (end.kind === 'aborted') return { kind: 'stop' };
       if (end.kind === 'fault') {
         // What the descriptor names may have been signed for a while only: it is asked once more.
-        if (!described || described.fresh || end.fault.course === 'again' || end.fault.course === 'network') return end;
+        if (!described || described.fresh || end.course === 'again' || end.course === 'network') return end;
         this.#described = undefined;
       } else if (!described && isDescriptor(end.reply.headers)) {
         const read = await readDescribed(this.key, source, end, signal, this.o);
@@ -207,14 +207,14 @@ export class Retrieval {
   ): Promise<TryEnd> {
     if (isPackedDescriptor(reply.headers)) {
       discard(reply);
-      return { kind: 'fault', fault: PACKED_DESCRIPTOR };
+      return PACKED_DESCRIPTOR;
     }
     const meaning = meaningOf(reply, have);
     if (meaning.kind === 'restart' || meaning.kind === 'append') {
       const differs = asked.described && mismatch(asked.described, reply.headers, meaning.total);
       if (differs === undefined) return this.#receive(record, asked, reply, meaning, fd, signal, buffers);
       discard(reply);
-      return { kind: 'fault', fault: differs };
+      return differs;
     }
     discard(reply);
     if (meaning.kind === 'complete') {
@@ -222,10 +222,9 @@ export class Retrieval {
       this.o.progress.joining(this.key, { ...sourceOf(asked), total: meaning.total, guarded });
       return { kind: 'whole' };
     }
-    if (meaning.kind === 'captive-portal') return { kind: 'fault', fault: PORTAL_FAULT };
-    if (meaning.kind === 'doubtful') return { kind: 'fault', fault: DOUBTFUL_FAULT };
+    if (meaning.kind === 'fault') return meaning;
     if (meaning.kind === 'refuse') {
-      return { kind: 'fault', fault: fault('bad-reply', 'fail', `the reply cannot be used: ${meaning.reason}`) };
+      return fault('bad-reply', 'fail', `the reply cannot be used: ${meaning.reason}`);
     }
     this.o.log.warn('the reply to a range cannot be used, asking for the whole file', {
       ...fieldsOf(record, asked, have),
@@ -308,8 +307,8 @@ export class Retrieval {
     if (end.kind === 'refused' || end.kind === 'disk') {
       // What was hashed is not all in the file.
       this.#doubt();
-      if (end.kind === 'disk') return { kind: 'fault', fault: diskFault(end.cause) };
-      return refused ? { kind: 'fault', fault: refused } : { kind: 'stop' };
+      if (end.kind === 'disk') return diskFault(end.cause);
+      return refused ?? { kind: 'stop' };
     }
     if (content.received > this.#best) {
       this.#best = content.received;
@@ -321,9 +320,7 @@ export class Retrieval {
     const ended = judged.kind === 'whole' || end.kind === 'overflow';
     if (!ended || asked.described === undefined || announced !== undefined) return judged;
     // The reply said nothing of its length: the descriptor has.
-    return end.kind === 'complete' && received === asked.described.size
-      ? judged
-      : { kind: 'fault', fault: sizeMismatch(asked.described) };
+    return end.kind === 'complete' && received === asked.described.size ? judged : sizeMismatch(asked.described);
   }
 
   /** Records which version comes in, durably where a later join depends on it. False when superseded. */

@@ -6,7 +6,7 @@ export type TryEnd =
   | { readonly kind: 'whole' } // every byte is there
   | { readonly kind: 'more' } // go on at once
   | { readonly kind: 'stop' } // aborted, superseded or ended
-  | { readonly kind: 'fault'; readonly fault: Fault };
+  | Fault;
 
 /** A body whose end leaves its bytes as they are. */
 export type BodyEnd = Exclude<IntakeEnd['kind'], 'disk' | 'refused'>;
@@ -25,16 +25,16 @@ export function meaningOfEnd(end: BodyEnd, { taken, announced, received, total }
     case 'aborted':
       return { kind: 'stop' };
     case 'overflow':
-      return { kind: 'fault', fault: fault('bad-reply', 'fail', 'the server sends more bytes than announced') };
+      return fault('bad-reply', 'fail', 'the server sends more bytes than announced');
     case 'cut':
-      return { kind: 'fault', fault: fault('broken', 'again', `the connection broke at byte ${received}`) };
+      return fault('broken', 'again', `the connection broke at byte ${received}`);
     case 'stalled':
-      return { kind: 'fault', fault: fault('broken', 'again', `the server stalled at byte ${received}`) };
+      return fault('broken', 'again', `the server stalled at byte ${received}`);
     case 'complete':
       // Without an announced length the end of the body is the end of the file.
       if (announced === undefined) return { kind: 'whole' };
       if (taken < announced) {
-        return { kind: 'fault', fault: fault('broken', 'again', `the body ended early at byte ${received}`) };
+        return fault('broken', 'again', `the body ended early at byte ${received}`);
       }
       // A range may be shorter than asked for; the rest is asked for next.
       return { kind: received === total ? 'whole' : 'more' };
