@@ -1,3 +1,4 @@
+import { setDefaultHighWaterMark } from 'node:stream';
 import { setFlagsFromString } from 'node:v8';
 
 const [major = 0] = process.versions.node.split('.').map(Number);
@@ -18,6 +19,9 @@ const FLAGS = [
     : ['--invocation-count-for-turbofan=30000', ...(process.arch === 'arm' ? [] : ['--no-maglev'])]),
 ];
 
+/** What a stream may hold back, in bytes: as in Node.js 20. Since Node.js 22 it is four times as much, for each connection. */
+const STREAM_BYTES = 16 * 1024;
+
 /**
  * To be called before much has run. On the command line of Node.js any flag of V8 has it compile its own hundred modules at
  * each start, which are compiled in its program for V8 without flags: half as long again. A flag that V8 heeds only at its
@@ -25,4 +29,5 @@ const FLAGS = [
  */
 export function setFlags(): void {
   for (const flag of FLAGS) setFlagsFromString(flag);
+  setDefaultHighWaterMark(false, STREAM_BYTES);
 }

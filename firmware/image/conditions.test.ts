@@ -129,16 +129,19 @@ let clock: SetClock;
 let origin: Origin;
 let house: House;
 let metered: boolean;
-beforeEach(async () => {
-  clock = setClock();
-  metered = false;
-  origin = await startOrigin(serveFile(CONTENT, { etag: '"1"' }));
-});
-afterEach(async () => {
-  await house.close();
-  await origin.close();
-  removeFolder(house.folder);
-});
+/** Each test of the describe in which this stands has an origin, and opens a house. */
+function atEachTest(): void {
+  beforeEach(async () => {
+    clock = setClock();
+    metered = false;
+    origin = await startOrigin(serveFile(CONTENT, { etag: '"1"' }));
+  });
+  afterEach(async () => {
+    await house.close();
+    await origin.close();
+    removeFolder(house.folder);
+  });
+}
 
 async function open(options: Partial<DownloaderOptions>, folder?: string): Promise<void> {
   house = openHouse({
@@ -156,6 +159,8 @@ const slow = (first: number) => (_: unknown, response: ServerResponse) => {
 };
 
 describe('a retrieval', () => {
+  atEachTest();
+
   it('waits for the window, says until when, and begins when it opens', async () => {
     clock.wall = EVENING;
     await open({ conditions: { windows } });
@@ -363,6 +368,8 @@ describe('a retrieval', () => {
 });
 
 describe('the rate cap of an image', () => {
+  atEachTest();
+
   it('holds for each by itself', async () => {
     const [bytes, cap] = [500_000, 400_000];
     origin.behave = (request, response, count) =>
