@@ -9,7 +9,7 @@ import { runInNewContext } from 'node:vm';
 import { decode, encode, type Answer, type Packet } from 'dns-packet';
 import { ManualClock } from '../clock/index.js';
 import { BuiltinDiscovery } from '../discovery/index.js';
-import { LinkWire } from '../discovery/link-wire.fixture.js';
+import { LAN0, LinkWire } from '../discovery/link-wire.fixture.js';
 import { silentLog } from '../log/index.js';
 import { Prefixes } from '../net/index.js';
 import type { Store } from '../store/index.js';
@@ -91,18 +91,7 @@ describe('hostile mDNS', () => {
       log: { ...silentLog, warn: (text) => warnings.push(text) },
       processorMs: () => (usedMs += costMs),
       browse: { type: '_omadm-notify._udp', listener: recognition },
-      interfaces: () => ({
-        lan0: [
-          {
-            address: '192.168.0.1',
-            cidr: '192.168.0.1/16',
-            family: 'IPv4',
-            internal: false,
-            mac: '02:00:00:00:00:01',
-            netmask: '255.255.0.0',
-          },
-        ],
-      }),
+      interfaces: () => LAN0,
       openSocket: () => wire.asSocket(),
     });
     discovery.announce('gateway', { instance: 'gw', type: '_dmgw._tcp', host: 'gw', port: 80, txt: {} });

@@ -147,8 +147,8 @@ class Side {
 
 describe('discovery and Avahi, over a link', { skip: whyNot() }, () => {
   const folder = mkdtempSync(join(tmpdir(), 'dmgw-avahi-'));
-  const here = new Side(HERE, ['lan0', 'lan2'], folder);
-  const there = new Side(THERE, ['lan1', 'lan3'], folder);
+  const here = new Side(HERE, ['lan0', 'lan2', 'lan4'], folder);
+  const there = new Side(THERE, ['lan1', 'lan3', 'lan5'], folder);
   const lines: Record<Backend, Line[]> = { builtin: [], daemon: [], auto: [] };
 
   const until = (backend: Backend, what: string, fits: (line: Line) => boolean): Promise<Line> =>
@@ -168,12 +168,16 @@ describe('discovery and Avahi, over a link', { skip: whyNot() }, () => {
     for (const [n, device] of here.devices.entries()) {
       const peer = there.devices[n] ?? '';
       ip('link', 'add', device, 'netns', HERE, 'type', 'veth', 'peer', 'name', peer, 'netns', THERE);
+      // The third link has no IPv4.
+      if (n === 2) continue;
       ip('-n', HERE, 'addr', 'add', `10.77.${n}.1/24`, 'dev', device);
       ip('-n', THERE, 'addr', 'add', `10.77.${n}.2/24`, 'dev', peer);
     }
     // Nobody else is there: an address need not be asked for before it is used.
     ip('-n', HERE, 'addr', 'add', 'fd77::1/64', 'dev', 'lan2', 'nodad');
     ip('-n', THERE, 'addr', 'add', 'fd77::2/64', 'dev', 'lan3', 'nodad');
+    ip('-n', HERE, 'addr', 'add', 'fd77:0:0:1::1/64', 'dev', 'lan4', 'nodad');
+    ip('-n', THERE, 'addr', 'add', 'fd77:0:0:1::2/64', 'dev', 'lan5', 'nodad');
     for (const side of [here, there]) {
       for (const device of side.devices) {
         side.ask('sh', '-c', `echo 0 >/proc/sys/net/ipv6/conf/${device}/accept_dad`);
@@ -184,7 +188,7 @@ describe('discovery and Avahi, over a link', { skip: whyNot() }, () => {
     await Promise.all([here.start(), there.start()]);
     const fixture = fileURLToPath(import.meta.resolve('./discovery.fixture.js'));
     for (const backend of BACKENDS) {
-      const args = [fixture, backend, '10.77.0.0/16,fd77::/64', TYPE, `gateway-${backend}`];
+      const args = [fixture, backend, '10.77.0.0/16,fd77::/48', TYPE, `gateway-${backend}`];
       // For `auto` there is no daemon: nobody answers on its bus.
       const env =
         backend === 'auto' ? { ...here.environment, DBUS_SYSTEM_BUS_ADDRESS: 'unix:path=/none' } : here.environment;
@@ -228,6 +232,12 @@ describe('discovery and Avahi, over a link', { skip: whyNot() }, () => {
         );
       }),
     );
+    // On the third link it can be heard by IPv6 alone.
+    await ofAll((backend) =>
+      until(backend, 'Lamp 9 on lan4', ({ instance, link, addresses = [] }) => {
+        return instance === 'Lamp 9' && link === 'lan4' && addresses.includes('fd77:0:0:1::2');
+      }),
+    );
     publisher.kill();
     await ofAll((backend) =>
       until(backend, 'its goodbye', ({ kind, instance }) => kind === 'gone' && instance === 'Lamp 9'),
@@ -244,8 +254,9 @@ describe('discovery and Avahi, over a link', { skip: whyNot() }, () => {
       ] as const) {
         assert.match(mine, new RegExp(`^=;${device};.*;[\\w-]+\\.local;${address};8180;"path=/scomo/"$`, 'm'));
       }
+      assert.match(mine, /^=;lan5;IPv6;/m);
     }
-    assert.match(there.ask('avahi-resolve', '-6', '-n', 'gateway-builtin.local'), /\tfd77::1$/m);
+    assert.match(there.ask('avahi-resolve', '-6', '-n', 'gateway-builtin.local'), /\tfd77:(?:0:0:1)?:?:1$/m);
   });
 
   it('finds a device again after the death of the daemons on both sides', async () => {

@@ -57,7 +57,7 @@ export type BridgeFailure =
   | 'daemon'; // the daemon does not run, or has ended
 
 /**
- * Resolutions at the same time: through Avahi's compatibility library each takes a thread and a D-Bus client
- * (measured.md), and the daemon lets one user have so many.
+ * Resolutions at the same time: through Avahi's compatibility library each takes a thread and a D-Bus client,
+ * and the daemon lets one user have so many.
  */
 export const MAX_RESOLUTIONS = 8;

@@ -8,7 +8,7 @@ import { createInterface } from 'node:readline';
 import type { Readable } from 'node:stream';
 import type mdns from 'mdns';
 import { describeThrown, failure, success, type CodedError, type Outcome } from '../outcome/index.js';
-import { MAX_RESOLUTIONS, type BridgeCommand, type BridgeNews, type BridgeService } from './bridge-protocol.js';
+import type { BridgeCommand, BridgeNews, BridgeService } from './bridge-protocol.js';
 
 /** One request that the daemon works on. `stop` frees its thread and its D-Bus client. */
 interface DaemonRequest {
@@ -91,7 +91,6 @@ async function loadAddon(): Promise<Outcome<Addon, CodedError<'no-addon'>>> {
 class Bridge {
   readonly #announced = new Map<string, mdns.Advertisement>();
   #browser: mdns.Browser | undefined;
-  #resolving = 0;
 
   constructor(
     private readonly addon: Addon,
@@ -130,13 +129,10 @@ class Bridge {
   }
 
   #resolve({ id, instance, type, domain, interfaceIndex }: Extract<BridgeCommand, { do: 'resolve' }>): void {
-    if (this.#resolving >= MAX_RESOLUTIONS) return this.tell({ is: 'unresolved', id, text: 'too many at a time' });
-    this.#resolving += 1;
     const request = new this.addon.MDNSService();
     const end = (news: BridgeNews): void => {
       clearTimeout(timer);
       request.stop();
-      this.#resolving -= 1;
       this.tell(news);
     };
     const timer = setTimeout(() => end({ is: 'unresolved', id, text: 'no answer' }), RESOLVE_WITHIN_MS);

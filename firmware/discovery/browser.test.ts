@@ -336,6 +336,23 @@ describe('browser', () => {
     assert.equal(found.length, 16);
   });
 
+  it('bounds those that are new in a second, those that are kept, and those that are told as known', () => {
+    const take = (from: number, to: number): void => {
+      for (let i = from; i < to; i += 1) browser.take(whole(`n${i}`, '192.168.1.7'));
+    };
+    take(0, 3_000);
+    assert.equal(browser.size, 2_000);
+    clock.advance(1_000);
+    take(3_000, 4_000);
+    assert.equal(browser.size, 2_500);
+    assert.equal(asked.find(({ atMs }) => atMs === 70)?.known.length, 1_000);
+    for (let i = 4_000; i < 20_000; i += 500) {
+      clock.advance(1_000);
+      take(i, i + 500);
+    }
+    assert.equal(browser.size, 16_384);
+  });
+
   it('holds the entries of real devices against a million names', () => {
     for (let i = 0; i < 50; i += 1) browser.take(whole(`real${i}`, `192.168.1.${i + 1}`));
     assert.equal(found.length, 50);

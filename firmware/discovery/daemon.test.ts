@@ -2,6 +2,9 @@
 import assert from 'node:assert/strict';
 import { createSocket, type Socket } from 'node:dgram';
 import { once } from 'node:events';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 import { decode, encode, type Answer, type Question } from 'dns-packet';
 import { ManualClock, systemClock, type Clock } from '../clock/index.js';
@@ -19,16 +22,19 @@ const probe = encode({ type: 'query', questions: [{ type: 'PTR', name: `${PROBE_
 
 /** Plays the helper: argument `mode`. Tells by the port of what it resolves how many it had to resolve at a time. */
 const HELPER = `
-const [mode] = process.argv.slice(1);
+const [mode, marker] = process.argv.slice(1);
 const say = (news) => process.stdout.write(JSON.stringify(news) + '\\n');
+if (mode === 'late' && !require('fs').existsSync(marker)) { say({ is: 'failed', code: 'daemon', text: 'not there' }); process.exit(0); }
 if (mode === 'no-addon') { say({ is: 'failed', code: 'no-addon', text: 'the package mdns does not load' }); process.exit(0); }
 const socket = require('dgram').createSocket('udp4');
 socket.bind(0, '127.0.0.1', () => { socket.setMulticastInterface('127.0.0.1'); say({ is: 'ready' }); });
-let open = 0, most = 0;
+let open = 0, most = 0, probes = 0, browses = 0;
+const hesitated = new Set();
 require('readline').createInterface({ input: process.stdin }).on('line', (line) => {
   const command = JSON.parse(line);
-  if (command.do === 'probe' && mode !== 'deaf') {
-    socket.send(mode === 'mute' ? 'mute ${process.pid}' : Buffer.from('${probe}', 'hex'), 5353, '224.0.0.251');
+  if (command.do === 'probe') probes++;
+  if (command.do === 'probe' && mode !== 'deaf' && !(mode === 'stalls' && probes > 1)) {
+    socket.send(mode === 'mute' || (mode === 'fades' && probes > 1) ? 'mute ${process.pid}' : Buffer.from('${probe}', 'hex'), 5353, '224.0.0.251');
     say({ is: 'probed' });
   }
   if (command.do === 'browse' && mode === 'hostile') {
@@ -36,13 +42,16 @@ require('readline').createInterface({ input: process.stdin }).on('line', (line) 
       for (const link of ['nowhere', 'lo']) say({ is: 'up', instance, domain: 'local.', link, interfaceIndex: 1 });
     for (let i = 0; i < 3000; i++) say({ is: 'up', instance: 'fake' + i, domain: 'local.', link: 'lo', interfaceIndex: 1 });
   } else if (command.do === 'browse')
-    for (let i = 0; i < 40; i++) say({ is: 'up', instance: 'i' + i, domain: 'local.', link: 'lo', interfaceIndex: 1 });
+    for (let i = mode === 'forgets' && browses++ > 0 ? 1 : 0; i < 40; i++) say({ is: 'up', instance: 'i' + i, domain: 'local.', link: 'lo', interfaceIndex: 1 });
   if (command.do === 'resolve' && mode === 'hostile') {
     const { id, instance } = command;
     const host = instance === 'host' ? 'a..b.local' : (instance === 'i7' ? 'i7' : 'i9') + '-${process.pid}.local';
     const txt = Buffer.from(instance === 'txt' ? [250, 65, 0, 3] : [5, 115, 105, 100, 61, 49]).toString('base64');
     if (instance.startsWith('fake')) say({ is: 'unresolved', id, text: 'no answer' });
     else say({ is: 'resolved', id, host, port: instance === 'port' ? 0 : 7, txt });
+  } else if (command.do === 'resolve' && mode === 'hesitates' && !hesitated.has(command.instance)) {
+    hesitated.add(command.instance);
+    say({ is: 'unresolved', id: command.id, text: 'no answer' });
   } else if (command.do === 'resolve') {
     most = Math.max(most, ++open);
     setTimeout(() => {
@@ -65,6 +74,9 @@ describe('discovery through a daemon', () => {
   let heard: string[];
   /** All that was asked for. */
   let questions: Question[];
+  let folder: string;
+  /** A daemon that comes late is there as soon as this file is. */
+  let marker: string;
 
   beforeEach(async () => {
     log = [];
@@ -72,6 +84,8 @@ describe('discovery through a daemon', () => {
     gone = [];
     heard = [];
     questions = [];
+    folder = mkdtempSync(join(tmpdir(), 'dmgw-daemon-'));
+    marker = join(folder, 'there');
     net = createSocket({ type: 'udp4', reuseAddr: true });
     net.bind(5353, '0.0.0.0');
     await once(net, 'listening');
@@ -85,6 +99,7 @@ describe('discovery through a daemon', () => {
   });
   afterEach(async () => {
     for (const one of open.splice(0).reverse()) await one.close();
+    rmSync(folder, { recursive: true });
   });
 
   const daemon = (mode: string, standIn: boolean, clock: Clock = systemClock(0)): DaemonDiscovery => {
@@ -104,7 +119,7 @@ describe('discovery through a daemon', () => {
           gone: (_, instance) => gone.push(instance),
         },
       },
-      command: [process.execPath, '-e', HELPER, mode],
+      command: [process.execPath, '-e', HELPER, mode, marker],
       standIn,
     });
     open.push(discovery);
@@ -176,9 +191,52 @@ describe('discovery through a daemon', () => {
         return log.some((line) => line.includes('does not work'));
       });
       assert.match(log.join(), new RegExp(reason));
+      assert.doesNotMatch(log.join(), /through the mDNS daemon/);
       assert.equal(discovery.status().daemon, 'away');
     });
   }
+
+  for (const [mode, reason] of [
+    ['stalls', 'it does not answer'],
+    ['fades', 'it does not speak on the interfaces of the LAN'],
+  ] as const) {
+    it(`leaves a daemon that ${mode} after it has worked`, async () => {
+      const clock = new ManualClock();
+      const discovery = daemon(mode, true, clock);
+      discovery.start();
+      await until('the daemon', () => discovery.status().daemon === 'working');
+      await until('the end of patience', () => {
+        clock.advance(500);
+        return log.some((line) => line.includes('does not work'));
+      });
+      assert.match(log.join(), new RegExp(reason));
+    });
+  }
+
+  it('says goodbye to what it has announced itself before a daemon that has come announces it', async () => {
+    const discovery = daemon('late', true);
+    discovery.announce('own', own);
+    discovery.start();
+    await until('its own announcement', () => heard.some((text) => text.includes(own.instance)));
+    await until('the second one', () => heard.filter((text) => text.charCodeAt(2) === 0x84).length >= 2);
+    writeFileSync(marker, '');
+    await until('the announcement by the daemon', () => heard.includes(`announced ${own.instance}`));
+    const goodbye = heard.findIndex((text) => isGoodbye(text, own.instance));
+    assert.ok(goodbye >= 0 && goodbye < heard.indexOf(`announced ${own.instance}`), `goodbye at ${goodbye}`);
+    assert.equal(discovery.status().backend, 'daemon');
+  });
+
+  it('has what was not resolved resolved again', async () => {
+    daemon('hesitates', false, hurried).start();
+    await until('all instances', () => found.size === 40);
+  });
+
+  it('asks a daemon again for all there are, and looks after those that it does not tell of any more', async () => {
+    daemon('forgets', false, hurried).start();
+    await until('all instances', () => found.size === 40);
+    await until('the end of one', () => gone.length > 0);
+    assert.deepEqual(gone, ['i0']);
+  });
 
   it('tries again when the helper dies, and says so once', async () => {
     const discovery = daemon('dies', false);
@@ -188,6 +246,18 @@ describe('discovery through a daemon', () => {
     assert.ok(log.some((line) => line.includes('signal SIGABRT')));
   });
 });
+
+/** Has the pauses of minutes be over soon. */
+const hurried: Clock = {
+  ...systemClock(0),
+  after: (delayMs, task) => systemClock(0).after([2_000, 10_000, 600_000].includes(delayMs) ? 200 : delayMs, task),
+};
+
+function isGoodbye(text: string, instance: string): boolean {
+  if (!text.includes(instance) || text.startsWith('announced ')) return false;
+  const { type, answers = [] } = decode(Buffer.from(text, 'latin1'));
+  return type === 'response' && answers.some((one) => one.type === 'SRV' && one.ttl === 0);
+}
 
 /** Answers for the hosts of the helper's instances. @returns what was asked for in this test file */
 function answerForAddresses(net: Socket, bytes: Buffer): readonly Question[] {

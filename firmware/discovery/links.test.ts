@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import type { NetworkInterfaceInfo } from 'node:os';
 import { describe, it } from 'node:test';
+import { ManualClock } from '../clock/index.js';
 import { Prefixes } from '../net/index.js';
-import { lanLinks } from './links.js';
+import { lanLinks, LinkWatch } from './links.js';
 
 const info = (cidr: string, more: Partial<NetworkInterfaceInfo> = {}): NetworkInterfaceInfo => {
   const [address = ''] = cidr.split('/');
@@ -64,5 +65,37 @@ describe('the interfaces of the LAN', () => {
   it('are eight at most', () => {
     const many = Object.fromEntries(Array.from({ length: 20 }, (_, n) => [`eth${n}`, [info(`192.168.${n}.1/24`)]]));
     assert.equal(lanLinks(many, { names: [], lan: prefixes('192.168.0.0/16'), own: [] }).length, 8);
+  });
+
+  it('are told when they come, go or have other addresses, and not when nothing is new', () => {
+    const clock = new ManualClock();
+    let now: NodeJS.Dict<NetworkInterfaceInfo[]> = {};
+    let told: string[] = [];
+    const watch = new LinkWatch(
+      () => now,
+      { names: [], lan: prefixes('192.168.0.0/16', 'fd00::/8'), own: [] },
+      clock,
+      (fresh, gone) => told.push(...fresh.map(({ name }) => `+${name}`), ...gone.map((name) => `-${name}`)),
+    );
+    watch.start();
+    const steps: readonly [NodeJS.Dict<NetworkInterfaceInfo[]>, string[]][] = [
+      [{ eth1: [info('192.168.1.1/24')] }, ['+eth1']],
+      [{ eth1: [info('192.168.1.1/24')] }, []],
+      [{ eth1: [info('192.168.1.1/25')] }, ['+eth1']],
+      [{ eth1: [info('192.168.1.2/25')] }, ['+eth1']],
+      [{ eth1: [info('192.168.1.2/25'), info('fe80::1/64')] }, ['+eth1']],
+      [{ eth1: [info('192.168.1.2/25'), info('fe80::1/64')], eth2: [info('192.168.2.1/24')] }, ['+eth2']],
+      [{ eth2: [info('192.168.2.1/24')] }, ['-eth1']],
+    ];
+    for (const [interfaces, expected] of steps) {
+      told = [];
+      now = interfaces;
+      clock.advance(5_000);
+      assert.deepEqual(told, expected);
+    }
+    watch.stop();
+    now = {};
+    clock.advance(60_000);
+    assert.deepEqual(told, ['-eth1']);
   });
 });

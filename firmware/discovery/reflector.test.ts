@@ -5,7 +5,7 @@ import { ManualClock } from '../clock/index.js';
 import { silentLog } from '../log/index.js';
 import { Prefixes } from '../net/index.js';
 import { BuiltinDiscovery } from './builtin.js';
-import { LinkWire } from './link-wire.fixture.js';
+import { LAN0, LinkWire } from './link-wire.fixture.js';
 
 const TYPE = '_omadm-notify._udp.local';
 const DEVICES = 900;
@@ -55,18 +55,7 @@ describe('devices behind an mDNS reflector, which have one address,', () => {
           gone: () => {},
         },
       },
-      interfaces: () => ({
-        lan0: [
-          {
-            address: '192.168.0.1',
-            cidr: '192.168.0.1/16',
-            family: 'IPv4',
-            internal: false,
-            mac: '02:00:00:00:00:01',
-            netmask: '255.255.0.0',
-          },
-        ],
-      }),
+      interfaces: () => LAN0,
       openSocket: () => wire.asSocket(),
     });
     discovery.start();
