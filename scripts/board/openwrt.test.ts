@@ -552,6 +552,13 @@ esac
     // A daemon that was killed has left its WAL.
     writeFileSync(`${database}-wal`, 'the WAL');
     assert.deepEqual(keep(), ['/etc/config/dmgw', kept[0], '/etc/dmgw/kept/dmgw.db-wal', ...kept.slice(1)]);
+    rmSync(dirname(database), { recursive: true });
+    reboot();
+    assert.equal(start(), 0);
+    assert.equal(readFileSync(`${database}-wal`, 'utf8'), 'the WAL');
+    assert.ok(existsSync(database));
+
+    assert.ok(keep().includes('/etc/dmgw/kept/dmgw.db-wal'));
     // What is there already is newer.
     writeFileSync(database, 'a newer database');
     rmSync(provisioned);
