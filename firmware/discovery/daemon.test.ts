@@ -227,12 +227,12 @@ describe('discovery through a daemon', () => {
   });
 
   it('has what was not resolved resolved again', async () => {
-    daemon('hesitates', false, hurried).start();
+    daemon('hesitates', false, hurried(2_000)).start();
     await until('all instances', () => found.size === 40);
   });
 
   it('asks a daemon again for all there are, and looks after those that it does not tell of any more', async () => {
-    daemon('forgets', false, hurried).start();
+    daemon('forgets', false, hurried(2_000, 10_000, 600_000)).start();
     await until('all instances', () => found.size === 40);
     await until('the end of one', () => gone.length > 0);
     assert.deepEqual(gone, ['i0']);
@@ -247,11 +247,11 @@ describe('discovery through a daemon', () => {
   });
 });
 
-/** Has the pauses of minutes be over soon. */
-const hurried: Clock = {
-  ...systemClock(0),
-  after: (delayMs, task) => systemClock(0).after([2_000, 10_000, 600_000].includes(delayMs) ? 200 : delayMs, task),
-};
+/** Has pauses that long be over soon. */
+function hurried(...pausesMs: readonly number[]): Clock {
+  const clock = systemClock(0);
+  return { ...clock, after: (delayMs, task) => clock.after(pausesMs.includes(delayMs) ? 200 : delayMs, task) };
+}
 
 function isGoodbye(text: string, instance: string): boolean {
   if (!text.includes(instance) || text.startsWith('announced ')) return false;

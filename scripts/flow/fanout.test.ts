@@ -7,6 +7,7 @@ import { AddressBlock } from './addresses.js';
 import type { Answer, DeviceEvent } from './dm-server.js';
 import type { Lab } from './lab.js';
 import { add, addImage, ALERT, FANOUTS, get, startFanout, type FanoutPolicy, type FanoutTarget } from './operator.js';
+import { eventually } from './wait.js';
 import { MIB, retrievalAlert, testImage, withLab } from './with-lab.js';
 
 /** Values of Target/<y>/Status. */
@@ -50,6 +51,18 @@ describe('fanout of notifications', { concurrency: 2 }, () => {
       assert.match(alert.data ?? '', /total=2 sent=1 .*failed=1$/);
       assert.deepEqual(await statuses(lab, 2), [UNKNOWN_DEVICE, SENT]);
       assert.equal((await lab.devices[0]?.waitFor('notification'))?.bytes, known.package0);
+    });
+  });
+
+  it('wakes no more devices than the image server has room for', async () => {
+    const gateway = { settings: { serve: { maxConnections: 3 } } };
+    await withLab('room', { devices: 5, devicesPerProcess: 5, offers: [], gateway }, async (lab) => {
+      await start(lab, await targetsFor(lab, deviceIds(lab)), { repeat: 2, interval: 3600 });
+      const sent = await eventually('the first ones', async () => {
+        const [{ value } = {}] = await lab.manage([get(`${FANOUTS}/f/Result/Sent`)]);
+        return value === '0' ? undefined : value;
+      });
+      assert.equal(sent, '3');
     });
   });
 
