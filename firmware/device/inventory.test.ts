@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'node:test';
-import { systemClock, type Clock } from '../clock/index.js';
+import { ManualClock, systemClock, type Clock } from '../clock/index.js';
 import { silentLog } from '../log/index.js';
 import { Prefixes } from '../net/index.js';
 import { openStore, type Store } from '../store/index.js';
@@ -261,6 +261,37 @@ describe('device inventory', () => {
       inventory.seen('IMEI:1', false);
       inventory.flush();
       assert.deepEqual([inventory.byId(id)?.reachable, inventory.byId(id)?.lastSeenMs], [false, lastSeenMs]);
+    });
+
+    it('are written together a minute after the first, or when there are 1,024, and only what is new', async () => {
+      await store.close();
+      const clock = new ManualClock();
+      open(clock);
+      for (let i = 0; i < 1_024; i += 1) add(`n${i}`, `X:${i}`);
+      const written = (): number =>
+        store.sql<{ n: number }>('SELECT count(*) AS n FROM device WHERE last_seen_ms IS NOT NULL').get()?.n ?? 0;
+      for (let i = 0; i < 1_023; i += 1) inventory.seen(`X:${i}`, true);
+      clock.advance(59_999);
+      assert.equal(written(), 0);
+      clock.advance(1);
+      assert.equal(written(), 1_023);
+
+      const lastSeen = (): unknown => store.sql("SELECT last_seen_ms FROM device WHERE device_id = 'X:0'").get();
+      const before = lastSeen();
+      inventory.seen('X:0', true);
+      clock.advance(29_000);
+      inventory.seen('X:0', true);
+      inventory.flush();
+      assert.notDeepEqual(lastSeen(), before);
+      const after = lastSeen();
+      clock.advance(900);
+      inventory.seen('X:0', true);
+      inventory.flush();
+      assert.deepEqual(lastSeen(), after);
+
+      clock.advance(60_000);
+      for (let i = 0; i < 1_024; i += 1) inventory.seen(`X:${i}`, true);
+      assert.equal(written(), 1_024);
     });
 
     it('have no time while the clock is not set', async () => {

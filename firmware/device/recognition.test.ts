@@ -287,9 +287,11 @@ describe('recognition of End Devices', () => {
     assert.equal(departed.remove(), 1);
     assert.equal(inventory.byDeviceId('X:moment'), undefined);
     clock.jumpWall(29 * DAY_MS);
+    clock.isPlausible = false;
+    assert.equal(departed.remove(), 0);
+    clock.isPlausible = true;
     assert.equal(departed.remove(), 1);
     clock.jumpWall(1000 * DAY_MS);
-    clock.isPlausible = false;
     assert.equal(departed.remove(), 0);
     assert.deepEqual(discarded, ['X:moment', 'X:real']);
     assert.deepEqual(
@@ -299,6 +301,34 @@ describe('recognition of End Devices', () => {
         .sort(),
       ['X:given', 'X:there'],
     );
+  });
+
+  it('looks for what has departed a minute after the start, then each hour, 256 records in a transaction', () => {
+    for (let i = 0; i < 600; i += 1) assert.ok(inventory.addDiscovered(`X:old-${i}`).ok);
+    const departed = new Departed({
+      store,
+      clock,
+      log: silentLog,
+      inventory,
+      forgetAfterDays: 30,
+      onFault: (thrown) => faults.push(thrown),
+    });
+    const age = (): void => {
+      store.sql('UPDATE device SET last_seen_ms = ?').run(Math.trunc(clock.wallMs()) - 3 * DAY_MS);
+    };
+    age();
+    departed.start();
+    clock.advance(59_999);
+    assert.equal(inventory.count(), 600);
+    clock.advance(1);
+    assert.deepEqual([inventory.count(), discarded.length], [0, 600]);
+    assert.ok(inventory.addDiscovered('X:late').ok);
+    age();
+    clock.advance(3_600_000 - 1);
+    assert.equal(inventory.count(), 1);
+    clock.advance(1);
+    assert.equal(inventory.count(), 0);
+    departed.stop();
   });
 
   it('follows a MAC address to its new lease, whoever gave the address before', async () => {
@@ -331,7 +361,16 @@ describe('recognition of End Devices', () => {
     watch.start();
     await until(() => learned() === 2);
     assert.equal(addressOf('MAC:02000000AA01'), 'udp://192.168.1.1:77');
-    write('99 02:00:00:00:aa:01 192.168.55.1 a *', '99 02:00:00:00:aa:02 192.168.55.2 b *');
+    find('MAC:02000000AA03', '192.168.1.3');
+    find('MAC:02000000AA04', '192.168.1.4');
+    // Not to an address outside the LAN, and not as far as a file without end goes.
+    write(
+      '99 02:00:00:00:aa:03 10.9.9.9 c *',
+      '99 02:00:00:00:aa:01 192.168.55.1 a *',
+      '99 02:00:00:00:aa:02 192.168.55.2 b *',
+      'x'.repeat(2 * 1024 * 1024),
+      '99 02:00:00:00:aa:04 192.168.55.4 d *',
+    );
     await until(() => {
       clock.advance(1_000);
       return addressOf('X:learned')?.includes('192.168.55.2') === true;
@@ -339,6 +378,8 @@ describe('recognition of End Devices', () => {
     await watch.close();
     assert.equal(addressOf('MAC:02000000AA01'), 'udp://192.168.55.1:77');
     assert.equal(addressOf('X:learned'), 'http://192.168.55.2:81/n');
+    assert.equal(addressOf('MAC:02000000AA03'), 'udp://192.168.1.3:2948');
+    assert.equal(addressOf('MAC:02000000AA04'), 'udp://192.168.1.4:2948');
   });
 
   it('reads leases, and leaves out what is none', () => {

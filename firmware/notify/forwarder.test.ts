@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { createSocket, type Socket } from 'node:dgram';
 import { once } from 'node:events';
-import { createServer, type IncomingMessage, type Server } from 'node:http';
+import { createServer, type IncomingMessage, type RequestListener, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterEach, beforeEach, describe, it } from 'node:test';
-import { systemClock } from '../clock/index.js';
+import { ManualClock, systemClock } from '../clock/index.js';
 import { silentLog } from '../log/index.js';
 import { native } from '../native/index.js';
 import { Prefixes } from '../net/index.js';
@@ -28,7 +28,7 @@ const ways = [
 for (const [way, sendNow] of ways)
   describe(way, () => {
     let forwarder: Forwarder;
-    const open: (Socket | Server)[] = [];
+    const open: Socket[] = [];
 
     beforeEach(() => {
       forwarder = new Forwarder({
@@ -51,23 +51,6 @@ for (const [way, sendNow] of ways)
       await once(socket, 'listening');
       return { socket, port: socket.address().port };
     };
-    const listenHttp = async (
-      status: number,
-    ): Promise<{ port: number; requests: { request: IncomingMessage; body: Buffer }[] }> => {
-      const requests: { request: IncomingMessage; body: Buffer }[] = [];
-      const server = createServer((request, response) => {
-        const chunks: Buffer[] = [];
-        request.on('data', (chunk: Buffer) => chunks.push(chunk));
-        request.on('end', () => {
-          requests.push({ request, body: Buffer.concat(chunks) });
-          response.writeHead(status).end('much to say');
-        });
-      });
-      open.push(server);
-      server.listen(0, '127.9.0.3');
-      await once(server, 'listening');
-      return { port: (server.address() as AddressInfo).port, requests };
-    };
     const code = async (address: DeviceAddress, bytes: Uint8Array = notification): Promise<string> => {
       const outcome = await forwarder.send(address, bytes);
       return outcome.ok ? 'ok' : outcome.error.code;
@@ -85,56 +68,16 @@ for (const [way, sendNow] of ways)
       }
     }
 
-    it('posts the bare notification over HTTP, whatever the encapsulation', async () => {
-      const { port, requests } = await listenHttp(204);
-      assert.equal(await code({ transport: 'http', url: `http://127.9.0.3:${port}/n`, encapsulation: 'wsp' }), 'ok');
-      assert.deepEqual(requests[0]?.body, notification);
-      assert.equal(requests[0].request.method, 'POST');
-      assert.equal(requests[0].request.headers['content-type'], 'application/vnd.syncml.notification');
-    });
-
-    it('takes any other status than 2xx for a rejection', async () => {
-      const { port } = await listenHttp(302);
-      assert.equal(
-        await code({ transport: 'http', url: `http://127.9.0.3:${port}/`, encapsulation: 'raw' }),
-        'rejected',
-      );
-    });
-
     const refused: readonly [string, DeviceAddress][] = [
       ['an IPv4 address outside the LAN', { transport: 'udp', host: '127.8.0.1', port: 9, encapsulation: 'raw' }],
       ['an IPv6 address outside the LAN', { transport: 'udp', host: '::2', port: 9, encapsulation: 'raw' }],
       ['a name where an address is due', { transport: 'udp', host: 'localhost', port: 9, encapsulation: 'raw' }],
-      ['a URL outside the LAN', { transport: 'http', url: 'http://127.8.0.1/', encapsulation: 'raw' }],
-      ['another scheme', { transport: 'http', url: 'file:///etc/passwd', encapsulation: 'raw' }],
-      ['no URL', { transport: 'http', url: 'nonsense', encapsulation: 'raw' }],
     ];
     for (const [what, address] of refused) {
       it(`refuses ${what}`, async () => {
         assert.equal(await code(address), 'address-refused');
       });
     }
-
-    it('refuses a name that resolves outside the LAN', async () => {
-      const narrow = Prefixes.parse(['127.9.0.0/16']);
-      assert.ok(narrow.ok);
-      const strict = new Forwarder({
-        clock: systemClock(0),
-        log: silentLog,
-        lan: narrow.value,
-        wrap: (bytes) => bytes,
-      });
-      const outcome = await strict.send(
-        { transport: 'http', url: 'http://localhost:9/', encapsulation: 'raw' },
-        notification,
-      );
-      assert.ok(!outcome.ok && outcome.error.code === 'address-refused');
-      await strict.close();
-    });
-
-    it('says that nobody answers where no HTTP server listens', async () => {
-      assert.equal(await code({ transport: 'http', url: 'http://127.9.0.4:9/', encapsulation: 'raw' }), 'unreachable');
-    });
 
     it('says that a device does not listen, where it is asked to watch', async () => {
       const { socket, port } = await listenUdp('127.9.0.1');
@@ -170,23 +113,6 @@ for (const [way, sendNow] of ways)
       await allHeard;
     });
 
-    const socketErrors: readonly [string, string][] = [
-      ['ECONNREFUSED', 'refused'],
-      ['EHOSTUNREACH', 'unreachable'],
-      ['ENETUNREACH', 'unreachable'],
-      ['ENOBUFS', 'no-buffers'],
-      ['ENOMEM', 'no-buffers'],
-      ['EAGAIN', 'no-buffers'],
-      ['EMSGSIZE', 'too-large'],
-      ['EACCES', 'failed'],
-      ['EPERM', 'failed'],
-    ];
-    for (const [error, expected] of socketErrors) {
-      it(`${error} of a socket is the outcome ${expected}`, () => {
-        assert.equal(udpError(Object.assign(new Error(error), { code: error })).code, expected);
-      });
-    }
-
     it('refuses a notification that does not fit one frame, and a wrapped one that the kernel refuses', async () => {
       const { port } = await listenUdp('127.9.0.1');
       const address: DeviceAddress = { transport: 'udp', host: '127.9.0.1', port, encapsulation: 'raw' };
@@ -214,18 +140,115 @@ for (const [way, sendNow] of ways)
       assert.equal(codes.filter((one) => one === 'busy').length, busy);
       assert.equal(await code(address), 'ok');
     });
-
-    it('ends a silent HTTP request when closed, and sends nothing afterwards', async () => {
-      const server = createServer(() => {});
-      open.push(server);
-      server.listen(0, '127.9.0.3');
-      await once(server, 'listening');
-      const { port } = server.address() as AddressInfo;
-      const sending = code({ transport: 'http', url: `http://127.9.0.3:${port}/`, encapsulation: 'raw' });
-      await once(server, 'request');
-      await forwarder.close();
-      assert.equal(await sending, 'unreachable');
-      assert.equal(await code({ transport: 'udp', host: '127.9.0.1', port: 9, encapsulation: 'raw' }), 'closed');
-      server.closeAllConnections();
-    });
   });
+
+/** The same whichever way datagrams go. */
+describe('forwarder over HTTP', () => {
+  let forwarder: Forwarder;
+  let clock: ManualClock;
+  const open: Server[] = [];
+
+  beforeEach(() => {
+    clock = new ManualClock();
+    forwarder = new Forwarder({ clock, log: silentLog, lan, wrap: () => Buffer.from('wrapped') });
+  });
+  afterEach(async () => {
+    await forwarder.close();
+    for (const server of open.splice(0)) {
+      server.close();
+      server.closeAllConnections();
+    }
+  });
+
+  const listen = async (answer: RequestListener): Promise<string> => {
+    const server = createServer(answer);
+    open.push(server);
+    server.listen(0, '127.9.0.3');
+    await once(server, 'listening');
+    return `http://127.9.0.3:${(server.address() as AddressInfo).port}/n`;
+  };
+  const code = async (url: string): Promise<string> => {
+    const outcome = await forwarder.send({ transport: 'http', url, encapsulation: 'wsp' }, notification);
+    return outcome.ok ? 'ok' : outcome.error.code;
+  };
+
+  it('posts the bare notification, whatever the encapsulation', async () => {
+    const requests: { readonly request: IncomingMessage; readonly body: Buffer }[] = [];
+    const url = await listen((request, response) => {
+      const chunks: Buffer[] = [];
+      request.on('data', (chunk: Buffer) => chunks.push(chunk));
+      request.on('end', () => {
+        requests.push({ request, body: Buffer.concat(chunks) });
+        response.writeHead(204).end();
+      });
+    });
+    assert.equal(await code(url), 'ok');
+    const [{ request, body } = assert.fail()] = requests;
+    assert.deepEqual(body, notification);
+    assert.equal(request.method, 'POST');
+    assert.equal(request.headers['content-type'], 'application/vnd.syncml.notification');
+    assert.equal(request.headers['x-wap-application-id'], 'x-wap-application:syncml.dm');
+  });
+
+  it('takes any other status than 2xx for a rejection', async () => {
+    for (const status of [302, 404, 503])
+      assert.equal(
+        await code(await listen((_, response) => response.writeHead(status).end('much to say'))),
+        'rejected',
+      );
+  });
+
+  for (const [what, url] of [
+    ['a URL outside the LAN', 'http://127.8.0.1/'],
+    ['a name that resolves outside the LAN', 'http://localhost:9/'],
+    ['another scheme', 'file:///etc/passwd'],
+    ['no URL', 'nonsense'],
+  ] as const) {
+    it(`refuses ${what}`, async () => {
+      const narrow = Prefixes.of(['127.9.0.0/16']);
+      const strict = new Forwarder({ clock, log: silentLog, lan: narrow, wrap: (bytes) => bytes });
+      const outcome = await strict.send({ transport: 'http', url, encapsulation: 'raw' }, notification);
+      assert.ok(!outcome.ok && outcome.error.code === 'address-refused');
+      await strict.close();
+    });
+  }
+
+  it('says that nobody answers where no HTTP server listens', async () => {
+    assert.equal(await code('http://127.9.0.4:9/'), 'unreachable');
+  });
+
+  it('takes a device for unreachable that is not through with its answer in time', { timeout: 60_000 }, async () => {
+    const url = await listen(({ socket }) => {
+      socket.write('HTTP/1.1 200 OK\r\n');
+      const dripping = setInterval(() => socket.write('X-More: yes\r\n'), 50);
+      socket.on('error', () => {}).on('close', () => clearInterval(dripping));
+      clock.advance(3_000);
+    });
+    assert.equal(await code(url), 'unreachable');
+  });
+
+  it('ends a silent request when closed, and sends nothing afterwards', async () => {
+    const url = await listen(() => void forwarder.close());
+    assert.equal(await code(url), 'unreachable');
+    assert.equal(await code(url), 'closed');
+  });
+});
+
+describe('what an error of a socket means for a notification', () => {
+  const socketErrors: readonly [string, string][] = [
+    ['ECONNREFUSED', 'refused'],
+    ['EHOSTUNREACH', 'unreachable'],
+    ['ENETUNREACH', 'unreachable'],
+    ['ENOBUFS', 'no-buffers'],
+    ['ENOMEM', 'no-buffers'],
+    ['EAGAIN', 'no-buffers'],
+    ['EMSGSIZE', 'too-large'],
+    ['EACCES', 'failed'],
+    ['EPERM', 'failed'],
+  ];
+  for (const [error, expected] of socketErrors) {
+    it(`${error} of a socket is ${expected}`, () => {
+      assert.equal(udpError(Object.assign(new Error(error), { code: error })).code, expected);
+    });
+  }
+});
