@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { mkdirSync, mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 import { after, before, it } from 'node:test';
 import { ManualClock } from '../clock/index.js';
 import { silentLog } from '../log/index.js';
@@ -80,5 +80,56 @@ it('what came in is found among the blobs when the power went between its name t
     assert.equal(await blobs.openArriving(1, content.length, SHA), undefined);
   } finally {
     removeFolder(folder);
+  }
+});
+
+it('what a retrieval leaves is flushed before anything rests on it: content, sidecar, and each name by its folder', async () => {
+  const story: string[] = [];
+  const names = new Map<number, string>();
+  let folder = '';
+  const nameOf = (path: string): string => relative(folder, path).replaceAll(SHA, '<sha256>') || '.';
+  const disk: Disk = {
+    ...systemDisk,
+    open: async (path, how) => {
+      const fd = await systemDisk.open(path, how);
+      names.set(fd, nameOf(path));
+      return fd;
+    },
+    flush: (fd) => {
+      story.push(`flush ${names.get(fd) ?? ''}`);
+      return systemDisk.flush(fd);
+    },
+    flushData: (fd) => {
+      story.push(`flush ${names.get(fd) ?? ''}`);
+      return systemDisk.flushData(fd);
+    },
+    flushFolder: (path) => {
+      story.push(`flush ${nameOf(path)}`);
+      return systemDisk.flushFolder(path);
+    },
+    rename: (from, to) => {
+      story.push(`rename ${nameOf(from)} ${nameOf(to)}`);
+      return systemDisk.rename(from, to);
+    },
+  };
+  const origin = await startOrigin(serveFile(CONTENT));
+  const other = openHouse({ blobs: { disk }, downloader: { fsyncVolumeBytes: 1 << 20 } });
+  folder = other.folder;
+  try {
+    await other.downloader.start();
+    const { id } = await other.until(other.add('fw', origin.url).id, 'available');
+    assert.deepEqual(story, [
+      'flush .',
+      'flush partial',
+      `flush partial/${id}`,
+      'flush blobs/<sha256>.json.new',
+      'rename blobs/<sha256>.json.new blobs/<sha256>.json',
+      `rename partial/${id} blobs/<sha256>`,
+      'flush blobs',
+    ]);
+  } finally {
+    await other.close();
+    await origin.close();
+    removeFolder(other.folder);
   }
 });

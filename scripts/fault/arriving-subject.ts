@@ -28,7 +28,7 @@ async function faultsOf(folder: string, promises: readonly string[]): Promise<st
       for (const image of catalog.all()) {
         if (!catalog.isServed(image)) continue;
         const n = Number(image.leaves.version);
-        const content = await contentOf(image, arrivals, folder);
+        const content = await contentOf(image, arrivals, images.blobs.folder);
         if (typeof content === 'string') faults.push(`${image.node} ${when}: ${content}`);
         else if (!content.equals(arrivingOf(n).subarray(0, content.length))) {
           faults.push(`${image.node} ${when}: ${content.length} bytes, and not all are those of ${n}`);
@@ -68,7 +68,7 @@ async function faultsOf(folder: string, promises: readonly string[]): Promise<st
   }
 }
 
-/** All that is served of an image now, as its readers get it. @returns why nothing can be read */
+/** All that is served of an image now, as its readers get it. @param folder of the images @returns why nothing can be read */
 async function contentOf(image: ImageRecord, arrivals: Arrivals, folder: string): Promise<Buffer | string> {
   if (!isRunning(image.state)) {
     const file = join(folder, 'blobs', image.blob ?? '');

@@ -68,7 +68,8 @@ export async function campaign(
       }
       const [kind = '', most] = (subject.moments[round % subject.moments.length] ?? '').split(' ');
       const moment = kind === 'now' ? undefined : `cut ${kind} ${1 + Math.floor(random() * Number(most))}`;
-      const names = round % 2 === 0 ? 'ordered' : 'strict';
+      // By turns, on an empty disk too.
+      const names = (round + Math.floor(round / ROUNDS_PER_DISK)) % 2 === 0 ? 'ordered' : 'strict';
       disk.rules = [`seed ${seed}`, `names ${names}`, rules, moment].filter(Boolean).join('; ');
       const logged = disk.told.length;
       const lines = await runUntilCut(subject.program, disk, kind === 'now' ? random() * 60 : undefined);

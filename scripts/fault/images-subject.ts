@@ -19,7 +19,7 @@ export function imagesSubject(name: string, program: string): Subject {
 async function faultsOf(folder: string, promises: readonly string[]): Promise<string[]> {
   if (!existsSync(join(folder, 'dmgw.db')) && promises.length === 0) return [];
   const images = openImages(folder);
-  const { store, catalog } = images;
+  const { store, catalog, blobs } = images;
   try {
     const faults = store
       .sql<{ integrity_check: string }>('PRAGMA integrity_check')
@@ -30,11 +30,14 @@ async function faultsOf(folder: string, promises: readonly string[]): Promise<st
     for (const [node, n] of promised) {
       if (Number(catalog.byNode(node)?.leaves.version ?? 0) < Number(n)) faults.push(`${node} does not have ${n}`);
     }
+    const told = new Set((await blobs.found()).flatMap(({ sha256, sidecar }) => (sidecar ? [sha256] : [])));
     for (const { node, state, blob, leaves } of catalog.all()) {
       if (state !== 'available' || blob === null) continue;
-      const file = join(folder, 'blobs', blob);
+      const file = join(blobs.folder, 'blobs', blob);
       if (!existsSync(file)) faults.push(`${node}: the content is missing`);
       else if (sha256(readFileSync(file)) !== blob) faults.push(`${node}: the content is damaged`);
+      // Without it nobody could tell whose the content is, were the database lost.
+      else if (!told.has(blob)) faults.push(`${node}: the sidecar is damaged`);
       if (sha256(contentOf(Number(leaves.version))) !== blob) faults.push(`${node}: content of another number`);
     }
     const defects: unknown[] = [];
@@ -46,7 +49,7 @@ async function faultsOf(folder: string, promises: readonly string[]): Promise<st
     await downloader.start();
     await downloader.close();
     const wanted = new Set(catalog.all().flatMap(({ blob }) => (blob === null ? [] : [blob, `${blob}.json`])));
-    const left = [...readdirSync(join(folder, 'blobs')), ...readdirSync(join(folder, 'partial'))];
+    const left = ['blobs', 'partial'].flatMap((name) => readdirSync(join(blobs.folder, name)));
     faults.push(...left.filter((name) => !wanted.has(name)).map((name) => `nobody wants ${name}`));
     return [...faults, ...defects.map(String)];
   } finally {

@@ -1,3 +1,4 @@
+import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { systemClock } from '../../firmware/clock/index.js';
 import {
@@ -17,6 +18,11 @@ import { openStore } from '../../firmware/store/index.js';
 /** Database and images of one folder, as every part of them takes them. */
 export type Images = Pick<DownloaderOptions, 'store' | 'catalog' | 'blobs' | 'clock' | 'random' | 'log'>;
 
+/** Where the images of such a folder are: not beside the database, whose folder has syncs of its own. */
+export function storeDirOf(folder: string): string {
+  return join(folder, 'store');
+}
+
 /** Opens them, for whoever writes until the power goes and for whoever looks at what is left. */
 export function openImages(
   folder: string,
@@ -24,10 +30,19 @@ export function openImages(
 ): Images {
   const clock = systemClock(0);
   const log = silentLog;
+  // Opening the database makes its name durable.
+  mkdirSync(storeDirOf(folder), { recursive: true });
   const schema = [...imageSchema, ...retrievalSchema, ...momentSchema];
   const store = openStore({ file: join(folder, 'dmgw.db'), schema, log });
   const catalog = new Catalog({ store, clock, log, ...options });
-  const blobs = new BlobStore({ folder, disk: systemDisk, clock, log, freeFloorBytes: 0, ...options });
+  const blobs = new BlobStore({
+    folder: storeDirOf(folder),
+    disk: systemDisk,
+    clock,
+    log,
+    freeFloorBytes: 0,
+    ...options,
+  });
   return { store, catalog, blobs, clock, random: Math.random, log };
 }
 

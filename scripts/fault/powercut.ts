@@ -31,9 +31,27 @@ const CAMPAIGNS: readonly (readonly [what: string, subject: () => Subject, rules
     true,
   ],
   [
+    'their sidecars, whose syncs do nothing',
+    () => imagesSubject('lies', buildProgram('image-writer')),
+    'lie sync */blobs/*.json.new',
+    true,
+  ],
+  [
     'images served while they come in, their syncs do nothing',
     () => arrivingSubject('arriving-lies', buildProgram('arriving-writer')),
     'lie sync */partial/*',
+    true,
+  ],
+  [
+    'their names, whose syncs do nothing',
+    () => arrivingSubject('arriving-lies', buildProgram('arriving-writer')),
+    'loss all; lie sync */partial',
+    true,
+  ],
+  [
+    'the folders of them, whose syncs do nothing',
+    () => arrivingSubject('arriving-lies', buildProgram('arriving-writer')),
+    'loss all; names strict; lie sync */store',
     true,
   ],
 ];
