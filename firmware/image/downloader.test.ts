@@ -376,6 +376,37 @@ describe('a restart', () => {
     });
   }
 
+  // What came in is hashed from memory; only what a restart hashes is read from the disk.
+  for (const [name, known, requests] of [
+    ['fetches the whole file where a byte below the watermark has flipped, and Digest tells', true, ['300000-', '']],
+    [
+      'has no way to tell that a byte below the watermark has flipped, without Digest and Signature',
+      false,
+      ['300000-'],
+    ],
+  ] as const) {
+    it(name, async () => {
+      origin.behave = slow;
+      await open();
+      const { id } = house.add('a', origin.url, known ? SHA : undefined);
+      while (house.downloader.wanBytes < 300_000) await sleep(2);
+      await house.close();
+      const partial = join(house.folder, 'partial', String(id));
+      const flipped = readFileSync(partial);
+      flipped.writeUInt8(flipped.readUInt8(1000) ^ 1, 1000);
+      writeFileSync(partial, flipped);
+      origin.behave = serveFile(CONTENT, { etag: '"1"' });
+      await open({ folder: house.folder });
+      const image = await house.until(id, 'available');
+      assert.deepEqual(
+        origin.seen.slice(1).map(({ headers }) => headers.range?.replace('bytes=', '') ?? ''),
+        requests,
+      );
+      assert.equal(image.blob, known ? SHA : sha256(Buffer.concat([flipped, CONTENT.subarray(300_000)])));
+      assert.equal(sha256(blobOf(image.blob)), image.blob);
+    });
+  }
+
   it('removes files that nobody wants, and fetches a blob that is gone', async () => {
     await open();
     const { id } = house.add('a', origin.url);

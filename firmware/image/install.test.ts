@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { systemDisk } from './disk.js';
 import type { DownloaderOptions } from './downloader.js';
 import {
   openHouse,
@@ -228,7 +229,7 @@ interface Row {
   readonly result: ResultCode;
   readonly reports: readonly string[];
   readonly says?: RegExp;
-  readonly quotaBytes?: number;
+  readonly blobs?: HouseOptions['blobs'];
   readonly access?: Partial<DownloaderOptions['access']>;
   readonly mirrors?: boolean;
 }
@@ -339,9 +340,16 @@ const ROWS: readonly Row[] = [
   },
   {
     name: 'a size for which there is no room, and the object is not asked for',
-    quotaBytes: CONTENT.length - 1,
+    blobs: { quotaBytes: CONTENT.length - 1 },
     site: { '/object': () => assert.fail('asked for') },
     ...failed('no-room', '901 Insufficient memory'),
+  },
+  {
+    name: 'an object that the disk does not take',
+    blobs: {
+      disk: { ...systemDisk, write: () => Promise.reject(Object.assign(new Error('no'), { code: 'EIO' })) },
+    },
+    ...failed('disk', '952 Device Aborted'),
   },
   { name: 'no object', site: { '/object': say(404) }, ...failed('not-found', '954 Loader Error') },
   {
@@ -416,7 +424,7 @@ describe('a download descriptor with', () => {
           access: { allowAddress: () => true, ...row.access },
           ...(row.ends === 'waiting' && { backoff: { firstMs: 60_000, maxMs: 60_000 } }),
         },
-        row.quotaBytes === undefined ? {} : { blobs: { quotaBytes: row.quotaBytes } },
+        row.blobs && { blobs: row.blobs },
       );
       const { id } = house.add('a', row.mirrors ? `${url()}\n${url('image.bin')}` : url(), row.digest);
       const image = await house.until(id, row.ends);
