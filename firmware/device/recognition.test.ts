@@ -220,6 +220,32 @@ describe('recognition of End Devices', () => {
     for (const n of [0, many - 1]) assert.equal(addressOf(`X:${n}`), `udp://${addressIn(20, n)}:2948`);
   });
 
+  it('has no more than 1,024 wait to be written; more are offered again', () => {
+    recognise(5_000);
+    const found = Array.from({ length: 1_100 }, (_, i) =>
+      recognition.found(service(`X:${i}`, `192.168.${1 + Math.floor(i / 250)}.${1 + (i % 250)}`)),
+    );
+    assert.equal(found.indexOf(LATER), 1_024);
+    clock.advance(500);
+    assert.equal(find('X:1099', '192.168.5.100'), 'X:1099');
+    assert.equal(inventory.count(), 1_025);
+  });
+
+  it('remembers the last eight addresses of a device', () => {
+    find('X:1', '192.168.1.1');
+    const { id = 0 } = inventory.byDeviceId('X:1') ?? {};
+    for (let n = 2; n <= 12; n += 1) {
+      clock.advance(1_000);
+      const device = inventory.byId(id);
+      assert.ok(device);
+      discovered.move(device, `udp://192.168.1.${n}:2948`);
+    }
+    assert.deepEqual(
+      discovered.history(id).map(({ address }) => address),
+      [12, 11, 10, 9, 8, 7, 6, 5].map((n) => `udp://192.168.1.${n}:2948`),
+    );
+  });
+
   it('keeps the address and the record of a device that is gone', () => {
     find('X:1', '192.168.1.7');
     recognition.gone('X:1', 'i-X:1');

@@ -37,6 +37,16 @@ describe('the pace of a fanout', () => {
     assert.equal(woken(), 13);
   });
 
+  it('asks again whether the image server has room, where nothing else is due', async () => {
+    bench.free = 0;
+    const woken = await hundred({ interval: 3600 });
+    await bench.pass(1);
+    assert.equal(woken(), 0);
+    bench.free = 5;
+    await bench.pass(0.5);
+    assert.equal(woken(), 5);
+  });
+
   it('begins the next wave when nobody of the one before is open', async () => {
     const woken = await hundred({ rate: -1, waveSize: 10 });
     await bench.pass(1);

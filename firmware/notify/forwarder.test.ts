@@ -8,6 +8,7 @@ import { ManualClock, systemClock } from '../clock/index.js';
 import { silentLog } from '../log/index.js';
 import { native } from '../native/index.js';
 import { Prefixes } from '../net/index.js';
+import { success } from '../outcome/index.js';
 import { udpError } from './forwarder.js';
 import { Forwarder, MAX_NOTIFICATION_BYTES, MAX_SENDS_IN_FLIGHT, type DeviceAddress } from './index.js';
 
@@ -141,6 +142,60 @@ for (const [way, sendNow] of ways)
       assert.equal(await code(address), 'ok');
     });
   });
+
+describe('a forwarder that is asked to watch', () => {
+  let forwarder: Forwarder;
+  let clock: ManualClock;
+  let device: Socket;
+  let address: DeviceAddress;
+  let unwatched: number;
+  let late: string[];
+
+  beforeEach(async () => {
+    clock = new ManualClock();
+    unwatched = 0;
+    late = [];
+    const sendNow = (): boolean => ((unwatched += 1), true);
+    forwarder = new Forwarder({ clock, log: silentLog, lan, wrap: (bytes) => bytes, sendNow });
+    device = createSocket('udp4');
+    device.bind(0, '127.9.0.5');
+    await once(device, 'listening');
+    address = { transport: 'udp', host: '127.9.0.5', port: device.address().port, encapsulation: 'raw' };
+  });
+  afterEach(async () => {
+    await forwarder.close();
+    device.close();
+  });
+
+  const watch = (to = address): Promise<unknown> => forwarder.send(to, notification, (error) => late.push(error.code));
+
+  it('watches 24 sends for four seconds, and sends what is more without', async () => {
+    const sends = Array.from({ length: 30 }, () => watch());
+    assert.equal(unwatched, 6);
+    clock.advance(3_999);
+    await Promise.all([...sends, watch()]);
+    assert.equal(unwatched, 7);
+    clock.advance(1);
+    const next = watch();
+    clock.advance(100);
+    await next;
+    assert.equal(unwatched, 7);
+  });
+
+  it('tells of a refusal that comes after it has said that all is well', async () => {
+    const closed = createSocket('udp4');
+    closed.bind(0, '127.9.0.6');
+    await once(closed, 'listening');
+    const { port } = closed.address();
+    await new Promise<void>((resolve) => closed.close(resolve));
+    const sending = watch({ transport: 'udp', host: '127.9.0.6', port, encapsulation: 'raw' });
+    clock.advance(100);
+    assert.deepEqual(await sending, success());
+    for (const deadline = performance.now() + 20_000; late.length === 0 && performance.now() < deadline;)
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    assert.deepEqual(late, ['refused']);
+  });
+});
 
 /** The same whichever way datagrams go. */
 describe('forwarder over HTTP', () => {
