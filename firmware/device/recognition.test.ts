@@ -405,6 +405,7 @@ describe('recognition of End Devices', () => {
     assert.equal(addressOf('MAC:02000000AA01'), 'udp://192.168.55.1:77');
     assert.equal(addressOf('X:learned'), 'http://192.168.55.2:81/n');
     assert.equal(addressOf('MAC:02000000AA03'), 'udp://192.168.1.3:2948');
+    assert.equal(inventory.byDeviceId('MAC:02000000AA03')?.foundAddress, 'udp://192.168.1.3:2948');
     assert.equal(addressOf('MAC:02000000AA04'), 'udp://192.168.1.4:2948');
   });
 

@@ -50,6 +50,62 @@ describe('fanout over a sender that fails', () => {
     await closeBench(bench);
   });
 
+  /** Sends that are on their way until the test ends them, by the port of the device. */
+  const held = () => {
+    const sends: { readonly port: number; readonly end: (isSent: boolean) => void }[] = [];
+    const bench = openBench((address) => {
+      const port = address.transport === 'udp' ? address.port : 0;
+      return new Promise((resolve) => {
+        sends.push({ port, end: (isSent) => resolve(isSent ? success() : failure('unreachable', 'no route')) });
+      });
+    });
+    const address = (port: number) => ({ transport: 'udp', host: '127.9.0.1', port, encapsulation: 'raw' }) as const;
+    return { bench, sends, address };
+  };
+
+  it('records what fails while it is closed, and leaves the report of one that was stopped as it is', async () => {
+    const { bench, sends, address } = held();
+    for (const port of [1, 2]) bench.addresses.set(`d${port}`, address(port));
+    const [stopped, running] = [1, 2].map((port) =>
+      bench.make({ targets: `d${port}`, notification: Buffer.from('x') }),
+    );
+    assert.ok(stopped !== undefined && running !== undefined);
+    bench.start(stopped);
+    bench.start(running);
+    await bench.pass(0);
+    assert.ok(bench.fanouts.stop(stopped, {}).ok);
+    assert.equal(bench.events[0]?.counters.sent, 1);
+    const closing = bench.fanouts.close();
+    for (const { end } of sends) end(false);
+    await closing;
+    assert.equal(bench.fanouts.counters(stopped)?.sent, 1);
+    assert.deepEqual([bench.fanouts.counters(running)?.sent, bench.statuses(running)], [0, { d2: unreachable }]);
+    await closeBench(bench);
+  });
+
+  it('gives a small fanout its turn beside a large one', async () => {
+    const { bench, sends, address } = held();
+    const names = Array.from({ length: 400 }, (_, i) => `d${i}`);
+    for (const [port, name] of names.entries()) bench.addresses.set(name, address(port + 1));
+    const [large, small] = [names.slice(1), names.slice(0, 1)].map((targets) =>
+      bench.make({ targets: targets.join('\n'), notification: Buffer.from('x'), rate: -1, repeat: 1 }),
+    );
+    assert.ok(large !== undefined && small !== undefined);
+    bench.start(large);
+    bench.start(small);
+    for (let ended = 0; ended < 400;) {
+      await bench.pass(0);
+      const now = sends.slice(ended);
+      assert.ok(now.length > 0, `${ended} sends`);
+      for (const { end } of now) end(true);
+      ended += now.length;
+    }
+    const turn = sends.findIndex(({ port }) => port === 1);
+    assert.ok(turn <= 128, `after ${turn} others`);
+    await bench.pass(1);
+    await closeBench(bench);
+  });
+
   it('does not let a device hold up a wave that cannot be reached and announces itself again and again', async () => {
     const tries = { a: 0, b: 0 };
     const bench = openBench((address) => {
