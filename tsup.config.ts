@@ -103,6 +103,9 @@ async function oneFunction(module: string): Promise<string> {
   return `(function(require,dmgwUrl,dmgwCompiled){${await shortest(output[0].code)}})\n`;
 }
 
+/** SQL in a string or template, which is indented for people. It has no comments. */
+const SQL = /(["`])(?:\\n| )*(?:SELECT|INSERT|UPDATE|DELETE|CREATE|ALTER|WITH) [^"`]*\1/g;
+
 /** What esbuild has made, shorter still. */
 async function shortest(program: string): Promise<string> {
   const { code } = await minify(program, {
@@ -116,12 +119,16 @@ async function shortest(program: string): Promise<string> {
       inline: false,
       // Nobody calls a member of an object literal with `new`.
       unsafe_methods: true,
+      // String(x) is ''+x here: no symbol, nor an object that would rather be a number, is made a text.
+      unsafe: true,
+      // Nothing happens because a property is read.
+      pure_getters: true,
       // What is required and not used need not be loaded.
       pure_funcs: ['require'],
     },
   });
   if (!code) throw new Error('terser made nothing of the bundle');
-  return code;
+  return code.replace(SQL, (text) => text.replace(/(?:\\n)+ +/g, ' '));
 }
 
 /** The same sources give the same bytes: the time is that of the last commit, not of the build. */

@@ -487,14 +487,7 @@ const serveSchema = section(
     ),
     maxConnections: v.optional(whole(1, 4096, 'Connections at the same time; more are refused.'), 64),
     maxConnectionsPerAddress: v.optional(whole(1, 4096, 'Of them, from one address.'), 8),
-    idleTimeoutSeconds: v.optional(
-      whole(
-        1,
-        3600,
-        'Silence of an End Device that ends its connection. One that takes less than some 10 KiB/s may look silent, behind what the kernel holds for it.',
-      ),
-      60,
-    ),
+    idleTimeoutSeconds: v.optional(whole(1, 3600, 'Silence of an End Device that ends its connection.'), 60),
     minBytesPerSecond: v.optional(
       whole(1, 1_048_576, 'An End Device that takes an image more slowly than this is disconnected.'),
       1024,

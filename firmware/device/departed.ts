@@ -29,10 +29,10 @@ export interface DepartedOptions {
 export class Departed {
   #timer: TimerHandle | undefined;
 
-  constructor(private readonly options: DepartedOptions) {}
+  constructor(private readonly o: DepartedOptions) {}
 
   start(): void {
-    this.#timer = this.options.clock.after(FIRST_MS, () => this.#sweep());
+    this.#timer = this.o.clock.after(FIRST_MS, () => this.#sweep());
   }
 
   stop(): void {
@@ -40,7 +40,7 @@ export class Departed {
   }
 
   #sweep(): void {
-    const { clock, log, onFault } = this.options;
+    const { clock, log, onFault } = this.o;
     let removed = 0;
     try {
       removed = this.remove();
@@ -53,7 +53,7 @@ export class Departed {
 
   /** @returns how many were removed now; while the clock is not set, none. @throws StoreError */
   remove(): number {
-    const { store, clock, inventory, forgetAfterDays } = this.options;
+    const { store, clock, inventory, forgetAfterDays } = this.o;
     if (!clock.plausible()) return 0;
     inventory.flush();
     const nowMs = Math.trunc(clock.wallMs());

@@ -23,7 +23,7 @@ export interface DiscoveredOptions {
 
 /** The records of discovered devices. All methods join the caller's transaction; they throw StoreError. */
 export class DiscoveredDevices {
-  constructor(private readonly options: DiscoveredOptions) {}
+  constructor(private readonly o: DiscoveredOptions) {}
 
   /**
    * Whether one more fits.
@@ -31,7 +31,7 @@ export class DiscoveredDevices {
    * @param atAddress those of them at the same address
    */
   admits(address: string, pending: number, atAddress: number): boolean {
-    const { store, maxDiscovered } = this.options;
+    const { store, maxDiscovered } = this.o;
     const neighbours = store
       .sql<{ n: number }>("SELECT count(*) AS n FROM device WHERE host = ? AND source = 'mdns'")
       .get(hostOf(address));
@@ -40,12 +40,12 @@ export class DiscoveredDevices {
   }
 
   count(): number {
-    return this.options.store.sql<{ n: number }>("SELECT n FROM device_count WHERE source = 'mdns'").get()?.n ?? 0;
+    return this.o.store.sql<{ n: number }>("SELECT n FROM device_count WHERE source = 'mdns'").get()?.n ?? 0;
   }
 
   /** Addresses of a device, the latest first. */
   history(id: number): readonly { readonly address: string; readonly lastMs: number | null }[] {
-    return this.options.store
+    return this.o.store
       .sql<{ address: string; lastMs: number | null }>(
         'SELECT address, last_ms AS lastMs FROM device_address WHERE device = ? ORDER BY last_ms DESC',
       )
@@ -54,7 +54,7 @@ export class DiscoveredDevices {
 
   /** Makes a record of a device that was not known; one that was only seen for a moment gives way. @returns false when full */
   add(announcement: Announcement): boolean {
-    const { inventory, maxDiscovered } = this.options;
+    const { inventory, maxDiscovered } = this.o;
     if (this.count() >= maxDiscovered) {
       const fleeting = this.#fleeting();
       if (fleeting === undefined) return false;
@@ -63,7 +63,7 @@ export class DiscoveredDevices {
     const added = inventory.addDiscovered(announcement.deviceId);
     if (!added.ok) return false;
     // It is there: from the first moment it does not count among those that give way.
-    this.options.store.sql('UPDATE device SET reachable = 1 WHERE id = ?').run(added.value.id);
+    this.o.store.sql('UPDATE device SET reachable = 1 WHERE id = ?').run(added.value.id);
     this.describe(added.value, announcement);
     this.move(added.value, announcement.address);
     return true;
@@ -71,7 +71,7 @@ export class DiscoveredDevices {
 
   /** Takes over what a discovered device says of itself. What a server or the configuration said stays. */
   describe(device: Device, { leaves, sessionId }: Announcement): void {
-    const { store, inventory } = this.options;
+    const { store, inventory } = this.o;
     store
       .sql('UPDATE device SET shows_session = 1 WHERE id = ? AND shows_session = 0 AND ?')
       .run(device.id, sessionId === undefined ? 0 : 1);
@@ -85,7 +85,7 @@ export class DiscoveredDevices {
 
   /** The device is at this address now. The Address that a server or the configuration gave stays. */
   move(device: Device, address: string): void {
-    const { store, inventory } = this.options;
+    const { store, inventory } = this.o;
     store.sql('UPDATE device SET found_address = ? WHERE id = ?').run(address, device.id);
     if (device.source === 'mdns') inventory.setLeaf(device.id, 'address', address);
     else if (device.address === null)
@@ -95,7 +95,7 @@ export class DiscoveredDevices {
 
   /** A lease says that the device has another IP address: true whoever gave the one before. */
   follow(device: Device, address: string): void {
-    const { inventory, lan } = this.options;
+    const { inventory, lan } = this.o;
     if (device.address === null || device.source === 'mdns') return this.move(device, address);
     if (!checkLeaf('address', address, lan).ok) return;
     inventory.setLeaf(device.id, 'address', address);
@@ -103,7 +103,7 @@ export class DiscoveredDevices {
   }
 
   #remember(id: number, address: string): void {
-    const { store, clock } = this.options;
+    const { store, clock } = this.o;
     store
       .sql('INSERT OR REPLACE INTO device_address VALUES (?, ?, ?)')
       .run(id, address, clock.plausible() ? Math.trunc(clock.wallMs()) : null);
@@ -117,7 +117,7 @@ export class DiscoveredDevices {
 
   /** The record that is missed least: discovered, seen for a moment only, not there now. */
   #fleeting(): { readonly id: number; readonly node: string } | undefined {
-    return this.options.store
+    return this.o.store
       .sql<{ id: number; node: string }>(
         "SELECT id, node FROM device WHERE source = 'mdns' AND reachable = 0 AND confirmed = 0 ORDER BY last_seen_ms LIMIT 1",
       )

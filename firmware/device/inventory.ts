@@ -88,10 +88,10 @@ export class DeviceInventory {
   readonly #sightings: Sightings;
   readonly #byNode: ReadCache<string, Row | undefined>;
 
-  constructor(private readonly options: DeviceInventoryOptions) {
-    this.#store = options.store;
-    this.#byNode = new ReadCache(() => options.store.generation, NODES_AT_HAND);
-    this.#sightings = new Sightings(options.store, options.clock, options.log);
+  constructor(private readonly o: DeviceInventoryOptions) {
+    this.#store = o.store;
+    this.#byNode = new ReadCache(() => o.store.generation, NODES_AT_HAND);
+    this.#sightings = new Sightings(o.store, o.clock, o.log);
   }
 
   /** Adds an empty record of source `server`. Fails with `node-exists` or `too-many`. */
@@ -167,7 +167,7 @@ export class DeviceInventory {
   /** Removes records that no DM Server has removed: those that have departed, and those that no file names any more. */
   discard(records: readonly { readonly id: number; readonly node: string }[]): void {
     for (const { id, node } of records) {
-      this.options.onRemove?.(node);
+      this.o.onRemove?.(node);
       this.remove(id);
     }
   }
@@ -227,7 +227,7 @@ export class DeviceInventory {
    * @param reachable false when it did not answer; LastSeen then stays
    */
   seen(deviceId: string, reachable: boolean): void {
-    const { clock } = this.options;
+    const { clock } = this.o;
     const known = this.#store
       .sql<{ reachable: number; lastSeenMs: number | null }>(
         'SELECT reachable, last_seen_ms AS lastSeenMs FROM device WHERE device_id = ?',
@@ -259,7 +259,7 @@ export class DeviceInventory {
   }
 
   #insert(node: string, requester: string, source: Exclude<DeviceSource, 'operator'>): Outcome<Device, DeviceError> {
-    const most = this.options.maxDevices ?? MAX_DEVICES;
+    const most = this.o.maxDevices ?? MAX_DEVICES;
     if (this.byNode(node)) return nodeExists(node);
     if (this.count() >= most) return failure('too-many', `the inventory holds ${most} devices, no more fit`);
     const { lastInsertRowid } = this.#store
@@ -272,7 +272,7 @@ export class DeviceInventory {
 
   #setLeaf(id: number, leaf: DeviceLeaf, value: string | null): Outcome<undefined, DeviceError> {
     if (value === null && leaf === 'deviceId') return failure('required', 'a device has a DeviceID');
-    const checked = value === null ? success() : checkLeaf(leaf, value, this.options.lan);
+    const checked = value === null ? success() : checkLeaf(leaf, value, this.o.lan);
     if (!checked.ok) return checked;
     if (leaf === 'deviceId') {
       const holder = this.byDeviceId(value ?? '');

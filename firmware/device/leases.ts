@@ -68,11 +68,11 @@ export class LeaseWatch {
   #reading: Promise<void> = Promise.resolve();
   #closed = false;
 
-  constructor(private readonly options: LeaseWatchOptions) {}
+  constructor(private readonly o: LeaseWatchOptions) {}
 
   start(): void {
     this.#reading = this.#read().finally(() => {
-      if (!this.#closed) this.#timer = this.options.clock.after(POLL_MS, () => this.start());
+      if (!this.#closed) this.#timer = this.o.clock.after(POLL_MS, () => this.start());
     });
   }
 
@@ -93,13 +93,13 @@ export class LeaseWatch {
         await new Promise((resolve) => setImmediate(resolve));
       }
     } catch (thrown) {
-      this.options.onFault(thrown);
+      this.o.onFault(thrown);
     }
   }
 
   /** The text of the file, if it is another than at the last reading. A file that is not there yet is no fault. */
   async #changedText(): Promise<string | undefined> {
-    const { file, log } = this.options;
+    const { file, log } = this.o;
     try {
       const handle = await promises.open(file);
       try {
@@ -122,7 +122,7 @@ export class LeaseWatch {
   }
 
   #follow(leases: readonly Lease[]): void {
-    const { store, inventory, discovered, lan, log } = this.options;
+    const { store, inventory, discovered, lan, log } = this.o;
     store.transaction(() => {
       const ofMac = store.sql<{ id: number }>('SELECT id FROM device WHERE mac = ?');
       const learn = store.sql('UPDATE device SET mac = ? WHERE host = ? AND mac IS NULL');

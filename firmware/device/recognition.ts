@@ -61,7 +61,7 @@ export class Recognition implements ServiceListener {
   #timer: TimerHandle | undefined;
   #warnedMs = -Infinity;
 
-  constructor(private readonly options: RecognitionOptions) {}
+  constructor(private readonly o: RecognitionOptions) {}
 
   /** Tells of each device that is new, is back, has moved, or announces itself unasked. @returns ends the subscription */
   onAppeared(listener: (deviceId: string) => void): () => void {
@@ -84,7 +84,7 @@ export class Recognition implements ServiceListener {
       // Another instance than the one that claims the device to be elsewhere: it is still where it was.
       const claim = this.#claims.get(deviceId);
       if (claim && claim.announcement.instance !== instance) this.#claims.delete(deviceId);
-      this.options.inventory.seen(deviceId, true);
+      this.o.inventory.seen(deviceId, true);
       if (unasked) this.#tellAppearance(deviceId);
       return undefined;
     });
@@ -98,7 +98,7 @@ export class Recognition implements ServiceListener {
       const claim = this.#claims.get(deviceId);
       if (claim?.announcement.instance === instance) this.#claims.delete(deviceId);
       if (left > 0) return;
-      this.options.inventory.seen(deviceId, false);
+      this.o.inventory.seen(deviceId, false);
     });
   }
 
@@ -119,7 +119,7 @@ export class Recognition implements ServiceListener {
   }
 
   #found(service: FoundService): string | typeof LATER | undefined {
-    const { lan, inventory, discovered, log } = this.options;
+    const { lan, inventory, discovered, log } = this.o;
     let known: Device | undefined;
     const read = readAnnouncement(service, lan, (deviceId) => {
       known = inventory.byDeviceId(deviceId);
@@ -154,7 +154,7 @@ export class Recognition implements ServiceListener {
   }
 
   #writeSoon(): void {
-    this.#timer ??= this.options.clock.after(WRITE_AFTER_MS, () => this.#writeAndGoOn());
+    this.#timer ??= this.o.clock.after(WRITE_AFTER_MS, () => this.#writeAndGoOn());
   }
 
   #waitingAt(address: string): number {
@@ -173,7 +173,7 @@ export class Recognition implements ServiceListener {
   }
 
   #write(): void {
-    const { store, inventory, verify } = this.options;
+    const { store, inventory, verify } = this.o;
     if (this.#waiting.size === 0 && this.#claims.size === 0) return;
     const settled: Announcement[] = [];
     const doubted = new Set<string>();
@@ -194,7 +194,7 @@ export class Recognition implements ServiceListener {
 
   /** @param doubted takes the device that is to be asked. @returns whether the announcement is believed */
   #apply(announcement: Announcement, doubted: Set<string>): boolean {
-    const { inventory, discovered } = this.options;
+    const { inventory, discovered } = this.o;
     const device = inventory.byDeviceId(announcement.deviceId);
     if (!device) return discovered.add(announcement);
     if (device.foundAddress !== announcement.address && !this.#mayMove(device, announcement, doubted)) return false;
@@ -208,7 +208,7 @@ export class Recognition implements ServiceListener {
   }
 
   #mayMove(device: Device, announcement: Announcement, doubted: Set<string>): boolean {
-    const { clock, log, takeoverGraceMs } = this.options;
+    const { clock, log, takeoverGraceMs } = this.o;
     const { deviceId, address } = announcement;
     if (!this.#isClaim(device, announcement) || takeoverGraceMs === 0) return true;
     const claim = this.#claims.get(deviceId);
@@ -233,7 +233,7 @@ export class Recognition implements ServiceListener {
 
   /** @returns whether the time of grace is over, and the device has moved */
   #grant(claim: Claim, doubted: Set<string>): boolean {
-    const { clock, inventory, discovered, log, takeoverGraceMs } = this.options;
+    const { clock, inventory, discovered, log, takeoverGraceMs } = this.o;
     const { announcement, sinceMs, askedMs } = claim;
     const nowMs = clock.monotonicMs();
     if (nowMs - sinceMs < takeoverGraceMs) {
@@ -259,8 +259,8 @@ export class Recognition implements ServiceListener {
     try {
       return work();
     } catch (thrown) {
-      this.options.log.error('discovered devices could not be written', { reason: describeThrown(thrown) });
-      this.options.onFault(thrown);
+      this.o.log.error('discovered devices could not be written', { reason: describeThrown(thrown) });
+      this.o.onFault(thrown);
       return undefined;
     }
   }

@@ -67,7 +67,7 @@ export function createSessionRunner(options: DialogueOptions): SessionRunner {
 /** One session with one server. */
 class Dialogue {
   constructor(
-    private readonly options: DialogueOptions,
+    private readonly o: DialogueOptions,
     private readonly account: Account,
     private readonly transport: Carrier,
     private readonly address: ServerAddress,
@@ -75,11 +75,11 @@ class Dialogue {
   ) {}
 
   async hold(trigger: SessionTrigger): Promise<SessionResult> {
-    const { options, account, address } = this;
+    const { o, account, address } = this;
     const notified = trigger.kind === 'notification';
-    const sessionId = notified ? trigger.sessionId : newSessionId(options.randomBytes);
+    const sessionId = notified ? trigger.sessionId : newSessionId(o.randomBytes);
     const session = new ClientSession({
-      ...options,
+      ...o,
       account,
       address,
       sessionId,
@@ -94,12 +94,12 @@ class Dialogue {
     } finally {
       await session.close();
     }
-    if (result.end === 'completed') await options.store.durable();
+    if (result.end === 'completed') await o.store.durable();
     return result;
   }
 
   async #converse(session: ClientSession, fields: Readonly<Record<string, string>>): Promise<SessionResult> {
-    const { log, store, outbox, accounts } = this.options;
+    const { log, store, outbox, accounts } = this.o;
     const { serverId } = this.account;
     let spoken = this.account.encoding;
     let step: SessionStep = session.open();
@@ -134,7 +134,7 @@ class Dialogue {
     if (!reply.ok) return reply;
     const { contentType, body, hmac } = reply.value;
     const wire = wireOf(contentType);
-    const { maxMsgSize } = this.options;
+    const { maxMsgSize } = this.o;
     const limits: DocumentLimits = { maxBytes: maxMsgSize, maxDepth: MAX_DEPTH, maxElements: MAX_ELEMENTS };
     const message = wire.decode(body, limits);
     return message.ok ? success({ message: message.value, wire, body, ...(hmac !== undefined && { hmac }) }) : message;
@@ -145,7 +145,7 @@ class Dialogue {
     const body = wire === step.wire ? step.message.octets : wire.encode(step.message);
     const hmac = step.sign?.(body);
     const options = {
-      maxReplyBytes: this.options.maxMsgSize,
+      maxReplyBytes: this.o.maxMsgSize,
       signal: this.signal,
       ...(hmac !== undefined && { hmac }),
     };
@@ -163,7 +163,7 @@ class Dialogue {
         continue;
       }
       if (!RESENDABLE.has(code)) break;
-      if (sends < SENDS_PER_MESSAGE) await this.options.clock.sleep(RESEND_DELAY_MS * sends, this.signal);
+      if (sends < SENDS_PER_MESSAGE) await this.o.clock.sleep(RESEND_DELAY_MS * sends, this.signal);
       sends += 1;
     }
     return outcome;
@@ -187,9 +187,9 @@ class Dialogue {
     const body = step.message.octets;
     const hmac = step.sign?.(body);
     const ended = new AbortController();
-    const timer = this.options.clock.after(ABORT_TIMEOUT_MS, () => ended.abort());
+    const timer = this.o.clock.after(ABORT_TIMEOUT_MS, () => ended.abort());
     await this.transport.post(step.url, body, step.wire.mediaType, {
-      maxReplyBytes: this.options.maxMsgSize,
+      maxReplyBytes: this.o.maxMsgSize,
       signal: ended.signal,
       ...(hmac !== undefined && { hmac }),
     });

@@ -57,7 +57,7 @@ export class LargeObjectReceiver {
   #object: Receiving | undefined;
   #broughtBytes = 0;
 
-  constructor(private readonly options: ReceiverOptions) {}
+  constructor(private readonly o: ReceiverOptions) {}
 
   /** The next message must bring the next piece of an object. */
   get isWaiting(): boolean {
@@ -142,12 +142,12 @@ export class LargeObjectReceiver {
   #isStreamed(item: Item, pieces: ReadonlyMap<Item, Piece>): boolean {
     const { target, data, moreData } = item;
     if (data === undefined || moreData || target === undefined || pieces.has(item)) return false;
-    return this.options.tree.isStreamed(target.uri);
+    return this.o.tree.isStreamed(target.uri);
   }
 
   /** @param sinks gets the sink, to be discarded after the command */
   async #store(command: ChunkCommand, item: Item, sinks: ValueSink[]): Promise<Piece> {
-    const { tree, subject } = this.options;
+    const { tree, subject } = this.o;
     const { format, type } = effectiveMeta(command, item);
     const data = item.data ?? '';
     const size = typeof data === 'string' ? Buffer.byteLength(data, 'utf8') : data.byteLength;
@@ -186,7 +186,7 @@ export class LargeObjectReceiver {
 
   /** The first piece of an object. What stands before it in the message has been executed. */
   async #open(command: ChunkCommand, { msgId, final }: Package): Promise<Part[]> {
-    const { tree, subject, maxObjectBytes } = this.options;
+    const { tree, subject, maxObjectBytes } = this.o;
     const [item = {}] = command.items;
     const answer = (code: number): Answer[] => statusOf(command, code, msgId);
     const { size, format, type } = effectiveMeta(command, item);

@@ -124,7 +124,7 @@ export class Scheduler {
   readonly #slots = new Map<string, Slot>();
   readonly #stopping = new AbortController();
 
-  constructor(private readonly options: SchedulerOptions) {}
+  constructor(private readonly o: SchedulerOptions) {}
 
   /** Plans the first session with each server. */
   start(servers: readonly ScheduledServer[]): void {
@@ -132,7 +132,7 @@ export class Scheduler {
       const slot: Slot = {
         serverId,
         intervalMs,
-        backoff: new Backoff(this.options.retry, this.options.random),
+        backoff: new Backoff(this.o.retry, this.o.random),
         running: undefined,
         waitsFor: undefined,
         alertCame: false,
@@ -144,10 +144,10 @@ export class Scheduler {
         lastEnd: undefined,
         lastFailure: undefined,
         lastEndAtMs: undefined,
-        endedMs: this.options.clock.monotonicMs(),
+        endedMs: this.o.clock.monotonicMs(),
       };
       this.#slots.set(serverId, slot);
-      this.#plan(slot, { kind: 'start' }, this.options.startDelayMs + this.#jitter());
+      this.#plan(slot, { kind: 'start' }, this.o.startDelayMs + this.#jitter());
     }
   }
 
@@ -158,7 +158,7 @@ export class Scheduler {
   notified(serverId: string, sessionId: string, defaultNonce: boolean): boolean {
     const slot = this.#slots.get(serverId);
     if (!slot) return false;
-    const now = this.options.clock.monotonicMs();
+    const now = this.o.clock.monotonicMs();
     slot.seen = slot.seen.filter(({ atMs }) => now - atMs < REMEMBER_NOTIFICATION_MS).slice(-REMEMBERED_NOTIFICATIONS);
     if (slot.seen.some((one) => one.sessionId === sessionId)) return false;
     const trigger: SessionTrigger = { kind: 'notification', sessionId, defaultNonce };
@@ -180,7 +180,7 @@ export class Scheduler {
     const slot = this.#slots.get(serverId);
     if (slot?.running) slot.alertCame = true;
     if (!slot || slot.running || slot.backoff.tries > 0) return;
-    this.#plan(slot, { kind: 'alert' }, jitterMs(this.options.alertDelayMs, this.options.random));
+    this.#plan(slot, { kind: 'alert' }, jitterMs(this.o.alertDelayMs, this.o.random));
   }
 
   /** A person asks for a session now. One that a notification has asked for, and that waits for its next try, is it. */
@@ -204,12 +204,12 @@ export class Scheduler {
     slot.planned = undefined;
     slot.waitsFor = undefined;
     if (intervalMs === 0) return;
-    const agoMs = this.options.clock.monotonicMs() - slot.endedMs;
+    const agoMs = this.o.clock.monotonicMs() - slot.endedMs;
     this.#plan(slot, { kind: 'interval' }, Math.max(0, intervalMs - agoMs) + this.#jitter());
   }
 
   report(): AccountSchedule[] {
-    const now = this.options.clock.monotonicMs();
+    const now = this.o.clock.monotonicMs();
     return [...this.#slots.values()].map((slot) => ({
       serverId: slot.serverId,
       running: slot.running !== undefined,
@@ -233,14 +233,14 @@ export class Scheduler {
   /** Keeps whichever comes first: the session that is planned, or this one. A notification is never displaced. */
   #plan(slot: Slot, trigger: SessionTrigger, delayMs: number): void {
     if (this.#stopping.signal.aborted || slot.running) return;
-    const atMs = this.options.clock.monotonicMs() + delayMs;
+    const atMs = this.o.clock.monotonicMs() + delayMs;
     if (slot.planned) {
       const displaces = trigger.kind === 'notification';
       if (!displaces && (slot.planned.trigger.kind === 'notification' || slot.planned.atMs <= atMs)) return;
     }
     slot.timer?.cancel();
     slot.planned = { atMs, trigger };
-    slot.timer = this.options.clock.after(delayMs, () => this.#begin(slot, trigger));
+    slot.timer = this.o.clock.after(delayMs, () => this.#begin(slot, trigger));
   }
 
   /** The session is due. It stays planned while it has to wait. */
@@ -248,12 +248,12 @@ export class Scheduler {
     slot.timer?.cancel();
     const waitsFor = this.#waitOf(slot);
     if (waitsFor !== undefined && slot.waitsFor !== waitsFor) {
-      this.options.log.info('session waits', { server_id: slot.serverId, trigger: trigger.kind, for: waitsFor });
+      this.o.log.info('session waits', { server_id: slot.serverId, trigger: trigger.kind, for: waitsFor });
     }
     slot.waitsFor = waitsFor;
     if (waitsFor === 'turn') return;
     if (waitsFor === 'clock') {
-      slot.timer = this.options.clock.after(CLOCK_LOOK_MS, () => this.#begin(slot, trigger));
+      slot.timer = this.o.clock.after(CLOCK_LOOK_MS, () => this.#begin(slot, trigger));
       return;
     }
     slot.planned = undefined;
@@ -263,7 +263,7 @@ export class Scheduler {
   }
 
   #waitOf({ serverId }: Slot): SessionWait | undefined {
-    if (!this.options.clock.plausible() && this.options.needsClock(serverId)) return 'clock';
+    if (!this.o.clock.plausible() && this.o.needsClock(serverId)) return 'clock';
     const running = [...this.#slots.values()].filter((slot) => slot.running !== undefined).length;
     return running < MAX_SESSIONS_AT_ONCE ? undefined : 'turn';
   }
@@ -277,41 +277,41 @@ export class Scheduler {
   }
 
   async #hold(slot: Slot, trigger: SessionTrigger): Promise<void> {
-    const { options } = this;
-    options.log.info('session starts', { server_id: slot.serverId, trigger: trigger.kind });
-    const result = await options.run(slot.serverId, trigger, this.#stopping.signal);
+    const { o } = this;
+    o.log.info('session starts', { server_id: slot.serverId, trigger: trigger.kind });
+    const result = await o.run(slot.serverId, trigger, this.#stopping.signal);
     slot.running = undefined;
     slot.sessions += 1;
     slot.lastEnd = result.end;
     slot.lastFailure = result.failure;
-    slot.lastEndAtMs = options.clock.wallMs();
-    slot.endedMs = options.clock.monotonicMs();
+    slot.lastEndAtMs = o.clock.wallMs();
+    slot.endedMs = o.clock.monotonicMs();
     if (result.end === 'completed') slot.backoff.reset();
     this.#planNext(slot, trigger, result);
     this.#nextTurn();
   }
 
   #planNext(slot: Slot, trigger: SessionTrigger, result: SessionResult): void {
-    const { options } = this;
+    const { o } = this;
     const waiting = slot.notifications.shift();
     if (waiting) return this.#plan(slot, waiting, 0);
     if (result.end === 'failed') {
       const backoffMs = slot.backoff.nextMs(REFUSALS.has(result.failure ?? ''));
       const askedForMs = result.retryAfterMs === undefined ? 0 : result.retryAfterMs + this.#jitter();
       const waitMs = Math.max(backoffMs, askedForMs);
-      options.log.warn('session failed, it will be tried again', { server_id: slot.serverId, wait_ms: waitMs });
+      o.log.warn('session failed, it will be tried again', { server_id: slot.serverId, wait_ms: waitMs });
       // The server waits for the SessionID that it named; a few times it is worth keeping.
       const again = trigger.kind === 'notification' && slot.backoff.tries <= NOTIFIED_TRIES;
       return this.#plan(slot, again ? trigger : { kind: 'retry' }, waitMs);
     }
     if (result.alertsUnsent || slot.alertCame) {
-      this.#plan(slot, { kind: 'alert' }, jitterMs(options.alertDelayMs, options.random));
+      this.#plan(slot, { kind: 'alert' }, jitterMs(o.alertDelayMs, o.random));
     } else if (slot.intervalMs > 0) {
       this.#plan(slot, { kind: 'interval' }, slot.intervalMs + this.#jitter());
     }
   }
 
   #jitter(): number {
-    return jitterMs(this.options.jitterMs, this.options.random);
+    return jitterMs(this.o.jitterMs, this.o.random);
   }
 }

@@ -95,11 +95,11 @@ export class ClientSession {
   /** Our last message was a refusal: whatever the server answers, the session has ended so. */
   #ending: SessionStep | undefined;
 
-  constructor(private readonly options: SessionOptions) {
-    const { account, defaultNonce, tree, outbox, log, wire, maxObjSize } = options;
+  constructor(private readonly o: SessionOptions) {
+    const { account, defaultNonce, tree, outbox, log, wire, maxObjSize } = o;
     this.#clientProof = new ClientProof(account, defaultNonce);
-    this.#serverProof = new ServerProof(account, defaultNonce, options.randomBytes);
-    this.#writer = new MessageWriter(options, this.#clientProof);
+    this.#serverProof = new ServerProof(account, defaultNonce, o.randomBytes);
+    this.#writer = new MessageWriter(o, this.#clientProof);
     this.#packing = new Packing(outbox, log, wire);
     const subject = { serverId: account.serverId };
     this.#receiver = new LargeObjectReceiver({ tree, subject, maxObjectBytes: maxObjSize });
@@ -134,7 +134,7 @@ export class ClientSession {
       this.#alertAnswers.push(...this.#packing.answered(statuses));
     }
     if (this.#serverProof.proven) {
-      this.#clientProof.persist(this.options.accounts);
+      this.#clientProof.persist(this.o.accounts);
       this.#settleAlerts();
     }
     if (this.#packing.isOverfull) return this.#fail('endless', 'the server does not let us answer its commands');
@@ -168,8 +168,8 @@ export class ClientSession {
   /** To be called at the end, however it came: keeps the nonces, drops what has come of a large object. Idempotent. */
   async close(): Promise<void> {
     await this.#receiver.discard();
-    this.#clientProof.close(this.options.accounts);
-    this.#serverProof.close(this.options.accounts);
+    this.#clientProof.close(this.o.accounts);
+    this.#serverProof.close(this.o.accounts);
   }
 
   #next(hadCommands: boolean): SessionStep {
@@ -181,7 +181,7 @@ export class ClientSession {
       }
       this.#move('ended');
       // A server that ends the session without a Status for an alert, or before it let us offer it, has not taken it.
-      for (const { id } of this.#packing.unanswered()) this.options.outbox.refused(id);
+      for (const { id } of this.#packing.unanswered()) this.o.outbox.refused(id);
       return { kind: 'completed' };
     }
     this.#move('commands');
@@ -189,7 +189,7 @@ export class ClientSession {
   }
 
   #checkHeader(header: Header): SessionStep | undefined {
-    const { sessionId, address } = this.options;
+    const { sessionId, address } = this.o;
     if (!isSameSession(header.sessionId, sessionId) || !this.#isNext(header.msgId)) {
       return this.#fail('wrong-session', 'the answer has another SessionID, or a MsgID that was there before');
     }
@@ -238,7 +238,7 @@ export class ClientSession {
 
   /** DMPRO 8.7: an alert is done when its Status is 2xx; everything else is offered again in a later session. */
   #settleAlerts(): void {
-    const { store, outbox, log } = this.options;
+    const { store, outbox, log } = this.o;
     if (this.#alertAnswers.length === 0) return;
     store.transaction(() => {
       for (const { alert, code } of this.#alertAnswers) {
@@ -251,7 +251,7 @@ export class ClientSession {
   }
 
   async #answer(commands: readonly ServerCommand[], final: boolean): Promise<void> {
-    const { tree, store, account, log } = this.options;
+    const { tree, store, account, log } = this.o;
     const msgRef = this.#lastServerMsgId;
     if (!this.#serverProof.proven) {
       this.#packing.owe(refuseCommands(commands, this.#serverProof.verdict().code, msgRef));
@@ -276,7 +276,7 @@ export class ClientSession {
   }
 
   #packageOne(): WrittenMessage {
-    const { serverInitiated, tree, outbox, account } = this.options;
+    const { serverInitiated, tree, outbox, account } = this.o;
     const draft = this.#writer.begin();
     this.#alertAnswers = [];
     this.#packing.offer(outbox.waiting(account.serverId, MAX_ALERTS_PER_SESSION));
@@ -307,7 +307,7 @@ export class ClientSession {
     if (this.#counted > MAX_MESSAGES) {
       return this.#fail('endless', `the session has more than ${MAX_MESSAGES} messages`);
     }
-    this.#serverProof.verdictLeaves(this.options.accounts);
+    this.#serverProof.verdictLeaves(this.o.accounts);
     this.#sentFinal = message.final;
     return this.#writer.step(message);
   }

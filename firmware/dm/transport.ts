@@ -82,7 +82,7 @@ export class DmTransport {
   /** One for all exchanges, until it is used: a signal for each message would outlive young garbage. */
   #controller = new AbortController();
 
-  constructor(private readonly options: TransportOptions) {}
+  constructor(private readonly o: TransportOptions) {}
 
   /** Posts a message. @param contentType its encoding, in which the server should answer; both are understood */
   async post(
@@ -94,7 +94,7 @@ export class DmTransport {
     const target = parseUrl(url);
     if (!target) return failure('bad-url', `'${redactUrl(url)}' is not an http or https URL`);
     if (this.#controller.signal.aborted) this.#controller = new AbortController();
-    const deadline = new Deadline(this.options, this.#controller, options.signal);
+    const deadline = new Deadline(this.o, this.#controller, options.signal);
     try {
       const cookie = this.#cookies.header(target.origin);
       const reply = await openHttp({
@@ -105,17 +105,17 @@ export class DmTransport {
           Accept: contentType === MIME_XML ? `${MIME_XML}, ${MIME_WBXML}` : `${MIME_WBXML}, ${MIME_XML}`,
           'Accept-Charset': 'utf-8',
           'Cache-Control': 'no-store',
-          'User-Agent': this.options.userAgent,
+          'User-Agent': this.o.userAgent,
           ...(cookie !== undefined && { Cookie: cookie }),
           ...(options.hmac !== undefined && { [HMAC_HEADER]: options.hmac }),
         },
         body,
         signal: deadline.signal,
-        idleTimeoutMs: this.options.idleTimeoutMs,
-        allowAddress: this.options.allowAddress,
+        idleTimeoutMs: this.o.idleTimeoutMs,
+        allowAddress: this.o.allowAddress,
         agent: this.#agentFor(target.protocol),
-        ...(this.options.ca !== undefined && { ca: this.options.ca }),
-        ...(this.options.identity && { identity: this.options.identity }),
+        ...(this.o.ca !== undefined && { ca: this.o.ca }),
+        ...(this.o.identity && { identity: this.o.identity }),
       });
       if (!reply.ok) return deadline.passed ? deadline.failure() : reply;
       this.#cookies.take(target.origin, reply.value.headers['set-cookie'] ?? []);
@@ -151,7 +151,7 @@ export class DmTransport {
       const text = `HTTP ${status} to ${redactUrl(headers.location)}`;
       return { code: 'redirect', text, status, location: headers.location };
     }
-    const retryAfterSeconds = readRetryAfter(headers['retry-after'], this.options.clock);
+    const retryAfterSeconds = readRetryAfter(headers['retry-after'], this.o.clock);
     const wait = retryAfterSeconds !== undefined && { retryAfterSeconds };
     return { code: 'http-status', text: `HTTP status ${status}`, status, ...wait };
   }
@@ -211,11 +211,11 @@ class Deadline {
   readonly #abort = (): void => this.controller.abort();
 
   constructor(
-    private readonly options: TransportOptions,
+    private readonly o: TransportOptions,
     private readonly controller: AbortController,
     private readonly outer: AbortSignal | undefined,
   ) {
-    this.#timer = options.clock.after(options.exchangeTimeoutMs, () => {
+    this.#timer = o.clock.after(o.exchangeTimeoutMs, () => {
       this.passed = true;
       this.#abort();
     });
@@ -228,7 +228,7 @@ class Deadline {
   }
 
   failure(): Outcome<never, TransportError> {
-    return failure('timeout', `the exchange took longer than ${this.options.exchangeTimeoutMs} ms`);
+    return failure('timeout', `the exchange took longer than ${this.o.exchangeTimeoutMs} ms`);
   }
 
   cancel(): void {

@@ -50,10 +50,10 @@ export class MessageWriter {
   #headerStatus: Omit<StatusCommand, 'cmdId'> | undefined;
 
   constructor(
-    private readonly options: WriterOptions,
+    private readonly o: WriterOptions,
     private readonly proof: ClientProof,
   ) {
-    this.wire = options.wire;
+    this.wire = o.wire;
   }
 
   /** MsgID of the last message. */
@@ -101,7 +101,7 @@ export class MessageWriter {
   }
 
   step(message: WrittenMessage): SendStep {
-    return { kind: 'send', message, url: this.options.address.url, wire: this.wire, sign: this.proof.signer() };
+    return { kind: 'send', message, url: this.o.address.url, wire: this.wire, sign: this.proof.signer() };
   }
 
   #draft(): MessageDraft {
@@ -112,7 +112,7 @@ export class MessageWriter {
   }
 
   #header(): Header {
-    const { deviceId, sessionId, account, maxMsgSize, maxObjSize, address } = this.options;
+    const { deviceId, sessionId, account, maxMsgSize, maxObjSize, address } = this.o;
     const cred = this.proof.cred();
     return {
       verDtd: VER_DTD,

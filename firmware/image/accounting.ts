@@ -1,6 +1,6 @@
 import type { Logger } from '../log/index.js';
 import { describeThrown } from '../outcome/index.js';
-import type { Peer } from './connections.js';
+import type { Peer } from './peer.js';
 import type { Deliveries } from './deliveries.js';
 import type { ImageRecord } from './image.js';
 import type { Span } from './ranges.js';
@@ -52,10 +52,8 @@ export class Accounting {
   begin(peer: Peer, image: ImageRecord, sha256: string): Account {
     this.o.reactions.fetched(image.imageId, peer.address, false);
     const spans: Span[] = [];
-    peer.taken = false;
     return {
       sent: (content) => {
-        peer.taken = false;
         for (const span of content) {
           this.#lanBytes += span.length;
           append(spans, span);

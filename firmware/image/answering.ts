@@ -1,17 +1,17 @@
-import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Clock } from '../clock/index.js';
+import type { HttpConnection, HttpRequest } from '../http-server/index.js';
 import type { Logger } from '../log/index.js';
 import { describeThrown } from '../outcome/index.js';
-import type { Accounting } from './accounting.js';
+import type { Account, Accounting } from './accounting.js';
 import type { Arrivals } from './arrivals.js';
 import type { BlobStore } from './blobs.js';
 import type { BlobReader } from './open-blobs.js';
 import type { Catalog } from './catalog.js';
-import type { Peer } from './connections.js';
 import type { ImageRecord } from './image.js';
 import { PATH_PREFIX } from './local-uri.js';
 import type { Piece } from './multipart.js';
-import { sendBody, type OutflowBuffers, type PacedReads } from './outflow.js';
+import { sendAtOnce, sendBody, type OutflowBuffers, type OutflowEnd, type PacedReads } from './outflow.js';
+import type { Peer } from './peer.js';
 import { replyTo, validatorsOf } from './reply.js';
 import { select } from './selection.js';
 import type { Tokens, TokenVerdict } from './tokens.js';
@@ -30,64 +30,49 @@ export interface AnsweringOptions {
   readonly log: Logger;
 }
 
-const ALLOW = 'GET, HEAD, OPTIONS';
+const ALLOW = 'Allow: GET, HEAD, OPTIONS\r\n';
 /** In seconds, wherever a 503 says that another try may do. */
 export const RETRY_AFTER_S = 5;
+const RETRY_AFTER = `Retry-After: ${RETRY_AFTER_S}\r\n`;
 
 /** What one request is answered with, from its target to the last byte. Leaves connections and their order to the server. */
 export class Answering {
   constructor(private readonly o: AnsweringOptions) {}
 
-  /** Never rejects. */
-  async answer(peer: Peer, request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const { address } = peer;
-    let reader: BlobReader | undefined;
-    if (peer.socket.destroyed) return;
+  /** @returns when it is answered; undefined when it is already. Never rejects, nor throws */
+  answer(peer: Peer, request: HttpRequest): Promise<void> | undefined {
+    const failed = (thrown: unknown): void => {
+      this.o.log.error('cannot serve an image', { address: peer.address, reason: describeThrown(thrown) });
+      if (peer.connection.hasBegun) peer.connection.socket.destroy();
+      else refuse(peer.connection, 500);
+    };
     try {
-      const hosts = countOf(request, 'host');
-      const { httpVersion } = request;
-      if (hosts > 1 || (hosts === 0 && httpVersion === '1.1') || httpVersion === '0.9') {
-        // RFC 9112 §3.2 (Host), §2.3: the parser takes a request line without version for 0.9.
-        refuse(response, 400);
-        return;
-      }
-      const { method } = request;
-      const target = request.url ?? '';
-      // RFC 9110 §9.3.7: `*` is the server as a whole.
-      if (method === 'OPTIONS' && target === '*') {
-        response.writeHead(204, { Allow: ALLOW }).end();
-        return;
-      }
-      const image = this.#lookUp(target, address);
-      if (typeof image === 'string') {
-        refuseToken(response, image);
-        return;
-      }
-      if (method === 'OPTIONS') {
-        response.writeHead(204, { Allow: ALLOW }).end();
-        return;
-      }
-      if (method !== 'GET' && method !== 'HEAD') {
-        refuse(response, 405, { Allow: ALLOW });
-        return;
-      }
-      reader = await this.#open(image);
-      if (!reader) {
-        // What was on its way a moment ago may be there in another moment, or has been withdrawn.
-        if (image.blob === null) refuse(response, 503, { 'Retry-After': RETRY_AFTER_S });
-        else refuse(response, 404);
-        return;
-      }
-      await this.#send(method, peer, request, response, image, reader);
+      return this.#answer(peer, request)?.catch(failed);
     } catch (thrown) {
-      this.o.log.error('cannot serve an image', { address, reason: describeThrown(thrown) });
-      if (response.headersSent) response.destroy();
-      else refuse(response, 500);
-    } finally {
-      await reader?.close().catch((thrown: unknown) => {
-        this.o.log.error('cannot close a blob', { reason: describeThrown(thrown) });
-      });
+      failed(thrown);
+      return undefined;
     }
+  }
+
+  #answer(peer: Peer, request: HttpRequest): Promise<void> | undefined {
+    const image = this.#imageFor(peer, request);
+    if (!image) return undefined;
+    const open = image.blob === null ? undefined : this.o.blobs.openBlobNow(image.blob);
+    return open ? this.#send(peer, request, image, open) : this.#openAndSend(peer, request, image);
+  }
+
+  /** @returns what is to be sent; undefined: all is said */
+  #imageFor({ connection, address }: Peer, { method, target, hosts, minor }: HttpRequest): ImageRecord | undefined {
+    // RFC 9110 §9.3.7: `*` is the server as a whole.
+    const isServer = method === 'OPTIONS' && target === '*';
+    const image = isServer ? undefined : this.#lookUp(target, address);
+    // RFC 9112 §3.2.
+    if (hosts > 1 || (hosts === 0 && minor > 0)) refuse(connection, 400);
+    else if (typeof image === 'string') refuseToken(connection, image);
+    else if (method === 'OPTIONS') connection.begin(204, ALLOW);
+    else if (method !== 'GET' && method !== 'HEAD') refuse(connection, 405, ALLOW);
+    else return image;
+    return undefined;
   }
 
   /**
@@ -116,76 +101,85 @@ export class Answering {
     return blob === null ? undefined : blobs.openBlob(blob);
   }
 
-  async #send(
-    method: 'GET' | 'HEAD',
-    peer: Peer,
-    request: IncomingMessage,
-    response: ServerResponse,
-    image: ImageRecord,
-    reader: BlobReader,
-  ): Promise<void> {
-    const { sha256, size } = reader;
-    const selection = select(method, request.headers, { ...validatorsOf(image, sha256), size });
-    const { status, headers, body } = replyTo(selection, image, reader);
-    response.writeHead(status, headers);
-    if (method === 'HEAD' || !('spans' in selection)) response.end();
-    else await this.#sendBody(peer, response, image, reader, body);
+  async #openAndSend(peer: Peer, request: HttpRequest, image: ImageRecord): Promise<void> {
+    const reader = await this.#open(image);
+    if (reader) await this.#send(peer, request, image, reader);
+    // What was on its way a moment ago may be there in another moment, or has been withdrawn.
+    else if (image.blob === null) refuse(peer.connection, 503, RETRY_AFTER);
+    else refuse(peer.connection, 404);
   }
 
-  async #sendBody(
+  /** What the kernel takes at once is sent at once. Closes the reader. */
+  #send(
     peer: Peer,
-    response: ServerResponse,
+    { method, fields }: HttpRequest,
+    image: ImageRecord,
+    reader: BlobReader,
+  ): Promise<void> | undefined {
+    const { sha256, size } = reader;
+    const { connection } = peer;
+    let sending: Promise<void> | undefined;
+    try {
+      const selection = select(method === 'HEAD' ? method : 'GET', fields, { ...validatorsOf(image, sha256), size });
+      const reply = replyTo(selection, image, reader);
+      connection.begin(reply.status, reply.fields);
+      if (method === 'HEAD' || !('spans' in selection)) return undefined;
+      const account = this.o.accounting.begin(peer, image, sha256);
+      const rest = sendAtOnce(connection, reader, reply.body, account.sent);
+      if (rest) sending = this.#sendRest(peer, image, reader, rest, account);
+      else account.end();
+      return sending;
+    } finally {
+      if (!sending) this.#close(reader);
+    }
+  }
+
+  async #sendRest(
+    peer: Peer,
     image: ImageRecord,
     blob: BlobReader,
     body: Iterable<Piece>,
+    account: Account,
   ): Promise<void> {
-    const { socket, pace } = peer;
-    const { accounting, buffers, reads, maxWaitMs, clock, log } = this.o;
-    const account = accounting.begin(peer, image, blob.sha256);
-    const end = await sendBody({
-      blob,
-      response,
-      socket,
-      body,
-      buffers,
-      reads,
-      pace,
-      maxWaitMs,
-      clock,
-      sent: account.sent,
-    });
-    account.end();
-    if (end.kind === 'complete') {
-      if (socket.destroyed) accounting.confirm(peer, false);
-      response.end();
-      return;
+    const { connection } = peer;
+    const { accounting, buffers, reads, maxWaitMs, clock } = this.o;
+    try {
+      const end = await sendBody({ blob, connection, body, buffers, reads, maxWaitMs, clock, sent: account.sent });
+      account.end();
+      if (end.kind !== 'complete') {
+        // Never ended as if it were complete: the client sees fewer bytes than Content-Length says.
+        connection.socket.destroy();
+        this.#logEnd(end, image, peer.address);
+      }
+      if (connection.socket.destroyed) accounting.confirm(peer, false);
+    } finally {
+      this.#close(blob);
     }
-    // Never ended as if it were complete: the client sees fewer bytes than Content-Length says.
-    response.destroy();
-    accounting.confirm(peer, false);
-    const { imageId } = image;
-    if (end.kind === 'too-slow') log.info('a client that reads too slowly is dropped', { address: peer.address });
-    if (end.kind === 'withdrawn')
-      log.info('an image is withdrawn while it is sent', { image: imageId, address: peer.address });
-    if (end.kind === 'late')
-      log.info('a download keeps a client waiting for too long', { image: imageId, address: peer.address });
+  }
+
+  #logEnd(end: OutflowEnd, { imageId }: ImageRecord, address: string): void {
+    const { log } = this.o;
+    if (end.kind === 'too-slow') log.info('a client that reads too slowly is dropped', { address });
+    if (end.kind === 'withdrawn') log.info('an image is withdrawn while it is sent', { image: imageId, address });
+    if (end.kind === 'late') log.info('a download keeps a client waiting for too long', { image: imageId, address });
     if (end.kind === 'disk') log.error('cannot read an image', { image: imageId, reason: describeThrown(end.cause) });
+  }
+
+  #close(reader: BlobReader): void {
+    reader.close().catch((thrown: unknown) => {
+      this.o.log.error('cannot close a blob', { reason: describeThrown(thrown) });
+    });
   }
 }
 
-function refuseToken(response: ServerResponse, verdict: Exclude<TokenVerdict, 'good'>): void {
+function refuseToken(connection: HttpConnection, verdict: Exclude<TokenVerdict, 'good'>): void {
   // RFC 9110 §15.5.11: this URI will not do any more. Its token was good, so that there is nothing to hide.
-  if (verdict === 'expired') refuse(response, 410);
-  else if (verdict === 'clock') refuse(response, 503, { 'Retry-After': RETRY_AFTER_S });
-  else refuse(response, 404);
+  if (verdict === 'expired') refuse(connection, 410);
+  else if (verdict === 'clock') refuse(connection, 503, RETRY_AFTER);
+  else refuse(connection, 404);
 }
 
 /** An answer without content that says no more than its status. */
-function refuse(response: ServerResponse, status: number, headers: Record<string, string | number> = {}): void {
-  response.writeHead(status, { ...headers, 'Content-Length': 0 }).end();
-}
-
-/** How often a header field stands in a request. */
-function countOf({ rawHeaders }: IncomingMessage, name: string): number {
-  return rawHeaders.filter((text, index) => index % 2 === 0 && text.toLowerCase() === name).length;
+function refuse(connection: HttpConnection, status: number, fields = ''): void {
+  connection.begin(status, `${fields}Content-Length: 0\r\n`);
 }

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { get, type IncomingHttpHeaders, type IncomingMessage, type ServerResponse } from 'node:http';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { HttpLimits } from '../http-server/index.js';
 import { Arrivals } from './arrivals.js';
 import {
   openHouse,
@@ -14,7 +15,7 @@ import {
   type House,
   type Origin,
 } from './fixture.js';
-import { ImageServer, type ServerLimits } from './server.js';
+import { ImageServer } from './server.js';
 
 /** Of an odd size: several pieces of an intake and a bit. */
 const CONTENT = pattern(1_300_001);
@@ -103,7 +104,7 @@ let tap: Tap;
 let id: number;
 const folders: string[] = [];
 
-async function open(folder?: string, limits: ServerLimits = {}): Promise<void> {
+async function open(folder?: string, limits: Partial<HttpLimits> = {}): Promise<void> {
   house = openHouse({
     catalog: { cutThrough: true },
     ...(folder !== undefined && { folder }),

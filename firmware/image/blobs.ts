@@ -402,6 +402,11 @@ export class BlobStore {
     return size === undefined ? undefined : this.#open.reader(sha256, size, join(this.#blobFolder, sha256));
   }
 
+  /** As `openBlob`, of a blob that somebody reads or has just read; undefined for others. */
+  openBlobNow(sha256: string): BlobReader | undefined {
+    return this.#sizes.has(sha256) ? this.#open.readerNow(sha256) : undefined;
+  }
+
   /** True while somebody reads this blob. */
   isRead(sha256: string): boolean {
     return this.#open.isRead(sha256);

@@ -143,7 +143,9 @@ export class Deliveries {
     // What came before the clock was set has no time, and no later answer is the first.
     if (isFirst) account.firstMs ??= account.timeMs;
     // Devices resume where they stopped, or fetch several pieces at once: all that was sent counts, in however many requests.
-    account.spans = joined([...account.spans, ...sent.spans]).slice(0, MAX_SPANS);
+    if (!sent.spans.every((span) => changesNothing(account.spans, span))) {
+      account.spans = joined([...account.spans, ...sent.spans]).slice(0, MAX_SPANS);
+    }
     account.complete ||= sent.confirmed && (account.spans[0]?.length ?? 0) === sent.size;
     if (this.#pending.size >= MAX_PENDING) this.flush();
     else this.#timer ??= this.#clock.after(this.#flushMs, () => this.#flushLater());
@@ -229,6 +231,13 @@ export class Deliveries {
     if (account.timeMs !== null) this.#catalog.table.save({ ...image, servedMs: account.timeMs });
     this.#catalog.table.touch(image.id);
   }
+}
+
+/** @param known as many as are remembered, in ascending order: what lies behind them all, or in one of them, is nothing new */
+function changesNothing(known: readonly Span[], { start, length }: Span): boolean {
+  const last = known[MAX_SPANS - 1];
+  if (last && start > last.start + last.length) return true;
+  return known.some((span) => span.start <= start && start + length <= span.start + span.length);
 }
 
 /** What was sent: `covered` bytes from 0 on, and what is `ahead` of them behind gaps. */

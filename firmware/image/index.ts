@@ -37,7 +37,7 @@ export type { LostImage } from './sidecar.js';
 export { Scrub, scrubSchema, type ScrubOptions, type ScrubProgress } from './scrub.js';
 export { imageSchema, imageServerSchema, momentSchema, piecesSchema, retrievalSchema } from './schema.js';
 export type { Reactions } from './accounting.js';
-export { ImageServer, type ListenError, type ServerLimits, type ServerOptions } from './server.js';
+export { ImageServer, type ServerOptions } from './server.js';
 export { isRunning, STATE_NUMBER, type ImageState } from './states.js';
 export { Tokens, type TokensOptions } from './tokens.js';
 export { Uploads, type Upload, type UploadError, type UploadErrorCode, type UploadsOptions } from './upload.js';

@@ -25,6 +25,8 @@ export interface BlobReader {
 interface OpenBlob {
   readonly sha256: string;
   readonly fd: Promise<number>;
+  /** The same, once it is open. */
+  fdNow: number | undefined;
   readonly size: number;
   readers: number;
   /** Monotonic time since when nobody reads it. */
@@ -60,20 +62,31 @@ export class OpenBlobs {
   async reader(sha256: string, size: number, path: string): Promise<BlobReader | undefined> {
     let shared = this.#open.get(sha256);
     if (!shared) {
-      shared = { sha256, fd: this.o.disk.open(path, 'read'), size, readers: 0, idleSinceMs: 0, isRotten: false };
+      const fd = this.o.disk.open(path, 'read');
+      shared = { sha256, fd, fdNow: undefined, size, readers: 0, idleSinceMs: 0, isRotten: false };
       this.#open.set(sha256, shared);
     }
     const entry = shared;
     entry.readers += 1;
     this.#idle.delete(entry);
     try {
-      return new SharedReader(entry, await entry.fd, this.o.disk, () => this.#leave(entry));
+      entry.fdNow = await entry.fd;
+      return new SharedReader(entry, entry.fdNow, this.o.disk, () => this.#leave(entry));
     } catch (thrown) {
       if (this.#open.get(sha256) === entry) this.#open.delete(sha256);
       await this.#leave(entry);
       if (systemErrorCode(thrown) === 'ENOENT') return undefined;
       throw thrown;
     }
+  }
+
+  /** As `reader`, of a blob that is open; undefined when it is not. */
+  readerNow(sha256: string): BlobReader | undefined {
+    const entry = this.#open.get(sha256);
+    if (entry?.fdNow === undefined) return undefined;
+    entry.readers += 1;
+    this.#idle.delete(entry);
+    return new SharedReader(entry, entry.fdNow, this.o.disk, () => this.#leave(entry));
   }
 
   /** True while somebody reads this blob. */

@@ -1,17 +1,26 @@
 import assert from 'node:assert/strict';
-import { createServer, type ServerResponse } from 'node:http';
-import { connect, type AddressInfo, type Socket } from 'node:net';
+import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
 import { afterEach, describe, it } from 'node:test';
 import { setImmediate as turn } from 'node:timers/promises';
 import { systemClock } from '../clock/index.js';
+import { HttpConnection } from '../http-server/index.js';
 import { pattern } from './fixture.js';
 import type { BlobReader } from './open-blobs.js';
-import { OutflowBuffers, PacedReads, sendBody, type OutflowEnd } from './outflow.js';
-import { Pace } from './pace.js';
+import { OutflowBuffers, PacedReads, sendBody, type BufferKind, type Lease, type OutflowEnd } from './outflow.js';
 
 const MIB = 1024 * 1024;
 const CONTENT = pattern(8 * MIB);
 const clock = systemClock(0);
+const monotonicMs = (): number => clock.monotonicMs();
+const LIMITS = {
+  headerBytes: 8192,
+  headerMs: 10_000,
+  idleMs: 60_000,
+  keepAliveMs: 5_000,
+  requestsPerConnection: 100,
+  minBytesPerSecond: 1,
+  minRateMs: 60_000,
+};
 
 /** What was asked of the reader: how, and how many bytes it gave. */
 interface Call {
@@ -48,39 +57,47 @@ afterEach(() => {
   for (const close of closings.splice(0)) close();
 });
 
-/** A response whose headers have been written, and how much of it its client has got. */
-async function exchange(): Promise<{ response: ServerResponse; socket: Socket; got: () => number }> {
+/** A connection whose request waits for its answer, and how much of that its client has got. */
+async function exchange(): Promise<{ connection: HttpConnection; client: Socket; got: () => number }> {
   const server = createServer();
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const asked = new Promise<ServerResponse>((resolve) => server.once('request', (_, response) => resolve(response)));
+  const asked = new Promise<HttpConnection>((resolve) =>
+    server.once('connection', (socket) => {
+      const answer = (): Promise<void> => {
+        resolve(connection);
+        return new Promise(() => {});
+      };
+      const connection = new HttpConnection(socket, '127.0.0.1', {
+        limits: LIMITS,
+        monotonicMs,
+        date: () => '',
+        handle: () => ({ answer, closed: () => {} }),
+      });
+    }),
+  );
   const client = connect((server.address() as AddressInfo).port, '127.0.0.1');
   let bytes = 0;
   client.on('data', (chunk) => (bytes += chunk.length)).on('error', () => {});
   client.write('GET / HTTP/1.1\r\nHost: x\r\n\r\n');
-  const response = await asked;
-  response.writeHead(200, { 'Content-Length': CONTENT.length });
+  const connection = await asked;
+  connection.begin(200, `Content-Length: ${CONTENT.length}\r\n`);
   closings.push(() => {
     client.destroy();
-    server.closeAllConnections();
+    connection.socket.destroy();
     server.close();
   });
-  const { socket } = response;
-  assert.ok(socket);
-  return { response, socket, got: () => bytes };
+  return { connection, client, got: () => bytes };
 }
 
 async function send(blob: BlobReader): Promise<{ end: OutflowEnd; sent: number; got: () => number }> {
-  const { response, socket, got } = await exchange();
+  const { connection, got } = await exchange();
   let sent = 0;
-  const monotonicMs = (): number => clock.monotonicMs();
   const end = await sendBody({
     blob,
-    response,
-    socket,
+    connection,
     body: [{ start: 0, length: CONTENT.length }],
     buffers: new OutflowBuffers(monotonicMs),
     reads: new PacedReads(monotonicMs),
-    pace: new Pace(1, 60_000),
     maxWaitMs: 10_000,
     clock,
     sent: (spans) => {
@@ -130,5 +147,38 @@ describe('a body', { timeout: 20_000 }, () => {
     const pieces = calls.filter(({ how }) => how === 'pool');
     assert.ok(pieces.length <= (7 * MIB) / (256 * 1024) + 1, `${pieces.length} pieces`);
     while (got() < bytesOf(calls, 'now') + bytesOf(calls, 'pool')) await turn();
+  });
+
+  it('goes through a small buffer once the client has kept a write waiting, and a large one once it drains', async () => {
+    const { connection, client, got } = await exchange();
+    client.pause();
+    const kinds: string[] = [];
+    let laterMs = 0;
+    const buffers = new (class extends OutflowBuffers {
+      override take(kind: BufferKind): Lease {
+        kinds.push(kind);
+        return super.take(kind);
+      }
+    })(monotonicMs);
+    const ending = sendBody({
+      blob: reader([], () => 'cold'),
+      connection,
+      body: [{ start: 0, length: CONTENT.length }],
+      buffers,
+      reads: new PacedReads(monotonicMs),
+      maxWaitMs: 10_000,
+      clock: { ...clock, monotonicMs: () => clock.monotonicMs() + laterMs },
+      sent: () => {},
+    });
+    const { socket } = connection;
+    // A write that the kernel does not take, a turn later neither.
+    for (let waited = 0; waited < 50; waited = socket.writableLength > 0 ? waited + 1 : 0) await turn();
+    assert.deepEqual([kinds[0], new Set(kinds.slice(1))], ['least', new Set(['large'])]);
+    const before = kinds.length;
+    laterMs = 1_000;
+    client.resume();
+    assert.equal((await ending).kind, 'complete');
+    assert.equal(kinds[before], 'small');
+    while (got() < CONTENT.length) await turn();
   });
 });

@@ -1,11 +1,8 @@
-import type { ServerResponse } from 'node:http';
-import type { Socket } from 'node:net';
 import { setImmediate } from 'node:timers/promises';
 import type { Clock } from '../clock/index.js';
+import type { HttpConnection } from '../http-server/index.js';
 import type { BlobReader } from './open-blobs.js';
-import { canPassNode, sendPastNode } from './direct.js';
 import type { Piece } from './multipart.js';
-import type { Pace } from './pace.js';
 import type { Span } from './ranges.js';
 
 /** Bytes of a buffer. */
@@ -172,14 +169,11 @@ const LONG_BYTES = 64 * 1024;
 
 export interface OutflowOptions {
   readonly blob: BlobReader;
-  readonly response: ServerResponse;
-  /** Its connection; a pipelined response is told of its end only by this. */
-  readonly socket: Socket;
+  /** The head of the answer has been given to it. */
+  readonly connection: HttpConnection;
   readonly body: Iterable<Piece>;
   readonly buffers: OutflowBuffers;
   readonly reads: PacedReads;
-  /** How fast the client must be. */
-  readonly pace: Pace;
   /** Longest time, in ms, to wait for content that is on its way while nothing of it comes. */
   readonly maxWaitMs: number;
   readonly clock: Clock;
@@ -193,6 +187,26 @@ export type OutflowEnd =
   | { readonly kind: 'disk'; readonly cause: unknown };
 
 /**
+ * Sends of a body that is one piece of the content what the kernel takes at once: most answers are short, and done then.
+ * @returns what is left for `sendBody`; undefined: nothing
+ */
+export function sendAtOnce(
+  connection: HttpConnection,
+  blob: BlobReader,
+  body: Iterable<Piece>,
+  sent: OutflowOptions['sent'],
+): Iterable<Piece> | undefined {
+  const [only, another] = body;
+  if (typeof only !== 'object' || another !== undefined) return body;
+  const { start, length } = only;
+  if (start + length > blob.readable()) return body;
+  const taken = connection.sendNow((fd) => blob.sendNow(fd, Math.min(length, TURN_BYTES), start));
+  if (taken === 'cold' || taken === 0) return length === 0 ? undefined : body;
+  sent([{ start, length: taken }]);
+  return taken === length ? undefined : [{ start: start + taken, length: length - taken }];
+}
+
+/**
  * Sends a body in two ways by turns: what the kernel takes at once goes from the page cache to the connection, past
  * Node.js; then one write of a buffer (file -> buffer -> socket, several small pieces in one write) tells by its end that
  * the kernel takes more. So a client that keeps us waiting holds the least of buffers. What is not in memory is read in the
@@ -200,14 +214,14 @@ export type OutflowEnd =
  * client that is too slow has been disconnected.
  */
 export async function sendBody(options: OutflowOptions): Promise<OutflowEnd> {
-  const { socket, buffers, clock } = options;
+  const { connection, buffers, clock } = options;
   const source = new Source(options.body, options.blob, options.reads);
-  const passes = canPassNode(socket);
+  const passes = connection.passesNode;
   let drains = true;
   let isCold = false;
   let turn = 0;
   while (!source.exhausted) {
-    if (socket.destroyed) return { kind: 'peer-gone' };
+    if (connection.socket.destroyed) return { kind: connection.isTooSlow ? 'too-slow' : 'peer-gone' };
     // Who waits holds no buffer.
     const missing = source.missing;
     const arrived = missing === undefined ? 'arrived' : await arrival(options, missing);
@@ -216,10 +230,8 @@ export async function sendBody(options: OutflowOptions): Promise<OutflowEnd> {
     try {
       const { bytes, content } = await source.fill(lease.bytes, isCold);
       const begunMs = clock.monotonicMs();
-      const end = await write(options, lease.bytes.subarray(0, bytes));
-      if (end !== 'taken') return { kind: end };
+      if (!(await connection.write(lease.bytes.subarray(0, bytes)))) continue;
       const elapsedMs = clock.monotonicMs() - begunMs;
-      options.pace.took(bytes, elapsedMs);
       options.sent(content);
       lease.release();
       isCold = passes && (await sendDirect(options, source)) === 'cold';
@@ -240,16 +252,15 @@ export async function sendBody(options: OutflowOptions): Promise<OutflowEnd> {
 
 /** Sends as much of a long piece as the kernel takes, with everybody else's turn after each time. @returns why no more: `cold` as `BlobReader.sendNow` */
 async function sendDirect(options: OutflowOptions, source: Source): Promise<'full' | 'cold'> {
-  const { response, socket, blob, pace, sent } = options;
+  const { connection, blob, sent } = options;
   for (;;) {
     const rest = source.longSpan;
     if (!rest) return 'full';
     const length = Math.min(rest.length, TURN_BYTES);
-    const taken = sendPastNode(response, socket, (fd) => blob.sendNow(fd, length, rest.start));
+    const taken = connection.sendNow((fd) => blob.sendNow(fd, length, rest.start));
     if (taken === 'cold') return 'cold';
     if (taken === 0) return 'full';
     sent([source.skip(taken)]);
-    pace.took(taken, 0);
     await setImmediate();
   }
 }
@@ -331,19 +342,19 @@ class Source {
  * of its connection counts meanwhile; only how long nothing at all comes in.
  */
 function arrival(
-  { blob, socket, clock, maxWaitMs }: OutflowOptions,
+  { blob, connection, clock, maxWaitMs }: OutflowOptions,
   position: number,
 ): Promise<'arrived' | 'peer-gone' | 'withdrawn' | 'late'> {
   return new Promise((resolve) => {
-    const idleMs = socket.timeout ?? 0;
-    socket.setTimeout(0);
+    const { socket } = connection;
+    connection.setWaiting(true);
     const late = (): void => end('late');
     let deadline = clock.after(maxWaitMs, late);
     const end = (how: 'arrived' | 'peer-gone' | 'withdrawn' | 'late'): void => {
       deadline.cancel();
       forget();
       socket.removeListener('close', gone);
-      socket.setTimeout(idleMs);
+      connection.setWaiting(false);
       resolve(how);
     };
     const gone = (): void => end('peer-gone');
@@ -355,27 +366,5 @@ function arrival(
     });
     socket.once('close', gone);
     if (blob.isVoid()) end('withdrawn');
-  });
-}
-
-/** Resolves when the kernel has taken the bytes, or when the connection is gone; then they are free again. */
-function write(
-  { response, socket, pace, clock }: OutflowOptions,
-  bytes: Buffer,
-): Promise<'taken' | 'peer-gone' | 'too-slow'> {
-  return new Promise((resolve) => {
-    let lost: 'peer-gone' | 'too-slow' = 'peer-gone';
-    const deadline = clock.after(pace.allowanceMs(bytes.length), () => {
-      lost = 'too-slow';
-      socket.destroy();
-    });
-    const end = (taken: boolean): void => {
-      deadline.cancel();
-      socket.removeListener('close', gone);
-      resolve(taken ? 'taken' : lost);
-    };
-    const gone = (): void => end(false);
-    socket.once('close', gone);
-    response.write(bytes, (error) => end(!error));
   });
 }

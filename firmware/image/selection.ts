@@ -1,4 +1,3 @@
-import type { IncomingHttpHeaders } from 'node:http';
 import { parseHttpDate } from './httpdate.js';
 import { parseRanges, type Span } from './ranges.js';
 
@@ -18,30 +17,31 @@ export type Selection =
 /**
  * Evaluates conditions and Range of a GET or HEAD, in the order of RFC 9110 §13.2.2. Range is defined for GET only
  * (§14.2); a Range that is to be ignored leaves the whole representation.
+ * @param fields of the request, by lower-case name
  */
-export function select(method: 'GET' | 'HEAD', headers: IncomingHttpHeaders, what: Representation): Selection {
-  const ifMatch = headers['if-match'];
+export function select(method: 'GET' | 'HEAD', fields: ReadonlyMap<string, string>, what: Representation): Selection {
+  const ifMatch = fields.get('if-match');
   if (ifMatch !== undefined) {
     if (!listsTag(ifMatch, what.etag, 'strong')) return { status: 412 };
-  } else if (isAfter(what.lastModifiedMs, headers['if-unmodified-since'])) return { status: 412 };
+  } else if (isAfter(what.lastModifiedMs, fields.get('if-unmodified-since'))) return { status: 412 };
 
-  const ifNoneMatch = headers['if-none-match'];
+  const ifNoneMatch = fields.get('if-none-match');
   if (ifNoneMatch !== undefined) {
     if (listsTag(ifNoneMatch, what.etag, 'weak')) return { status: 304 };
-  } else if (isNotAfter(what.lastModifiedMs, headers['if-modified-since'])) return { status: 304 };
+  } else if (isNotAfter(what.lastModifiedMs, fields.get('if-modified-since'))) return { status: 304 };
 
   const whole: Selection = { status: 200, spans: [{ start: 0, length: what.size }] };
-  if (method !== 'GET' || headers.range === undefined) return whole;
-  if (!mayRange(headers['if-range'], what)) return whole;
-  const ranges = parseRanges(headers.range, what.size);
+  const range = fields.get('range');
+  if (method !== 'GET' || range === undefined) return whole;
+  if (!mayRange(fields.get('if-range'), what)) return whole;
+  const ranges = parseRanges(range, what.size);
   if (ranges === 'ignored') return whole;
   return ranges === 'unsatisfiable' ? { status: 416 } : { status: 206, spans: ranges };
 }
 
 /** RFC 9110 §13.1.5: a weak tag never matches; a date must be exactly the Last-Modified that we send. */
-function mayRange(ifRange: string | string[] | undefined, what: Representation): boolean {
+function mayRange(ifRange: string | undefined, what: Representation): boolean {
   if (ifRange === undefined) return true;
-  if (typeof ifRange !== 'string') return false;
   if (ifRange.startsWith('"') || ifRange.startsWith('W/')) return ifRange === what.etag;
   return what.lastModifiedMs !== undefined && parseHttpDate(ifRange) === what.lastModifiedMs;
 }

@@ -5,6 +5,7 @@ import { after, before, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
+import { CONNECTIONS_TOLD, type HttpLimits } from '../http-server/index.js';
 import {
   openHouse,
   pattern,
@@ -15,8 +16,8 @@ import {
   type House,
   serverOptions,
 } from './fixture.js';
-import { CONNECTIONS_TOLD } from './connections.js';
-import { ImageServer, type ServerLimits, type ServerOptions } from './server.js';
+
+import { ImageServer, type ServerOptions } from './server.js';
 import { converse, requestOf } from './wire.fixture.js';
 
 const SIZE = 3_000_001;
@@ -44,7 +45,7 @@ after(async () => {
 });
 
 async function serve(
-  limits: ServerLimits = {},
+  limits: Partial<HttpLimits> = {},
   options: Partial<ServerOptions> = {},
 ): Promise<{ server: ImageServer; port: number }> {
   const server = new ImageServer({
@@ -202,6 +203,40 @@ describe('clients that want to hold the server', { timeout: 180_000 }, () => {
     await allIsFree(server, before);
   });
 
+  it('by headers that never end, or by reading next to nothing, leave no memory behind', async () => {
+    const { server, port } = await serve({ headerMs: 200, minBytesPerSecond: 5_000_000, minRateMs: 300 });
+    const attack = async (rounds: number): Promise<void> => {
+      for (let round = 0; round < rounds; round += 1) {
+        const sockets = await Promise.all(Array.from({ length: 100 }, () => open(port)));
+        sockets.forEach((socket, index) => {
+          if (index % 2 === 0)
+            socket.resume().write(`GET /scomo/fw.bin HTTP/1.1\r\nHost: x\r\nX: ${'x'.repeat(7_000)}`);
+          else socket.pause().write(GET.repeat(8));
+        });
+        await until(() => server.load.connections === 0);
+        sockets.forEach((socket) => socket.destroy());
+        await Promise.all(sockets.map((socket) => closed(socket)));
+      }
+    };
+    await leavesNothing(server, [() => attack(2), () => attack(4)]);
+    await isServed(port);
+  });
+
+  it('have not such a wish when they read slowly, but faster than the minimum, after a fast start', async () => {
+    const { server, port } = await serve({ minBytesPerSecond: 100_000, minRateMs: 1_000 });
+    const socket = await open(port);
+    // Once the kernel has taken all that it can, it takes more only when a third of that has gone.
+    socket.pause().write(GET.repeat(12));
+    let read = 0;
+    socket.on('readable', () => {});
+    const sip = setInterval(() => (read += (socket.read(64 * 1024) as Buffer | null)?.length ?? 0), 100);
+    await sleep(4_000);
+    clearInterval(sip);
+    assert.equal(server.load.connections, 1, `dropped after ${read} bytes`);
+    assert.ok(read < 5_000_000);
+    socket.destroy();
+  });
+
   it('by hundreds that come and go at any moment leave nothing behind', async () => {
     const { server, port } = await serve();
     await isServed(port);
@@ -286,16 +321,32 @@ describe('clients that want to hold the server', { timeout: 180_000 }, () => {
     });
   }
 
-  it('by pipelining without end get the answers that may wait, and the last one closes', async () => {
-    const { server, port } = await serve({ keepAliveMs: 300 });
+  it('by pipelining without end get as many answers as a connection may carry, and the last one closes', async () => {
+    const { server, port } = await serve({ keepAliveMs: 300, requestsPerConnection: 300 });
     const { replies, rest, closed } = await converse(port, HEAD.repeat(500), {
       count: 500,
       methods: Array.from({ length: 500 }, () => 'HEAD'),
     });
-    assert.deepEqual([replies.length, rest.length, closed], [32, 0, true]);
+    assert.deepEqual([replies.length, rest.length, closed], [300, 0, true]);
     assert.deepEqual(
       replies.map(({ headers }) => headers['connection']),
-      replies.map((_, i) => (i === 31 ? 'close' : 'keep-alive')),
+      replies.map((_, i) => (i === 299 ? 'close' : 'keep-alive')),
+    );
+    await until(() => server.load.connections === 0);
+  });
+
+  it('by pipelining behind an answer that lasts get what may wait, as long as a head, and the last one closes', async () => {
+    const { server, port } = await serve({ keepAliveMs: 300 });
+    const { replies, rest, closed } = await converse(port, GET + HEAD.repeat(500), {
+      count: 501,
+      methods: ['GET', ...Array.from({ length: 500 }, () => 'HEAD')],
+    });
+    const most = 1 + (8 * 1024 + 4) / HEAD.length;
+    assert.ok(replies.length > 1 && replies.length <= most, `${replies.length} of ${most}`);
+    assert.deepEqual([rest.length, closed], [0, true]);
+    assert.deepEqual(
+      replies.map(({ headers }) => headers['connection']),
+      replies.map((_, i) => (i === replies.length - 1 ? 'close' : 'keep-alive')),
     );
     await until(() => server.load.connections === 0);
   });
@@ -391,7 +442,7 @@ describe('requests that others may read otherwise', { timeout: 60_000 }, () => {
     ['nonsense after a request', `${HEAD}\0\0\0\r\n\r\n${hidden}`, [200, 400]],
     ['nonsense after two requests', `${HEAD}${GET}\0\0\0\r\n\r\n${hidden}`, [200, 200, 400]],
     ['a space before the header', `HEAD / HTTP/1.1\r\n Host: x\r\n\r\n${hidden}`, [400]],
-    ['CONNECT', `CONNECT x:80 HTTP/1.1\r\nHost: x\r\n\r\n${hidden}`, []],
+    ['CONNECT', `CONNECT x:80 HTTP/1.1\r\nHost: x\r\n\r\n${hidden}`, [400]],
   ];
   let port: number;
   let server: ImageServer;

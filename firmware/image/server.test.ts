@@ -3,7 +3,7 @@ import { request, type IncomingHttpHeaders } from 'node:http';
 import { connect, type Socket } from 'node:net';
 import { after, before, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { systemClock } from '../clock/index.js';
+import { systemClock, type TimerHandle } from '../clock/index.js';
 import { silentLog } from '../log/index.js';
 import { rangesText, type Delivery } from './deliveries.js';
 import type { BlobReader } from './open-blobs.js';
@@ -423,6 +423,42 @@ describe('a client that ends its side of the connection behind its request', () 
     const chunks: Buffer[] = [];
     for await (const chunk of socket) chunks.push(chunk as Buffer);
     assert.ok(Buffer.concat(chunks).subarray(-CONTENT.length).equals(CONTENT));
+  });
+});
+
+describe('the time of an answer', () => {
+  it('is in Date, but where the clock is not set', async () => {
+    const { port } = await serve();
+    const before = Math.floor(Date.now() / 1000) * 1000;
+    const { headers } = await get(port, '/scomo/fw.bin', {}, 'HEAD');
+    const atMs = Date.parse(headers.date ?? '');
+    assert.ok(before <= atMs && atMs <= Date.now());
+    assert.equal(headers.date, new Date(atMs).toUTCString());
+    const unset = await serve({ clock: systemClock(Infinity) });
+    assert.equal((await get(unset.port, '/scomo/fw.bin', {}, 'HEAD')).headers.date, undefined);
+  });
+});
+
+describe('addresses that come and go', () => {
+  it('are looked for every 5 s', async () => {
+    const clock = systemClock(0);
+    const looks: (() => void)[] = [];
+    const after = (ms: number, task: () => void): TimerHandle => {
+      if (ms === 5_000) looks.push(task);
+      return clock.after(ms === 5_000 ? 1e9 : ms, task);
+    };
+    let there: string[] = [];
+    const { server } = await serve({ clock: { ...clock, after }, movingAddresses: () => there });
+    for (const addresses of [['127.0.0.2'], ['127.0.0.2', '127.0.0.3'], []]) {
+      there = addresses;
+      assert.equal(looks.length, 1);
+      looks.shift()?.();
+      await seen(() => looks.length === 1 || undefined);
+      assert.deepEqual(
+        server.listening.map(({ address }) => address),
+        ['127.0.0.1', ...addresses],
+      );
+    }
   });
 });
 

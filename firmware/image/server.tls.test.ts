@@ -4,10 +4,11 @@ import type { IncomingMessage } from 'node:http';
 import { Agent, get, type RequestOptions } from 'node:https';
 import { connect as connectPlain } from 'node:net';
 import { after, before, describe, it } from 'node:test';
+import type { HttpLimits } from '../http-server/index.js';
 import { makeCertificate, NO_CERTIFICATES } from '../net/certificate.fixture.js';
 import type { TlsIdentity } from '../net/index.js';
 import { openHouse, pattern, removeFolder, serveFile, serverOptions, startOrigin, type House } from './fixture.js';
-import { ImageServer, type ServerLimits } from './server.js';
+import { ImageServer } from './server.js';
 
 const CONTENT = pattern(5_000_001);
 
@@ -47,7 +48,7 @@ describe('an image server with a certificate', { skip: NO_CERTIFICATES, timeout:
   });
 
   /** One with other limits, whose certificate stays. @returns it, and its port */
-  async function another(limits: ServerLimits): Promise<[ImageServer, number]> {
+  async function another(limits: Partial<HttpLimits>): Promise<[ImageServer, number]> {
     const server = new ImageServer({
       ...serverOptions(house),
       tls: { identity, renewed: () => undefined },

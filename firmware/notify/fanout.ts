@@ -54,16 +54,16 @@ export class Fanouts {
   readonly #counters: ReadCache<string, Counters | undefined>;
   #unsubscribe: (() => void)[] = [];
 
-  constructor(private readonly options: FanoutsOptions) {
-    const { store, log } = options;
+  constructor(private readonly o: FanoutsOptions) {
+    const { store, log } = o;
     this.#store = store;
     this.#fanouts = new FanoutStore(store, log);
     this.#targets = new TargetStore(store);
     this.#attempts = new Attempts(store);
     this.#counters = new ReadCache(() => store.generation, COUNTERS_AT_HAND);
-    this.#ending = new Ending(this.#fanouts, this.#attempts, options.clock);
+    this.#ending = new Ending(this.#fanouts, this.#attempts, o.clock);
     this.#runner = new Runner({
-      ...options,
+      ...o,
       fanouts: this.#fanouts,
       attempts: this.#attempts,
       ending: this.#ending,
@@ -72,7 +72,7 @@ export class Fanouts {
 
   /** Goes on with what ran when the process ended, and listens for reactions. Subscribe with `onEvent` before. */
   resume(): void {
-    const { appearances, reactions } = this.options;
+    const { appearances, reactions } = this.o;
     this.#unsubscribe = [
       reactions.onFetched((fetch) => {
         if (this.#runner.isBusy) this.#guarded(() => this.#fetched(fetch));
@@ -206,14 +206,14 @@ export class Fanouts {
   start(id: number, requester: string, correlator?: string): Outcome<undefined, FanoutError> {
     return this.#resting(id, (fanout) => {
       const lines = this.#fanouts.getLeaf(id, 'targets');
-      const prepared = this.#targets.prepare(id, typeof lines === 'string' ? lines : '', this.options.book);
+      const prepared = this.#targets.prepare(id, typeof lines === 'string' ? lines : '', this.o.book);
       if (!prepared.ok) return prepared;
       if (this.#targets.count(id) === 0) return failure('no-targets', 'neither Target nor Targets names a device');
       const bare = this.#fanouts.notification(id) ? undefined : this.#targets.withoutNotification(id);
       if (bare !== undefined) {
         return failure('no-notification', `target ${bare} has no Notification, and there is none for all`);
       }
-      this.#fanouts.startRun(id, requester, correlator, plausibleWallMs(this.options.clock));
+      this.#fanouts.startRun(id, requester, correlator, plausibleWallMs(this.o.clock));
       this.#fanouts.move(fanout, 'start');
       this.#store.afterCommit(() => this.#beginWhenDurable(id));
       return success();
@@ -247,7 +247,7 @@ export class Fanouts {
     onRemove: (node: string) => void,
   ): number {
     return this.#store.transaction(() => {
-      const nowMs = plausibleWallMs(this.options.clock);
+      const nowMs = plausibleWallMs(this.o.clock);
       if (nowMs !== null) this.#fanouts.dateEnds(nowMs);
       const due = this.#fanouts.ended().filter(({ atMs }, index) => {
         const isOld = nowMs !== null && keep.ageMs !== undefined && atMs !== null && nowMs - atMs > keep.ageMs;
@@ -274,7 +274,7 @@ export class Fanouts {
   }
 
   #beginWhenDurable(id: number): void {
-    this.#store.durable().then(() => this.#runner.begin(id, 0), this.options.onFault);
+    this.#store.durable().then(() => this.#runner.begin(id, 0), this.o.onFault);
   }
 
   #react(fanoutId: number, deviceId: string): void {
@@ -284,7 +284,7 @@ export class Fanouts {
   #fetched({ imageId, address, deviceId }: Fetch): void {
     const waiting = this.#fanouts.running().filter(({ imageRef }) => imageRef === imageId);
     if (waiting.length === 0) return;
-    const reader = deviceId ?? this.options.book.deviceAt(address);
+    const reader = deviceId ?? this.o.book.deviceAt(address);
     if (reader === undefined) return;
     for (const { id } of waiting) this.#react(id, reader);
   }
@@ -294,7 +294,7 @@ export class Fanouts {
       const target = this.#attempts.expected(id, deviceId);
       const notification = target && (target.notification ?? this.#fanouts.notification(id));
       if (!notification) continue;
-      const expected = this.options.sessionIdOf(notification);
+      const expected = this.o.sessionIdOf(notification);
       if (expected?.toLowerCase() === sessionId.toLowerCase()) this.#react(id, deviceId);
     }
   }
@@ -304,13 +304,13 @@ export class Fanouts {
     try {
       this.#store.transaction(work);
     } catch (thrown) {
-      this.options.onFault(thrown);
+      this.o.onFault(thrown);
     }
   }
 
   /** How long the process was away. Where the wall clock cannot tell, no time has passed: rather late than lost. */
   #downtimeMs({ savedWallMs }: RunRow): number {
-    const wallMs = plausibleWallMs(this.options.clock);
+    const wallMs = plausibleWallMs(this.o.clock);
     return savedWallMs === null || wallMs === null ? 0 : Math.max(0, wallMs - savedWallMs);
   }
 }

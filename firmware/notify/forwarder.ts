@@ -60,8 +60,8 @@ export class Forwarder {
   readonly #closing = new AbortController();
   readonly #watched: WatchedSends;
 
-  constructor(private readonly options: ForwarderOptions) {
-    this.#watched = new WatchedSends(options.clock);
+  constructor(private readonly o: ForwarderOptions) {
+    this.#watched = new WatchedSends(o.clock);
   }
 
   /**
@@ -79,12 +79,7 @@ export class Forwarder {
     }
     const sending =
       address.transport === 'udp'
-        ? this.#sendUdp(
-            address.host,
-            address.port,
-            this.options.wrap(notification, address.encapsulation),
-            onLateFailure,
-          )
+        ? this.#sendUdp(address.host, address.port, this.o.wrap(notification, address.encapsulation), onLateFailure)
         : this.#post(address.url, notification);
     if (sending === SENT) return sending;
     this.#inFlight.add(sending);
@@ -115,7 +110,7 @@ export class Forwarder {
     onLateFailure: ((error: ForwardError) => void) | undefined,
   ): Promise<Outcome<undefined, ForwardError>> {
     const family = ipFamily(host);
-    if (family === 0 || !this.options.lan.contains(host)) {
+    if (family === 0 || !this.o.lan.contains(host)) {
       return Promise.resolve(failure('address-refused', `${host} is not an address in the LAN`));
     }
     if (onLateFailure && this.#watched.hasRoom()) {
@@ -124,7 +119,7 @@ export class Forwarder {
         .send(family, host, port, payload, late)
         .then((error) => (error ? udpFailure(error) : success()));
     }
-    if (this.options.sendNow?.(host, port, payload)) return SENT;
+    if (this.o.sendNow?.(host, port, payload)) return SENT;
     return this.#socket(family).then((socket) =>
       socket.ok
         ? new Promise((resolve) => {
@@ -141,7 +136,7 @@ export class Forwarder {
     const opening = new Promise<Outcome<Socket, ForwardError>>((resolve) => {
       const socket = createSocket({ type: `udp${family}`, ipv6Only: family === 6 });
       socket.on('error', (error) => {
-        this.options.log.warn('socket for notifications failed', { family, reason: describeThrown(error) });
+        this.o.log.warn('socket for notifications failed', { family, reason: describeThrown(error) });
         if (this.#sockets.get(family) === opening) {
           this.#sockets.delete(family);
           socket.close();
@@ -161,7 +156,7 @@ export class Forwarder {
     if (!URL.canParse(url)) return failure('address-refused', 'not a URL');
     const deadline = new AbortController();
     const end = (): void => deadline.abort();
-    const timer = this.options.clock.after(HTTP_DEADLINE_MS, end);
+    const timer = this.o.clock.after(HTTP_DEADLINE_MS, end);
     this.#closing.signal.addEventListener('abort', end, { once: true });
     const reply = await openHttp({
       method: 'POST',
@@ -170,7 +165,7 @@ export class Forwarder {
       body: notification,
       signal: deadline.signal,
       idleTimeoutMs: HTTP_DEADLINE_MS,
-      allowAddress: (address) => this.options.lan.contains(address),
+      allowAddress: (address) => this.o.lan.contains(address),
     });
     timer.cancel();
     this.#closing.signal.removeEventListener('abort', end);

@@ -7,9 +7,8 @@
  * that takes nothing, after 1 min; one that keeps 1 KiB/s, never. A write is taken as a whole, so one of n bytes has the
  * time that n bytes may need.
  *
- * What the kernel takes counts, as nothing else is seen; and it takes more only when a third of what it holds has gone.
- * After a fast start it holds a megabyte or more: a client that then keeps less than some 10 KiB/s looks like one that
- * takes nothing.
+ * What counts is what the client's kernel acknowledges, where that can be known: our own takes more only when a third of
+ * what it holds has gone, and after a fast start it holds a megabyte or more.
  */
 export class Pace {
   #balanceBytes: number;

@@ -1,4 +1,3 @@
-import type { ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import { native } from '../native/index.js';
 
@@ -9,18 +8,14 @@ const END_BYTES = 128;
  * Has bytes sent to a connection past Node.js, as many as the kernel takes at once. Node.js keeps what the kernel does not
  * take until it does; the system call says how much that is, and nobody keeps anything.
  *
- * What was written through Node.js must have gone before, else it would come after; its end too, for which nothing may be
- * pending here.
+ * What was written through Node.js must have gone before, else it would come after.
  * @param send is handed the connection's descriptor
  * @returns what `send` does; 0 where there is no way past Node.js now: the next write through Node.js waits then, or tells
  *   what is wrong
  */
-export function sendPastNode<T>(response: ServerResponse, socket: Socket, send: (fd: number) => T): T | 0 {
+export function sendPastNode<T>(socket: Socket, send: (fd: number) => T): T | 0 {
   const fd = canPassNode(socket) ? descriptorOf(socket) : undefined;
-  if (fd === undefined || response.socket !== socket || response.writableLength > 0 || socket.writableLength > 0) {
-    return 0;
-  }
-  return send(fd);
+  return fd === undefined || socket.writableLength > 0 ? 0 : send(fd);
 }
 
 /** Whether there is a way past Node.js: there is none to a TLS connection. */

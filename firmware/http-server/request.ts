@@ -1,0 +1,129 @@
+/** A request, as far as a server without use for content needs it (RFC 9110 §3, RFC 9112 §3 and §5). */
+export interface HttpRequest {
+  /** One of the methods of RFC 9110 and PATCH, but CONNECT. */
+  readonly method: string;
+  /** As it was sent: visible ASCII. */
+  readonly target: string;
+  /** Of the version, HTTP/1.x: 0 or 1. */
+  readonly minor: number;
+  /** By lower-case name; a name that comes again has its values joined by a comma (RFC 9110 §5.3). */
+  readonly fields: ReadonlyMap<string, string>;
+  /** How often Host came. */
+  readonly hosts: number;
+  /**
+   * Another request may follow on the connection (RFC 9112 §9.3). None may behind content: where it ends is what request
+   * smuggling is about (§11.2).
+   */
+  readonly isPersistent: boolean;
+}
+
+/** Status for what is no request, behind which nothing is heard. */
+export type Refusal = 400 | 431 | 505;
+
+const METHODS: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS', 'POST', 'PUT', 'DELETE', 'TRACE', 'PATCH']);
+
+/** No part of a head, not even at its end so far: controls, CR or LF alone (RFC 9112 §2.2). */
+const FORBIDDEN = /[^\t\r\n -~\x80-\xff]|\r(?!\n|$)|(?<!\r)\n/;
+const REQUEST_LINE = /^([A-Z]+) ([!-~]+) HTTP\/(\d)\.(\d)\r\n/;
+/** Neither folded nor with space before its colon (RFC 9112 §5.1, §5.2). Each byte is looked at once: there is no slow input. */
+const FIELD = /([!#$%&'*+.^`|~\w-]+):([\t -~\x80-\xff]*)\r\n/y;
+
+/** @param head a request's lines, each with its CRLF, without the empty one */
+function parseHead(head: string): HttpRequest | Refusal {
+  const line = REQUEST_LINE.exec(head);
+  const [start = '', method = '', target = '', major, minor] = line ?? [];
+  if (!METHODS.has(method)) return 400;
+  if (major !== '1' || (minor !== '0' && minor !== '1')) return 505;
+  const fields = new Map<string, string>();
+  let hosts = 0;
+  FIELD.lastIndex = start.length;
+  while (FIELD.lastIndex < head.length) {
+    const [, given = '', text = ''] = FIELD.exec(head) ?? [];
+    if (given === '') return 400;
+    const name = given.toLowerCase();
+    const value = withoutBlanks(text);
+    const before = fields.get(name);
+    fields.set(name, before === undefined ? value : `${before}, ${value}`);
+    if (name === 'host') hosts += 1;
+  }
+  const length = fields.get('content-length') ?? '0';
+  const coding = fields.get('transfer-encoding');
+  // RFC 9112 §6.3: one length, or none and an encoding that ends with chunks.
+  if (!/^\d+$/.test(length)) return 400;
+  if (coding !== undefined && (fields.has('content-length') || /chunked[\t ]*,/i.test(coding))) return 400;
+  // Who expects to be asked for content may send it unasked (RFC 9110 §10.1.1).
+  const hasContent = coding !== undefined || Number(length) > 0 || /^100-continue$/i.test(fields.get('expect') ?? '');
+  const options = (fields.get('connection') ?? '').toLowerCase().split(/[\t ]*,[\t ]*/);
+  const stays = minor === '1' ? !options.includes('close') : options.includes('keep-alive');
+  return { method, target, minor: Number(minor), fields, hosts, isPersistent: stays && !hasContent };
+}
+
+const isBlank = (code: number): boolean => code === 0x20 || code === 0x09;
+
+/** Without blanks at its ends; a regular expression would take the square of their number. */
+function withoutBlanks(text: string): string {
+  let [start, end] = [0, text.length];
+  while (start < end && isBlank(text.charCodeAt(start))) start += 1;
+  while (start < end && isBlank(text.charCodeAt(end - 1))) end -= 1;
+  return text.slice(start, end);
+}
+
+const NOTHING = Buffer.alloc(0);
+const [CR, LF] = [0x0d, 0x0a];
+const HEAD_END = Buffer.from('\r\n\r\n');
+
+/** Takes the requests of one connection out of its bytes, however they come. */
+export class RequestReader {
+  #bytes: Buffer = NOTHING;
+  #isCut = false;
+
+  /** @param headerBytes longest head, without its empty line */
+  constructor(private readonly headerBytes: number) {}
+
+  /** Bytes have come whose request has not. */
+  get hasBegun(): boolean {
+    return this.#bytes.length > 0;
+  }
+
+  /** No request will follow what is held: it was too much, and the rest has been thrown away. */
+  get isLast(): boolean {
+    return this.#isCut && !this.#bytes.includes(HEAD_END);
+  }
+
+  push(bytes: Buffer): void {
+    this.#bytes = this.#bytes.length === 0 ? bytes : Buffer.concat([this.#bytes, bytes]);
+  }
+
+  /** The next request, once all of its head is there. After a refusal nothing follows. */
+  next(): HttpRequest | Refusal | undefined {
+    const bytes = this.#bytes;
+    let start = 0;
+    // RFC 9112 §2.2: some clients put an empty line behind their content.
+    while (bytes[start] === CR && bytes[start + 1] === LF) start += 2;
+    if (start === bytes.length) {
+      this.#bytes = NOTHING;
+      return undefined;
+    }
+    const most = start + this.headerBytes + HEAD_END.length;
+    const end = bytes.indexOf(HEAD_END, start);
+    const isWhole = end >= 0 && end + HEAD_END.length <= most;
+    const head = bytes.toString('latin1', start, isWhole ? end + 2 : Math.min(most, bytes.length));
+    if (FORBIDDEN.test(head)) return 400;
+    if (isWhole) {
+      this.#bytes = bytes.subarray(end + HEAD_END.length);
+      return parseHead(head);
+    }
+    if (bytes.length >= most) return 431;
+    if (start > 0) this.#bytes = bytes.subarray(start);
+    return undefined;
+  }
+
+  /** What is held will be for a while: no more of it than a head may have, and not as a part of something larger. */
+  keep(): void {
+    const most = this.headerBytes + HEAD_END.length;
+    if (this.#bytes.length > most) this.#isCut = true;
+    const kept = this.#bytes.subarray(0, most);
+    this.#bytes = kept.length === 0 ? NOTHING : Buffer.allocUnsafeSlow(kept.length);
+    kept.copy(this.#bytes);
+  }
+}
