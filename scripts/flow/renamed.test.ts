@@ -22,6 +22,7 @@ const NODES = {
     ...['ImageID', 'Name', 'Version', 'Description', 'ImageURI', 'Digest', 'Signature', 'Priority', 'Pinned', 'Size'],
     ...['ContentType', 'LocalImageURI', 'State', 'Received', 'Result', 'ResultText', 'Delivered', 'Delivery'],
     ...['DeviceID', 'Bytes', 'Complete', 'Time', 'Operations', 'Download', 'Cancel', 'Remove'],
+    ...['Ambiguous', 'Ranges', 'FirstTime', 'Data'],
   ],
   DeviceInventory: [
     ...['DeviceID', 'ComponentType', 'Mode', 'Address', 'Encapsulation', 'Groups', 'Name', 'Source', 'LastSeen'],
