@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -112,6 +113,53 @@ describe('the gateway when the power goes during a retrieval', { skip }, () => {
       }
       // What was there once stays there.
       for (const [round, image] of offered.entries()) await expectAvailable(lab, `i${round}`, image);
+    });
+  });
+});
+
+describe('the gateway when the power goes while it serves an image that comes in', { skip }, () => {
+  it('breaks off its readers, and serves what was durable again while the rest comes in', async () => {
+    const [image] = await images(1, 130);
+    assert.ok(image);
+    const gateway = { settings: { serve: { cutThrough: true } } };
+    await withLab('power-cut-arriving', { devices: 0, offers: [image.offer], gateway }, async (lab) => {
+      await lab.gateway.stop();
+      const disk = diskOf(lab, 'loss all; names kept');
+      try {
+        await disk.under(() => lab.gateway.start());
+        await lab.downloads.rate(2 * MIB);
+        await lab.manage(addImage('a', { uri: lab.downloads.urlOf(image.path), digest: image.sha256 }));
+        const uri = await eventually('LocalImageURI', async () => {
+          return (await lab.gateway.image('a'))?.localImageURI || undefined;
+        });
+        const reading = fetchLocal(uri).then(
+          () => 'whole',
+          () => 'broken off',
+        );
+        await eventually('durable bytes', async () => {
+          return ((await lab.gateway.image('a'))?.receivedBytes ?? 0) >= MIB || undefined;
+        });
+        await disk.tell('cut now');
+        await lab.gateway.child.ended;
+        assert.equal(await reading, 'broken off');
+
+        await lab.downloads.rate(CRAWL);
+        await lab.gateway.start();
+        const again = await lab.gateway.image('a');
+        assert.equal(again?.localImageURI, uri);
+        assert.ok(again.receivedBytes > 0 && again.state !== 'available');
+        const headers = { Range: `bytes=0-${again.receivedBytes - 1}` };
+        const prefix = await fetch(uri, { headers });
+        assert.deepEqual([prefix.status, prefix.headers.get('etag')], [206, `"${image.sha256}"`]);
+        const expected = readFileSync(image.file).subarray(0, again.receivedBytes);
+        assert.ok(Buffer.from(await prefix.arrayBuffer()).equals(expected));
+        assert.notEqual((await lab.gateway.image('a'))?.state, 'available');
+        const whole = sha256At(uri);
+        await lab.downloads.rate(0);
+        assert.equal(await whole, image.sha256);
+      } finally {
+        disk.remove();
+      }
     });
   });
 });
