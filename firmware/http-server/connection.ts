@@ -68,6 +68,8 @@ export class HttpConnection {
   #sinceMs: number;
   #lookedMs: number;
   #requests = 0;
+  /** Something has come of the next request, be it an empty line; the first one is awaited like that. */
+  #isHeading = true;
   #isLast = false;
   /** What an answer waits for: the kernel takes the bytes of a write, or the head of an answer that had no more. */
   #pending: { readonly bytes: number; readonly end: (taken: boolean) => void } | undefined;
@@ -153,10 +155,9 @@ export class HttpConnection {
 
   #lookForRequest(sinceMs: number): void {
     const { headerMs, keepAliveMs } = this.o.limits;
-    const isHead = this.#requests === 0 || this.#reader.hasBegun;
-    if (sinceMs < (isHead ? headerMs : keepAliveMs)) return;
+    if (sinceMs < (this.#isHeading ? headerMs : keepAliveMs)) return;
     // Behind an answer the kernel may still be sending it: that takes what it takes.
-    if (isHead) this.refuse(408);
+    if (this.#isHeading) this.refuse(408);
     else if ((this.taken = isAcknowledged(this.socket))) this.socket.destroy();
     else this.#end();
   }
@@ -196,10 +197,10 @@ export class HttpConnection {
     // RFC 9112 §9.6: what follows the last request is not heard; nor is anything read on behind an answer that may last.
     if (this.#phase !== 'request') this.socket.pause();
     if (this.#phase === 'end') return;
-    const hadBegun = this.#reader.hasBegun;
     this.#reader.push(bytes);
     if (this.#phase !== 'request') return this.#reader.keep();
-    if (!hadBegun && this.#requests > 0) this.#sinceMs = this.o.monotonicMs();
+    if (!this.#isHeading) this.#sinceMs = this.o.monotonicMs();
+    this.#isHeading = true;
     this.#hear();
   }
 
@@ -260,6 +261,7 @@ export class HttpConnection {
       return false;
     }
     this.#sinceMs = this.o.monotonicMs();
+    this.#isHeading = this.#reader.hasBegun;
     this.#phase = 'request';
     if (this.#isLast) this.#end();
     return !this.#isLast;

@@ -141,6 +141,20 @@ describe('clients that want to hold the server', { timeout: 180_000 }, () => {
     await allIsFree(server, before);
   });
 
+  it('by empty lines behind a request are dropped', async () => {
+    const { server, port } = await serve({ headerMs: 300, keepAliveMs: 300 });
+    const socket = await open(port);
+    socket.resume().write(HEAD);
+    const lines = ['\r', '\n'];
+    const drip = setInterval(() => {
+      socket.write(lines[0]!);
+      lines.reverse();
+    }, 20);
+    await closed(socket);
+    clearInterval(drip);
+    await until(() => server.load.connections === 0);
+  });
+
   it('by silence are dropped', async () => {
     const { server, port } = await serve({ headerMs: 200 });
     const before = descriptors();
