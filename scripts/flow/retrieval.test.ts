@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { writtenBytesOf } from '../bench/proc.js';
 import { coverageOf } from './download-server.js';
 import { addImage, get, IMAGES, replaceImageUri } from './operator.js';
 import { eventually } from './wait.js';
@@ -25,13 +26,23 @@ const VALIDATION_FAILED = '1407';
 const SERVER_UNAVAILABLE = '1501';
 
 describe('retrieval of an image', { concurrency: 2 }, () => {
-  it('brings every byte about once although the connection is cut 10 times', async () => {
+  it('brings every byte about once although the connection is cut 10 times', async (t) => {
     const image = await testImage('cuts', 8 * MIB, 1);
     await withLab('cuts', { devices: 0, offers: [image.offer] }, async (lab) => {
       const offsets = Array.from({ length: 10 }, (_, index) => Math.floor(((index + 1) * image.bytes) / 11));
       await lab.downloads.fault({ kind: 'cut-at', path: image.path, offsets });
+      const written = async (): Promise<number> => (await lab.gateway.status()).traffic.diskWrittenBytes ?? 0;
+      const before = await written();
       await lab.manage(addImage('a', { uri: lab.downloads.urlOf(image.path) }));
       assert.equal((await retrievalAlert(lab, 'a')).data, SUCCESS);
+      // What wears the flash, as the status tells it: the image once, and beside it database, sidecar and log.
+      const { pid } = lab.gateway.child;
+      const bounds = [writtenBytesOf(pid) ?? 0, await written(), writtenBytesOf(pid) ?? 0] as const;
+      assert.ok(bounds[0] <= bounds[1] && bounds[1] <= bounds[2], bounds.join());
+      const wear = (bounds[1] - before) / image.bytes;
+      t.diagnostic(`${wear.toFixed(3)} bytes written for each byte of the image`);
+      // A file system in memory counts nothing.
+      if (bounds[0] > 0) assert.ok(wear >= 1 && wear <= 1.3, `${wear} bytes written for each byte of the image`);
 
       const coverage = coverageOf(await lab.downloads.accesses(), image.path, image.bytes);
       assert.equal(coverage.ranges.length, 11);

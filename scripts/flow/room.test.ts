@@ -3,6 +3,7 @@ import { execFileSync } from 'node:child_process';
 import { closeSync, mkdirSync, openSync, rmSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
+import type { Lab } from './lab.js';
 import { addImage, ALERT, exec, get, IMAGES, startFanout } from './operator.js';
 import { PROJECT_ROOT } from './project.js';
 import { eventually } from './wait.js';
@@ -46,10 +47,7 @@ describe('room for images', { concurrency: 2 }, () => {
         await lab.manage(addImage(path.slice(1), { uri: lab.downloads.urlOf(path) }));
         assert.equal((await retrievalAlert(lab, path.slice(1))).data, SUCCESS);
       };
-      const room = async (): Promise<unknown> =>
-        (await lab.manage(['Total', 'Free', 'Reserved', 'Quota'].map((leaf) => get(`./GwMO/Storage/${leaf}`)))).map(
-          ({ value }) => value,
-        );
+      const room = (): Promise<unknown> => storageOf(lab);
       const quota = String(2 * MIB);
       assert.deepEqual(await room(), [quota, quota, '0', quota]);
       await bring(0);
@@ -95,12 +93,19 @@ describe('room for images', { concurrency: 2 }, () => {
     const disk = smallDisk();
     if (!disk) return t.skip('takes root, to mount a small file system');
     const image = await testImage('filling', 3 * MIB, 52);
-    const settings = { storeDir: disk.folder, store: { freeFloorMiB: 0 } };
+    // The quota promises more than the disk has.
+    const settings = { storeDir: disk.folder, store: { freeFloorMiB: 1, quotaMiB: 64 } };
     const options = { devices: 0, offers: [image.offer], rateBytesPerSecond: 2 * MIB, gateway: { settings } };
     try {
       await withLab('full-disk', options, async (lab) => {
+        const quota = String(64 * MIB);
+        assert.deepEqual(await storageOf(lab), [String(4 * MIB), String(4 * MIB), '0', quota]);
+        await lab.downloads.rate(MIB / 2);
         await lab.manage(addImage('a', { uri: lab.downloads.urlOf(image.path) }));
         await eventually('the first bytes', async () => ((await lab.downloads.stats()).bytes > 0 ? true : undefined));
+        // What is promised is taken off, written or not.
+        assert.deepEqual(await storageOf(lab), [String(4 * MIB), String(MIB), String(3 * MIB), quota]);
+        await lab.downloads.rate(2 * MIB);
         const filler = join(disk.folder, 'filler');
         fill(filler);
         const failed = await retrievalAlert(lab, 'a');
@@ -119,6 +124,12 @@ describe('room for images', { concurrency: 2 }, () => {
     }
   });
 });
+
+/** What the nodes of ./GwMO/Storage say: Total, Free, Reserved, Quota. */
+async function storageOf(lab: Lab): Promise<(string | undefined)[]> {
+  const leaves = ['Total', 'Free', 'Reserved', 'Quota'];
+  return (await lab.manage(leaves.map((leaf) => get(`./GwMO/Storage/${leaf}`)))).map(({ value }) => value);
+}
 
 /** Writes until its file system is full. */
 function fill(file: string): void {
