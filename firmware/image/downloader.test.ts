@@ -3,6 +3,7 @@ import { readdirSync, readFileSync, statSync, truncateSync, writeFileSync } from
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { systemClock } from '../clock/index.js';
 import { systemDisk, type Disk } from './disk.js';
 import {
   openHouse,
@@ -240,11 +241,18 @@ describe('a server that', () => {
   });
 
   it('asks to wait too long is obeyed up to the bound; a request tries again at once', async () => {
-    origin.behave = firstThen(status(503, { 'Retry-After': '86400' }), file);
-    await open();
+    const pauses: number[] = [];
+    const system = systemClock(0);
+    const clock = { ...system, after: (ms: number, task: () => void) => (pauses.push(ms), system.after(ms, task)) };
+    origin.behave = (request, response, count) =>
+      (count > 2 ? file : status(503, { 'Retry-After': count === 1 ? '3599' : '86400' }))(request, response, count);
+    await open({ downloader: { clock } });
     const { id } = house.add('a', origin.url);
-    await house.until(id, 'waiting');
-    house.catalog.request(id, 's');
+    for (const expected of [3_599_000, 3_600_000]) {
+      while (!pauses.some((ms) => ms >= 3_000_000)) await sleep(2);
+      assert.equal(Math.max(...pauses.splice(0)), expected);
+      house.catalog.request(id, 's');
+    }
     await house.until(id, 'available');
   });
 
