@@ -20,6 +20,19 @@ export default tseslint.config(
     },
   },
   {
+    files: ['firmware/**/*.ts'],
+    ignores: ['**/*.test.ts'],
+    rules: {
+      'no-restricted-syntax': [
+        'error',
+        {
+          selector: 'Identifier[name=/^(Intl|localeCompare|toLocale\\w+)$/]',
+          message: 'The Node.js of a router may have no Intl: see clock/zone.ts for what goes without.',
+        },
+      ],
+    },
+  },
+  {
     files: ['**/*.test.ts'],
     // node:test's describe/it return promises that the runner itself awaits.
     rules: { '@typescript-eslint/no-floating-promises': 'off', '@typescript-eslint/no-non-null-assertion': 'off' },
