@@ -1,0 +1,168 @@
+/** The whole gateway in this process, from its configuration file on: what the section `retrieve` says is done. */
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer, type RequestListener, type ServerResponse } from 'node:http';
+import { createServer as createTlsServer } from 'node:https';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, describe, it } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { loadConfiguration } from './config/index.js';
+import { startGateway, type Gateway } from './gateway.js';
+import { LogRing, silentLog } from './log/index.js';
+import { makeCertificate, NO_CERTIFICATES } from './net/certificate.fixture.js';
+import { askStatus, operate, type ImageReport } from './ops/index.js';
+import { success } from './outcome/index.js';
+
+/** OMA SCOMO: an alternate of 1400, Download failed. */
+const OUT_OF_MEMORY = 1404;
+
+const folder = mkdtempSync(join(tmpdir(), 'dmgw-gateway-'));
+const closings: (() => Promise<void>)[] = [];
+after(async () => {
+  for (const close of closings.reverse()) await close();
+  rmSync(folder, { recursive: true });
+});
+
+/** @returns its URL, without a path */
+async function startOrigin(answer: RequestListener, tls?: ReturnType<typeof makeCertificate>): Promise<string> {
+  const server = tls ? createTlsServer(tls, answer) : createServer(answer);
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  closings.push(async () => {
+    server.closeAllConnections();
+    await new Promise((resolve) => server.close(resolve));
+  });
+  const { port } = server.address() as AddressInfo;
+  return tls ? `https://localhost:${port}` : `http://127.0.0.1:${port}`;
+}
+
+let count = 0;
+
+/** A gateway by a configuration file with these sections. */
+async function start(sections: { readonly retrieve?: object; readonly store?: object }) {
+  count += 1;
+  const home = join(folder, String(count));
+  const file = join(folder, `${count}.json`);
+  const configuration = {
+    stateDir: join(home, 'state'),
+    storeDir: join(home, 'store'),
+    volatile: true,
+    device: { devId: 'IMEI:1', manufacturer: 'Example', model: 'R1' },
+    lan: { prefixes: ['127.0.1.0/24'] },
+    serve: { listen: ['127.0.1.1'], port: 0 },
+    discovery: { backend: 'off' },
+    ...sections,
+    retrieve: { allowPrefixes: ['127.0.0.0/24'], ...sections.retrieve },
+  };
+  writeFileSync(file, JSON.stringify(configuration), { mode: 0o600 });
+  const loaded = loadConfiguration({ file }, process.getuid?.() ?? 0);
+  assert.ok(loaded.ok, loaded.ok ? '' : loaded.error.text);
+  const started = await startGateway(loaded.value.configuration, {
+    log: () => silentLog,
+    lines: new LogRing(1024),
+    version: 'test',
+    buildTimeMs: 0,
+    mdnsHelper: [],
+    collectGarbage: () => {},
+    onReload: () => success({ done: true }),
+    onFatal: (thrown) => assert.fail(String(thrown)),
+  });
+  assert.ok(started.ok, started.ok ? '' : started.error.text);
+  const gateway: Gateway = started.value;
+  closings.push(() => gateway.close());
+
+  const socket = loaded.value.configuration.controlSocket;
+  const images = async (): Promise<readonly ImageReport[]> => {
+    const status = await askStatus(socket);
+    assert.ok(status.ok, status.ok ? '' : status.error.text);
+    return status.value.images;
+  };
+  return {
+    images,
+    add: async (id: string, uri: string): Promise<void> => {
+      const added = await operate(socket, 'images/add', { id, uri });
+      assert.ok(added.ok, added.ok ? '' : added.error.text);
+    },
+    /** The image once it is in this state. */
+    until: (id: string, state: string): Promise<ImageReport> =>
+      eventually(`${id} to be ${state}`, async () =>
+        (await images()).find((image) => image.imageId === id && image.state === state),
+      ),
+  };
+}
+
+/** What `found` gives once it gives something. */
+async function eventually<T>(what: string, found: () => T | undefined | false | Promise<T | undefined>): Promise<T> {
+  const end = Date.now() + 60_000;
+  for (;;) {
+    const value = await found();
+    if (value !== undefined && value !== false) return value;
+    assert.ok(Date.now() < end, `waited for ${what}`);
+    await sleep(5);
+  }
+}
+
+describe('the gateway', { skip: NO_CERTIFICATES }, () => {
+  let caFile: string;
+  /** By https: `/file`, and `/down`, which leads to the file by http. */
+  let secure: string;
+  let plain: string;
+  /** Replies by http that wait for the test. */
+  const held: ServerResponse[] = [];
+  let most = 0;
+  before(async () => {
+    const tls = makeCertificate('localhost');
+    caFile = join(folder, 'ca.pem');
+    writeFileSync(caFile, tls.cert);
+    plain = await startOrigin(({ url }, response) => {
+      if (url === '/file') {
+        response.end('firmware');
+        return;
+      }
+      if (url === '/drip') {
+        const timer = setInterval(() => response.write('x'), 20);
+        response.writeHead(200, { 'Content-Length': 1_000_000 }).on('close', () => clearInterval(timer));
+        return;
+      }
+      most = Math.max(most, held.push(response));
+    });
+    secure = await startOrigin(({ url }, response) => {
+      if (url === '/file') response.end('firmware');
+      else response.writeHead(302, { Location: `${plain}/file` }).end();
+    }, tls);
+  });
+
+  it('knows its own authorities, follows a redirect from https to http where it may, retrieves two at a time', async () => {
+    const gateway = await start({ retrieve: { caFile, allowHttpsToHttp: true, concurrent: 2 } });
+    for (const path of ['file', 'down']) await gateway.add(path, `${secure}/${path}`);
+    for (const path of ['file', 'down']) assert.equal((await gateway.until(path, 'available')).sizeBytes, 8);
+
+    const ids = ['a', 'b', 'c', 'd'];
+    for (const id of ids) await gateway.add(id, `${plain}/${id}`);
+    for (let left = ids.length; left > 0; left -= 1) {
+      await eventually('two requests', () => held.length >= Math.min(2, left));
+      const states = (await gateway.images()).map(({ state }) => state);
+      assert.equal(states.filter((state) => state === 'pending').length, Math.max(0, left - 2));
+      held.shift()?.end('firmware');
+    }
+    for (const id of ids) await gateway.until(id, 'available');
+    assert.equal(most, 2);
+  });
+
+  it('follows no such redirect else, and takes a slow server for a stalled one', async () => {
+    const retrieve = { caFile, idleTimeoutSeconds: 1, minBytesPerSecond: 10_000, retryFirstSeconds: 600 };
+    const gateway = await start({ retrieve });
+    await gateway.add('down', `${secure}/down`);
+    await gateway.add('drip', `${plain}/drip`);
+    assert.match((await gateway.until('down', 'failed')).resultText, /a redirect from https to http:/);
+    assert.match((await gateway.until('drip', 'waiting')).resultText, /stalled/);
+  });
+
+  it('leaves the room free that it should', async () => {
+    const gateway = await start({ store: { freeFloorMiB: 1_048_576 } });
+    await gateway.add('file', `${plain}/file`);
+    const { result, resultText } = await gateway.until('file', 'failed');
+    assert.equal(result, OUT_OF_MEMORY, resultText);
+  });
+});
