@@ -307,9 +307,16 @@ function whyNot(): string | false {
     if (!places.some(exists)) return `needs ${places[0] ?? ''}`;
   }
   try {
-    import.meta.resolve('mdns');
+    // In a process of its own: on Node.js 24 it ends the one that loads it.
+    execFileSync(
+      process.execPath,
+      ['--eval', `require(${JSON.stringify(fileURLToPath(import.meta.resolve('mdns')))})`],
+      {
+        stdio: 'ignore',
+      },
+    );
   } catch {
-    return 'needs the package mdns';
+    return `needs the package mdns, as it works on this Node.js (not on ${process.version})`;
   }
   return false;
 }
