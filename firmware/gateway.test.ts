@@ -1,5 +1,6 @@
 /** The whole gateway in this process, from its configuration file on: what the section `retrieve` says is done. */
 import assert from 'node:assert/strict';
+import { createHash, generateKeyPairSync, sign } from 'node:crypto';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type RequestListener, type ServerResponse } from 'node:http';
 import { createServer as createTlsServer } from 'node:https';
@@ -17,6 +18,8 @@ import { success } from './outcome/index.js';
 
 /** OMA SCOMO: an alternate of 1400, Download failed. */
 const OUT_OF_MEMORY = 1404;
+/** Of what is not as it should be: no signature, another digest. */
+const ATTRIBUTES_DIFFER = 1407;
 
 const folder = mkdtempSync(join(tmpdir(), 'dmgw-gateway-'));
 const closings: (() => Promise<void>)[] = [];
@@ -80,8 +83,8 @@ async function start(sections: { readonly retrieve?: object; readonly store?: ob
   };
   return {
     images,
-    add: async (id: string, uri: string): Promise<void> => {
-      const added = await operate(socket, 'images/add', { id, uri });
+    add: async (id: string, uri: string, leaves: { priority?: number; signature?: string } = {}): Promise<void> => {
+      const added = await operate(socket, 'images/add', { id, uri, ...leaves });
       assert.ok(added.ok, added.ok ? '' : added.error.text);
     },
     /** The image once it is in this state. */
@@ -157,6 +160,45 @@ describe('the gateway', { skip: NO_CERTIFICATES }, () => {
     await gateway.add('drip', `${plain}/drip`);
     assert.match((await gateway.until('down', 'failed')).resultText, /a redirect from https to http:/);
     assert.match((await gateway.until('drip', 'waiting')).resultText, /stalled/);
+  });
+
+  it('takes what is signed by its keys, through its proxy, where the server is shown its credential', async () => {
+    const seen: unknown[] = [];
+    const proxy = await startOrigin(({ url, headers }, response) => {
+      seen.push([url, headers.authorization, headers['proxy-authorization']]);
+      response.end('firmware');
+    });
+    const { privateKey, publicKey } = generateKeyPairSync('ed25519');
+    const keyFile = join(folder, 'key.pem');
+    writeFileSync(keyFile, publicKey.export({ type: 'spki', format: 'pem' }));
+    const origin = 'http://images.example:8080';
+    const gateway = await start({
+      retrieve: {
+        proxy: { url: proxy, name: 'gateway', secret: 'of the proxy' },
+        credentials: [{ origin, scheme: 'bearer', secret: 'of-the-server', allowInsecure: true }],
+        signatureKeys: [keyFile],
+        requireSignature: true,
+      },
+    });
+    await gateway.add('unsigned', `${origin}/file`);
+    const signature = sign(null, createHash('sha256').update('firmware').digest(), privateKey).toString('base64');
+    await gateway.add('signed', `${origin}/file`, { signature });
+    await gateway.until('signed', 'available');
+    assert.equal((await gateway.until('unsigned', 'failed')).result, ATTRIBUTES_DIFFER);
+    const basic = `Basic ${Buffer.from('gateway:of the proxy').toString('base64')}`;
+    assert.deepEqual(seen, [[`${origin}/file`, 'Bearer of-the-server', basic]]);
+  });
+
+  it('waits while the link is metered, but for what has the priority', async () => {
+    const meteredFile = join(folder, 'metered');
+    writeFileSync(meteredFile, 'yes');
+    const gateway = await start({ retrieve: { meteredFile, meteredMinPriority: 5 } });
+    await gateway.add('later', `${plain}/file`, { priority: 4 });
+    await gateway.add('now', `${plain}/file`, { priority: 5 });
+    await gateway.until('now', 'available');
+    assert.match((await gateway.until('later', 'waiting')).resultText, /metered/);
+    rmSync(meteredFile);
+    await gateway.until('later', 'available');
   });
 
   it('leaves the room free that it should', async () => {

@@ -78,6 +78,12 @@ describe('the section retrieve', () => {
     assert.equal(conditions.meteredMinPriority, 5);
   });
 
+  it('tells when and how often to try again', () => {
+    const retrieve = { retryFirstSeconds: 7, retryMaxSeconds: 70, maxTriesWithoutProgress: 3 };
+    const { backoff, maxAttempts } = retrieveOptions(configured(retrieve), new Map(), silentLog);
+    assert.deepEqual([backoff, maxAttempts], [{ firstMs: 7000, maxMs: 70_000 }, 3]);
+  });
+
   it('hands on the certificate authorities', () => {
     const { access } = retrieveOptions(
       configured({ caFile: '/etc/ca.pem' }),
