@@ -103,7 +103,7 @@ async function oneFunction(module: string): Promise<string> {
   return `(function(require,dmgwUrl,dmgwCompiled){${await shortest(output[0].code)}})\n`;
 }
 
-/** SQL in a string or template, which is indented for people. It has no comments. */
+/** SQL in a string or template, which is indented for people. */
 const SQL = /(["`])(?:\\n| )*(?:SELECT|INSERT|UPDATE|DELETE|CREATE|ALTER|WITH) [^"`]*\1/g;
 
 /** What esbuild has made, shorter still. */
@@ -119,7 +119,7 @@ async function shortest(program: string): Promise<string> {
       inline: false,
       // Nobody calls a member of an object literal with `new`.
       unsafe_methods: true,
-      // String(x) is ''+x here: no symbol, nor an object that would rather be a number, is made a text.
+      // String(x) is ''+x here: no object that would rather be a number is made a text, nor a symbol, unless one is thrown.
       unsafe: true,
       // Nothing happens because a property is read.
       pure_getters: true,
@@ -128,7 +128,13 @@ async function shortest(program: string): Promise<string> {
     },
   });
   if (!code) throw new Error('terser made nothing of the bundle');
-  return code.replace(SQL, (text) => text.replace(/(?:\\n)+ +/g, ' '));
+  return code.replace(SQL, (text) => {
+    // In one line, a comment would take what follows with it.
+    if (/--|\/\*/.test(text)) throw new Error(`SQL with a comment: ${text}`);
+    const line = text.replace(/(?:\\n)+ +/g, ' ');
+    // A text in it, or what is put into it, stays as it is.
+    return /'|\$\{/.test(line) ? line : line.replace(/ ?([=(),<>]+) ?/g, '$1');
+  });
 }
 
 /** The same sources give the same bytes: the time is that of the last commit, not of the build. */

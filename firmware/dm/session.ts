@@ -168,8 +168,9 @@ export class ClientSession {
   /** To be called at the end, however it came: keeps the nonces, drops what has come of a large object. Idempotent. */
   async close(): Promise<void> {
     await this.#receiver.discard();
-    this.#clientProof.close(this.o.accounts);
+    // First, as what it forgets must be forgotten even where the database fails.
     this.#serverProof.close(this.o.accounts);
+    this.#clientProof.close(this.o.accounts);
   }
 
   #next(hadCommands: boolean): SessionStep {

@@ -1,6 +1,6 @@
 import { STATUS_CODES } from 'node:http';
 import type { Socket } from 'node:net';
-import { canPassNode, isAcknowledged, sendPastNode, unacknowledged } from './direct.js';
+import { canPassNode, isAcknowledged, sendPastNode, stopReading, unacknowledged } from './direct.js';
 import { Pace } from './pace.js';
 import { RequestReader, type HttpRequest } from './request.js';
 
@@ -23,7 +23,7 @@ export interface ConnectionLimits {
 /** What is done on one connection. */
 export interface Handler {
   /**
-   * Answers a request. What was sent before it on the connection has been taken: the client asks on.
+   * Answers a request.
    * @returns when that is done; undefined when it is done already. Must not reject
    */
   answer(request: HttpRequest): Promise<void> | undefined;
@@ -71,6 +71,8 @@ export class HttpConnection {
   /** Something has come of the next request, be it an empty line; the first one is awaited like that. */
   #isHeading = true;
   #isLast = false;
+  /** The request has come before the answer to the one before it had been sent. */
+  #isPipelined = false;
   /** What an answer waits for: the kernel takes the bytes of a write, or the head of an answer that had no more. */
   #pending: { readonly bytes: number; readonly end: (taken: boolean) => void } | undefined;
   /** Bytes sent since the last look, and those that the client's kernel had not acknowledged then. */
@@ -110,11 +112,23 @@ export class HttpConnection {
     return canPassNode(this.socket);
   }
 
+  /** The client has all that was sent: it asks on behind it, or its kernel has acknowledged it. */
+  get hasAll(): boolean {
+    return !this.#isPipelined || isAcknowledged(this.socket);
+  }
+
+  /** The server ends. */
+  cutOff(): void {
+    if (this.#phase === 'request' || this.#phase === 'end') this.taken = isAcknowledged(this.socket);
+    this.socket.destroy();
+  }
+
   /** Content of the answer is waited for, or no longer. */
   setWaiting(isWaiting: boolean): void {
     if (this.#phase === 'end') return;
     this.#phase = isWaiting ? 'content' : 'answer';
     this.#sinceMs = this.o.monotonicMs();
+    if (isWaiting && this.socket.readableEnded) this.socket.destroy();
   }
 
   /** Begins the answer: RFC 9112 §4. @param fields each with its CRLF; those of the connection, and Date, are added */
@@ -195,8 +209,9 @@ export class HttpConnection {
 
   #came(bytes: Buffer): void {
     // RFC 9112 §9.6: what follows the last request is not heard; nor is anything read on behind an answer that may last.
-    if (this.#phase !== 'request') this.socket.pause();
+    // Behind the last one all is thrown away, so that the client's end is seen.
     if (this.#phase === 'end') return;
+    if (this.#phase !== 'request') stopReading(this.socket);
     this.#reader.push(bytes);
     if (this.#phase !== 'request') return this.#reader.keep();
     if (!this.#isHeading) this.#sinceMs = this.o.monotonicMs();
@@ -204,10 +219,14 @@ export class HttpConnection {
     this.#hear();
   }
 
-  /** Whoever has ended only its own side of the connection is answered, as by other servers. */
+  /**
+   * Whoever has ended only its own side of the connection is answered, as by other servers; but not with content that is
+   * still to come: that may take hours, and such a client has mostly gone.
+   */
   #ended(): void {
     this.taken = isAcknowledged(this.socket);
     if (this.#phase === 'request') this.#hearEnd();
+    else if (this.#phase === 'content') this.socket.destroy();
   }
 
   #hearEnd(): void {
@@ -218,8 +237,10 @@ export class HttpConnection {
   #hear(): void {
     for (let turn = 0; this.#phase === 'request'; turn += 1) {
       if (turn === TURN_REQUESTS) {
-        this.socket.pause();
-        setImmediate(() => this.#hear());
+        // The client's end, if it comes now, is behind the requests that are here already.
+        this.#phase = 'answer';
+        stopReading(this.socket);
+        setImmediate(() => this.#answered());
         return;
       }
       const request = this.#reader.next();
@@ -261,7 +282,7 @@ export class HttpConnection {
       return false;
     }
     this.#sinceMs = this.o.monotonicMs();
-    this.#isHeading = this.#reader.hasBegun;
+    this.#isPipelined = this.#isHeading = this.#reader.hasBegun;
     this.#phase = 'request';
     if (this.#isLast) this.#end();
     return !this.#isLast;

@@ -1,8 +1,9 @@
 import type { Socket } from 'node:net';
 import { native } from '../native/index.js';
 
-/** Our end of a connection takes no more bytes: an alert of TLS (RFC 8446 §6.1) and FIN. */
-const END_BYTES = 128;
+/** Our end of a connection, to the kernel: FIN; over TLS no more than this, with an alert (RFC 8446 §6.1) before it. */
+const END_BYTES = 1;
+const SECURE_END_BYTES = 127;
 
 /**
  * Has bytes sent to a connection past Node.js, as many as the kernel takes at once. Node.js keeps what the kernel does not
@@ -30,7 +31,7 @@ export function canPassNode(socket: Socket): boolean {
  */
 export function isAcknowledged(socket: Socket): boolean {
   const left = unacknowledged(socket);
-  return left === 0 || (left < END_BYTES && socket.writableEnded);
+  return left === 0 || (socket.writableEnded && left <= ('encrypted' in socket ? SECURE_END_BYTES : END_BYTES));
 }
 
 /** Bytes that the client's kernel has not acknowledged; very many where nothing tells. */
@@ -38,6 +39,24 @@ export function unacknowledged(socket: Socket): number {
   const fd = descriptorOf(socket);
   const left = fd === undefined ? -1 : native().unacknowledged(fd);
   return left < 0 ? Number.MAX_SAFE_INTEGER : left;
+}
+
+/**
+ * Reads no more of a connection until it is resumed. To pause a stream is not enough: Node.js would read on until that is
+ * full, 64 KiB and more for each connection.
+ */
+export function stopReading(socket: Socket): void {
+  socket.pause();
+  const handle = '_handle' in socket ? (socket._handle as ReadHandle | null) : null;
+  if (!handle?.readStop) return;
+  handle.reading = false;
+  handle.readStop();
+}
+
+/** What lies under a socket, of Node.js 20 to 24. */
+interface ReadHandle {
+  reading: boolean;
+  readStop?(): number;
 }
 
 /** Asked anew for each write: a closed descriptor's number soon belongs to another file. */

@@ -104,9 +104,9 @@ describe('a request', () => {
     ['two spaces', 'GET  /a HTTP/1.1\r\n\r\n', 400],
     ['a space at the end of the line', 'GET /a HTTP/1.1 \r\n\r\n', 400],
     ['a target beyond ASCII', 'GET /\xe9 HTTP/1.1\r\n\r\n', 400],
-    ['a method in lower case', 'get /a HTTP/1.1\r\n\r\n', 400],
-    ['a method that nobody knows', 'FETCH /a HTTP/1.1\r\n\r\n', 400],
-    ['CONNECT', 'CONNECT x:80 HTTP/1.1\r\n\r\n', 400],
+    ['a method in lower case', 'get /a HTTP/1.1\r\n\r\n', 501],
+    ['a method that nobody knows', 'FETCH /a HTTP/1.1\r\n\r\n', 501],
+    ['CONNECT', 'CONNECT x:80 HTTP/1.1\r\n\r\n', 501],
     ['the protocol in lower case', 'GET /a http/1.1\r\n\r\n', 400],
     ['HTTP/2', 'GET /a HTTP/2.0\r\n\r\n', 505],
     ['HTTP/1.2', 'GET /a HTTP/1.2\r\n\r\n', 505],
@@ -130,6 +130,16 @@ describe('a request', () => {
   it('may have as many bytes as are allowed, and empty lines before it', () => {
     assert.equal(typeof hearOne(lined(`X: ${longest}`)), 'object');
     assert.equal(typeof hearOne(`\r\n\r\n\r\n${lined(`X: ${longest}`)}`), 'object');
+  });
+});
+
+describe('what had to be thrown away', () => {
+  it('has nothing behind it: what follows would begin anywhere', () => {
+    const reader = new RequestReader(HEADER_BYTES);
+    reader.push(bytes(GET + '\r\n'.repeat(HEADER_BYTES) + GET));
+    reader.keep();
+    assert.equal(typeof reader.next(), 'object');
+    assert.equal(reader.next(), 400);
   });
 });
 

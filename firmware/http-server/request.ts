@@ -18,22 +18,23 @@ export interface HttpRequest {
 }
 
 /** Status for what is no request, behind which nothing is heard. */
-export type Refusal = 400 | 431 | 505;
+export type Refusal = 400 | 431 | 501 | 505;
 
 const METHODS: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS', 'POST', 'PUT', 'DELETE', 'TRACE', 'PATCH']);
 
 /** No part of a head, not even at its end so far: controls, CR or LF alone (RFC 9112 §2.2). */
 const FORBIDDEN = /[^\t\r\n -~\x80-\xff]|\r(?!\n|$)|(?<!\r)\n/;
-const REQUEST_LINE = /^([A-Z]+) ([!-~]+) HTTP\/(\d)\.(\d)\r\n/;
+const REQUEST_LINE = /^([!#$%&'*+.^`|~\w-]+) ([!-~]+) HTTP\/(\d)\.(\d)\r\n/;
 /** Neither folded nor with space before its colon (RFC 9112 §5.1, §5.2). Each byte is looked at once: there is no slow input. */
 const FIELD = /([!#$%&'*+.^`|~\w-]+):([\t -~\x80-\xff]*)\r\n/y;
 
 /** @param head a request's lines, each with its CRLF, without the empty one */
 function parseHead(head: string): HttpRequest | Refusal {
   const line = REQUEST_LINE.exec(head);
-  const [start = '', method = '', target = '', major, minor] = line ?? [];
-  if (!METHODS.has(method)) return 400;
+  const [start, method = '', target = '', major, minor] = line ?? [];
+  if (start === undefined) return 400;
   if (major !== '1' || (minor !== '0' && minor !== '1')) return 505;
+  if (!METHODS.has(method)) return 501;
   const fields = new Map<string, string>();
   let hosts = 0;
   FIELD.lastIndex = start.length;
@@ -54,7 +55,7 @@ function parseHead(head: string): HttpRequest | Refusal {
   // Who expects to be asked for content may send it unasked (RFC 9110 §10.1.1).
   const hasContent = coding !== undefined || Number(length) > 0 || /^100-continue$/i.test(fields.get('expect') ?? '');
   const options = (fields.get('connection') ?? '').toLowerCase().split(/[\t ]*,[\t ]*/);
-  const stays = minor === '1' ? !options.includes('close') : options.includes('keep-alive');
+  const stays = !options.includes('close') && (minor === '1' || options.includes('keep-alive'));
   return { method, target, minor: Number(minor), fields, hosts, isPersistent: stays && !hasContent };
 }
 
@@ -101,6 +102,8 @@ export class RequestReader {
     // RFC 9112 §2.2: some clients put an empty line behind their content.
     while (bytes[start] === CR && bytes[start + 1] === LF) start += 2;
     if (start === bytes.length) {
+      // What follows would begin anywhere.
+      if (this.#isCut) return 400;
       this.#bytes = NOTHING;
       return undefined;
     }

@@ -125,9 +125,12 @@ export class HttpServer {
     });
   }
 
-  /** Leaves every address. */
+  /** Leaves every address; each connection has been told that it is closed then. */
   async close(): Promise<void> {
+    for (const connection of this.#connections) connection.cutOff();
     await Promise.all([...this.#listening.keys()].map((address) => this.leave(address)));
+    // Node.js counts a connection as closed a little before it tells.
+    while (this.#connections.size > 0) await new Promise((resolve) => setImmediate(resolve));
     this.#leaving?.cancel();
     this.#looking?.cancel();
   }
@@ -157,6 +160,8 @@ export class HttpServer {
       // RFC 9110 §15.6.4. A request is not waited for, because silence would hold the connection.
       socket.on('error', () => {});
       socket.end(lastAnswer(503, `Retry-After: ${this.o.retryAfterS}\r\n`));
+      // So that its end is seen, and the place is free for the next one.
+      socket.resume();
       return;
     }
     const connection = new HttpConnection(socket, canonicalAddress(socket.remoteAddress ?? ''), this.#options);

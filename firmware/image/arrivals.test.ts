@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { get, type IncomingHttpHeaders, type IncomingMessage, type ServerResponse } from 'node:http';
+import { connect } from 'node:net';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { HttpLimits } from '../http-server/index.js';
@@ -308,6 +309,21 @@ describe('an image that comes in', () => {
 });
 
 describe('who waits for a download', () => {
+  it('leaves its place when it has gone', async () => {
+    await begin();
+    const late = [1, 2].map((ask) => {
+      const socket = connect({ port, host: '127.0.0.1', allowHalfOpen: true });
+      socket.on('error', () => {}).resume();
+      socket.write('GET /scomo/fw HTTP/1.1\r\nHost: x\r\nRange: bytes=-1\r\n\r\n');
+      // One is gone at once, the other while it waits.
+      if (ask === 1) socket.end();
+      return socket;
+    });
+    await until(() => server.load.connections === 1);
+    late[1]?.end();
+    await until(() => server.load.connections === 0);
+  });
+
   it('is not taken for a slow client', async () => {
     await server.close();
     await house.close();

@@ -59,7 +59,11 @@ function isWhole(bytes: Buffer, lines: string): boolean {
 const REASONS: readonly (readonly [why: string, rows: readonly string[]])[] = [
   ['Range is defined for GET only (RFC 9110 §14.2)', ['HEAD ignores Range', 'HEAD ignores an unsatisfiable Range']],
   ['OPTIONS is answered (§9.3.7)', ['OPTIONS', 'OPTIONS of the server', 'OPTIONS has no conditions']],
-  ['our parser knows the registered methods only', ['a method that nobody knows']],
+  [
+    'what is no method of ours is 501, whatever its letters (§9.1)',
+    ['a method that nobody knows', 'a method in lower case'],
+  ],
+  ['another version is 505, whatever is asked in it (§15.6.6)', ['HTTP/2']],
   ['a last byte beyond all numbers is beyond the end (§14.1.2)', ['a range to a number beyond all']],
   [
     'what is no set of ranges is ignored: the client gets what it needs; nginx refuses (§14.2 allows both)',

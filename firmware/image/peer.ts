@@ -28,8 +28,8 @@ export class Peer implements Handler {
   }
 
   answer(request: HttpRequest): Promise<void> | undefined {
-    // A client that asks on has taken the last answer.
-    this.accounting.confirm(this, true);
+    // What it may not have taken yet is judged at its next request, or at the end of the connection.
+    if (this.connection.hasAll) this.accounting.confirm(this, true);
     const answer = this.answering.answer(this, request);
     if (answer) {
       this.answers.add(answer);

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { request, type IncomingHttpHeaders } from 'node:http';
+import { Agent, request, type IncomingHttpHeaders } from 'node:http';
 import { connect, type Socket } from 'node:net';
 import { after, before, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -413,6 +413,36 @@ describe('a whole image', () => {
       socket.destroy();
     });
   }
+});
+
+describe('a whole image, when the server ends', () => {
+  it('was taken by who has it and is silent, and that is written', async () => {
+    const { port, server } = await serve();
+    const from = '127.0.0.19';
+    const agent = new Agent({ keepAlive: true });
+    await new Promise<void>((resolve, reject) => {
+      const options = { port, host: '127.0.0.1', path: '/scomo/fw.bin', localAddress: from, agent };
+      request(options, (response) => response.resume().on('end', resolve))
+        .on('error', reject)
+        .end();
+    });
+    await server.close();
+    assert.equal(rowOf(from)?.complete, true);
+    agent.destroy();
+  });
+
+  it('was not taken by who has asked on before it came, and reads nothing', async () => {
+    const { port, server } = await serve({ limits: { keepAliveMs: 200, minRateMs: 200 } });
+    const from = '127.0.0.20';
+    const socket = connect({ port, host: '127.0.0.1', localAddress: from });
+    socket.on('error', () => {}).pause();
+    const asked = (method: string): string => `${method} /scomo/fw.bin HTTP/1.1\r\nHost: x\r\n\r\n`;
+    socket.write(asked('GET') + asked('HEAD'));
+    await seen(() => server.lanBytes === CONTENT.length || undefined);
+    socket.resetAndDestroy();
+    await seen(() => server.load.connections === 0 || undefined);
+    assert.equal(rowOf(from)?.complete, false);
+  });
 });
 
 describe('a client that ends its side of the connection behind its request', () => {
