@@ -737,7 +737,7 @@ const ROWS: readonly Row[] = [
     answers: [CUT_V1, whole(V2.subarray(1))],
     digest: sha256(V2.subarray(1)),
     options: { maxAttempts: 9 },
-    ...available(V2.subarray(1), 'whole', CUT, CUT, CUT, CUT, CUT, CUT),
+    ...available(V2.subarray(1), 'whole', CUT, CUT, CUT, CUT, CUT, CUT, CUT),
   },
   {
     name: 'another length that names its version in the middle: another version',
@@ -764,6 +764,24 @@ const ROWS: readonly Row[] = [
     answers: [whole(NOTE, JSON_TYPE), FILE],
     digest: sha256(V1),
     ...available(V1, 'whole', 'whole'),
+  },
+  {
+    name: 'an answer of no type that a Digest refuses, then the file',
+    answers: [whole(NOTE), FILE],
+    digest: sha256(V1),
+    ...available(V1, 'whole', 'whole'),
+  },
+  {
+    name: 'errors in the middle, then an answer in JSON, then the rest',
+    answers: [
+      CUT_V1,
+      ...Array.from({ length: 5 }, () => status('503 Service Unavailable')),
+      whole(NOTE, JSON_TYPE),
+      good,
+    ],
+    digest: sha256(V1),
+    options: { maxAttempts: 20 },
+    ...available(V1, 'whole', CUT, CUT, CUT, CUT, CUT, CUT, CUT),
   },
   {
     name: 'a text of a version that a Digest refuses',

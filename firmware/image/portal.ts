@@ -9,7 +9,7 @@
  * What is short, of a text's type or of none, and names no version does not replace bytes of another type or length, nor
  * stand for an object that its descriptor describes otherwise: it is asked again, as often as the budget allows. A server
  * that goes on with it has changed its file: the retrieval ends, and the next one begins anew. With a Digest, which tells,
- * it is taken after a few tries.
+ * it is taken for the last tries of the budget.
  */
 import type { IncomingHttpHeaders } from 'node:http';
 import { fault, type Fault } from './fault.js';
@@ -32,8 +32,13 @@ const TEXT = /^(text\/|application\/(xhtml\+xml|xml|json)\s*(;|$))/i;
 /** Login pages are small. A larger one that fails its Digest is a wrong image, which is not fetched again and again. */
 const MAX_PORTAL_BYTES = 1024 * 1024;
 
-/** Tries without progress after which a Digest may decide on what would replace other bytes. */
-export const DOUBTFUL_TRIES = 5;
+/**
+ * Whether a Digest may decide on what would replace other bytes: not before most of the budget of tries is used up, whatever
+ * they have ended with. Such a page costs what has come in.
+ */
+export function isDoubtOver(attempts: number, maxAttempts: number): boolean {
+  return attempts * 4 > maxAttempts * 3;
+}
 
 /** @param contentType value of Content-Type (RFC 9110 §8.3); undefined when there is none */
 export function isWebPage(contentType: string | undefined): boolean {
@@ -42,6 +47,10 @@ export function isWebPage(contentType: string | undefined): boolean {
 
 export function isText(contentType: string | undefined): boolean {
   return TEXT.test(contentType ?? '');
+}
+
+function isTextOrNone(contentType: string | undefined): boolean {
+  return contentType === undefined || isText(contentType);
 }
 
 /** True when content of this type and length that fails its Digest may have been such a page. */
@@ -54,14 +63,12 @@ export function mayBePortal(
   { 'content-type': type, etag, 'last-modified': modified }: IncomingHttpHeaders,
   length: number | undefined,
 ): boolean {
-  return (
-    (type === undefined || isText(type)) && etag === undefined && modified === undefined && isPortalSized(length ?? 0)
-  );
+  return isTextOrNone(type) && etag === undefined && modified === undefined && isPortalSized(length ?? 0);
 }
 
 /** What content that came like this may have been, and its Digest refuses; undefined: something else. */
 export function portalFault({ contentType, retrieval }: ImageRecord): Fault | undefined {
   const type = contentType ?? undefined;
   if (isWebPage(type)) return PORTAL_FAULT;
-  return isText(type) && retrieval.validator === null ? DOUBTFUL_FAULT : undefined;
+  return isTextOrNone(type) && retrieval.validator === null ? DOUBTFUL_FAULT : undefined;
 }

@@ -13,7 +13,7 @@ import type { ImageRecord } from './image.js';
 import { PartialContent, takeBody, type IntakeBuffers } from './intake.js';
 import { cameForDigest } from './kept.js';
 import { Mirrors } from './mirrors.js';
-import { DOUBTFUL_TRIES, isPortalSized, isWebPage, portalFault } from './portal.js';
+import { isDoubtOver, isPortalSized, isWebPage, portalFault } from './portal.js';
 import type { RetrievalKey } from './progress.js';
 import { discard, requestImage } from './request.js';
 import { guardBetween, meaningOf, sameSource, type Have, type ReplyMeaning } from './resume.js';
@@ -246,7 +246,7 @@ export class Retrieval {
     const bytes = joinable && !named && !this.#wholeNext ? this.#content.received : 0;
     const type = record.contentType ?? '';
     const keptType = this.#content.received > 0 && !isWebPage(type) ? type : undefined;
-    const doubtOver = digestKnown && retrieval.attempts > DOUBTFUL_TRIES;
+    const doubtOver = digestKnown && isDoubtOver(retrieval.attempts, this.o.maxAttempts);
     return { bytes, validator, total: size ?? undefined, digestKnown, keptType, doubtOver };
   }
 
