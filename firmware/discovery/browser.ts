@@ -75,7 +75,13 @@ export class Browser {
   readonly #startMs: number;
   #intervalMs = MIN_QUERY_INTERVAL_MS;
   #nextQueryMs: number;
+  /** Not -Infinity: nothing makes the first query come before its random delay. */
   #lastQueryMs = 0;
+  /** Something was missed since the last query for all. */
+  #missed = false;
+  #missedIntervalMs = MIN_DOUBT_INTERVAL_MS;
+  /** When all were asked last because something was missed. */
+  #missedQueryMs = -Infinity;
   #timer: TimerHandle | undefined;
   #timerAtMs = Infinity;
   #lastAskMs = -Infinity;
@@ -189,9 +195,15 @@ export class Browser {
     this.#schedule(instance.askAtMs);
   }
 
-  /** Something was not looked at: whoever was not heard is asked again, before the next query comes by itself. */
+  /**
+   * Something was not looked at: whoever was not heard is asked again, before the next query comes by itself. Where the
+   * answers of those that are known are too many already, that would go on without end: the interval doubles (section 5.2)
+   * until such a query brings somebody new.
+   */
   missed(): void {
-    if (this.#authority === 'network') this.#askSoon(this.#nowMs(), MIN_DOUBT_INTERVAL_MS);
+    if (this.#authority !== 'network') return;
+    this.#missed = true;
+    this.#askSoon(this.#nowMs(), this.#missedIntervalMs);
   }
 
   /** Takes the records of a response. */
@@ -323,6 +335,8 @@ export class Browser {
     }
     if (identity === undefined) return this.#instances.remove(instance);
     this.#instances.recognise(instance, identity);
+    if (before === undefined && nowMs - this.#missedQueryMs < MIN_DOUBT_INTERVAL_MS)
+      this.#missedIntervalMs = MIN_DOUBT_INTERVAL_MS;
     if (before !== undefined && before !== identity) this.#verify(instance, nowMs);
   }
 
@@ -376,6 +390,10 @@ export class Browser {
     this.#lastAskMs = nowMs;
     this.#nextQueryMs = nowMs + this.#intervalMs;
     this.#intervalMs = Math.min(MAX_QUERY_INTERVAL_MS, this.#intervalMs * QUERY_FACTOR);
+    if (!this.#missed) return;
+    this.#missed = false;
+    this.#missedQueryMs = nowMs;
+    this.#missedIntervalMs = Math.min(MAX_QUERY_INTERVAL_MS, this.#missedIntervalMs * 2);
   }
 
   /** @returns whether some have to wait */

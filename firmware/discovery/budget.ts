@@ -41,7 +41,7 @@ export class Bucket {
 const SOURCE_PER_SECOND = 500;
 const SOURCE_BURST = 2_000;
 
-/** Of all sources. A switch-on of 10,000 devices is taken over some seconds; what was missed comes with the next query. */
+/** Of all sources. A switch-on of 10,000 devices is taken over some seconds; for what was missed, all are asked again. */
 const LINK_PER_SECOND = 2_000;
 const LINK_BURST = 4_000;
 

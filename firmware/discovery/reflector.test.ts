@@ -8,14 +8,14 @@ import { BuiltinDiscovery } from './builtin.js';
 import { LAN0, LinkWire } from './link-wire.fixture.js';
 
 const TYPE = '_omadm-notify._udp.local';
-const DEVICES = 900;
-/** What looking at one message takes of a slow processor. */
-const COST_MS = 3;
 const STEP_MS = 10;
+const FIRST_STEP = 1_234;
 
 const parsed = Prefixes.parse(['192.168.0.0/16']);
 assert.ok(parsed.ok);
-const lan = parsed.value;
+const neighbours = parsed.value;
+
+const addressOf = (n: number): string => `192.168.${1 + Math.floor(n / 250)}.${1 + (n % 250)}`;
 
 /** All that a device says of itself. */
 function message(n: number): Buffer {
@@ -25,62 +25,104 @@ function message(n: number): Buffer {
     { type: 'PTR', name: TYPE, ttl: 4500, data: name },
     { type: 'SRV', name, ttl: 4500, flush: true, data: { port: 2948, target: host } },
     { type: 'TXT', name, ttl: 4500, flush: true, data: [`devid=X:${n}`] },
-    { type: 'A', name: host, ttl: 4500, flush: true, data: `192.168.${1 + Math.floor(n / 250)}.${1 + (n % 250)}` },
+    { type: 'A', name: host, ttl: 4500, flush: true, data: addressOf(n) },
   ];
   return encode({ type: 'response', answers });
 }
 
-describe('devices behind an mDNS reflector, which have one address,', () => {
-  it('are found all, although they all speak at once and more than there is time for', async () => {
-    const clock = new ManualClock();
-    clock.advance(1e7);
-    const wire = new LinkWire();
-    const found = new Set<string>();
-    let usedMs = 0;
-    const discovery = new BuiltinDiscovery({
-      links: { names: [], lan, own: [] },
-      clock,
-      random: () => 0.5,
-      log: silentLog,
-      // It is read before and behind each message.
-      processorMs: () => (usedMs += COST_MS),
-      browse: {
-        type: '_omadm-notify._udp',
-        listener: {
-          found: ({ instance }) => {
-            found.add(instance);
-            return instance;
-          },
-          heard: () => {},
-          gone: () => {},
+interface Lan {
+  readonly devices: number;
+  /** The address that a device speaks from. */
+  readonly from: (n: number) => string;
+  /** What looking at one message takes of the processor. */
+  readonly costMs: number;
+  readonly untilMs: number;
+  /** Whether it ends when all are found. */
+  readonly endsWhenFound: boolean;
+}
+
+/** All devices of a LAN speak at once, and answer every query that does not show them as known. */
+async function simulate(lan: Lan): Promise<{ readonly found: number; readonly queriesAtMs: readonly number[] }> {
+  const { devices, from, costMs, untilMs, endsWhenFound } = lan;
+  const clock = new ManualClock();
+  clock.advance(1e7);
+  const wire = new LinkWire();
+  const found = new Set<string>();
+  let usedMs = 0;
+  const discovery = new BuiltinDiscovery({
+    links: { names: [], lan: neighbours, own: [] },
+    clock,
+    random: () => 0.5,
+    log: silentLog,
+    // It is read before and behind each message.
+    processorMs: () => (usedMs += costMs),
+    browse: {
+      type: '_omadm-notify._udp',
+      listener: {
+        found: ({ instance }) => {
+          found.add(instance);
+          return instance;
         },
+        heard: () => {},
+        gone: () => {},
       },
-      interfaces: () => LAN0,
-      openSocket: () => wire.asSocket(),
-    });
-    discovery.start();
-    const messages = Array.from({ length: DEVICES }, (_, n) => message(n));
-    const saySo = (known: ReadonlySet<string>): void => {
-      for (const [n, bytes] of messages.entries())
-        if (!known.has(`device-${n}.${TYPE}`)) wire.put(bytes, '192.168.255.1');
-    };
-    const queriesAtMs: number[] = [];
-    saySo(new Set());
-    for (let atMs = 0; atMs < 60_000 && found.size < DEVICES; atMs += STEP_MS) {
-      clock.advance(STEP_MS);
-      await new Promise((resolve) => setImmediate(resolve));
-      const known = new Set<string>();
-      let isAsked = false;
-      for (const [bytes] of wire.sent.splice(0)) {
-        const { questions = [], answers = [] } = decode(bytes);
-        for (const answer of answers) if (answer.type === 'PTR') known.add(answer.data);
-        isAsked ||= questions.some(({ type }) => type === 'PTR');
-      }
-      if (!isAsked) continue;
-      queriesAtMs.push(atMs);
-      saySo(known);
+    },
+    interfaces: () => LAN0,
+    openSocket: () => wire.asSocket(),
+  });
+  discovery.start();
+  const messages = Array.from({ length: devices }, (_, n) => message(n));
+  let first = 0;
+  const saySo = (known: ReadonlySet<string>): void => {
+    // Each time another one is the first: answers are delayed at random (RFC 6762 section 6).
+    first += FIRST_STEP;
+    for (let at = 0; at < devices; at += 1) {
+      const n = (first + at) % devices;
+      if (!known.has(`device-${n}.${TYPE}`)) wire.put(messages[n]!, from(n));
     }
-    await discovery.close();
-    assert.equal(found.size, DEVICES, `asked at ${queriesAtMs.join(', ')} ms`);
+  };
+  const queriesAtMs: number[] = [];
+  saySo(new Set());
+  for (let atMs = 0; atMs < untilMs && !(endsWhenFound && found.size === devices); atMs += STEP_MS) {
+    clock.advance(STEP_MS);
+    await new Promise((resolve) => setImmediate(resolve));
+    const known = new Set<string>();
+    let isAsked = false;
+    for (const [bytes] of wire.sent.splice(0)) {
+      const { questions = [], answers = [] } = decode(bytes);
+      for (const answer of answers) if (answer.type === 'PTR') known.add(answer.data);
+      isAsked ||= questions.some(({ type }) => type === 'PTR');
+    }
+    if (!isAsked) continue;
+    queriesAtMs.push(atMs);
+    saySo(known);
+  }
+  await discovery.close();
+  return { found: found.size, queriesAtMs };
+}
+
+describe('more devices than a link is listened to at once', () => {
+  it('are found all behind an mDNS reflector, where they have one address', async () => {
+    const { found, queriesAtMs } = await simulate({
+      devices: 900,
+      from: () => '192.168.255.1',
+      costMs: 3,
+      untilMs: 60_000,
+      endsWhenFound: true,
+    });
+    assert.equal(found, 900, `asked at ${queriesAtMs.join(', ')} ms`);
+  });
+
+  it('are found all, and not asked without end although their answers are too many each time', async () => {
+    const { found, queriesAtMs } = await simulate({
+      devices: 6_000,
+      from: addressOf,
+      costMs: 0,
+      untilMs: 600_000,
+      endsWhenFound: false,
+    });
+    const times = `asked at ${queriesAtMs.join(', ')} ms`;
+    assert.equal(found, 6_000, times);
+    assert.ok(queriesAtMs.length <= 24, times);
   });
 });
