@@ -29,6 +29,7 @@ export type Told = (id: string, code: number | null) => void;
 const DEVICE_ID = 'MAC:0200000000FF';
 const HOST = '127.0.0.1';
 const WAIT_MS = 1000;
+const EXECUTE_WITHIN_MS = 60_000;
 
 const md5 = (secret: string) => ({ scheme: 'md5', secret });
 
@@ -59,18 +60,27 @@ export class OneProcess {
     return await this.server.events(DEVICE_ID, after, waitMs);
   }
 
-  /** Has the gateway execute commands, in one session, and tells what became of each as soon as the server knows. */
+  /**
+   * Has the gateway execute commands, in one session, and tells what became of each as soon as the server knows.
+   * @throws when the session has not ended within 60 s
+   */
   async execute(commands: readonly (Command & { readonly id: string })[], told: Told): Promise<void> {
+    const deadlineMs = performance.now() + EXECUTE_WITHIN_MS;
+    const open = new Map(commands.map(({ id, cmd, target = '' }) => [id, `${cmd} ${target}`]));
     let after = (await this.events()).at(-1)?.n ?? 0;
     await this.server.queue(DEVICE_ID, ...commands);
     await this.wake();
-    for (;;) {
-      for (const { n, kind, id, code = null } of await this.events(after, WAIT_MS)) {
+    while (performance.now() < deadlineMs) {
+      for (const { n, kind, id = '', code = null } of await this.events(after, WAIT_MS)) {
         after = n;
-        if (kind === 'status') told(String(id), code);
         if (kind === 'session-end') return;
+        if (kind !== 'status') continue;
+        open.delete(id);
+        told(id, code);
       }
     }
+    const [first = 'the end of the session'] = open.values();
+    throw new Error(`waited ${EXECUTE_WITHIN_MS} ms in vain for ${first}`);
   }
 
   /** Has the gateway execute commands, in as many sessions as that takes. @throws where one is not answered 2xx */
