@@ -766,12 +766,6 @@ const ROWS: readonly Row[] = [
     ...available(V1, 'whole', 'whole'),
   },
   {
-    name: 'an answer of no type that a Digest refuses, then the file',
-    answers: [whole(NOTE), FILE],
-    digest: sha256(V1),
-    ...available(V1, 'whole', 'whole'),
-  },
-  {
     name: 'errors in the middle, then an answer in JSON, then the rest',
     answers: [
       CUT_V1,

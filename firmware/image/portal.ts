@@ -49,10 +49,6 @@ export function isText(contentType: string | undefined): boolean {
   return TEXT.test(contentType ?? '');
 }
 
-function isTextOrNone(contentType: string | undefined): boolean {
-  return contentType === undefined || isText(contentType);
-}
-
 /** True when content of this type and length that fails its Digest may have been such a page. */
 export function isPortalSized(bytes: number): boolean {
   return bytes <= MAX_PORTAL_BYTES;
@@ -63,12 +59,14 @@ export function mayBePortal(
   { 'content-type': type, etag, 'last-modified': modified }: IncomingHttpHeaders,
   length: number | undefined,
 ): boolean {
-  return isTextOrNone(type) && etag === undefined && modified === undefined && isPortalSized(length ?? 0);
+  return (
+    (type === undefined || isText(type)) && etag === undefined && modified === undefined && isPortalSized(length ?? 0)
+  );
 }
 
 /** What content that came like this may have been, and its Digest refuses; undefined: something else. */
 export function portalFault({ contentType, retrieval }: ImageRecord): Fault | undefined {
   const type = contentType ?? undefined;
   if (isWebPage(type)) return PORTAL_FAULT;
-  return isTextOrNone(type) && retrieval.validator === null ? DOUBTFUL_FAULT : undefined;
+  return isText(type) && retrieval.validator === null ? DOUBTFUL_FAULT : undefined;
 }
