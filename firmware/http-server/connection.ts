@@ -1,6 +1,6 @@
 import { STATUS_CODES } from 'node:http';
 import type { Socket } from 'node:net';
-import { canPassNode, isAcknowledged, sendPastNode, stopReading, unacknowledged } from './direct.js';
+import { canPassNode, isAcknowledged, sendPastNode, unacknowledged } from './direct.js';
 import { Pace } from './pace.js';
 import { RequestReader, type HttpRequest } from './request.js';
 
@@ -211,9 +211,12 @@ export class HttpConnection {
     // RFC 9112 §9.6: what follows the last request is not heard; nor is anything read on behind an answer that may last.
     // Behind the last one all is thrown away, so that the client's end is seen.
     if (this.#phase === 'end') return;
-    if (this.#phase !== 'request') stopReading(this.socket);
     this.#reader.push(bytes);
-    if (this.#phase !== 'request') return this.#reader.keep();
+    if (this.#phase !== 'request') {
+      this.socket.pause();
+      this.#reader.keep();
+      return;
+    }
     if (!this.#isHeading) this.#sinceMs = this.o.monotonicMs();
     this.#isHeading = true;
     this.#hear();
@@ -239,7 +242,7 @@ export class HttpConnection {
       if (turn === TURN_REQUESTS) {
         // The client's end, if it comes now, is behind the requests that are here already.
         this.#phase = 'answer';
-        stopReading(this.socket);
+        this.socket.pause();
         setImmediate(() => this.#answered());
         return;
       }

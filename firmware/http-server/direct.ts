@@ -41,24 +41,6 @@ export function unacknowledged(socket: Socket): number {
   return left < 0 ? Number.MAX_SAFE_INTEGER : left;
 }
 
-/**
- * Reads no more of a connection until it is resumed. To pause a stream is not enough: Node.js would read on until that is
- * full, 64 KiB and more for each connection.
- */
-export function stopReading(socket: Socket): void {
-  socket.pause();
-  const handle = '_handle' in socket ? (socket._handle as ReadHandle | null) : null;
-  if (!handle?.readStop) return;
-  handle.reading = false;
-  handle.readStop();
-}
-
-/** What lies under a socket, of Node.js 20 to 24. */
-interface ReadHandle {
-  reading: boolean;
-  readStop?(): number;
-}
-
 /** Asked anew for each write: a closed descriptor's number soon belongs to another file. */
 function descriptorOf(socket: Socket): number | undefined {
   if (socket.destroyed || !('_handle' in socket)) return undefined;

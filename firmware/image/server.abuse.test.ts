@@ -380,6 +380,21 @@ describe('clients that want to hold the server', { timeout: 180_000 }, () => {
     assert.deepEqual([replies.filter(({ status }) => status === 200).length, rest.length], [100, 0]);
   });
 
+  it('are heard again when all that they pipelined behind an answer that lasts is answered', async () => {
+    const { port } = await serve();
+    const socket = await open(port);
+    const chunks: Buffer[] = [];
+    socket.on('data', (chunk: Buffer) => chunks.push(chunk));
+    const many = 40;
+    const methods = ['GET', ...Array.from({ length: many + 1 }, () => 'HEAD')];
+    const answered = (): number => parseReplies(Buffer.concat(chunks), methods).replies.length;
+    socket.write(GET + HEAD.repeat(many));
+    await until(() => answered() === 1 + many);
+    socket.write(HEAD);
+    await until(() => answered() === 2 + many);
+    socket.destroy();
+  });
+
   it('by pipelining behind an answer that lasts get what may wait, as long as a head, and the last one closes', async () => {
     const { server, port } = await serve({ keepAliveMs: 300 });
     const { replies, rest, closed } = await converse(port, GET + HEAD.repeat(500), {
