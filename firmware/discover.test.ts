@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 import { decode, type Answer } from 'dns-packet';
+import { eventually } from './clock/eventually.fixture.js';
 import { systemClock, type Clock } from './clock/index.js';
 import { minimal } from './config/example.fixture.js';
 import { parseConfiguration } from './config/index.js';
@@ -174,11 +175,3 @@ describe('the finder of End Devices', () => {
     await eventually('the move', () => inventory.byDeviceId('MAC:02000000AA01')?.address === 'udp://127.46.1.2:2948');
   });
 });
-
-async function eventually(what: string, look: () => unknown): Promise<void> {
-  const deadline = performance.now() + 20_000;
-  while (!look()) {
-    if (performance.now() > deadline) throw new Error(`waited in vain for ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, 10));
-  }
-}

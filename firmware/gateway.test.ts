@@ -8,7 +8,7 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import { setTimeout as sleep } from 'node:timers/promises';
+import { eventually } from './clock/eventually.fixture.js';
 import { loadConfiguration } from './config/index.js';
 import { startGateway, type Gateway } from './gateway.js';
 import { LogRing, silentLog } from './log/index.js';
@@ -20,6 +20,8 @@ import { success } from './outcome/index.js';
 const OUT_OF_MEMORY = 1404;
 /** Of what is not as it should be: no signature, another digest. */
 const ATTRIBUTES_DIFFER = 1407;
+
+const PATIENT = { timeoutMs: 60_000 };
 
 const folder = mkdtempSync(join(tmpdir(), 'dmgw-gateway-'));
 const closings: (() => Promise<void>)[] = [];
@@ -89,21 +91,12 @@ async function start(sections: { readonly retrieve?: object; readonly store?: ob
     },
     /** The image once it is in this state. */
     until: (id: string, state: string): Promise<ImageReport> =>
-      eventually(`${id} to be ${state}`, async () =>
-        (await images()).find((image) => image.imageId === id && image.state === state),
+      eventually(
+        `${id} to be ${state}`,
+        async () => (await images()).find((image) => image.imageId === id && image.state === state),
+        PATIENT,
       ),
   };
-}
-
-/** What `found` gives once it gives something. */
-async function eventually<T>(what: string, found: () => T | undefined | false | Promise<T | undefined>): Promise<T> {
-  const end = Date.now() + 60_000;
-  for (;;) {
-    const value = await found();
-    if (value !== undefined && value !== false) return value;
-    assert.ok(Date.now() < end, `waited for ${what}`);
-    await sleep(5);
-  }
 }
 
 describe('the gateway', { skip: NO_CERTIFICATES }, () => {
@@ -144,7 +137,7 @@ describe('the gateway', { skip: NO_CERTIFICATES }, () => {
     const ids = ['a', 'b', 'c', 'd'];
     for (const id of ids) await gateway.add(id, `${plain}/${id}`);
     for (let left = ids.length; left > 0; left -= 1) {
-      await eventually('two requests', () => held.length >= Math.min(2, left));
+      await eventually('two requests', () => held.length >= Math.min(2, left), PATIENT);
       const states = (await gateway.images()).map(({ state }) => state);
       assert.equal(states.filter((state) => state === 'pending').length, Math.max(0, left - 2));
       held.shift()?.end('firmware');

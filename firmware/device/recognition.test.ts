@@ -293,6 +293,16 @@ describe('recognition of End Devices', () => {
     assert.equal(inventory.count(), 20);
   });
 
+  const openDeparted = (): Departed =>
+    new Departed({
+      store,
+      clock,
+      log: silentLog,
+      inventory,
+      forgetAfterDays: 30,
+      onFault: (thrown) => faults.push(thrown),
+    });
+
   it('forgets what has departed: soon what was seen for a moment, by age what was there for longer, never a given one', () => {
     assert.ok(inventory.syncConfigured([{ deviceId: 'X:given' }]).ok);
     for (const name of ['moment', 'real', 'there']) find(`X:${name}`, `192.168.1.${name.length}`);
@@ -301,14 +311,7 @@ describe('recognition of End Devices', () => {
     recognition.heard('X:real', 'i-X:real', false);
     inventory.flush();
     for (const name of ['moment', 'real']) recognition.gone(`X:${name}`, `i-X:${name}`);
-    const departed = new Departed({
-      store,
-      clock,
-      log: silentLog,
-      inventory,
-      forgetAfterDays: 30,
-      onFault: (thrown) => faults.push(thrown),
-    });
+    const departed = openDeparted();
     clock.jumpWall(2 * DAY_MS);
     assert.equal(departed.remove(), 1);
     assert.equal(inventory.byDeviceId('X:moment'), undefined);
@@ -331,14 +334,7 @@ describe('recognition of End Devices', () => {
 
   it('looks for what has departed a minute after the start, then each hour, 256 records in a transaction', () => {
     for (let i = 0; i < 600; i += 1) assert.ok(inventory.addDiscovered(`X:old-${i}`).ok);
-    const departed = new Departed({
-      store,
-      clock,
-      log: silentLog,
-      inventory,
-      forgetAfterDays: 30,
-      onFault: (thrown) => faults.push(thrown),
-    });
+    const departed = openDeparted();
     const age = (): void => {
       store.sql('UPDATE device SET last_seen_ms = ?').run(Math.trunc(clock.wallMs()) - 3 * DAY_MS);
     };

@@ -11,6 +11,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { after, before, describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { eventually } from '../clock/eventually.fixture.js';
 
 const TOOLS = [
   ['/usr/sbin/ip', '/sbin/ip', '/usr/bin/ip'],
@@ -21,6 +22,7 @@ const TOOLS = [
   ['/usr/bin/dbus-daemon'],
   ['/usr/bin/unshare'],
 ];
+const PATIENT = { timeoutMs: 60_000 };
 const TYPE = '_omadm-notify._udp';
 const HERE = `dmgw-a${process.pid}`;
 const THERE = `dmgw-b${process.pid}`;
@@ -108,7 +110,7 @@ class Side {
 
   async start(): Promise<void> {
     this.run(['dbus-daemon', `--config-file=${this.#file('bus.conf')}`, '--nofork']);
-    await eventually('the message bus', () => exists(this.#file('bus')));
+    await eventually('the message bus', () => exists(this.#file('bus')), PATIENT);
     await this.startDaemon();
   }
 
@@ -122,13 +124,17 @@ class Side {
       `mkdir -p /run/avahi-daemon && mount -t tmpfs tmpfs /run/avahi-daemon &&
        exec avahi-daemon -f ${this.#file('avahi.conf')} --no-drop-root --no-chroot --no-rlimits`,
     ]);
-    await eventually('Avahi', () => {
-      try {
-        return this.ask('avahi-browse', '-tp', '_none._udp') === '';
-      } catch {
-        return false;
-      }
-    });
+    await eventually(
+      'Avahi',
+      () => {
+        try {
+          return this.ask('avahi-browse', '-tp', '_none._udp') === '';
+        } catch {
+          return false;
+        }
+      },
+      PATIENT,
+    );
   }
 
   async killDaemon(): Promise<void> {
@@ -152,11 +158,10 @@ describe('discovery and Avahi, over a link', { skip: whyNot() }, () => {
   const lines: Record<Backend, Line[]> = { builtin: [], daemon: [], auto: [] };
 
   const until = (backend: Backend, what: string, fits: (line: Line) => boolean): Promise<Line> =>
-    eventually(
-      `${what} (${backend})`,
-      () => lines[backend].find(fits),
-      () => JSON.stringify(lines[backend]),
-    );
+    eventually(`${what} (${backend})`, () => lines[backend].find(fits), {
+      ...PATIENT,
+      tell: () => JSON.stringify(lines[backend]),
+    });
   const logged = (backend: Backend, text: string): Promise<Line> =>
     until(backend, `'${text}'`, ({ line }) => line?.includes(text) === true);
   const ofAll = <T>(of: (backend: Backend) => Promise<T>): Promise<T[]> => Promise.all(BACKENDS.map(of));
@@ -274,8 +279,10 @@ describe('discovery and Avahi, over a link', { skip: whyNot() }, () => {
     await ofAll((backend) => until(backend, 'Lamp 11', ({ instance }) => instance === 'Lamp 11'));
     await logged('daemon', 'devices are found through the mDNS daemon');
     // The daemon asks whether the name is free before it announces it (RFC 6762 section 8.1).
-    await eventually('the announcement by the new daemon', () =>
-      there.ask('avahi-browse', '-tp', TYPE).includes(';gateway-daemon;'),
+    await eventually(
+      'the announcement by the new daemon',
+      () => there.ask('avahi-browse', '-tp', TYPE).includes(';gateway-daemon;'),
+      PATIENT,
     );
   });
 
@@ -289,17 +296,6 @@ describe('discovery and Avahi, over a link', { skip: whyNot() }, () => {
     await until('daemon', 'Lamp 12', ({ instance }) => instance === 'Lamp 12');
   });
 });
-
-/** Waits until something is there. @param tell what there is instead */
-async function eventually<T>(what: string, look: () => T | undefined | false, tell = (): string => ''): Promise<T> {
-  const deadline = performance.now() + 60_000;
-  for (;;) {
-    const found = look();
-    if (found !== undefined && found !== false) return found;
-    if (performance.now() > deadline) throw new Error(`waited in vain for ${what}: ${tell()}`);
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
-}
 
 function whyNot(): string | false {
   if (process.getuid?.() !== 0) return 'needs root, for network namespaces';

@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 import { decode, encode, type Answer, type Question } from 'dns-packet';
+import { eventually } from '../clock/eventually.fixture.js';
 import { ManualClock, systemClock, type Clock } from '../clock/index.js';
 import { createLog } from '../log/index.js';
 import { Prefixes } from '../net/index.js';
@@ -129,7 +130,7 @@ describe('discovery through a daemon', () => {
 
   it('resolves eight at a time, and asks for the addresses itself', async () => {
     daemon('well', false).start();
-    await until('all instances', () => found.size === 40);
+    await eventually('all instances', () => found.size === 40);
     const { addresses, port, txt } = found.get('i39') ?? {};
     assert.deepEqual([addresses, port, { ...txt }], [['127.45.1.40'], 1008, { sid: '1' }]);
     assert.equal(log.filter((line) => line.includes('through the mDNS daemon')).length, 1);
@@ -138,10 +139,10 @@ describe('discovery through a daemon', () => {
   it('takes what a hostile network makes a daemon tell for no more than it is', async () => {
     const discovery = daemon('hostile', false);
     discovery.start();
-    await until('the good ones', () => found.has('i7') && found.has('txt'));
+    await eventually('the good ones', () => found.has('i7') && found.has('txt'));
     assert.deepEqual({ ...found.get('i7')?.txt }, { sid: '1' });
     assert.deepEqual({ ...found.get('txt')?.txt }, {});
-    await until('the questions for the others', () => questions.some(({ name }) => name === `host.${TYPE}.local`));
+    await eventually('the questions for the others', () => questions.some(({ name }) => name === `host.${TYPE}.local`));
     assert.deepEqual([...found.keys()].sort(), ['i7', 'txt']);
     for (const { name } of questions) assert.doesNotMatch(name, /\.\.|[\p{Cc}\ufffd]|nowhere/u);
     assert.equal(discovery.status().daemon, 'working');
@@ -149,13 +150,13 @@ describe('discovery through a daemon', () => {
 
   it('hears by itself that a device has said something else, and does not believe in what the daemon does not tell', async () => {
     daemon('well', false).start();
-    await until('all instances', () => found.size === 40);
+    await eventually('all instances', () => found.size === 40);
     const txtOf = (instance: string, sid: string): Answer => {
       return { type: 'TXT', name: `${instance}.${TYPE}.local`, ttl: 120, flush: true, data: [`sid=${sid}`] };
     };
     const ptr = { type: 'PTR', name: `${TYPE}.local`, ttl: 120, data: `forged.${TYPE}.local` } as const;
     net.send(encode({ type: 'response', answers: [ptr, txtOf('forged', '3'), txtOf('i3', '2')] }), 5353, '224.0.0.251');
-    await until('the other SessionID', () => found.get('i3')?.txt.sid === '2');
+    await eventually('the other SessionID', () => found.get('i3')?.txt.sid === '2');
     assert.equal(found.size, 40);
   });
 
@@ -164,12 +165,12 @@ describe('discovery through a daemon', () => {
     const discovery = daemon('no-addon', true, clock);
     discovery.announce('own', own);
     discovery.start();
-    await until('the turn', () => {
+    await eventually('the turn', () => {
       clock.advance(1);
       return log.length > 0 && discovery.status().backend === 'builtin';
     });
     assert.match(log.join(), /without an mDNS daemon.*the package mdns does not load/);
-    await until('its own announcement', () => {
+    await eventually('its own announcement', () => {
       clock.advance(200);
       return heard.some((text) => text.includes(own.instance));
     });
@@ -185,8 +186,8 @@ describe('discovery through a daemon', () => {
       const clock = new ManualClock();
       const discovery = daemon(mode, false, clock);
       discovery.start();
-      if (mode === 'mute') await until('the probe', () => heard.includes(`mute ${process.pid}`));
-      await until('the end of patience', () => {
+      if (mode === 'mute') await eventually('the probe', () => heard.includes(`mute ${process.pid}`));
+      await eventually('the end of patience', () => {
         clock.advance(mode === 'deaf' ? 500 : 100);
         return log.some((line) => line.includes('does not work'));
       });
@@ -204,8 +205,8 @@ describe('discovery through a daemon', () => {
       const clock = new ManualClock();
       const discovery = daemon(mode, true, clock);
       discovery.start();
-      await until('the daemon', () => discovery.status().daemon === 'working');
-      await until('the end of patience', () => {
+      await eventually('the daemon', () => discovery.status().daemon === 'working');
+      await eventually('the end of patience', () => {
         clock.advance(500);
         return log.some((line) => line.includes('does not work'));
       });
@@ -223,10 +224,10 @@ describe('discovery through a daemon', () => {
     });
     discovery.announce('own', own);
     discovery.start();
-    await until('its own announcement', () => heard.some((text) => text.includes(own.instance)));
-    await until('the second one', () => heard.filter((text) => text.charCodeAt(2) === 0x84).length >= 2);
+    await eventually('its own announcement', () => heard.some((text) => text.includes(own.instance)));
+    await eventually('the second one', () => heard.filter((text) => text.charCodeAt(2) === 0x84).length >= 2);
     writeFileSync(marker, '');
-    await until('the announcement by the daemon', () => heard.includes(`announced ${own.instance}`));
+    await eventually('the announcement by the daemon', () => heard.includes(`announced ${own.instance}`));
     const [goodbyeMs = 0, announcedMs = 0] = atMs;
     // Section 10.1: a record lives for another second.
     assert.ok(atMs.length === 2 && announcedMs - goodbyeMs >= 1_000, `${announcedMs - goodbyeMs} ms apart`);
@@ -235,13 +236,13 @@ describe('discovery through a daemon', () => {
 
   it('has what was not resolved resolved again', async () => {
     daemon('hesitates', false, hurried(2_000)).start();
-    await until('all instances', () => found.size === 40);
+    await eventually('all instances', () => found.size === 40);
   });
 
   it('asks a daemon again for all there are, and looks after those that it does not tell of any more', async () => {
     daemon('forgets', false, hurried(2_000, 10_000, 600_000)).start();
-    await until('all instances', () => found.size === 40);
-    await until('the end of one', () => gone.length > 0);
+    await eventually('all instances', () => found.size === 40);
+    await eventually('the end of one', () => gone.length > 0);
     assert.deepEqual(gone, ['i0']);
   });
 
@@ -249,7 +250,7 @@ describe('discovery through a daemon', () => {
     const discovery = daemon('dies', false);
     discovery.announce('own', own);
     discovery.start();
-    await until('the second helper', () => heard.filter((text) => text.startsWith('announced')).length >= 2);
+    await eventually('the second helper', () => heard.filter((text) => text.startsWith('announced')).length >= 2);
     assert.ok(log.some((line) => line.includes('signal SIGABRT')));
   });
 });
@@ -278,12 +279,4 @@ function answerForAddresses(net: Socket, bytes: Buffer): readonly Question[] {
   });
   if (answers.length > 0) net.send(encode({ type: 'response', answers }), 5353, '224.0.0.251');
   return questions.filter(({ name }) => name.includes(String(process.pid)));
-}
-
-async function until(what: string, fits: () => boolean): Promise<void> {
-  const deadline = performance.now() + 20_000;
-  while (!fits()) {
-    if (performance.now() > deadline) throw new Error(`waited in vain for ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, 10));
-  }
 }

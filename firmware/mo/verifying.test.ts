@@ -7,6 +7,7 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, it } from 'node:test';
+import { eventually } from '../clock/eventually.fixture.js';
 import { systemClock } from '../clock/index.js';
 import { Outbox, outboxChanges, outboxSchema } from '../dm/index.js';
 import {
@@ -29,6 +30,7 @@ import { imageInventory, Names } from './index.js';
 const IMAGE = './GwMO/ImageInventory/fw';
 const CONTENT = Buffer.alloc(500_000, 'firmware');
 const CUT = 300_000;
+const PATIENT = { timeoutMs: 60_000 };
 
 const folder = mkdtempSync(join(tmpdir(), 'verifying-'));
 after(() => rmSync(folder, { recursive: true }));
@@ -84,14 +86,6 @@ async function open(disk: Disk) {
   };
 }
 
-async function eventually(what: string, holds: () => boolean): Promise<void> {
-  const end = Date.now() + 60_000;
-  while (!holds()) {
-    assert.ok(Date.now() < end, what);
-    await clock.sleep(2);
-  }
-}
-
 it('is State 35, Verifying, before anything is asked of the server', async (test) => {
   const asked: IncomingHttpHeaders[] = [];
   const server = createServer(({ headers }, response) => {
@@ -119,7 +113,7 @@ it('is State 35, Verifying, before anything is asked of the server', async (test
     first.tree.add(by, `${IMAGE}/ImageURI`, { format: undefined, type: undefined, data: url }),
   );
   assert.ok(added.ok);
-  await eventually('the first bytes', () => first.downloader.wanBytes === CUT);
+  await eventually('the first bytes', () => first.downloader.wanBytes === CUT, PATIENT);
   assert.equal(first.state(), '30');
   await first.close();
 
@@ -134,11 +128,11 @@ it('is State 35, Verifying, before anything is asked of the server', async (test
       return systemDisk.read(...how);
     },
   });
-  await eventually('the file is read', () => reads > 0);
+  await eventually('the file is read', () => reads > 0, PATIENT);
   assert.equal(second.state(), '35');
   assert.equal(asked.length, 1);
   goOn();
-  await eventually('the image', () => second.state() === '50');
+  await eventually('the image', () => second.state() === '50', PATIENT);
   assert.equal(asked[1]?.range, `bytes=${CUT}-`);
   await second.close();
 });
