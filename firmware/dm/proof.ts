@@ -208,9 +208,7 @@ export class ServerProof {
       if (this.#scheme !== 'mac' || this.#stored === this.account.server.nonce) this.#store(accounts);
     }
     // That of a challenge is not stored before the server has shown that it has it.
-    if (this.#nonce !== this.#stored && this.#nonce !== DEFAULT_NONCE && this.#scheme !== 'basic') {
-      accounts.giveServerNonce(this.account.serverId, this.#nonce);
-    }
+    if (this.#isNew) accounts.giveServerNonce(this.account.serverId, this.#nonce);
   }
 
   /** The session has ended: keeps the nonce that the server will use next. */
@@ -218,12 +216,17 @@ export class ServerProof {
     accounts.giveServerNonce(this.account.serverId, undefined);
     const { secret, secretBefore } = this.account.server;
     if (this.#knowsNewest && secretBefore !== undefined) accounts.secretWorked(this.account.serverId, 'server', secret);
-    if (this.#everProven && this.#scheme !== 'basic') this.#store(accounts);
+    if (this.#everProven) this.#store(accounts);
+  }
+
+  /** The server uses a nonce that is not stored, and may be. */
+  get #isNew(): boolean {
+    // DMSEC: the default nonce is good for one resynchronisation only; kept, it would be accepted for ever.
+    return this.#scheme !== 'basic' && this.#nonce !== DEFAULT_NONCE && this.#nonce !== this.#stored;
   }
 
   #store(accounts: Accounts): void {
-    // DMSEC: the default nonce is good for one resynchronisation only; kept, it would be accepted for ever.
-    if (this.#nonce === DEFAULT_NONCE || this.#nonce === this.#stored) return;
+    if (!this.#isNew) return;
     // Notifications made before this session are known by the nonce with which it began.
     accounts.setServerNonce(this.account.serverId, this.#nonce, this.account.server.nonce);
     this.#stored = this.#nonce;
