@@ -142,7 +142,7 @@ describe('a retrieval', () => {
     );
   });
 
-  it('beside another one has small buffers, and large ones again when it is alone', async () => {
+  it('beside another one has small buffers; one that begins alone has the large ones again', async () => {
     const content = pattern(4_000_000);
     let begun = 0;
     const file = serveFile(content);

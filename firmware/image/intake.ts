@@ -27,7 +27,10 @@ export function intakeBuffers(bytes = BUFFER_BYTES): IntakeBuffers {
   return [buffer(), buffer(), buffer()];
 }
 
-/** The buffers of all retrievals, used again and again: one set is large, whoever begins when it is free has it. */
+/**
+ * The buffers of all retrievals, used again and again: one set is large. A retrieval has those that are free when it begins to
+ * its next pause or its end: one that began beside another goes on with small ones when it is alone.
+ */
 export class BufferPool {
   /** The large set is the last. */
   readonly #free: IntakeBuffers[] = [];
