@@ -159,7 +159,7 @@ async function until(condition: () => boolean): Promise<void> {
 }
 
 describe('a session', () => {
-  it('is durable before each message leaves, and before it counts as completed', async () => {
+  it('is durable before each message leaves, and at its end', async () => {
     assert.deepEqual(await hold(['get', 'bye']), { end: 'completed', alertsUnsent: false });
     assert.deepEqual(story, ['durable', 'send', 'durable', 'send', 'durable', 'close']);
   });
@@ -176,7 +176,7 @@ describe('a session', () => {
   });
   it('is broken off by an answer that is no message, and not repeated', async () => {
     assert.equal((await hold(['garbage'])).end, 'failed');
-    assert.deepEqual(story, ['durable', 'send', 'close']);
+    assert.deepEqual(story, ['durable', 'send', 'durable', 'close']);
   });
   it('closes its connection when the database fails under it, and lets the failure through', async () => {
     const store = { durable: () => Promise.reject(new StoreError('io', 'as the test wants')) };
@@ -207,7 +207,7 @@ describe('a transport failure', () => {
   });
   it('that says the server refuses, is not repeated', async () => {
     assert.equal((await hold(['http-status', 'bye'])).end, 'failed');
-    assert.deepEqual(story, ['durable', 'send', 'close']);
+    assert.deepEqual(story, ['durable', 'send', 'durable', 'close']);
   });
   it('during a stop is not repeated', async () => {
     const stopping = new AbortController();
@@ -215,7 +215,7 @@ describe('a transport failure', () => {
     await until(() => story.includes('send'));
     stopping.abort();
     assert.equal((await ended).end, 'failed');
-    assert.deepEqual(story, ['durable', 'send', 'close']);
+    assert.deepEqual(story, ['durable', 'send', 'durable', 'close']);
   });
 });
 

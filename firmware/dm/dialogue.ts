@@ -94,7 +94,8 @@ class Dialogue {
     } finally {
       await session.close();
     }
-    if (result.end === 'completed') await o.store.durable();
+    // Of a session that failed too: an alert that the server has taken must not come again.
+    await o.store.durable();
     return result;
   }
 

@@ -223,6 +223,19 @@ describe('notifications', () => {
       ['1', '1', '1', '1', 'retry'],
     );
   });
+  it('that wait while the session of another fails go first; the other is tried again, as often as any', async () => {
+    const bench = await quiet();
+    bench.scheduler.notified('A', '1', false);
+    bench.clock.advance(0);
+    bench.scheduler.notified('A', '2', false);
+    for (let n = 0; n < 6; n += 1) {
+      await bench.last.end({ end: 'failed' });
+      bench.clock.advance(0);
+    }
+    assert.deepEqual(bench.story, ['1 at 6000', '2 at 6000', '1 at 6000', '2 at 6000', '1 at 6000']);
+    assert.equal(bench.scheduler.report()[0]?.failuresInARow, 5);
+    assert.ok((bench.clock.nextInMs() ?? 0) > 0, 'the backoff counts');
+  });
   it('that come while another waits for its next try go first; the other is not forgotten', async () => {
     const bench = await quiet();
     bench.scheduler.notified('A', '1', false);

@@ -294,16 +294,20 @@ export class Scheduler {
   #planNext(slot: Slot, trigger: SessionTrigger, result: SessionResult): void {
     const { o } = this;
     const waiting = slot.notifications.shift();
-    if (waiting) return this.#plan(slot, waiting, 0);
     if (result.end === 'failed') {
       const backoffMs = slot.backoff.nextMs(REFUSALS.has(result.failure ?? ''));
+      // The server waits for the SessionID that it named; a few times it is worth keeping.
+      const again = trigger.kind === 'notification' && slot.backoff.tries <= NOTIFIED_TRIES;
+      if (waiting) {
+        if (again) slot.notifications.push(trigger);
+        return this.#plan(slot, waiting, 0);
+      }
       const askedForMs = result.retryAfterMs === undefined ? 0 : result.retryAfterMs + this.#jitter();
       const waitMs = Math.max(backoffMs, askedForMs);
       o.log.warn('session failed, it will be tried again', { server_id: slot.serverId, wait_ms: waitMs });
-      // The server waits for the SessionID that it named; a few times it is worth keeping.
-      const again = trigger.kind === 'notification' && slot.backoff.tries <= NOTIFIED_TRIES;
       return this.#plan(slot, again ? trigger : { kind: 'retry' }, waitMs);
     }
+    if (waiting) return this.#plan(slot, waiting, 0);
     if (result.alertsUnsent || slot.alertCame) {
       this.#plan(slot, { kind: 'alert' }, jitterMs(o.alertDelayMs, o.random));
     } else if (slot.intervalMs > 0) {
