@@ -84,6 +84,16 @@ describe('Add of a sub-tree', () => {
       tnds(`<Node><NodeName>r</NodeName><Path>Records</Path>${leaf('Name', 'n')}</Node>`),
     ],
     [
+      'at the Path .',
+      './Top/Records',
+      tnds(`<Node><NodeName>r</NodeName><Path>.</Path>${leaf('Name', 'n')}</Node>`),
+    ],
+    [
+      'at the Path ./',
+      './Top/Records',
+      tnds(`<Node><NodeName>r</NodeName><Path>./</Path>${leaf('Name', 'n')}</Node>`),
+    ],
+    [
       'at a Path with ./',
       '.',
       tnds(`<Node><NodeName>r</NodeName><Path>./Top/Records</Path>${leaf('Name', 'n')}</Node>`),
@@ -182,6 +192,7 @@ describe('Add of a sub-tree', () => {
     ],
     ['at a Path that is not one', R, tnds('<Node><NodeName>r</NodeName><Path>a//b</Path></Node>'), 'bad-value'],
     ['with a name that is none', R, tnds(n('r', n('..'))), 'bad-value'],
+    ['with a name that is two, the first that of the Target', R, tnds(n('r/Name', '<Value>n</Value>')), 'bad-value'],
     ['with a node without a name', R, tnds(n('r', n(''))), 'bad-value'],
     [
       'with a Path inside',

@@ -115,11 +115,14 @@ function readNode(node: Element, targetName: string | undefined): TreeOutcome<Su
 function pathOf(node: Element, targetName: string | undefined): string[] | undefined {
   const name = text(node, 'NodeName')?.trim() ?? '';
   const path = text(node, 'Path')?.trim() ?? '';
-  const names = decodePath(name);
-  if (targetName === undefined) return path === '' && names?.length === 1 ? names : undefined;
-  if (path === '' && (name === '' || names?.[0] === targetName)) return [];
-  const above = path === '' ? [] : decodePath(path.replace(/^\.?\//, ''));
-  return above && names?.length === 1 ? [...above, ...names] : undefined;
+  const names = name === '' ? [] : decodePath(name);
+  if (!names || names.length > 1) return undefined;
+  if (targetName === undefined) return path === '' && names.length === 1 ? names : undefined;
+  if (path === '' && (name === '' || names[0] === targetName)) return [];
+  // The Target itself may be called `.` or `./`.
+  const below = path.replace(/^\.?(\/|$)/, '');
+  const above = below === '' ? [] : decodePath(below);
+  return above && names.length === 1 ? [...above, ...names] : undefined;
 }
 
 function text(parent: Element, name: string): string | undefined {
