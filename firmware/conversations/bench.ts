@@ -253,10 +253,12 @@ export class Bench {
     const sessionId = this.sessionId;
     const heard = { client: 0, server: 0 };
     let last = '';
+    let messages = 0;
     let maxMsgSize = Infinity;
     let spoken = this.encoding;
     const end = await this.hold(({ url, body, encoding, hmac }, index) => {
       const turn = turns[index];
+      messages = index + 1;
       const actual = readable(body, encoding);
       assert.ok(body.byteLength <= maxMsgSize, `${body.byteLength} octets, ${maxMsgSize} are allowed`);
       assert.ok(turn, `message ${index + 1} was not expected:\n${actual}`);
@@ -277,6 +279,7 @@ export class Bench {
       return this.reply(turn, sessionId, heard);
     });
     assert.equal(end, conversation.end);
+    assert.equal(messages, turns.length, 'messages of the gateway');
     for (const fact of facts) this.check(fact);
   }
 

@@ -24,6 +24,11 @@ describe('a conversation that differs from its file fails', () => {
     ['in the order', '<CmdRef>4</CmdRef><Cmd>Get</Cmd>', '<CmdRef>5</CmdRef><Cmd>Get</Cmd>'],
     ['in its end', '=== completed', '=== failed endless'],
     ['in what is so afterwards', 'fw = not-found', 'fw = x'],
+    [
+      'in a message that never comes',
+      '=== completed',
+      '>>> client\n<SyncHdr/>\n<Final/>\n\n<<< server\n<SyncHdr/>\n<Final/>\n\n=== completed',
+    ],
   ];
   for (const [name, from, to] of changes) {
     it(name, async () => {

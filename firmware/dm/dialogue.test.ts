@@ -198,6 +198,18 @@ describe('a transport failure', () => {
       assert.equal(story.filter((event) => event === 'again').length, 2);
     });
   }
+  it('is followed by a second of silence, then by two', async () => {
+    const ended = hold(['broken', 'broken', 'bye'], { signal: new AbortController().signal });
+    const posts = (): number => story.filter((event) => event === 'send' || event === 'again').length;
+    for (const [waitMs, before] of [
+      [1000, 1],
+      [2000, 2],
+    ] as const) {
+      await until(() => posts() === before && clock.nextInMs() === waitMs);
+      clock.advance(waitMs);
+    }
+    assert.equal((await ended).end, 'completed');
+  });
   it('of the second message repeats that one', async () => {
     assert.equal((await hold(['get', 'broken', 'bye'])).end, 'completed');
     assert.deepEqual(

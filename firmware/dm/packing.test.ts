@@ -226,6 +226,23 @@ for (const wire of [xmlWire, wbxmlWire]) {
       assert.deepEqual(made.answered([{ ...answer, cmdRef: '3', msgRef: '6' }]), []);
       assert.deepEqual(made.unanswered(), [alerts[0], alerts[2]]);
     });
+
+    it('begins an alert anew with package 1, and keeps for later one whose piece was refused', () => {
+      const alert = { serverId: 'A', source: './x', type: 't', format: 'chr', data: 'x'.repeat(3000) } as const;
+      outbox.put({ ...alert, mark: 'informational' });
+      const made = packing();
+      const firstPiece = (msgId: number): number | undefined => {
+        made.offer(outbox.waiting('A', 3));
+        const sent = next(made, wire, 1024, msgId).body.at(-1);
+        assert.ok(sent?.kind === 'Alert' && sent.items[0]?.moreData);
+        return sent.items[0].meta?.size;
+      };
+      assert.deepEqual([firstPiece(1), firstPiece(2)], [3000, 3000]);
+      assert.equal(outbox.hasUnsent('A'), true);
+      assert.deepEqual(made.answered([{ ...refused, msgRef: '2', cmd: 'Alert' }]), []);
+      assert.ok(made.isEmpty);
+      assert.deepEqual([outbox.hasUnsent('A'), outbox.count('A')], [false, 1]);
+    });
   });
 }
 

@@ -7,7 +7,7 @@ import { ManualClock } from '../clock/index.js';
 import { silentLog } from '../log/index.js';
 import { success } from '../outcome/index.js';
 import { openStore, type Store } from '../store/index.js';
-import { Tree, treeChanges, treeSchema, type NodeDefinition, type Provider } from '../tree/index.js';
+import { Tree, treeChanges, treeSchema, type ByteSink, type NodeDefinition, type Provider } from '../tree/index.js';
 import { accountChanges, Accounts, accountSchema, nonceSchema, rotationSchema, type AuthScheme } from './accounts.js';
 import { challengeMeta, makeCred } from './auth.js';
 import type { BodyCommand, Header, Message, StatusCommand } from './message.js';
@@ -50,7 +50,11 @@ const DEVICE_INFO: NodeDefinition = {
   ],
 };
 
+/** Takes the values of Blob, where a test has put it here. */
+let blobSink: ByteSink | undefined;
+
 const provider: Provider = {
+  writeSink: () => blobSink && success(blobSink),
   locate: (path) => path.join('/'),
   children: () => [],
   read: () => success('urn:x:gw'),
@@ -82,6 +86,7 @@ beforeEach(() => {
   accounts = new Accounts(store);
   tree = new Tree(store, [{ place: ['DevInfo'], definition: DEVICE_INFO, provider }], new ManualClock());
   made = 0;
+  blobSink = undefined;
 });
 afterEach(async () => {
   await store.close();
@@ -330,6 +335,22 @@ describe('the end', () => {
     }
     assert.ok(step.kind === 'failed' && step.failure === 'endless');
     assert.equal(messages, 10_000);
+  });
+  it('drops what has come of a large object', async () => {
+    const story: string[] = [];
+    blobSink = {
+      write: (octets) => Promise.resolve(success(void story.push(`wrote ${octets.byteLength}`))),
+      end: () => Promise.reject(new Error('its last piece has not come')),
+      discard: () => Promise.resolve(void story.push('dropped')),
+    };
+    const held = session('none');
+    held.open();
+    const item = { target: { uri: './DevInfo/Blob' }, meta: { size: 9 }, data: new Uint8Array(4), moreData: true };
+    const piece: BodyCommand = { kind: 'Replace', cmdId: '2', items: [item] };
+    await receive(held, { ...message(1, [headerStatus(1, 200), piece]), final: false });
+    assert.deepEqual(story, ['wrote 4']);
+    await held.close();
+    assert.deepEqual(story, ['wrote 4', 'dropped']);
   });
   for (const [bytes, outcome] of [
     [1024, 'goes on: each has been worth its answer'],

@@ -83,16 +83,8 @@ describe('Add of a sub-tree', () => {
       './Top',
       tnds(`<Node><NodeName>r</NodeName><Path>Records</Path>${leaf('Name', 'n')}</Node>`),
     ],
-    [
-      'at the Path .',
-      './Top/Records',
-      tnds(`<Node><NodeName>r</NodeName><Path>.</Path>${leaf('Name', 'n')}</Node>`),
-    ],
-    [
-      'at the Path ./',
-      './Top/Records',
-      tnds(`<Node><NodeName>r</NodeName><Path>./</Path>${leaf('Name', 'n')}</Node>`),
-    ],
+    ['at the Path .', './Top/Records', tnds(`<Node><NodeName>r</NodeName><Path>.</Path>${leaf('Name', 'n')}</Node>`)],
+    ['at the Path ./', './Top/Records', tnds(`<Node><NodeName>r</NodeName><Path>./</Path>${leaf('Name', 'n')}</Node>`)],
     [
       'at a Path with ./',
       '.',
@@ -300,6 +292,20 @@ describe('Replace of a sub-tree', () => {
     assert.equal(code(tree.replace(A, R, doc)), 'ok');
     assert.deepEqual(provider.nodes, before);
     assert.equal(read(tree, A, `${R}/Name?prop=VerNo`), '0');
+  });
+  it('tells nobody whether a leaf that cannot be read has the value already', () => {
+    const { tree } = filled();
+    assert.equal(code(tree.replace(A, R, tnds(n('r', leaf('Secret', 's'))))), 'ok');
+    assert.equal(read(tree, A, `${R}/Secret?prop=VerNo`), '1');
+  });
+  it('asks for no right where title and ACL stay as they are', () => {
+    const { tree } = filled();
+    tree.replace(A, `${R}/Name?prop=Title`, value('T'));
+    tree.replace(A, `${R}/Name?prop=ACL`, value('Get=A'));
+    const doc = (title: string): IncomingValue =>
+      tnds(n('r', n('Name', '<Value>n</Value>', `<ACL>Get=A</ACL><Title>${title}</Title>`)));
+    assert.equal(code(tree.replace(A, R, doc('T'))), 'ok');
+    assert.equal(code(tree.replace(A, R, doc('U'))), 'permission-denied');
   });
   it('of a leaf is a new value', () => {
     const { tree, provider } = filled();

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { before, describe, it } from 'node:test';
 import { success } from '../outcome/index.js';
 import { A, B, C, code, MemoryProvider, node, open, read, records, value } from './fixture.js';
+import { Properties } from './properties.js';
 import type { IncomingValue } from './provider.js';
 import type { Mount } from './route.js';
 import type { Tree } from './tree.js';
@@ -261,8 +262,33 @@ describe('properties', () => {
     it(`replace of ${uri} by '${data ?? ''}': ${expected}`, () =>
       assert.equal(code(tree.replace(A, uri, value(data))), expected));
   }
+  it('the root keeps an ACL, whoever may change it', () => {
+    const made = records();
+    new Properties(made.store, made.clock).setAcl('.', 'Get=*&Replace=A');
+    assert.equal(code(made.tree.replace(A, '.?prop=ACL', value(''))), 'bad-value');
+    assert.equal(code(made.tree.replace(A, '.?prop=ACL', value('Get=*'))), 'ok');
+    assert.equal(read(made.tree, B, '.?prop=ACL'), 'Get=*');
+  });
   it('an ACL that was emptied inherits again', () => {
     assert.equal(read(tree, B, './Top/Records/r'), 'Name/State/Secret/Sub/Do');
+  });
+});
+
+describe('a permanent node', () => {
+  const provider = new MemoryProvider();
+  provider.nodes.set('kept', '');
+  const kept = node('x', 'GAD', { scope: 'Permanent', children: [] });
+  const list = node('List', 'G', { acl: 'Add=*&Delete=*&Get=*&Replace=*', children: [kept] });
+  const tree = open([{ place: ['List'], definition: list, provider }]);
+  it('is neither deleted nor renamed, whatever else its definition says', () => {
+    assert.equal(code(tree.delete(A, './List/kept')), 'not-allowed');
+    assert.equal(code(tree.replace(A, './List/kept?prop=Name', value('lost'))), 'not-allowed');
+  });
+  it('stays where a new sub-tree does not have it', () => {
+    const type = 'application/vnd.syncml.dmtnds+xml';
+    const data = '<MgmtTree><Node><NodeName>List</NodeName></Node></MgmtTree>';
+    assert.equal(code(tree.replace(A, './List', { format: 'xml', type, data })), 'ok');
+    assert.equal(read(tree, A, './List'), 'kept');
   });
 });
 
@@ -363,6 +389,17 @@ describe('renaming', () => {
     assert.equal(read(tree, B, './Top/Records/a%20b/Name'), 'n');
     assert.equal(read(tree, B, './Top/Records/a%20b'), 'permission-denied');
   });
+  it('is refused where the URI would be longer than one may be', () => {
+    const provider = new MemoryProvider();
+    const place = ['a', 'b', 'c', 'd'].map((name) => name.repeat(120));
+    const list = node('list', 'G', { acl: 'Add=*&Get=*', children: [node('x', 'GAD', { children: [] })] });
+    const tree = open([{ place, definition: list, provider }]);
+    const uri = `./${place.join('/')}`;
+    assert.equal(code(tree.add(A, `${uri}/r`, value(undefined))), 'ok');
+    const rename = (bytes: number): string => code(tree.replace(A, `${uri}/r?prop=Name`, value('x'.repeat(bytes))));
+    const room = 512 - uri.length - 1;
+    assert.deepEqual([rename(room + 1), rename(room)], ['uri-too-long', 'ok']);
+  });
   it('is refused where the owner of the nodes names them', () => {
     const { tree, provider } = withTwo();
     provider.renames = false;
@@ -370,12 +407,12 @@ describe('renaming', () => {
   });
   it('a property may come in pieces too', async () => {
     const { tree } = withTwo();
-    const sink = tree.receive(A, 'Replace', './Top/Records/r?prop=Title', { format: 'chr', type: 'x/y', size: 4 });
+    const sink = tree.receive(A, 'Replace', './Top/Records/r?prop=Title', { format: 'int', type: 'x/y', size: 4 });
     assert.ok(sink.ok);
     assert.ok((await sink.value.write('pie')).ok && (await sink.value.write('ce')).ok);
     const whole = await sink.value.end();
     assert.ok(whole.ok);
-    const incoming = { format: 'chr', type: 'x/y', data: whole.value };
+    const incoming = { format: 'int', type: 'x/y', data: whole.value };
     assert.equal(code(tree.replace(A, './Top/Records/r?prop=Title', incoming)), 'ok');
     assert.equal(read(tree, A, './Top/Records/r?prop=Title'), 'piece');
     for (const [uri, size, expected] of [
