@@ -295,7 +295,7 @@ async function start(
     clock,
     pins,
     fsyncVolumeBytes,
-    collectGarbage: () => options.collectGarbage('all'),
+    collectGarbage: options.collectGarbage,
   });
   closings.push(() => uploads.close());
   closings.push(() => imageServer.close());

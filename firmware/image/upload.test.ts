@@ -66,13 +66,18 @@ const files = (folder: string): string[] => readdirSync(join(house.folder, folde
 const blobs = (): string[] => files('blobs').filter((name) => /^[0-9a-f]{64}$/.test(name));
 
 describe('an image that a server sends', () => {
-  it('has the garbage of its messages collected after every 4 MiB', async () => {
-    const collectedAt: number[] = [];
-    await open({ uploads: { collectGarbage: () => collectedAt.push(upload.received) } });
+  it('has the garbage of its messages collected: the young after every 32 KiB, all after every 4 MiB', async () => {
+    const collectedAt = { young: [] as number[], all: [] as number[] };
+    await open({ uploads: { collectGarbage: (generation) => collectedAt[generation].push(upload.received) } });
     const upload = value(house.uploads.begin(create()));
-    assert.equal(await writeAll(upload, Buffer.alloc(9 * 1024 * 1024), 64 * 1024), 'ok');
+    assert.equal(await writeAll(upload, Buffer.alloc(9 * 1024 * 1024), 16 * 1024), 'ok');
     await upload.discard();
-    assert.deepEqual(collectedAt, [4 * 1024 * 1024, 8 * 1024 * 1024]);
+    assert.deepEqual(collectedAt.all, [4 * 1024 * 1024, 8 * 1024 * 1024]);
+    const every = Array.from({ length: 288 }, (_, index) => (index + 1) * 32 * 1024);
+    assert.deepEqual(
+      collectedAt.young,
+      every.filter((bytes) => !collectedAt.all.includes(bytes)),
+    );
   });
 
   it('is available when it is committed, and not before', async () => {
