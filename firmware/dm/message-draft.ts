@@ -43,8 +43,9 @@ export class MessageDraft {
     return fits;
   }
 
-  fits(written: Written): boolean {
-    return this.#sizeHere(written) <= this.#room;
+  /** Whether there is room for one part, or for all of some. */
+  fits(...written: readonly Written[]): boolean {
+    return written.reduce((sum, one) => sum + this.#sizeHere(one), 0) <= this.#room;
   }
 
   /** Adds what no message may be without. */

@@ -227,6 +227,35 @@ for (const wire of [xmlWire, wbxmlWire]) {
       assert.deepEqual(made.unanswered(), [alerts[0], alerts[2]]);
     });
 
+    it('says an opening in several messages where one does not take it, once, however often package 1 is made anew', () => {
+      const made = new Packing(outbox, log, wire);
+      const infos = Array.from({ length: 12 }, (_, at) => ({
+        source: { uri: `./DevInfo/${at}` },
+        data: 'x'.repeat(90),
+      }));
+      const opening: Part[] = [
+        { kind: 'Alert', data: '1201', items: [] },
+        { kind: 'Replace', items: infos },
+      ];
+      const first = (msgId: number): Message => {
+        const draft = new MessageDraft(HEADER, wire, 1024);
+        draft.add(aboutHeader);
+        made.offer([]);
+        made.fillFirst(draft, msgId, opening, draft.room);
+        assert.ok(draft.room >= 0);
+        return draft.build(made.isEmpty);
+      };
+      made.owe([status('2')]);
+      first(1);
+      const messages = [first(2), ...all(made, wire, 1024)];
+      assert.ok(messages.length >= 2);
+      assert.match(messages.map(told).join(' '), /^Alert( Replace){12} S2$/);
+      const said = messages.flatMap(({ body }) => body.flatMap((one) => (one.kind === 'Replace' ? one.items : [])));
+      assert.deepEqual(
+        said.map(({ source, data }) => ({ source, data })),
+        infos,
+      );
+    });
     it('begins an alert anew with package 1, and keeps for later one whose piece was refused', () => {
       const alert = { serverId: 'A', source: './x', type: 't', format: 'chr', data: 'x'.repeat(3000) } as const;
       outbox.put({ ...alert, mark: 'informational' });

@@ -1,9 +1,8 @@
 import type { Logger } from '../log/index.js';
 import { Chunker, isDivisible, transportedSize } from './chunker.js';
 import { Alert, Status } from './codes.js';
-import type { Answer } from './executor.js';
 import type { MessageDraft } from './message-draft.js';
-import type { BodyCommand, Part, ResultsCommand, StatusCommand } from './message.js';
+import type { BodyCommand, Part, StatusCommand } from './message.js';
 import { alertPart, type Outbox, type WaitingAlert } from './outbox.js';
 import type { Wire, Written } from './wire.js';
 
@@ -116,6 +115,7 @@ export class Packing {
 
   /** Package 1 is made anew: these alerts go with it, and none that went out before was processed. */
   offer(alerts: readonly WaitingAlert[]): void {
+    for (const waiting of this.#owed.filter(({ part }) => part.kind === 'Replace')) this.#drop(waiting);
     this.#offered.clear();
     this.#queued = [...alerts];
     if (this.#sending?.alert) this.#sending = undefined;
@@ -144,16 +144,24 @@ export class Packing {
     return [...this.#offered.values(), ...(this.#sending?.alert ? [this.#sending.alert] : []), ...this.#queued];
   }
 
-  /** Answers that go before the opening of a repeated package 1. @param reserved octets that the opening needs */
-  fillBefore(draft: MessageDraft, reserved: number): void {
+  /**
+   * The first message of package 1: before its opening the answers that fit, behind it the alerts. A challenge may bring a
+   * MaxMsgSize that is less than the opening of the repeated package: that goes out in several messages then.
+   */
+  fillFirst(draft: MessageDraft, msgId: number, opening: readonly Part[], aloneBytes: number): void {
+    const parts = opening.map((part) => ({ part, written: this.wire.write(part) }));
+    if (!draft.fits(...parts.map(({ written }) => written))) {
+      const [alert, ...deviceInfo] = opening;
+      if (alert) draft.add(alert);
+      this.#push(deviceInfo, true);
+      return this.fill(draft, msgId, aloneBytes);
+    }
+    const reserved = parts.reduce((sum, { written }) => sum + written.bytes, 0);
     for (let next = this.#owed[0]; next && next.written.bytes <= draft.room - reserved; next = this.#owed[0]) {
       draft.add(next.part, next.written);
       this.#shift(next);
     }
-  }
-
-  /** The alerts of package 1 that fit behind its opening. */
-  fillBehind(draft: MessageDraft, msgId: number): void {
+    for (const { part, written } of parts) draft.add(part, written);
     for (let next = this.#nextAlert(); next && draft.fits(next.written); next = this.#nextAlert()) {
       this.#add({ draft, msgId, aloneBytes: 0 }, next);
     }
@@ -191,7 +199,7 @@ export class Packing {
     }
     const alone = isAlone(draft);
     if (!alone && written.bytes <= aloneBytes) return false;
-    if (part.kind === 'Results' && part.items.length > 1) {
+    if ((part.kind === 'Results' || part.kind === 'Replace') && part.items.length > 1) {
       this.#shift(waiting);
       this.#push(separate(part), true);
       return true;
@@ -264,12 +272,15 @@ export class Packing {
     if (later.length > 0) this.#owed = this.#owed.concat(later);
   }
 
+  /** It is the first of those that wait as it does. */
   #shift(waiting: Waiting): void {
     if (waiting.alert) this.#queued.shift();
-    else {
-      this.#owed.shift();
-      this.#owedBytes -= waiting.written.bytes;
-    }
+    else this.#drop(waiting);
+  }
+
+  #drop(owed: Waiting): void {
+    this.#owed.splice(this.#owed.indexOf(owed), 1);
+    this.#owedBytes -= owed.written.bytes;
   }
 }
 
@@ -282,7 +293,7 @@ function isAlone({ body }: MessageDraft): boolean {
   return body.length <= 2 && body.every(isAboutMessages);
 }
 
-/** The same Results, one for each Item. */
-function separate(results: Omit<ResultsCommand, 'cmdId'>): Answer[] {
-  return results.items.map((item) => ({ ...results, items: [item] }));
+/** The same command, one for each Item. */
+function separate(command: Extract<Part, { kind: 'Results' | 'Replace' }>): Part[] {
+  return command.items.map((item) => ({ ...command, items: [item] }));
 }

@@ -4,7 +4,7 @@ import type { Store } from '../store/index.js';
 import type { Tree } from '../tree/index.js';
 import type { Accounts } from './accounts.js';
 import { Alert, Status, VER_DTD, VER_PROTO } from './codes.js';
-import { answerAlert, executeCommands, isAnswer, isNextMessage, refuseCommands, sizeOf } from './executor.js';
+import { answerAlert, executeCommands, isAnswer, isNextMessage, refuseCommands } from './executor.js';
 import type { WrittenMessage } from './message-draft.js';
 import type { BodyCommand, Header, Message, ServerCommand, StatusCommand } from './message.js';
 import { isSameSession } from './notification.js';
@@ -282,12 +282,7 @@ export class ClientSession {
     this.#alertAnswers = [];
     this.#packing.offer(outbox.waiting(account.serverId, MAX_ALERTS_PER_SESSION));
     const opening = openingParts(tree, serverInitiated);
-    this.#packing.fillBefore(
-      draft,
-      opening.reduce((sum, part) => sum + sizeOf(part, this.#writer.wire), 0),
-    );
-    for (const part of opening) draft.add(part);
-    this.#packing.fillBehind(draft, this.#writer.msgId);
+    this.#packing.fillFirst(draft, this.#writer.msgId, opening, this.#writer.roomForAnswers(draft));
     return draft.build(this.#packing.isEmpty);
   }
 
