@@ -66,7 +66,7 @@ module.exports = {
     {
       name: 'fixtures-for-tests',
       severity: 'error',
-      from: { pathNot: '\\.(test|fixture)\\.ts$|^scripts/bench/' },
+      from: { pathNot: '(\\.test|\\bfixture)\\.ts$|^scripts/(bench|fault)/' },
       to: { path: '^firmware/.*\\.fixture\\.ts$' },
     },
     { name: 'firmware-knows-no-lab', severity: 'error', from: { path: '^firmware/' }, to: { path: '^scripts/' } },

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdirSync, mkdtempSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
 import { after, before, it } from 'node:test';
@@ -8,6 +8,7 @@ import { silentLog } from '../log/index.js';
 import { BlobStore } from './blobs.js';
 import { systemDisk, type Disk } from './disk.js';
 import { openHouse, pattern, removeFolder, serveFile, sha256, startOrigin, type House } from './fixture.js';
+import { sidecarFor } from './sidecar.js';
 
 const CONTENT = pattern(10_001);
 const SHA = sha256(CONTENT);
@@ -131,5 +132,27 @@ it('what a retrieval leaves is flushed before anything rests on it: content, sid
     await other.close();
     await origin.close();
     removeFolder(other.folder);
+  }
+});
+
+it('content that is there already stays as it is, with what is said beside it; the file that came again is left', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'dmgw-blobs-'));
+  try {
+    const clock = new ManualClock();
+    const blobs = new BlobStore({ folder, disk: systemDisk, clock, log: silentLog, freeFloorBytes: 0 });
+    await blobs.start({ blob: () => true, partial: () => true });
+    const adopt = async (id: number, contentType: string): Promise<string> => {
+      writeFileSync(join(folder, 'partial', String(id)), CONTENT);
+      const sidecar = sidecarFor({ size: CONTENT.length, contentType }, []);
+      return blobs.adopt(id, SHA, sidecar, () => `adopted ${id}`);
+    };
+    assert.equal(await adopt(1, 'text/first'), 'adopted 1');
+    const [blob, sidecar] = [join(folder, 'blobs', SHA), join(folder, 'blobs', `${SHA}.json`)];
+    const before = [statSync(blob).ino, readFileSync(sidecar, 'utf8')];
+    assert.equal(await adopt(2, 'text/second'), 'adopted 2');
+    assert.deepEqual([statSync(blob).ino, readFileSync(sidecar, 'utf8')], before);
+    assert.deepEqual(readdirSync(join(folder, 'partial')), ['2']);
+  } finally {
+    removeFolder(folder);
   }
 });

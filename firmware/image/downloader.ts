@@ -27,33 +27,31 @@ export interface DownloaderOptions {
   readonly log: Logger;
   /** Where the URL of an image, and each redirect, may lead, and what goes along. */
   readonly access: HttpAccess;
-  /** Which images eviction must spare. Default none. */
-  readonly pins?: PinSource;
+  /** Which images eviction must spare. */
+  readonly pins: PinSource;
   /** Follows the partial files. Default nobody. */
   readonly arrivals?: ArrivalPort;
-  readonly userAgent?: string;
-  /** Follow redirects from https to http. Default false. */
-  readonly allowDowngrade?: boolean;
-  /** Retrievals at a time. Default 1; each takes its buffers, see `BufferPool`. */
-  readonly concurrency?: number;
-  /** Bytes between two flushes of a partial file. Default 16 MiB. */
-  readonly fsyncVolumeBytes?: number;
-  /** Default 60 s. */
-  readonly idleTimeoutMs?: number;
-  /** A body slower than this over `idleTimeoutMs` has stalled and is asked for again. Default 0: only silence counts. */
-  readonly minBytesPerSecond?: number;
-  /** Rate of all retrievals together. Default 0: no cap. */
-  readonly maxBytesPerSecond?: number;
-  /** Rate of each retrieval. Default 0: no cap. */
-  readonly maxBytesPerSecondPerImage?: number;
+  readonly userAgent: string;
+  /** Follow redirects from https to http. */
+  readonly allowDowngrade: boolean;
+  /** Retrievals at a time; each takes its buffers, see `BufferPool`. */
+  readonly concurrency: number;
+  /** Bytes between two flushes of a partial file. */
+  readonly fsyncVolumeBytes: number;
+  readonly idleTimeoutMs: number;
+  /** A body slower than this over `idleTimeoutMs` has stalled and is asked for again. 0: only silence counts. */
+  readonly minBytesPerSecond: number;
+  /** Rate of all retrievals together. 0: no cap. */
+  readonly maxBytesPerSecond: number;
+  /** Rate of each retrieval. 0: no cap. */
+  readonly maxBytesPerSecondPerImage: number;
   /** What the line and the hour must allow. Default nothing. */
   readonly conditions?: Omit<ConditionsOptions, 'clock'>;
   /** How often they are looked at while something is owed. Default 5 s. */
   readonly checkConditionsMs?: number;
-  /** Default 1 s to 5 min. */
-  readonly backoff?: BackoffPolicy;
-  /** Tries without a new byte after which a retrieval fails. Default 20: about an hour. */
-  readonly maxAttempts?: number;
+  readonly backoff: BackoffPolicy;
+  /** Tries without a new byte after which a retrieval fails. */
+  readonly maxAttempts: number;
   /** Longest Retry-After that is obeyed. Default 1 h. */
   readonly maxRetryAfterMs?: number;
   /**
@@ -113,23 +111,14 @@ export class Downloader {
     const { concurrency, onDefect, collectGarbage, maxBytesPerSecond, conditions, checkConditionsMs, ...rest } =
       options;
     let uncollected = 0;
-    this.#places = concurrency ?? 1;
+    this.#places = concurrency;
     this.#onDefect = onDefect;
     this.conditions = new Conditions({ clock: options.clock, ...conditions });
     this.#checkConditionsMs = checkConditionsMs ?? 5_000;
     this.#clockWasSet = options.clock.plausible();
-    this.#throttle = new Throttle(options.clock, maxBytesPerSecond ?? 0);
+    this.#throttle = new Throttle(options.clock, maxBytesPerSecond);
     this.#o = {
-      pins: { needs: () => false },
       arrivals: UNFOLLOWED,
-      userAgent: 'dm-gateway',
-      allowDowngrade: false,
-      fsyncVolumeBytes: 16 * 1024 * 1024,
-      idleTimeoutMs: 60_000,
-      minBytesPerSecond: 0,
-      maxBytesPerSecondPerImage: 0,
-      backoff: { firstMs: 1_000, maxMs: 300_000 },
-      maxAttempts: 20,
       maxRetryAfterMs: 3_600_000,
       ...rest,
       throttle: this.#throttle,

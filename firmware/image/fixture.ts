@@ -13,6 +13,7 @@ import { BlobStore, type BlobStoreOptions } from './blobs.js';
 import { Catalog, type CatalogOptions } from './catalog.js';
 import { Deliveries } from './deliveries.js';
 import { systemDisk } from './disk.js';
+import { PLAIN_RETRIEVALS } from './downloader.fixture.js';
 import { Downloader, type DownloaderOptions } from './downloader.js';
 import type { ImageEvent, ImageRecord } from './image.js';
 import { imageSchema, imageServerSchema, momentSchema, piecesSchema, retrievalSchema } from './schema.js';
@@ -167,7 +168,7 @@ export function openHouse(options: HouseOptions = {}): House {
     clock,
     random: () => 0.5,
     log: silentLog,
-    access: { allowAddress: () => true },
+    ...PLAIN_RETRIEVALS,
     idleTimeoutMs: 2_000,
     backoff: { firstMs: 5, maxMs: 20 },
     maxAttempts: 4,

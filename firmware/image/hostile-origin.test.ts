@@ -295,7 +295,7 @@ const ROWS: readonly Row[] = [
   },
   {
     name: 'a Content-Length that is too small, found out by the Digest',
-    answers: [say(head('200 OK', length(SIZE - 1)), V1)],
+    answers: [say(head('200 OK', length(SIZE - 1), ETAG), V1)],
     digest: sha256(V1),
     ...failed('digest-mismatch', 'whole'),
   },
@@ -339,10 +339,10 @@ const ROWS: readonly Row[] = [
   },
   { name: 'an empty body', answers: [status('200 OK')], ...available(Buffer.alloc(0), 'whole') },
   {
-    name: 'an empty body for a Digest',
+    name: 'an empty body for a Digest, again and again',
     answers: [status('200 OK')],
     digest: sha256(V1),
-    ...failed('digest-mismatch', 'whole'),
+    ...failed('digest-mismatch', ...thrice),
   },
   // Time.
   { name: 'no answer', answers: [silence()], options: IMPATIENT, ...failed('unreachable', ...thrice) },
@@ -674,6 +674,24 @@ const ROWS: readonly Row[] = [
     answers: [whole(PAGE, HTML), FILE],
     digest: sha256(V1),
     ...available(V1, 'whole', 'whole'),
+  },
+  {
+    name: 'something of no type and no version that a Digest refuses, then the file',
+    answers: [whole(NOTE), FILE],
+    digest: sha256(V1),
+    ...available(V1, 'whole', 'whole'),
+  },
+  {
+    name: 'something of no type and no version that a Digest refuses, for good',
+    answers: [whole(NOTE)],
+    digest: sha256(V1),
+    ...failed('digest-mismatch', 'whole', ...thrice),
+  },
+  {
+    name: 'something of no type and no version, too large for a portal, that a Digest refuses',
+    answers: [whole(pattern(1_100_000))],
+    digest: sha256(V1),
+    ...failed('digest-mismatch', 'whole'),
   },
   {
     name: 'a web page too large for a portal that a Digest refuses',

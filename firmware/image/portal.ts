@@ -70,3 +70,8 @@ export function portalFault({ contentType, retrieval }: ImageRecord): Fault | un
   if (isWebPage(type)) return PORTAL_FAULT;
   return isText(type) && retrieval.validator === null ? DOUBTFUL_FAULT : undefined;
 }
+
+/** Nothing was told of content that came like this: neither a type nor a version. */
+export function isNameless({ contentType, retrieval }: ImageRecord): boolean {
+  return contentType === null && retrieval.validator === null;
+}

@@ -13,7 +13,7 @@ import type { ImageRecord } from './image.js';
 import { PartialContent, takeBody, type IntakeBuffers } from './intake.js';
 import { cameForDigest } from './kept.js';
 import { Mirrors } from './mirrors.js';
-import { isDoubtOver, isPortalSized, isWebPage, portalFault } from './portal.js';
+import { isDoubtOver, isNameless, isPortalSized, isWebPage, portalFault } from './portal.js';
 import type { RetrievalKey } from './progress.js';
 import { discard, requestImage } from './request.js';
 import { guardBetween, meaningOf, sameSource, type Have, type ReplyMeaning } from './resume.js';
@@ -385,10 +385,13 @@ export class Retrieval {
       this.#forget();
       return undefined;
     }
-    const portal = isPortalSized(this.#content.received) && portalFault(record);
+    const mayBePage = isPortalSized(this.#content.received);
+    const portal = mayBePage && portalFault(record);
     if (portal) return this.#dropPage(portal, fd);
     const found = fault(error.code, 'fail', error.text);
-    if (!this.#hasOtherMirror(record, found)) return this.#fail(found);
+    if (!this.#hasOtherMirror(record, found)) {
+      return mayBePage && isNameless(record) ? this.#dropPage({ ...found, course: 'again' }, fd) : this.#fail(found);
+    }
     this.o.log.warn('a mirror has other content, trying the next one', { image: record.imageId, reason: found.text });
     this.#forget();
     return undefined;

@@ -8,6 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, it } from 'node:test';
 import { eventually } from '../clock/eventually.fixture.js';
+import { PLAIN_RETRIEVALS } from '../image/downloader.fixture.js';
 import { systemClock } from '../clock/index.js';
 import { Outbox, outboxChanges, outboxSchema } from '../dm/index.js';
 import {
@@ -63,11 +64,11 @@ async function open(disk: Disk) {
     clock,
   );
   const downloader = new Downloader({
+    ...PLAIN_RETRIEVALS,
     ...parts,
     catalog,
     blobs,
     random: () => 0,
-    access: { allowAddress: () => true },
     onDefect: (thrown) => assert.fail(String(thrown)),
   });
   await downloader.start();

@@ -1,5 +1,6 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { PLAIN_RETRIEVALS } from '../../firmware/image/downloader.fixture.js';
 import { Arrivals, Downloader, isRunning, type ImageRecord } from '../../firmware/image/index.js';
 import type { Subject } from './campaign.js';
 import { arrivingOf, sha256 } from './contents.js';
@@ -52,6 +53,7 @@ async function faultsOf(folder: string, promises: readonly string[]): Promise<st
 
     const defects: unknown[] = [];
     const downloader = new Downloader({
+      ...PLAIN_RETRIEVALS,
       ...images,
       arrivals,
       // Nothing more comes in.

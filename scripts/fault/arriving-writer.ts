@@ -7,6 +7,7 @@
 import { writeSync } from 'node:fs';
 import { createServer, type ServerResponse } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { PLAIN_RETRIEVALS } from '../../firmware/image/downloader.fixture.js';
 import { Arrivals, Downloader, isRunning } from '../../firmware/image/index.js';
 import { ARRIVING_NODES, arrivingOf, sha256 } from './contents.js';
 import { nextNumber, openImages } from './images.js';
@@ -27,9 +28,9 @@ await serveContents();
 const images = openImages(process.argv[2] ?? '.', { cutThrough: true });
 const { store, catalog } = images;
 const downloader = new Downloader({
+  ...PLAIN_RETRIEVALS,
   ...images,
   arrivals: new Arrivals(images),
-  access: { allowAddress: () => true },
   fsyncVolumeBytes: FSYNC_VOLUME_BYTES,
   backoff: { firstMs: 5, maxMs: 5 },
   onDefect: (thrown) => {

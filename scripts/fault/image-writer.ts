@@ -4,6 +4,7 @@
  * runs. Argument: the folder of database and images.
  */
 import { writeSync } from 'node:fs';
+import { PLAIN_RETRIEVALS } from '../../firmware/image/downloader.fixture.js';
 import { Downloader, Uploads } from '../../firmware/image/index.js';
 import { contentOf, NODES, QUOTA_BYTES } from './contents.js';
 import { nextNumber, openImages } from './images.js';
@@ -17,9 +18,9 @@ const images = openImages(process.argv[2] ?? '.', { quotaBytes: QUOTA_BYTES });
 const { store, catalog } = images;
 const uploads = new Uploads({ ...images, pins, fsyncVolumeBytes: 64 * 1024 });
 const downloader = new Downloader({
+  ...PLAIN_RETRIEVALS,
   ...images,
   pins,
-  access: { allowAddress: () => true },
   onDefect: (thrown) => {
     throw thrown;
   },

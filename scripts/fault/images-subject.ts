@@ -1,5 +1,6 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { PLAIN_RETRIEVALS } from '../../firmware/image/downloader.fixture.js';
 import { Downloader } from '../../firmware/image/index.js';
 import type { Subject } from './campaign.js';
 import { contentOf, sha256 } from './contents.js';
@@ -42,8 +43,8 @@ async function faultsOf(folder: string, promises: readonly string[]): Promise<st
     }
     const defects: unknown[] = [];
     const downloader = new Downloader({
+      ...PLAIN_RETRIEVALS,
       ...images,
-      access: { allowAddress: () => true },
       onDefect: (thrown) => defects.push(thrown),
     });
     await downloader.start();
