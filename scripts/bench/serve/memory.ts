@@ -24,7 +24,18 @@ const ROUNDS = 50;
 const ROUND_BYTES = 4 * 1024 * 1024;
 const RETRIEVAL_WITHIN_MS = 600_000;
 
-/** Situations in this order, in one life of the gateway. @param path of the image that is retrieved meanwhile */
+/** What the gateway goes through, in this order, in one life. */
+export const SITUATION = {
+  idle: 'idle',
+  stalledFirst: `${STALLED_CLIENTS} stalled clients, before anybody else`,
+  busy: `${BUSY_CLIENTS} clients and a retrieval`,
+  stalled: `${STALLED_CLIENTS} stalled clients after that`,
+  rounds: `${ROUNDS} rounds of ${BUSY_CLIENTS} clients`,
+  stalledAgain: `${STALLED_CLIENTS} stalled clients after them`,
+  over: 'idle after all',
+} as const;
+
+/** @param path of the image that is retrieved meanwhile */
 export async function measureMemory(
   lab: Lab,
   place: Place,
@@ -51,21 +62,23 @@ export async function measureMemory(
     await clients.stop();
     await sleep(SETTLE_MS);
   };
+  const rest = (name: string): Promise<void> => measure(name, () => sleep(500));
 
   await sleep(SETTLE_MS);
-  await measure('idle', () => sleep(500));
+  await rest(SITUATION.idle);
+  await stalled(SITUATION.stalledFirst);
   const busy = new Clients(place, 'loop', BUSY_CLIENTS);
   await busy.begun;
-  await measure(`${BUSY_CLIENTS} clients and a retrieval`, () => retrieve(lab, path));
+  await measure(SITUATION.busy, () => retrieve(lab, path));
   await busy.stop();
   await sleep(SETTLE_MS);
-  await stalled(`${STALLED_CLIENTS} stalled clients`);
-  await measure(`${ROUNDS} rounds of ${BUSY_CLIENTS} clients`, async () => {
+  await stalled(SITUATION.stalled);
+  await measure(SITUATION.rounds, async () => {
     for (let round = 0; round < ROUNDS; round += 1) await runClients(place, 'whole', BUSY_CLIENTS, ROUND_BYTES);
   });
   await sleep(SETTLE_MS);
-  await stalled(`${STALLED_CLIENTS} stalled clients after them`);
-  await measure('idle after all', () => sleep(500));
+  await stalled(SITUATION.stalledAgain);
+  await rest(SITUATION.over);
   return situations;
 }
 
