@@ -4,12 +4,8 @@ export interface HttpRequest {
   readonly method: string;
   /** As it was sent: visible ASCII. */
   readonly target: string;
-  /** Of the version, HTTP/1.x: 0 or 1. */
-  readonly minor: number;
   /** By lower-case name; a name that comes again has its values joined by a comma (RFC 9110 §5.3). */
   readonly fields: ReadonlyMap<string, string>;
-  /** How often Host came. */
-  readonly hosts: number;
   /**
    * Another request may follow on the connection (RFC 9112 §9.3). None may behind content: where it ends is what request
    * smuggling is about (§11.2).
@@ -27,6 +23,8 @@ const FORBIDDEN = /[^\t\r\n -~\x80-\xff]|\r(?!\n|$)|(?<!\r)\n/;
 const REQUEST_LINE = /^([!#$%&'*+.^`|~\w-]+) ([!-~]+) HTTP\/(\d)\.(\d)\r\n/;
 /** Neither folded nor with space before its colon (RFC 9112 §5.1, §5.2). Each byte is looked at once: there is no slow input. */
 const FIELD = /([!#$%&'*+.^`|~\w-]+):([\t -~\x80-\xff]*)\r\n/y;
+/** `uri-host [ ":" port ]` (RFC 9110 §7.2), maybe with an IPv6 zone (RFC 6874). Two that are joined have a space. */
+const HOST = /^(?:\[[\w.:~%-]+\]|(?:[\w.~!$&'()*+,;=-]|%[\da-f]{2})*)(?::\d*)?$/i;
 
 /** @param head a request's lines, each with its CRLF, without the empty one */
 function parseHead(head: string): HttpRequest | Refusal {
@@ -36,7 +34,6 @@ function parseHead(head: string): HttpRequest | Refusal {
   if (major !== '1' || (minor !== '0' && minor !== '1')) return 505;
   if (!METHODS.has(method)) return 501;
   const fields = new Map<string, string>();
-  let hosts = 0;
   FIELD.lastIndex = start.length;
   while (FIELD.lastIndex < head.length) {
     const [, given = '', text = ''] = FIELD.exec(head) ?? [];
@@ -45,8 +42,10 @@ function parseHead(head: string): HttpRequest | Refusal {
     const value = withoutBlanks(text);
     const before = fields.get(name);
     fields.set(name, before === undefined ? value : `${before}, ${value}`);
-    if (name === 'host') hosts += 1;
   }
+  // RFC 9112 §3.2, also where the target names an authority, which counts then.
+  const host = fields.get('host');
+  if (host === undefined ? minor === '1' : !HOST.test(host)) return 400;
   const length = fields.get('content-length') ?? '0';
   const coding = fields.get('transfer-encoding');
   // RFC 9112 §6.3: one length, or none and an encoding that ends with chunks.
@@ -56,7 +55,7 @@ function parseHead(head: string): HttpRequest | Refusal {
   const hasContent = coding !== undefined || Number(length) > 0 || /^100-continue$/i.test(fields.get('expect') ?? '');
   const options = (fields.get('connection') ?? '').toLowerCase().split(/[\t ]*,[\t ]*/);
   const stays = !options.includes('close') && (minor === '1' || options.includes('keep-alive'));
-  return { method, target, minor: Number(minor), fields, hosts, isPersistent: stays && !hasContent };
+  return { method, target, fields, isPersistent: stays && !hasContent };
 }
 
 const isBlank = (code: number): boolean => code === 0x20 || code === 0x09;

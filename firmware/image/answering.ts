@@ -62,13 +62,11 @@ export class Answering {
   }
 
   /** @returns what is to be sent; undefined: all is said */
-  #imageFor({ connection, address }: Peer, { method, target, hosts, minor }: HttpRequest): ImageRecord | undefined {
+  #imageFor({ connection, address }: Peer, { method, target }: HttpRequest): ImageRecord | undefined {
     // RFC 9110 §9.3.7: `*` is the server as a whole.
     const isServer = method === 'OPTIONS' && target === '*';
     const image = isServer ? undefined : this.#lookUp(target, address);
-    // RFC 9112 §3.2.
-    if (hosts > 1 || (hosts === 0 && minor > 0)) refuse(connection, 400);
-    else if (typeof image === 'string') refuseToken(connection, image);
+    if (typeof image === 'string') refuseToken(connection, image);
     else if (method === 'OPTIONS') connection.begin(204, ALLOW);
     else if (method !== 'GET' && method !== 'HEAD') refuse(connection, 405, ALLOW);
     else return image;
@@ -80,8 +78,8 @@ export class Answering {
    * @returns `bad` also for what is no image: who has no token learns nothing of what there is
    */
   #lookUp(target: string, address: string): ImageRecord | Exclude<TokenVerdict, 'good'> {
-    // RFC 9112 §3.2.2: a server accepts the absolute form too.
-    const [, path = '', query = ''] = /^(?:https?:\/\/[^/?#]*)?([^?]*)\??(.*)$/is.exec(target) ?? [];
+    // RFC 9112 §3.2.2: a server accepts the absolute form too, but with an authority, without userinfo (RFC 9110 §4.2).
+    const [, path = '', query = ''] = /^(?:https?:\/\/[^/?#@]+)?([^?]*)\??(.*)$/is.exec(target) ?? [];
     if (!path.startsWith(PATH_PREFIX)) return 'bad';
     const { catalog, tokens } = this.o;
     const imageId = path.slice(PATH_PREFIX.length);

@@ -41,6 +41,7 @@ const GET = 'GET /scomo/fw.bin HTTP/1.1\nHost: x';
 const HEAD = 'HEAD /scomo/fw.bin HTTP/1.1\nHost: x';
 const get = (...headers: readonly string[]): string => [GET, ...headers].join('\n');
 const path = (target: string): string => `GET ${target} HTTP/1.1\nHost: x`;
+const hosted = (host: string): string => `GET /scomo/fw.bin HTTP/1.1\nHost: ${host}`;
 const one = (method: string): string => `${method} /scomo/fw.bin HTTP/1.1\nHost: x`;
 
 /** A range of the largest offsets that a file can have. */
@@ -195,6 +196,9 @@ export function rowsFor({ etag, modified, earlier, later }: Validators): Row[] {
     ['If-Range of no date', get('Range: bytes=0-1', 'If-Range: x'), whole],
 
     ['the absolute form', path('http://any.host:80/scomo/fw.bin'), whole],
+    ['the absolute form, another Host', path('http://y/scomo/fw.bin'), whole],
+    ['the absolute form without authority', path('http:///scomo/fw.bin'), missing],
+    ['the absolute form with a user', path('http://u:p@x/scomo/fw.bin'), missing],
     ['a query', path('/scomo/fw.bin?a=b/../c'), whole],
     ['the root', path('/'), missing],
     ['the folder', path('/scomo/'), missing],
@@ -220,8 +224,26 @@ export function rowsFor({ etag, modified, earlier, later }: Validators): Row[] {
     ['a control in a header', get('X: \x01'), bad, 'close'],
     ['POST where no image is', 'POST /scomo/none HTTP/1.1\nHost: x', missing],
 
-    ['no Host', 'GET /scomo/fw.bin HTTP/1.1', bad],
-    ['two Hosts', get('Host: y'), bad],
+    ['no Host', 'GET /scomo/fw.bin HTTP/1.1', bad, 'close'],
+    ['no Host, the absolute form', 'GET http://x/scomo/fw.bin HTTP/1.1', bad, 'close'],
+    ['no Host, no image', 'GET /none HTTP/1.1', bad, 'close'],
+    ['no Host, POST', 'POST /scomo/fw.bin HTTP/1.1', bad, 'close'],
+    ['two Hosts', get('Host: y'), bad, 'close'],
+    ['two Hosts, both the same', get('Host: x'), bad, 'close'],
+    ['two Hosts, HTTP/1.0', 'GET /scomo/fw.bin HTTP/1.0\nHost: x\nHost: x', bad, 'close'],
+    ['two Hosts, the absolute form', 'GET http://x/scomo/fw.bin HTTP/1.1\nHost: x\nHost: y', bad, 'close'],
+    ['a Host with a port', hosted('x:8080'), whole],
+    ['an IPv6 Host', hosted('[fd00::1]:8080'), whole],
+    ['an empty Host', hosted(''), whole],
+    ['a Host with a path', hosted('x/y'), bad, 'close'],
+    ['a Host with a user', hosted('u@x'), bad, 'close'],
+    ['a Host with space', hosted('x y'), bad, 'close'],
+    ['a Host with two ports', hosted('x:80:80'), bad, 'close'],
+    ['a Host with a word for a port', hosted('x:http'), bad, 'close'],
+    ['an IPv6 Host without brackets', hosted('fd00::1'), bad, 'close'],
+    ['an IPv6 Host that does not end', hosted('[fd00::1'), bad, 'close'],
+    ['a bad Host, HTTP/1.0', 'GET /scomo/fw.bin HTTP/1.0\nHost: x/y', bad, 'close'],
+    ['a bad Host, the absolute form', 'GET http://x/scomo/fw.bin HTTP/1.1\nHost: x/y', bad, 'close'],
     ['HTTP/1.0', 'GET /scomo/fw.bin HTTP/1.0', whole, 'close'],
     ['HTTP/1.0 with a range', 'GET /scomo/fw.bin HTTP/1.0\nRange: bytes=0-1,5-6', parts([0, 1], [5, 6]), 'close'],
     ['HTTP/1.0 with keep-alive', 'HEAD /scomo/fw.bin HTTP/1.0\nConnection: keep-alive', head],

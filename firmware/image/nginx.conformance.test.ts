@@ -87,8 +87,25 @@ const REASONS: readonly (readonly [why: string, rows: readonly string[]])[] = [
   ],
   [
     'what is no image is not found, whatever else it may be',
-    ['the root', 'the folder', 'the absolute form without path'],
+    [
+      'the root',
+      'the folder',
+      'the absolute form without path',
+      'the absolute form without authority',
+      'the absolute form with a user',
+    ],
   ],
+  [
+    'a field value that is no Host is refused (RFC 9112 §3.2); nginx looks less closely',
+    [
+      'a Host with a user',
+      'a Host with two ports',
+      'a Host with a word for a port',
+      'an IPv6 Host without brackets',
+      'an IPv6 Host that does not end',
+    ],
+  ],
+  ['whoever names no host means the only one that there is (RFC 9112 §3.3)', ['an empty Host']],
   ['request line and fields have one limit together', ['a path beyond the headers', 'headers beyond their limit']],
   ['a field value has no control characters (§5.5)', ['a control in a header']],
   ['HTTP/0.9 is not spoken', ['no version']],
