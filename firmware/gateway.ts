@@ -11,22 +11,16 @@ import {
   resolveDevId,
   tunableValues,
   type Configuration,
-  type TlsFiles,
 } from './config/index.js';
 import { AddressBook, DeviceInventory, type ConfiguredDevice } from './device/index.js';
 import {
   Accounts,
   createSessionRunner,
-  DmTransport,
-  openListener,
   Outbox,
   parseNotification,
   Scheduler,
   sessionIdText,
-  verifyTrigger,
   wrapWsp,
-  type Account,
-  type NotificationListener,
 } from './dm/index.js';
 import {
   Arrivals,
@@ -44,6 +38,7 @@ import {
   type ServerOptions,
 } from './image/index.js';
 import { Finder } from './discover.js';
+import { acceptsUrl, administratorsOf, hearNotifications, mayMoveTo, transportTo } from './dm-servers.js';
 import type { Logger, LogRing } from './log/index.js';
 import {
   config,
@@ -60,13 +55,13 @@ import {
   tellRotten,
 } from './mo/index.js';
 import { native } from './native/index.js';
-import { HostNames, Prefixes } from './net/index.js';
+import { Prefixes } from './net/index.js';
 import { Fanouts, Forwarder, type Fetch } from './notify/index.js';
 import { operatorPorts, type OperatorParts } from './operator/index.js';
 import { openControl, REPORT_FORMAT, type Done } from './ops/index.js';
 import { describeThrown, failure, success, type CodedError, type Outcome } from './outcome/index.js';
 import { applySettings, fanoutDefaults } from './tuning.js';
-import { backoff, caOf, retrieveOptions } from './retrieve.js';
+import { backoff, retrieveOptions } from './retrieve.js';
 import { rescue, takeSeeds } from './rescue.js';
 import { Retention, retentionSweeps } from './retention.js';
 import { databaseSchema } from './schema.js';
@@ -342,7 +337,7 @@ async function start(
     maxMsgSize: configuration.session.maxMessageBytes,
     maxObjSize: configuration.session.maxObjectMiB * MIB,
     randomBytes,
-    connect: (account) => connect(account, configuration, options, tls.value, clock),
+    connect: (account) => transportTo(account, configuration, options.version, tls.value, clock),
     mayMoveTo: (serverId, hostname) => mayMoveTo(configuration, serverId, hostname),
   });
   const scheduler = new Scheduler({
@@ -416,7 +411,7 @@ async function start(
   steadyFlush.start();
   if (configuration.store.scrubDays > 0) scrub.start();
   finder.start(serving.value[0]?.port ?? configuration.serve.port);
-  const listener = await listen(configuration, options, clock, accounts, scheduler);
+  const listener = await hearNotifications(configuration, log('dm'), clock, accounts, scheduler);
   if (!listener.ok) return listener;
   closings.push(() => listener.value?.close());
   scheduler.start(
@@ -479,9 +474,6 @@ const MIB = 1024 * 1024;
 const HOUR_MS = 3_600_000;
 const DAY_MS = 24 * HOUR_MS;
 
-/** The whole exchange of one DM message may take this many times the idle time-out. */
-const EXCHANGE_FACTOR = 10;
-
 function deviceMounts(configuration: Configuration, options: GatewayOptions, names: Names, deviceId: string): Mount[] {
   const { device } = configuration;
   const facts = {
@@ -500,57 +492,6 @@ function deviceMounts(configuration: Configuration, options: GatewayOptions, nam
   return [devInfo(names, facts), devDetail(names, facts)];
 }
 
-function connect(
-  account: Account,
-  configuration: Configuration,
-  options: GatewayOptions,
-  tls: TlsFiles,
-  clock: Clock,
-): DmTransport {
-  const idleTimeoutMs = configuration.session.idleTimeoutSeconds * 1000;
-  const settings = configuration.accounts.find(({ serverId }) => serverId === account.serverId);
-  const identity = tls.identities.get(settings?.certFile ?? '');
-  return new DmTransport({
-    // A DM Server may stand in a private network: its address is the owner's choice, not a peer's.
-    allowAddress: () => true,
-    userAgent: `dmgw/${options.version}`,
-    idleTimeoutMs,
-    exchangeTimeoutMs: idleTimeoutMs * EXCHANGE_FACTOR,
-    clock,
-    ...caOf(settings?.caFile, tls.authorities),
-    ...(identity && { identity }),
-  });
-}
-
-async function listen(
-  configuration: Configuration,
-  options: GatewayOptions,
-  clock: Clock,
-  accounts: Accounts,
-  scheduler: Scheduler,
-): Promise<Outcome<NotificationListener | undefined, CodedError>> {
-  const { enabled, listen: addresses, port } = configuration.notification;
-  if (!enabled) return success(undefined);
-  const log = options.log('dm');
-  return openListener({
-    addresses,
-    port,
-    clock,
-    log,
-    onNotification: (bytes, remote) => {
-      const trigger = verifyTrigger(bytes, accounts);
-      if (!trigger.ok) {
-        log.debug('notification dropped', { from: remote.address, code: trigger.error.code });
-        return;
-      }
-      const { serverId, sessionId, defaultNonce } = trigger.value;
-      if (scheduler.notified(serverId, sessionId, defaultNonce)) {
-        log.info('notification accepted', { server_id: serverId, session_id: sessionId });
-      }
-    },
-  });
-}
-
 function tokensOf({ serve }: Configuration, store: Store, clock: Clock, subnets: Prefixes): Tokens | undefined {
   if (serve.tokenHours === 0) return undefined;
   return new Tokens({ store, clock, subnets, lifetimeMs: serve.tokenHours * HOUR_MS, randomBytes });
@@ -560,26 +501,6 @@ function servedAddresses({ serve: { allowPrefixes } }: Configuration): Pick<Serv
   if (allowPrefixes.length === 0) return {};
   const allowed = Prefixes.of(allowPrefixes);
   return { allowAddress: (address) => allowed.contains(address) };
-}
-
-/** Whether a server may send its sessions to another host than its own. */
-function mayMoveTo({ accounts }: Configuration, serverId: string, hostname: string): boolean {
-  const hosts = HostNames.parse(accounts.find((account) => account.serverId === serverId)?.allowHosts ?? []);
-  return hosts.ok && hosts.value.contains(hostname);
-}
-
-/** ServerIDs of those who may change the settings. */
-function administratorsOf({ accounts }: Configuration): string[] {
-  return accounts.flatMap(({ serverId, administrator }) => (administrator ? [serverId] : []));
-}
-
-/** What DMAcc may set as the address of a server: never less secure than the configuration allows. */
-function acceptsUrl(configuration: Configuration, serverId: string, url: string): boolean {
-  if (!URL.canParse(url)) return false;
-  const { protocol, username, password } = new URL(url);
-  if (username !== '' || password !== '') return false;
-  const insecure = configuration.accounts.some((account) => account.serverId === serverId && account.allowInsecure);
-  return protocol === 'https:' || (protocol === 'http:' && insecure);
 }
 
 /** A failed disk ends the process; anything else is a defect of ours that shall be seen, and ends it too. */
