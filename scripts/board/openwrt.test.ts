@@ -318,7 +318,19 @@ describe(`the scripts of the package, with ${SHELL.join(' ')}`, () => {
     assert.deepEqual(rcCommon('start'), { code: 0, out: '' });
     assert.deepEqual(
       asked().map(([name]) => name),
-      ['add_reload_trigger', 'add_reload_interface_trigger'],
+      ['add_reload_trigger', 'add_reload_interface_trigger', 'add_restart_mount_trigger'],
+    );
+  });
+
+  it('start nothing with a wrong configuration: one line in the log, and the triggers that may bring a right one', () => {
+    configure(`${WANTED}\nconfig retrieve 'retrieve'\n\toption concurrent 'many'\n`);
+    const { code, out } = rcCommon('start');
+    assert.equal(code, 1);
+    assert.match(out, /^\S+: retrieve\.concurrent: [^\n]*\n$/);
+    assert.equal(written(log), `daemon.err /etc/config/dmgw: ${out}`);
+    assert.deepEqual(
+      asked().map((line) => line.join(' ')),
+      ['add_reload_trigger dmgw', 'add_reload_interface_trigger lan', 'add_restart_mount_trigger /mnt/data'],
     );
   });
 
@@ -372,7 +384,7 @@ describe(`the scripts of the package, with ${SHELL.join(' ')}`, () => {
       no_new_privs: ['1'],
       stdout: ['1'],
       stderr: ['1'],
-      respawn: ['3600', '15', '0'],
+      respawn: ['60', '15', '240'],
       limits: ['core=0', 'nofile=1024 1024', 'nproc=64 64'],
       term_timeout: ['7'],
     });
