@@ -64,7 +64,8 @@ function readme(file: string): string | undefined {
   if (!existsSync(file)) return undefined;
   const keys = ['| key | default | meaning |\n|---|---|---|\n', ...referenceOf(configurationSchema).map(row)];
   const commands = commandReference().map(
-    ([name, summary]) => `| \`dmgw ${name}\` | ${summary.replaceAll('|', '\\|')} |\n`,
+    ({ name, operands = [], summary }) =>
+      `| \`dmgw ${[name, ...operands].join(' ')}\` | ${summary.replaceAll('|', '\\|')} |\n`,
   );
   const withKeys = replaceBetween(readFileSync(file, 'utf8'), 'configuration', keys.join(''));
   return (

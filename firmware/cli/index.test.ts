@@ -6,6 +6,7 @@ import { after, describe, it } from 'node:test';
 import { silentLog } from '../log/index.js';
 import { healthReport, openControl, REPORT_FORMAT } from '../ops/index.js';
 import { refusingPorts } from '../ops/ports.fixture.js';
+import { commandReference } from './index.js';
 import { dmgw } from './terminal.fixture.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'dmgw-cli-'));
@@ -124,6 +125,30 @@ describe('the command line', () => {
     ]);
     assert.deepEqual(status, { code: 3, out: '', err });
     assert.deepEqual(health, { code: 3, out: '', err });
+  });
+
+  /** What these do is done without a daemon too. */
+  const ALONE = ['config show', 'provision', 'report'];
+  /** What a command needs beside its operands. */
+  const NEEDED: Readonly<Record<string, readonly string[]>> = {
+    'images add': ['--id', 'a', '--uri', 'http://192.0.2.1/a'],
+    'devices add': ['--address', 'udp://127.0.0.1:2948'],
+  };
+  const asking = commandReference().filter(({ options }) => options.includes('socket'));
+
+  it('has every command that asks the daemon say so in one line when it does not run, with and without --json', async () => {
+    const socket = join(folder, 'nobody.sock');
+    const err = `dmgw: the daemon is not running (nobody answers at ${socket})\n`;
+    const answers = asking.filter(({ name }) => !ALONE.includes(name));
+    assert.equal(asking.length - answers.length, ALONE.length);
+    assert.ok(answers.length >= 22, answers.map(({ name }) => name).join());
+    for (const { name, operands = [] } of answers) {
+      const needed = operands.filter((operand) => !operand.startsWith('['));
+      const words = [...name.split(' '), ...needed, ...(NEEDED[name] ?? []), '--socket', socket];
+      for (const typed of [words, [...words, '--json']]) {
+        assert.deepEqual(await dmgw(typed), { code: 3, out: '', err }, typed.join(' '));
+      }
+    }
   });
 
   it('tells that the gateway is not healthy by exit code 1', async () => {

@@ -40,8 +40,8 @@ const COMMANDS: readonly Command[] = [
 ];
 
 /** What there is, for the documentation. */
-export function commandReference(): readonly (readonly [name: string, summary: string])[] {
-  return COMMANDS.map(({ name, summary, operands = [] }) => [[name, ...operands].join(' '), summary]);
+export function commandReference(): readonly Omit<Command, 'run'>[] {
+  return COMMANDS;
 }
 
 /** @param words as typed behind the program's name. @returns the exit code */

@@ -5,6 +5,7 @@ import { readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { describe, it } from 'node:test';
+import { commandReference } from '../../firmware/cli/index.js';
 import { dmgw, RecordingTerminal } from '../../firmware/cli/terminal.fixture.js';
 import type { Lab } from './lab.js';
 import { add, addImage, ALERT, FANOUTS, IMAGES, startFanout, type FanoutTarget } from './operator.js';
@@ -163,6 +164,70 @@ describe('the command line and the running gateway', { concurrency: 2 }, () => {
       const watched = await run(lab, 'fanout', 'show', 'f', '--watch');
       assert.deepEqual([watched.code, /^f: stopped, 1 targets/.test(watched.out)], [1, true]);
       assert.equal((await run(lab, 'fanout', 'stop', 'f')).code, 1);
+    });
+  });
+
+  it('prints JSON for every command that takes --json: one line, but for the log', async () => {
+    const image = await testImage('json', 100_000, 42);
+    await withLab('cli-json', { devices: 0, absentDevices: 1, offers: [image.offer] }, async (lab) => {
+      await lab.manage(startFanout('f', await notificationsFor(lab), { repeat: 16, interval: 3600 }, 'f'));
+      const { socket, stateDir } = lab.gateway;
+      const [config, idle, provisioned] = ['gateway.json', 'idle.json', 'provisioned.json'].map((name) =>
+        join(stateDir, '..', name),
+      ) as [string, string, string];
+      const settings = JSON.parse(readFileSync(config, 'utf8')) as object;
+      writeFileSync(idle, JSON.stringify({ ...settings, stateDir: `${stateDir}-idle` }), { mode: 0o600 });
+      writeFileSync(provisioned, '{}');
+      const address = lab.gateway.localUri('x').replace(/^http:\/\/([^:]*):.*/, 'udp://$1:2948');
+      /** In this order: what is named must be there. */
+      const typed: Readonly<Record<string, readonly string[]>> = {
+        'images add': ['--id', 'a', '--uri', lab.downloads.urlOf(image.path)],
+        'images fetch': ['a'],
+        'images list': [],
+        'images show': ['a'],
+        'images pin': ['a'],
+        'images unpin': ['a'],
+        'images verify': ['a'],
+        'images remove': ['a'],
+        'devices add': ['urn:dev:1', '--address', address],
+        'devices list': [],
+        'devices remove': ['urn:dev:1'],
+        'fanout list': [],
+        'fanout show': ['f'],
+        'fanout stop': ['f'],
+        'session now': ['--wait'],
+        'tree get': ['./DevInfo/DevId'],
+        'tree ls': [],
+        event: ['urn:x'],
+        metered: ['off'],
+        status: [],
+        health: [],
+        logs: [],
+        'config check': [],
+        'config show': [],
+        'config keys': [],
+        preflight: [],
+        version: [],
+        migrate: ['--config', idle],
+        provision: [provisioned],
+        reload: [],
+        'factory-reset': ['--yes'],
+      };
+      const commands = commandReference();
+      const silent = commands.filter(({ options }) => !options.includes('json')).map(({ name }) => name);
+      assert.deepEqual(silent, ['run', 'ddf', 'report', 'compile']);
+      assert.deepEqual([...Object.keys(typed), ...silent].sort(), commands.map(({ name }) => name).sort());
+      for (const [name, words] of Object.entries(typed)) {
+        const takes = commands.find((command) => command.name === name)?.options ?? [];
+        const place = takes.includes('socket') ? ['--socket', socket] : [];
+        const file = takes.includes('config') && !words.includes('--config') ? ['--config', config] : [];
+        const { code, out, err } = await dmgw([...name.split(' '), ...words, ...place, ...file, '--json']);
+        assert.deepEqual([code, err], [0, ''], name);
+        const lines = out.split('\n');
+        assert.equal(lines.pop(), '', name);
+        assert.ok(lines.length === 1 || (name === 'logs' && lines.length > 1), `${name}: ${lines.length} lines`);
+        for (const line of lines) assert.equal(typeof JSON.parse(line), 'object', name);
+      }
     });
   });
 
