@@ -6,7 +6,7 @@ import { checkLeaf, ENCAPSULATIONS, MODES, type DeviceLeaf } from './leaves.js';
 /** The service type of End Devices that take DM notifications. */
 export const END_DEVICE_TYPE = '_omadm-notify._udp';
 
-/** What an End Device says of itself, checked. */
+/** What an End Device says of itself. Who it is and where are checked; its leaves are where they are written. */
 export interface Announcement {
   readonly deviceId: string;
   readonly instance: string;
@@ -26,7 +26,7 @@ const SESSION_ID = /^[0-9A-Za-z]{1,16}$/;
 
 /**
  * Reads the TXT keys `devid`, `enc`, `groups`, `mode` and `sid` of an End Device. A wrong `devid` or no address in the LAN
- * makes it nobody; another wrong key is as if it were not there.
+ * makes it nobody; another wrong key changes nothing.
  * @param preferred address that is taken if it is still among those announced
  */
 export function readAnnouncement(
@@ -45,19 +45,16 @@ export function readAnnouncement(
   const before = preferred(deviceId);
   const address = candidates.find((one) => one === before) ?? candidates.sort(byPreference)[0];
   if (address === undefined) return failure('outside-lan', 'none of its addresses lies in the LAN');
-  const valid = (leaf: DeviceLeaf, value: string | undefined): string | undefined =>
-    value !== undefined && checkLeaf(leaf, value, lan).ok ? value : undefined;
-  const encapsulation = valid('encapsulation', txt.enc);
-  const mode = valid('mode', txt.mode);
+  const { enc, mode, groups } = txt;
   return success({
     deviceId,
     instance,
     address,
     leaves: {
-      encapsulation: encapsulation === ENCAPSULATIONS[0] ? undefined : encapsulation,
+      encapsulation: enc === ENCAPSULATIONS[0] ? undefined : enc,
       mode: mode === MODES[0] ? undefined : mode,
-      groups: valid('groups', txt.groups),
-      name: valid('name', instance),
+      groups,
+      name: instance,
     },
     sessionId: txt.sid !== undefined && SESSION_ID.test(txt.sid) ? txt.sid : undefined,
   });

@@ -130,6 +130,13 @@ describe('recognition of End Devices', () => {
     find('X:1', '192.168.1.7', { txt: { enc: 'pigeon', groups: '//', mode: 'sulky', sid: 'a b' } });
     const device = inventory.byDeviceId('X:1');
     assert.deepEqual([device?.encapsulation, device?.groups, device?.mode, sessions], [null, null, null, []]);
+    find('X:1', '192.168.1.7', { knownAs: 'X:1', txt: { enc: 'raw', groups: 'hall', mode: 'proxy' } });
+    find('X:1', '192.168.1.7', { knownAs: 'X:1', txt: { enc: 'pigeon', groups: 'a\nb', mode: 'sulky' } });
+    const after = inventory.byDeviceId('X:1');
+    assert.deepEqual([after?.encapsulation, after?.groups, after?.mode], ['raw', 'hall', 'proxy']);
+    find('X:1', '192.168.1.7', { knownAs: 'X:1', txt: {} });
+    const bare = inventory.byDeviceId('X:1');
+    assert.deepEqual([bare?.encapsulation, bare?.groups, bare?.mode], [null, null, null]);
   });
 
   it('prefers the address that the device had, then IPv4', () => {

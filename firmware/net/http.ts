@@ -72,7 +72,7 @@ export interface HttpRequest extends HttpAccess {
   readonly headers: Readonly<Record<string, string>>;
   readonly body?: Uint8Array;
   readonly signal?: AbortSignal;
-  /** Silence on the socket longer than this, in ms, is a time-out; also while the body is read (the body then errors). */
+  /** Silence on the socket longer than this, in ms, is a time-out; also while the body is read (the body then errors). 0: none. */
   readonly idleTimeoutMs: number;
   /** The body is long: `readInto` is to get it straight from the connection, where that can be. */
   readonly large?: boolean;

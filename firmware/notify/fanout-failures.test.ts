@@ -50,6 +50,23 @@ describe('fanout over a sender that fails', () => {
     await closeBench(bench);
   });
 
+  it('hears of that at once, not with the next try', async () => {
+    const late: ((error: ForwardError) => void)[] = [];
+    const bench = openBench((_address, _notification, onLateFailure) => {
+      if (onLateFailure) late.push(onLateFailure);
+      return Promise.resolve(success());
+    });
+    bench.addresses.set('d1', { transport: 'udp', host: '127.9.0.1', port: 9, encapsulation: 'raw' });
+    const id = bench.make({ targets: 'd1', notification: Buffer.from('x'), imageRef: 'fw', interval: 3600 });
+    bench.start(id);
+    await bench.pass(1);
+    assert.equal(bench.fanouts.counters(id)?.sent, 1);
+    late[0]?.({ code: 'unreachable', text: 'no neighbour' });
+    await bench.settle();
+    assert.deepEqual([bench.fanouts.counters(id)?.sent, bench.statuses(id)], [0, { d1: unreachable }]);
+    await closeBench(bench);
+  });
+
   /** Sends that are on their way until the test ends them, by the port of the device. */
   const held = () => {
     const sends: { readonly port: number; readonly end: (isSent: boolean) => void }[] = [];

@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
-import { createSocket, type Socket } from 'node:dgram';
+import dgram, { createSocket, type Socket } from 'node:dgram';
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type RequestListener, type Server } from 'node:http';
+import { syncBuiltinESMExports } from 'node:module';
 import type { AddressInfo } from 'node:net';
-import { afterEach, beforeEach, describe, it } from 'node:test';
+import { afterEach, beforeEach, describe, it, mock } from 'node:test';
 import { ManualClock, systemClock } from '../clock/index.js';
 import { silentLog } from '../log/index.js';
 import { native } from '../native/index.js';
@@ -194,6 +195,46 @@ describe('a forwarder that is asked to watch', () => {
     for (const deadline = performance.now() + 20_000; late.length === 0 && performance.now() < deadline;)
       await new Promise((resolve) => setTimeout(resolve, 5));
     assert.deepEqual(late, ['refused']);
+  });
+});
+
+describe('the socket of a forwarder', () => {
+  const made: Socket[] = [];
+  beforeEach(() => {
+    const make = dgram.createSocket;
+    mock.method(dgram, 'createSocket', (options: dgram.SocketOptions) => {
+      const socket = make(options);
+      made.push(socket);
+      return socket;
+    });
+    syncBuiltinESMExports();
+  });
+  afterEach(() => {
+    mock.restoreAll();
+    syncBuiltinESMExports();
+    made.length = 0;
+  });
+
+  it('serves all notifications until it fails; then another one takes its place', async () => {
+    const forwarder = new Forwarder({ clock: systemClock(0), log: silentLog, lan, wrap: (bytes) => bytes });
+    const send = async (): Promise<void> => {
+      const sent = forwarder.send({ transport: 'udp', host: '127.9.0.7', port: 9, encapsulation: 'raw' }, notification);
+      assert.deepEqual(await sent, success());
+    };
+    await send();
+    await send();
+    assert.equal(made.length, 1);
+    const [first] = made;
+    const closed = new Promise<void>((resolve) => first!.once('close', () => resolve()));
+    const down = Object.assign(new Error('down'), { code: 'ENETDOWN' });
+    first!.emit('error', down);
+    // The kernel may have had more to say.
+    first!.emit('error', down);
+    await closed;
+    await send();
+    await send();
+    assert.equal(made.length, 2);
+    await forwarder.close();
   });
 });
 

@@ -164,7 +164,8 @@ export class Forwarder {
       headers: HTTP_HEADERS,
       body: notification,
       signal: deadline.signal,
-      idleTimeoutMs: HTTP_DEADLINE_MS,
+      // The deadline holds for all of it.
+      idleTimeoutMs: 0,
       allowAddress: (address) => this.o.lan.contains(address),
     });
     timer.cancel();
