@@ -2,16 +2,7 @@
  * `make firmware BOARD=...`: the bundle and the addons for a board in build/board/NAME/, with a manifest and a list of
  * components. OPENWRT_SDK: folder of OpenWrt's SDK, which boards with OpenWrt need. The same sources give the same bytes.
  */
-import {
-  copyFileSync,
-  existsSync,
-  mkdirSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  statSync,
-  writeFileSync,
-} from 'node:fs';
+import { copyFileSync, existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { NATIVE } from '../../firmware/native/index.js';
 import { PROJECT_ROOT } from '../flow/project.js';
@@ -20,26 +11,16 @@ import {
   addonFile,
   buildNative,
   compileAddon,
-  filesBelow,
-  NATIVE_FILE,
   REQUIRED_ADDONS,
   sha256Of,
   stageAddon,
-  type AddonName,
   type Toolchain,
 } from './addons.js';
 import { writeArchive } from './archive.js';
-import {
-  addonComponents,
-  bundledComponents,
-  cycloneDx,
-  npmComponent,
-  ownComponent,
-  type Component,
-} from './components.js';
-import { readElf } from './elf.js';
+import { addonComponents } from './components.js';
 import { fetchNode, fetchSysroot, needCompiler } from './fetch.js';
 import { LICENSES_FILE, licenseTexts } from './licenses.js';
+import { describeApp, type Manifest } from './manifest.js';
 import type { CrossBuild, Profile } from './profile.js';
 import { sourceEpochSeconds, VERSION } from './source.js';
 import { installedProfile, uciDefaults, uciKeyTable } from './uci.js';
@@ -53,34 +34,6 @@ export interface Firmware {
   readonly manifest: Manifest;
   /** All of it but `mdns` in one file. */
   readonly archive: string;
-}
-
-interface FileEntry {
-  readonly path: string;
-  readonly bytes: number;
-  readonly sha256: string;
-}
-
-interface AddonEntry extends FileEntry {
-  readonly name: string;
-  readonly version: string;
-  readonly license: string;
-  readonly needed: readonly string[];
-  /** The oldest glibc that it loads on. */
-  readonly glibc: string | undefined;
-}
-
-export interface Manifest {
-  readonly name: 'dmgw';
-  readonly version: string;
-  readonly board: string;
-  readonly sourceTime: string;
-  readonly arch: string;
-  readonly libc: string;
-  readonly node: { readonly version: string; readonly abi: number; readonly source: string };
-  readonly addons: readonly AddonEntry[];
-  readonly components: readonly Component[];
-  readonly files: readonly FileEntry[];
 }
 
 /** What starts the program, the program, and the helper that speaks with the system's mDNS daemon. */
@@ -104,11 +57,12 @@ export function buildFirmware(
   const app = join(folder, 'app');
   const tree = join(folder, 'tree');
   const mdnsApp = join(folder, 'mdns');
+  // Where it is missing, nothing is begun, and what was built before stays.
+  const toolchain = toolchainOf(name, build, tell);
+  const abi = abiOf(toolchain.nodeFolder);
   for (const one of [app, mdnsApp]) rmSync(one, { recursive: true, force: true });
   mkdirSync(app, { recursive: true });
   mkdirSync(tree, { recursive: true });
-  const toolchain = toolchainOf(name, build, tell);
-  const abi = abiOf(toolchain.nodeFolder);
 
   for (const program of BUNDLES) copyFileSync(join(PROJECT_ROOT, 'build', program), join(app, program));
   writeFileSync(join(app, 'package.json'), `${JSON.stringify({ name: 'dmgw', version: VERSION, type: 'module' })}\n`);
@@ -121,33 +75,8 @@ export function buildFirmware(
   const mdns = buildMdns(build, toolchain, tree, mdnsApp, tell);
 
   writeBoardFiles(folder, { name, build, configuration });
-  const carried = REQUIRED_ADDONS.map((addon) =>
-    describeAddon(npmComponent(addon), app, join('node_modules', addonFile(addon))),
-  );
-  const own = describeAddon(ownComponent(NATIVE), app, NATIVE_FILE);
-  const product = ownComponent('dmgw');
-  const components = [
-    ...bundledComponents(),
-    { ...ownComponent(NATIVE), sha256: own.sha256 },
-    ...carried.flatMap(({ name: addon, sha256 }) => addonComponents(addon as AddonName, sha256)),
-    ...['bindings', 'file-uri-to-path'].map((one) => npmComponent(one)),
-  ];
-  writeFileSync(join(app, LICENSES_FILE), licenseTexts([product, ...components]));
   const epochSeconds = sourceEpochSeconds();
-  const manifest: Manifest = {
-    name: 'dmgw',
-    version: VERSION,
-    board: name,
-    sourceTime: new Date(epochSeconds * 1000).toISOString(),
-    arch: build.arch,
-    libc: build.libc,
-    node: { version: build.node.version, abi, source: build.node.program },
-    addons: [...carried, own],
-    components,
-    files: filesBelow(app).map((path) => describeFile(app, path)),
-  };
-  writeFileSync(join(app, 'manifest.json'), `${JSON.stringify(manifest, undefined, 2)}\n`);
-  writeFileSync(join(app, 'sbom.cdx.json'), cycloneDx(product, components, epochSeconds));
+  const manifest = describeApp(app, { name, build }, abi, epochSeconds);
   const archive = join(folder, `dmgw-${VERSION}-${name}.tar.gz`);
   writeArchive(archive, app, { epochSeconds });
   return { folder, app, mdns, manifest, archive };
@@ -163,17 +92,6 @@ export function writeBoardFiles(
   put('node-flags', `${build.nodeFlags.join(' ')}\n`);
   put('uci-keys', uciKeyTable());
   put('dmgw.config', uciDefaults(name, configuration));
-}
-
-function describeFile(folder: string, path: string): FileEntry {
-  const file = join(folder, path);
-  return { path, bytes: statSync(file).size, sha256: sha256Of(file) };
-}
-
-/** @param path below `app` */
-function describeAddon({ name, version, license }: Component, app: string, path: string): AddonEntry {
-  const facts = readElf(readFileSync(join(app, path)));
-  return { name, version, license, ...describeFile(app, path), needed: facts.needed, glibc: facts.glibc };
 }
 
 /** `mdns` is optional, and does not build everywhere: then there is no package of it. */
