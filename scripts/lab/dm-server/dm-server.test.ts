@@ -44,8 +44,8 @@ describe('the DM server, held against a foreign client', () => {
     server = await startLabServer({
       maxMsgSize: 20_000,
       accounts: [
-        ...['md5', 'challenge', 'wrong', 'proof', 'stubborn', 'forced', 'notified', 'resync', 'told'].map((name) =>
-          md5Account(`urn:x:${name}`),
+        ...['md5', 'challenge', 'wrong', 'proof', 'stubborn', 'forced', 'notified', 'resync', 'told', 'stranger'].map(
+          (name) => md5Account(`urn:x:${name}`),
         ),
         ...['cmd', 'multi', 'resend', 'small', 'version', 'abort', 'fault', 'same', 'devinfo'].map((name) =>
           openAccount(`urn:x:${name}`),
@@ -67,6 +67,7 @@ describe('the DM server, held against a foreign client', () => {
     const answer = await first.send(packageOne(deviceId, 1200), { cred: md5Cred('user', 'userSecret', NONCE) });
     assert.deepEqual(answer.statuses, ['SyncHdr:0=212', 'Alert:1=200', 'Replace:2=200']);
     assert.ok(answer.final);
+    assert.equal(inside(answer.text, 'MaxMsgSize'), '20000');
     assert.ok(answer.nextNonce);
     assert.equal(inside(inside(answer.text, 'Target'), 'LocURI'), deviceId);
     const second = client(deviceId);
@@ -170,6 +171,15 @@ describe('the DM server, held against a foreign client', () => {
       cred: md5Cred('user', 'userSecret', end.nextNonce ?? NONCE),
     });
     assert.equal(again.cred, md5Digest('srv', 'srvSecret', fresh));
+  });
+
+  it('does not take the nonce for the next time from who has not proved to be the device', async () => {
+    const deviceId = 'urn:x:stranger';
+    const stranger = client(deviceId);
+    await stranger.send(packageOne(deviceId));
+    await stranger.send(status('1', '0', 'SyncHdr', 401, chal(Buffer.from('of a stranger'))));
+    const answer = await client(deviceId).send(packageOne(deviceId), { cred: md5Cred('user', 'userSecret', NONCE) });
+    assert.equal(answer.cred, md5Digest('srv', 'srvSecret', SERVER_NONCE));
   });
 
   it('gives up on a device that never accepts it, with alert 1223, and keeps the commands', async () => {
@@ -427,9 +437,11 @@ describe('the DM server, held against a foreign client', () => {
 
   it('refuses a later message that is longer than its MaxMsgSize, not the first', async () => {
     const device = client('urn:x:cmd');
-    const filler = `<!--${'x'.repeat(20_000)}-->`;
-    await device.send(packageOne('urn:x:cmd') + filler);
-    await assert.rejects(device.send(filler), /HTTP 413/);
+    const filler = (bytes: number): string => `<!--${'x'.repeat(bytes)}-->`;
+    await device.send(packageOne('urn:x:cmd') + filler(20_000));
+    const room = 20_000 - Buffer.byteLength(device.message(filler(0)));
+    await assert.rejects(device.send(filler(room + 1)), /HTTP 413/);
+    await device.send(filler(room));
   });
 
   it('misbehaves as asked: status, lost answer, wrong session', async () => {
@@ -470,6 +482,10 @@ describe('the DM server, held against a foreign client', () => {
     const answer = await device.send(packageOne(deviceId, 1200), { cred: md5Cred('user', 'userSecret', zero) });
     assert.equal(answer.statuses[0], 'SyncHdr:0=212');
     assert.equal(answer.cred, md5Digest('srv', 'srvSecret', zero));
+    await device.send(status('1', '0', 'SyncHdr', 212));
+    const later = { cred: md5Cred('user', 'userSecret', answer.nextNonce!) };
+    const next = await client(deviceId).send(packageOne(deviceId), later);
+    assert.equal(next.cred, md5Digest('srv', 'srvSecret', SERVER_NONCE), 'and it was used up with it');
   });
 });
 
@@ -480,6 +496,8 @@ describe('the DM server, started again', () => {
     const first = await startLabServer(options);
     const one = new ForeignClient({ url: first.url, deviceId, sessionId: '1' });
     const answer = await one.send(packageOne(deviceId), { cred: md5Cred('user', 'userSecret', NONCE) });
+    const told = Buffer.from(answer.nextNonce!).toString('base64');
+    assert.ok(readFileSync(join(first.folder, 'state'), 'utf8').includes(told), 'it is kept before it is told');
     await first.end(true);
     const second = await startLabServer(options, first.folder);
     const two = new ForeignClient({ url: second.url, deviceId, sessionId: '2' });

@@ -79,6 +79,7 @@ describe('large objects of the DM server, held against a foreign client', () => 
     const [id] = await server.queue(deviceId, { cmd: 'Replace', target: './A', data: value });
     const device = client(deviceId);
     const first = await open(device);
+    assert.equal(inside(first.text, 'MaxObjSize'), '4096');
     assert.equal(chunkOf(first).size, String(Buffer.byteLength(value)));
     const { data, last } = await takeAll(device, first);
     assert.ok(data.length > 4);
@@ -167,7 +168,7 @@ describe('large objects of the DM server, held against a foreign client', () => 
 
   it('does not split what fits into a message of its own', async () => {
     const deviceId = 'urn:l:split';
-    const values = ['x'.repeat(900), 'y'.repeat(900)];
+    const values = ['x'.repeat(300), 'y'.repeat(1100)];
     await server.queue(deviceId, ...values.map((data) => ({ cmd: 'Replace', target: './A', data })));
     const device = client(deviceId);
     const one = await open(device);

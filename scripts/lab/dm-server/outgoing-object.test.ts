@@ -110,6 +110,16 @@ describe('an object in chunks', () => {
       }
     });
 
+    it(`stays whole where there is just room for it, in ${encoding}`, () => {
+      const chunk = (room: number): ItemCommand =>
+        objectOf(textValue('v'.repeat(500)), 'chr').chunk('1', room, wire) ?? assert.fail('there is room');
+      const size = wire.sizeOf(chunk(5000), '1');
+      assert.equal(chunk(size).items[0]?.moreData, undefined);
+      const less = chunk(size - 1);
+      assert.ok(less.items[0]?.moreData);
+      assert.ok(wire.sizeOf(less, '1') < size);
+    });
+
     it(`has no chunk where there is no room for one, in ${encoding}`, () => {
       for (const room of [0, -5, 20])
         assert.equal(objectOf(octetsValue(Buffer.alloc(9)), 'bin').chunk('1', room, wire), undefined);
