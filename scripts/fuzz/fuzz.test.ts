@@ -22,6 +22,7 @@ describe('the client on any input', { concurrency: true }, () => {
       `heap ${figures.heap.growthBytes.toFixed(0)}, RssAnon ${figures.rssAnon.growthBytes.toFixed(0)} bytes grown`,
     );
     assert.ok(figures.inputs >= INPUTS);
+    assert.ok(figures.heap.firstBytes > 0 && figures.rssAnon.firstBytes > 0, 'the memory was looked at');
     assert.ok(figures.heap.growthBytes < HEAP_GROWTH_BYTES, `the heap grows: ${JSON.stringify(figures.heap)}`);
     assert.ok(figures.rssAnon.growthBytes < RSS_ANON_GROWTH_BYTES, `RssAnon grows: ${JSON.stringify(figures.rssAnon)}`);
     // Inputs that nobody can read would prove little.

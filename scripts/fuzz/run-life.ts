@@ -41,11 +41,11 @@ const NOTIFICATIONS = realNotifications().map((octets) => Buffer.from(octets));
 
 /**
  * Lives a life: each message and each datagram goes the whole way of the client, on a real database.
+ * @param bench holds its sessions; another one in tests alone
  * @throws AssertionError where the gateway does not behave, and whatever it throws itself
  */
-export async function runLife(life: Life, observer: Observer): Promise<void> {
+export async function runLife(life: Life, observer: Observer, bench = new Bench(life.settings)): Promise<void> {
   let check = new AnswerCheck();
-  const bench = new Bench(life.settings);
   bench.onWarning = (text) => {
     if (LEFT_OUT.test(text)) check.leftOut = true;
   };
