@@ -37,15 +37,11 @@ export function whyNoFaults(): string | undefined {
   if (built.status === 3) return built.stderr.trim();
   if (built.status !== 0) throw new Error(`the fault-injecting library cannot be built:\n${built.stderr}`);
   if (!existsSync(LIBRARY)) throw new Error(`${LIBRARY} is not there, though it has been built`);
-  const disk = new FaultyDisk('probe', 'loss all; cut name 1 *END');
+  const disk = new FaultyDisk('probe', '');
   try {
-    const script = `const fs = require('node:fs'); fs.writeFileSync('a', 'a'); fs.writeFileSync('END', '');`;
-    const tried = spawnSync(process.execPath, ['-e', script], {
-      cwd: disk.folder,
-      env: { ...process.env, ...disk.environment },
-    });
-    const works = tried.signal === 'SIGKILL' && !existsSync(join(disk.folder, 'a'));
-    return works ? undefined : 'LD_PRELOAD does not work with this Node: the power cannot be cut';
+    spawnSync(process.execPath, ['-e', ''], { env: { ...process.env, ...disk.environment } });
+    // It makes its log when it is loaded. Whether it does what it should is what its tests are about.
+    return disk.told.length > 0 ? undefined : 'LD_PRELOAD does not work with this Node: the power cannot be cut';
   } finally {
     disk.remove();
   }

@@ -4,7 +4,7 @@
  * of the error. Files are relative to the working directory.
  *
  *   pwrite FILE OFFSET CHAR COUNT   pwritev (the same, in two parts)   append FILE CHAR COUNT   dup FILE CHAR COUNT
- *   read FILE   held FILE (pages in memory)   sync FILE|FOLDER   datasync FILE|FOLDER   cut FILE SIZE   empty FILE   rename A B   unlink A   mkdir A
+ *   read FILE   pread FILE   held FILE (pages in memory)   sync FILE|FOLDER   datasync FILE|FOLDER   cut FILE SIZE   empty FILE   rename A B   unlink A   mkdir A
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -85,6 +85,11 @@ static long read_all(const char *file) {
   return closing(fd, got < 0 ? -1 : total);
 }
 
+static long pread_all(const char *file) {
+  int fd = open(file, O_RDONLY);
+  return closing(fd, pread(fd, bytes, sizeof bytes, 0));
+}
+
 int main(int count, char **word) {
   setvbuf(stdout, NULL, _IONBF, 0);
   for (int i = 1; i < count;) {
@@ -96,6 +101,7 @@ int main(int count, char **word) {
     else if (IS("append", 3)) result = append(word[i - 3], word[i - 2], (size_t)atol(word[i - 1]));
     else if (IS("dup", 3)) result = write_dup(word[i - 3], word[i - 2], (size_t)atol(word[i - 1]));
     else if (IS("read", 1)) result = read_all(word[i - 1]);
+    else if (IS("pread", 1)) result = pread_all(word[i - 1]);
     else if (IS("held", 1)) result = held(word[i - 1]);
     else if (IS("sync", 1)) result = sync_with(fsync, word[i - 1]);
     else if (IS("datasync", 1)) result = sync_with(fdatasync, word[i - 1]);
