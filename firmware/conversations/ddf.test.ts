@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { child, childrenNamed, parseXml, textOf, type Element } from '../codec/index.js';
 import { managementObjects, Names } from '../mo/index.js';
-import { ddfDocument, treeDefinition } from '../tree/index.js';
+import { ddfDocument, treeDefinition, type NodeDefinition } from '../tree/index.js';
 import { Bench } from './bench.js';
 
 /** Something of every kind in every object. */
@@ -27,6 +27,8 @@ const RENAMED = {
   'Fanout/Target': 'To',
 };
 
+const LIMITS = { maxBytes: 1_000_000, maxDepth: 64, maxElements: 50_000 };
+
 describe('the description of the device', () => {
   for (const [what, overrides, settings] of [
     ['under the standard names', {}, GIVEN],
@@ -36,7 +38,7 @@ describe('the description of the device', () => {
       const names = Names.parse(overrides);
       assert.ok(names.ok);
       const text = ddfDocument(treeDefinition(managementObjects(names.value)), {});
-      const parsed = parseXml(Buffer.from(text), { maxBytes: 1_000_000, maxDepth: 64, maxElements: 50_000 });
+      const parsed = parseXml(Buffer.from(text), LIMITS);
       assert.ok(parsed.ok);
       const bench = new Bench(settings, overrides);
       try {
@@ -59,14 +61,58 @@ describe('the description of the device', () => {
       }
     });
   }
-  it('is made from the table that the tree runs on', async () => {
+  it('says of each node what the table says that the tree runs on, and has no other', async () => {
     const names = Names.parse(RENAMED);
     assert.ok(names.ok);
     const bench = new Bench([], RENAMED);
-    assert.deepEqual(treeDefinition(managementObjects(names.value)), bench.tree.definition);
+    const { definition } = bench.tree;
     await bench.close();
+    const described = treeDefinition(managementObjects(names.value));
+    assert.deepEqual(described, definition);
+    const parsed = parseXml(Buffer.from(ddfDocument(described, {})), LIMITS);
+    assert.ok(parsed.ok);
+    assert.deepEqual(said(parsed.value).children, definition.children?.map(meant));
   });
 });
+
+/** A description as the table has it. */
+interface Said {
+  readonly name: string;
+  readonly properties: Readonly<Record<string, readonly string[]>>;
+  readonly children: readonly Said[];
+}
+
+function said(node: Element): Said {
+  const properties = child(node, 'DFProperties')?.children ?? [];
+  return {
+    name: textOf(child(node, 'NodeName') ?? node),
+    properties: Object.fromEntries(
+      properties.map((one) => [
+        one.name,
+        one.children.length > 0 ? one.children.map(({ name }) => name) : [textOf(one)],
+      ]),
+    ),
+    children: childrenNamed(node, 'Node').map(said),
+  };
+}
+
+function meant({ name, key, access, occurrence, scope, format, description, ...more }: NodeDefinition): Said {
+  const { defaultValue, children } = more;
+  return {
+    name: name ?? '',
+    properties: {
+      AccessType: [...access].sort(),
+      ...(defaultValue !== undefined && { DefaultValue: [defaultValue] }),
+      Description: [description],
+      DFFormat: [format],
+      Occurrence: [occurrence],
+      Scope: [scope],
+      ...(name !== undefined && { DFTitle: [key] }),
+      DFType: [children ? 'DDFName' : 'MIME'],
+    },
+    children: (children ?? []).map(meant),
+  };
+}
 
 /** The description of a node: the one of its name, or else the one for names given at run time. */
 function find(parent: Element, names: readonly string[]): Element | undefined {
