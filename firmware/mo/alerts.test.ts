@@ -22,7 +22,7 @@ import { Fanouts, endSchema, notifySchema, sleepersSchema } from '../notify/inde
 import { success } from '../outcome/index.js';
 import { openStore, type Store } from '../store/index.js';
 import { Tree, treeChanges, treeSchema, type IncomingValue } from '../tree/index.js';
-import { fanout, imageInventory, Names } from './index.js';
+import { fanout, imageInventory, Names, tellDamage, tellRotten } from './index.js';
 
 const by = { serverId: 'A' };
 const other = { serverId: 'B' };
@@ -214,5 +214,29 @@ describe('the end of a fanout', () => {
     assert.equal(exec(by, `${fanoutNode}/Operations/Start`), 'busy');
     const changed = store.transaction(() => tree.replace(by, `${fanoutNode}/Targets`, value('urn:uuid:3')));
     assert.equal(changed.ok ? 'ok' : changed.error.code, 'busy');
+  });
+});
+
+describe('damage of the disk', () => {
+  it('is told under the names in use', () => {
+    const names = Names.parse({
+      ImageInventory: './Vendor/Images',
+      Storage: './Room',
+      'alert:storeDamaged': 'com.example.damaged',
+    });
+    assert.ok(names.ok);
+    add('./GwMO/ImageInventory/fw/ImageURI', 'http://a.example/fw');
+    add('./GwMO/ImageInventory/given/Name', 'x');
+    const images = ['fw', 'given'].flatMap((node) => catalog.byNode(node) ?? []);
+    store.transaction(() => {
+      tellDamage(names.value, outbox, ['A'], { recovered: 1, lost: 2 });
+      tellRotten(names.value, outbox, images);
+    });
+    const common = { type: 'com.example.damaged', format: 'chr', mark: 'critical' };
+    assert.deepEqual(alerts(), [
+      { ...common, source: './Room', data: 'database recovered=1 lost=2 gone=retrievals,fanouts,devices,acls' },
+      { ...common, source: './Vendor/Images/fw', data: 'image retrieved-again' },
+      { ...common, source: './Vendor/Images/given', data: 'image lost' },
+    ]);
   });
 });

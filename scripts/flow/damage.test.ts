@@ -10,6 +10,13 @@ import { MIB, readImage, retrievalAlert, sha256At, testImage, withLab } from './
 const SUCCESS = '1200';
 const AVAILABLE = '50';
 
+/** Images stand elsewhere: what is given back to its server is what stands there. */
+const PLACE = './Vendor/Images';
+const renaming = {
+  used: (uri: string): string => uri.replace(IMAGES, PLACE),
+  standard: (used: string): string => used.replace(PLACE, IMAGES),
+};
+
 /** Flips every bit of some bytes of a file. */
 function flip(path: string, offset: number, length: number): void {
   const content = readFileSync(path);
@@ -41,8 +48,10 @@ async function resynchronise(lab: Lab): Promise<void> {
 describe('a gateway whose database is damaged', () => {
   it('starts with the images that it has, tells the servers what is lost, and goes on', async () => {
     const [first, second] = [await testImage('kept', MIB, 60), await testImage('rotten', MIB, 61)];
-    const options = { devices: 0, dmServers: [{}, {}], offers: [first.offer, second.offer] };
+    const gateway = { settings: { names: { ImageInventory: PLACE } } };
+    const options = { devices: 0, dmServers: [{}, {}], offers: [first.offer, second.offer], gateway };
     await withLab('damage', options, async (lab) => {
+      for (const server of lab.dmServers) server.renaming = renaming;
       for (const [node, image] of [
         ['kept', first],
         ['rotten', second],
