@@ -324,6 +324,26 @@ describe('who waits for a download', () => {
     await until(() => server.load.connections === 0);
   });
 
+  it('is accounted for when it goes, or is cut off, before all has come', async () => {
+    await begin();
+    /** In the database: whoever asks for the accounts has them written first. */
+    const written = (): unknown[] => house.store.sql('SELECT bytes, complete FROM image_delivery').all();
+    const part = await fetching(port, { Range: 'bytes=0-9' }).reply;
+    assert.equal(part.status, 206);
+    const goes = fetching(port);
+    await until(() => goes.got() >= INTAKE);
+    (await goes.begun).destroy();
+    await until(() => server.load.connections === 0);
+    house.deliveries.flush();
+    assert.deepEqual(written(), [{ bytes: server.lanBytes, complete: 0 }]);
+    const stays = fetching(port);
+    await until(() => stays.got() >= INTAKE);
+    await server.close();
+    assert.ok((await stays.reply).broken);
+    assert.deepEqual(written(), [{ bytes: server.lanBytes, complete: 0 }]);
+    assert.ok(server.lanBytes >= 2 * INTAKE + 10);
+  });
+
   it('is not taken for a slow client', async () => {
     await server.close();
     await house.close();

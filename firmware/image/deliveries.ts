@@ -228,7 +228,8 @@ export class Deliveries {
          (SELECT id FROM image_delivery WHERE image = ? ORDER BY id DESC LIMIT 1 OFFSET ?)`,
       )
       .run(account.image, account.image, MAX_ROWS_PER_IMAGE);
-    if (account.timeMs !== null) this.#catalog.table.save({ ...image, servedMs: account.timeMs });
+    const servedMs = Math.max(image.servedMs ?? 0, account.timeMs ?? 0);
+    if (servedMs > 0) this.#catalog.table.save({ ...image, servedMs });
     this.#catalog.table.touch(image.id);
   }
 }

@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
-import { Agent, request, type IncomingHttpHeaders } from 'node:http';
+import { Agent, request, type IncomingHttpHeaders, type IncomingMessage } from 'node:http';
 import { connect, type Socket } from 'node:net';
-import { after, before, describe, it } from 'node:test';
+import { after, before, describe, it, mock } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { systemClock, type TimerHandle } from '../clock/index.js';
 import { silentLog } from '../log/index.js';
-import { rangesText, type Delivery } from './deliveries.js';
+import { Deliveries, rangesText, type Delivery } from './deliveries.js';
 import type { BlobReader } from './open-blobs.js';
 import { systemDisk, type Disk } from './disk.js';
 import {
@@ -318,6 +318,28 @@ describe('the accounts', () => {
     assert.deepEqual([row.device, row.ambiguous], [null, true]);
   });
 
+  it('that cannot be kept end no connection', async () => {
+    const deliveries = new Deliveries({ ...house, clock: systemClock(0), log: silentLog });
+    const failing = mock.method(deliveries, 'sent', () => {
+      throw new Error('the disk is full');
+    });
+    const { port } = await serve({ deliveries });
+    const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+    const statuses: unknown[] = [];
+    for (let asked = 0; asked < 3; asked += 1) {
+      const options = { port, host: '127.0.0.1', path: '/scomo/fw.bin', headers: { Range: 'bytes=0-9' }, agent };
+      const reply = await new Promise<IncomingMessage>((resolve, reject) =>
+        request(options, resolve).on('error', reject).end(),
+      );
+      statuses.push([reply.statusCode, reply.socket.localPort]);
+      await new Promise((resolve) => reply.resume().once('end', resolve));
+    }
+    const [first] = statuses;
+    assert.deepEqual(statuses, [first, first, first]);
+    assert.equal(failing.mock.callCount(), 2);
+    agent.destroy();
+  });
+
   it('join pieces in any order, and know when the first one was sent', async () => {
     const { port } = await serve();
     const last = CONTENT.length - 1;
@@ -416,6 +438,12 @@ describe('a whole image', () => {
 });
 
 describe('a whole image, when the server ends', () => {
+  /** In the database: whoever asks for the accounts has them written first. */
+  const written = (address: string) =>
+    house.store
+      .sql<{ bytes: number; complete: number }>('SELECT bytes, complete FROM image_delivery WHERE address = ?')
+      .get(address);
+
   it('was taken by who has it and is silent, and that is written', async () => {
     const { port, server } = await serve();
     const from = '127.0.0.19';
@@ -427,8 +455,27 @@ describe('a whole image, when the server ends', () => {
         .end();
     });
     await server.close();
-    assert.equal(rowOf(from)?.complete, true);
+    assert.deepEqual(written(from), { bytes: CONTENT.length, complete: 1 });
     agent.destroy();
+  });
+
+  it('was not taken by who reads nothing; what was sent is written', async () => {
+    const { port, server } = await serve();
+    const from = '127.0.0.21';
+    const socket = connect({ port, host: '127.0.0.1', localAddress: from });
+    socket.on('error', () => {}).pause();
+    // More than the kernel takes.
+    socket.write('GET /scomo/fw.bin HTTP/1.1\r\nHost: x\r\n\r\n'.repeat(6));
+    let before = 0;
+    await seen(() => {
+      const isStuck = server.load.buffers > 0 && server.lanBytes === before;
+      before = server.lanBytes;
+      return isStuck || undefined;
+    });
+    await server.close();
+    assert.deepEqual(written(from), { bytes: before, complete: 0 });
+    assert.equal(server.lanBytes, before);
+    socket.destroy();
   });
 
   it('was not taken by who has asked on before it came, and reads nothing', async () => {
