@@ -1,7 +1,11 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { describe, it } from 'node:test';
+import { parseConfiguration } from '../../firmware/config/index.js';
 import { boardNames, crossProfile, parseProfile, readProfile } from './profile.js';
+
+const valueAt = (value: unknown, key: string): unknown =>
+  key.split('.').reduce<unknown>((at, part) => (at as Record<string, unknown> | undefined)?.[part], value);
 
 describe('board profiles', () => {
   it('are there for every board that is promised', () => {
@@ -13,6 +17,44 @@ describe('board profiles', () => {
       const { build, configuration } = readProfile(name);
       assert.ok(build.memoryMiB >= 128);
       assert.equal(configuration.accounts, undefined);
+    });
+  }
+
+  /** What a profile for a router says itself; the rest has a default. */
+  const SAID = [
+    'stateDir',
+    'storeDir',
+    'device.devIdInterface',
+    'device.manufacturer',
+    'device.model',
+    'notification.port',
+    'lan.prefixes',
+    'retrieve.fsyncVolumeMiB',
+    'store.quotaMiB',
+    'store.databaseCacheKiB',
+    'serve.interfaces',
+    'serve.maxConnections',
+    'discovery.interfaces',
+    'build.arch',
+    'build.libc',
+    'build.packageArch',
+    'build.node.version',
+    'build.node.program',
+    'build.memoryMiB',
+    'build.flashMiB',
+    'build.nodeFlags',
+  ];
+  for (const name of boardNames().filter((one) => one !== 'dev')) {
+    it(`${name} says what the router has, and has a default for ports and names`, () => {
+      const { build, configuration, file } = readProfile(name);
+      const onRouter = build.system === 'openwrt' ? [...SAID, 'requireMount'] : SAID;
+      const missing = onRouter.filter((key) =>
+        [undefined, ''].includes(valueAt({ ...configuration, build }, key) as undefined),
+      );
+      assert.deepEqual(missing, []);
+      const loaded = parseConfiguration([{ file, value: configuration }]);
+      assert.ok(loaded.ok);
+      assert.deepEqual([loaded.value.configuration.serve.port, loaded.value.configuration.names], [8180, {}]);
     });
   }
 
