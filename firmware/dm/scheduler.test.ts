@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { ManualClock } from '../clock/index.js';
-import { silentLog } from '../log/index.js';
+import { silentLog, type LogFields } from '../log/index.js';
 import { Scheduler, type SchedulerOptions, type SessionResult, type SessionTrigger } from './scheduler.js';
 
 interface Held {
@@ -329,8 +329,8 @@ describe('alerts', () => {
 });
 
 describe('sessions that check a certificate', () => {
-  const bench = (): Bench => {
-    const waiting = new Bench({ needsClock: (serverId) => serverId === 'A' });
+  const bench = (log = silentLog): Bench => {
+    const waiting = new Bench({ log, needsClock: (serverId) => serverId === 'A' });
     waiting.clock.isPlausible = false;
     waiting.chance.push(0, 0);
     waiting.start('A', 'B');
@@ -338,7 +338,11 @@ describe('sessions that check a certificate', () => {
     return waiting;
   };
   it('wait until the clock is set, and say so; others do not', () => {
-    const { scheduler, held, clock } = bench();
+    const waits: unknown[] = [];
+    const info = (text: string, fields?: LogFields): void => {
+      if (text === 'session waits') waits.push(fields);
+    };
+    const { scheduler, held, clock } = bench({ ...silentLog, info });
     assert.deepEqual(
       held.map(({ serverId }) => serverId),
       ['B'],
@@ -346,6 +350,7 @@ describe('sessions that check a certificate', () => {
     assert.equal(scheduler.report()[0]?.waitsFor, 'clock');
     clock.advance(10 * 60_000);
     assert.equal(held.length, 1);
+    assert.deepEqual(waits, [{ server_id: 'A', trigger: 'start', for: 'clock' }], 'once, however long it takes');
     clock.isPlausible = true;
     clock.advance(5000);
     assert.equal(held.at(-1)?.serverId, 'A');

@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { managementObjects, Names } from '../../firmware/mo/index.js';
+import type { NodeDefinition } from '../../firmware/tree/index.js';
 import type { Renaming } from './dm-server.js';
 import { playNineSteps, type Observer } from './nine-steps.js';
 import { ALERT } from './operator.js';
@@ -44,7 +46,9 @@ const ALERTS = {
   imageRetrieved: 'com.example.media.here',
   imageNeedsUri: 'com.example.media.where',
   imageEvicted: 'com.example.media.gone',
+  imageLocalUri: 'com.example.media.moved',
   fanoutFinished: 'com.example.calls.over',
+  storeDamaged: 'com.example.damaged',
 } as const;
 
 const newName = (mo: string, index: number): string => `${mo.charAt(0).toLowerCase()}-${index}`;
@@ -81,6 +85,26 @@ const renaming: Renaming = {
 };
 
 describe('the nine steps with every name changed', () => {
+  it('leave no node, no identifier and no alert its standard name that may have another', () => {
+    const names = Names.parse(overrides());
+    assert.ok(names.ok);
+    const fixed = ['DevInfo', 'DevDetail'].map((mo) => `./${mo}`);
+    const kept: string[] = [];
+    const look = ({ key, name, type = '', children = [] }: NodeDefinition, mo: string): void => {
+      if (name === key || type.startsWith('org.dmgw')) kept.push(`${mo}: ${key}`);
+      for (const child of children) look(child, mo);
+    };
+    for (const { place, definition } of managementObjects(names.value)) {
+      const mo = ['.', ...place].join('/');
+      if (fixed.includes(mo) || mo === PLACES.DMAcc[1]) continue;
+      for (const child of definition.children ?? []) look(child, mo);
+      if (definition.type?.startsWith('org.dmgw') ?? true) kept.push(`${mo}: type`);
+    }
+    assert.deepEqual(kept, []);
+    const own = Object.entries(ALERT).flatMap(([alert, type]) => (type.startsWith('org.dmgw') ? [alert] : []));
+    assert.deepEqual(Object.keys(ALERTS).sort(), own.sort());
+  });
+
   it('bring the image to every device, and no standard name of the gateway is spoken', async () => {
     const image = await testImage('renamed', MIB, 61);
     const gateway = { settings: { names: overrides() } };
