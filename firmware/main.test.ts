@@ -3,12 +3,24 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { copyFileSync, existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { silentLog } from './log/index.js';
 import { askStatus } from './ops/index.js';
+import { databaseSchema } from './schema.js';
+import { openStore } from './store/index.js';
 
 interface Ended {
   readonly code: number | null;
@@ -264,6 +276,22 @@ describe('the daemon', () => {
     );
     if (child.exitCode === null) await once(child, 'exit');
     assert.equal(child.exitCode, 2);
+  });
+
+  it('refuses the database of a newer version with exit code 2, and leaves it as it is', async () => {
+    const stateDir = join(folder, 'newer-state');
+    mkdirSync(stateDir);
+    const database = join(stateDir, 'dmgw.db');
+    const newer = [...databaseSchema, { owner: 'newer', sql: 'CREATE TABLE newer (n INTEGER)' }];
+    await openStore({ file: database, schema: newer, log: silentLog }).close();
+    const before = readFileSync(database);
+    const { code, err } = await dmgw('run', '--config', file('newer.json', { ...configuration, stateDir }));
+    assert.equal(code, 2, err);
+    assert.match(
+      err,
+      /^dmgw: .*newer\.json: .*schema \d+, this version of dmgw knows \d+: install the newer version again[^\n]*\n$/m,
+    );
+    assert.ok(readFileSync(database).equals(before));
   });
 
   it('refuses folders in memory with exit code 2', { skip: !existsSync('/dev/shm') && 'no tmpfs here' }, async () => {
