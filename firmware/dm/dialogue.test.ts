@@ -43,7 +43,19 @@ afterEach(async () => {
   rmSync(folder, { recursive: true });
 });
 
-type Answer = 'bye' | 'get' | 'broken' | 'timeout' | 'unreachable' | 'http-status' | 'garbage' | 'busy' | 'hangs';
+type Failing = 'broken' | 'timeout' | 'unreachable' | 'http-status';
+type Answer = keyof typeof BODIES | Failing | 'garbage' | 'busy' | 'hangs';
+
+/** What the server says behind its Status. */
+const BODIES = {
+  bye: '',
+  get: '<Get><CmdID>2</CmdID><Item><Target><LocURI>.</LocURI></Target></Item></Get>',
+  /** With the two elements around it, as deep as a message may be, and deeper. */
+  deep: '<a>'.repeat(62) + '</a>'.repeat(62),
+  deeper: '<a>'.repeat(63) + '</a>'.repeat(63),
+  many: '<a/>'.repeat(50_000),
+  large: `<!--${'x'.repeat(10_000)}-->`,
+};
 
 const status = (msgId: number): string =>
   `<Status><CmdID>1</CmdID><MsgRef>${msgId}</MsgRef><CmdRef>0</CmdRef><Cmd>SyncHdr</Cmd><Data>200</Data></Status>`;
@@ -51,8 +63,14 @@ const status = (msgId: number): string =>
 /** Holds a session with a server that answers as listed; `answers` that are left over are not used. */
 async function hold(
   answers: readonly Answer[],
-  options: { readonly store?: Partial<Store>; readonly signal?: AbortSignal; readonly serverId?: string } = {},
+  options: {
+    readonly store?: Partial<Store>;
+    readonly signal?: AbortSignal;
+    readonly serverId?: string;
+    readonly maxMsgSize?: number;
+  } = {},
 ): Promise<SessionResult> {
+  const { maxMsgSize = 10_000 } = options;
   const accounts = new Accounts(store);
   const none = { scheme: 'none', name: '', secret: '', nonce: new Uint8Array() } as const;
   accounts.configure([
@@ -62,7 +80,8 @@ async function hold(
   let msgId = 0;
   let last = '';
   const carrier: Carrier = {
-    post: (_url, body, _type, { signal }) => {
+    post: (_url, body, _type, { signal, maxReplyBytes }) => {
+      assert.equal(maxReplyBytes, maxMsgSize);
       const text = Buffer.from(body).toString();
       story.push(text === last ? 'again' : 'send');
       if (text !== last) msgId += 1;
@@ -79,14 +98,14 @@ async function hold(
         const error = { code: 'http-status', text: '', status: 503, retryAfterSeconds: 120 } as const;
         return Promise.resolve({ ok: false, error });
       }
-      if (answer !== 'bye' && answer !== 'get' && answer !== 'garbage') {
-        return Promise.resolve(failure(answer ?? 'broken', 'as the test wants'));
+      if (answer === undefined || !(answer === 'garbage' || answer in BODIES)) {
+        return Promise.resolve(failure((answer as Failing | undefined) ?? 'broken', 'as the test wants'));
       }
-      const get = '<Get><CmdID>2</CmdID><Item><Target><LocURI>.</LocURI></Target></Item></Get>';
+      const content = answer in BODIES ? BODIES[answer as keyof typeof BODIES] : '';
       const reply =
         `<SyncML><SyncHdr><VerDTD>1.2</VerDTD><VerProto>DM/1.2</VerProto><SessionID>${/<SessionID>(\w+)</.exec(text)?.[1] ?? ''}` +
         `</SessionID><MsgID>${msgId}</MsgID><Target><LocURI>d</LocURI></Target><Source><LocURI>s</LocURI></Source></SyncHdr>` +
-        `<SyncBody>${status(msgId)}${answer === 'get' ? get : ''}<Final/></SyncBody></SyncML>`;
+        `<SyncBody>${status(msgId)}${content}<Final/></SyncBody></SyncML>`;
       const octets = Buffer.from(answer === 'garbage' ? '<SyncML>' : reply);
       return Promise.resolve(success({ status: 200, contentType: 'application/vnd.syncml.dm+xml', body: octets }));
     },
@@ -136,7 +155,7 @@ async function hold(
     clock,
     log: silentLog,
     deviceId: 'd',
-    maxMsgSize: 10_000,
+    maxMsgSize,
     maxObjSize: 100_000,
     randomBytes: (count) => new Uint8Array(count).fill(9),
     connect: () => carrier,
@@ -177,6 +196,12 @@ describe('a session', () => {
   it('is broken off by an answer that is no message, and not repeated', async () => {
     assert.equal((await hold(['garbage'])).end, 'failed');
     assert.deepEqual(story, ['durable', 'send', 'durable', 'close']);
+  });
+  it('reads no answer that is larger, deeper or of more elements than a message may be', async () => {
+    assert.equal((await hold(['deep', 'bye'])).end, 'completed');
+    assert.equal((await hold(['deeper'])).failure, 'too-deep');
+    assert.equal((await hold(['large'])).failure, 'too-large');
+    assert.equal((await hold(['many'], { maxMsgSize: 300_000 })).failure, 'too-many-elements');
   });
   it('closes its connection when the database fails under it, and lets the failure through', async () => {
     const store = { durable: () => Promise.reject(new StoreError('io', 'as the test wants')) };
