@@ -21,6 +21,8 @@ export interface OneProcessOptions {
   readonly settings: Readonly<Record<string, object>>;
   /** The gateway's disk has failed. */
   readonly onFatal: (thrown: unknown) => void;
+  /** The gateway has its garbage collected. */
+  readonly onGarbage?: (generation: 'young' | 'all') => void;
 }
 
 /** What became of a command. */
@@ -144,7 +146,7 @@ function socketIn(folder: string): string {
 }
 
 async function startWith(
-  { folder, serverId, settings, onFatal }: OneProcessOptions,
+  { folder, serverId, settings, onFatal, onGarbage = () => {} }: OneProcessOptions,
   url: string,
   controlFolder: string,
 ): Promise<Gateway> {
@@ -172,7 +174,7 @@ async function startWith(
     version: '0',
     buildTimeMs: 0,
     mdnsHelper: [],
-    collectGarbage: () => {},
+    collectGarbage: onGarbage,
     onFatal,
   });
   if (!gateway.ok) throw new Error(gateway.error.text);

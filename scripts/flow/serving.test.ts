@@ -5,7 +5,7 @@ import { createSocket } from 'node:dgram';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { createServer, get as request, type IncomingHttpHeaders, type ServerResponse } from 'node:http';
 import { syncBuiltinESMExports } from 'node:module';
-import type { AddressInfo } from 'node:net';
+import { connect, type AddressInfo, type Socket } from 'node:net';
 import os, { tmpdir, type NetworkInterfaceInfo } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it, mock } from 'node:test';
@@ -56,6 +56,8 @@ interface Lab {
   /** Adds an image that is retrieved from there, and waits until it has bytes. */
   add(node: string, path: Parameters<Origin['url']>[0], digest?: string): Promise<void>;
   uriOf(node: string): Promise<string>;
+  /** What has been collected. */
+  readonly garbage: readonly string[];
 }
 
 /** @param settings beside those that every lab here has, section by section */
@@ -68,6 +70,7 @@ async function withLab(
   const origin = new Origin();
   await origin.start(block.downloadServer);
   const faults: unknown[] = [];
+  const garbage: string[] = [];
   let gateway: OneProcess | undefined;
   try {
     const lab = await OneProcess.start({
@@ -81,11 +84,13 @@ async function withLab(
         ...settings,
       },
       onFatal: (thrown) => faults.push(thrown),
+      onGarbage: (generation) => garbage.push(generation),
     });
     gateway = lab;
     await test({
       gateway: lab,
       origin,
+      garbage,
       add: async (node, path, digest) => {
         const image = { uri: origin.url(path), ...(digest !== undefined && { digest }) };
         await lab.manage(...addImage(node, image));
@@ -131,6 +136,15 @@ function fetchFrom(localAddress: string, url: string, { range, at }: FetchOption
       reply.on('end', () => resolve({ status: statusCode, headers, body: Buffer.concat(chunks) }));
     }).on('error', () => resolve({}));
   });
+}
+
+/** A client that asks for more than the kernels hold, and reads nothing of it. */
+function askAndTakeNothing(localAddress: string, url: string): Socket {
+  const { hostname, port, pathname } = new URL(url);
+  const socket = connect({ localAddress, host: hostname, port: Number(port) });
+  socket.on('error', () => {}).pause();
+  socket.write(`GET ${pathname} HTTP/1.1\r\nHost: x\r\n\r\n`.repeat(6));
+  return socket;
 }
 
 /** End Devices of the configuration: `MAC:020000000001` and so on. @param endpoints where each takes its notifications */
@@ -297,10 +311,50 @@ describe('an image that is served', { concurrency: true }, () => {
         assert.equal(await sent(), 2);
         await eventually('what was sent', () => (heard >= 2 ? true : undefined));
         assert.equal(heard, 2);
+        const reacted = async (): Promise<string> => (await gateway.read(`${at}/Result/Reacted`))[0] ?? '';
+        assert.equal(await reacted(), '0');
+        assert.equal((await fetchFrom(block.device(0), await lab.uriOf('fw'))).status, 200);
+        await eventually('its reaction', async () => ((await reacted()) === '1' ? true : undefined));
       });
     } finally {
       for (const socket of sockets) socket.close();
     }
+  });
+
+  it('is for clients that take it in time, so many of each address', async () => {
+    const block = await AddressBlock.claim();
+    const serve = { listen: [block.gateway], maxConnectionsPerAddress: 1, idleTimeoutSeconds: 1 };
+    await withLab(block, { serve }, async (lab) => {
+      await lab.add('fw', '/typed');
+      const uri = await lab.uriOf('fw');
+      const [first, second] = [block.device(0), block.device(1)];
+      const silent = askAndTakeNothing(first, uri);
+      await eventually('it', async () => ((await lab.gateway.status()).serve.connections === 1 ? true : undefined));
+      assert.equal((await fetchFrom(first, uri)).status, 503);
+      assert.equal((await fetchFrom(second, uri)).status, 200);
+      await eventually('its end', async () =>
+        (await lab.gateway.status()).serve.connections === 0 ? true : undefined,
+      );
+      silent.destroy();
+    });
+  });
+
+  it('is for clients that take it fast enough; the garbage of a crowd is collected when it has gone', async () => {
+    const block = await AddressBlock.claim();
+    const rate = { minBytesPerSecond: 1_048_576, minRateSeconds: 10, idleTimeoutSeconds: 3600 };
+    await withLab(block, { serve: { listen: [block.gateway], ...rate } }, async (lab) => {
+      await lab.add('fw', '/typed');
+      const uri = await lab.uriOf('fw');
+      const slow = askAndTakeNothing(block.device(0), uri);
+      for (let asked = 0; asked < 64; asked += 1) await fetchFrom(block.device(1), uri, { range: '0-0' });
+      const { connections } = (await lab.gateway.status()).serve;
+      assert.ok(connections >= 1);
+      await eventually('its end', async () =>
+        (await lab.gateway.status()).serve.connections === 0 ? true : undefined,
+      );
+      slow.destroy();
+      await eventually('the garbage', () => lab.garbage.includes('all') || undefined);
+    });
   });
 
   it('moves with the address of an interface, and the DM Server is told', async () => {
