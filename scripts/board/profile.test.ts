@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { parseConfiguration } from '../../firmware/config/index.js';
 import { boardNames, crossProfile, parseProfile, readProfile } from './profile.js';
@@ -82,6 +84,12 @@ describe('board profiles', () => {
       assert.throws(() => parseProfile('debian-arm64', 'f', { ...value(), ...change }), { message: expected });
     });
   }
+
+  it('are described to editors, as the README is generated, by what the sources say', () => {
+    const words = [join(import.meta.dirname, '../docs.js'), '--check'];
+    const { status, stderr } = spawnSync(process.execPath, words, { encoding: 'utf8' });
+    assert.deepEqual([status, stderr], [0, '']);
+  });
 
   it('names the boards that there are', () => {
     assert.throws(() => readProfile('../dev'), { message: /^no board "\.\.\/dev"; there are: debian-arm64, / });
