@@ -1,5 +1,5 @@
 import { createHash, type Hash } from 'node:crypto';
-import { open, rename, type FileHandle } from 'node:fs/promises';
+import { closeSync, ftruncateSync, openSync, renameSync, writeSync } from 'node:fs';
 import { request as httpRequest, type IncomingMessage } from 'node:http';
 import { request as httpsRequest } from 'node:https';
 import { Backoff, type Clock, type Random } from '../../../firmware/clock/index.js';
@@ -50,13 +50,13 @@ export async function fetchFile(options: FetchOptions): Promise<FetchOutcome> {
     return failure('bad-url', 'PkgURL is not an http or https URL');
   }
   try {
-    const part = new PartialFile(await open(`${options.file}.part`, 'w'));
+    const part = new PartialFile(openSync(`${options.file}.part`, 'w'));
     try {
       const outcome = await untilComplete(url, part, options);
-      if (outcome.ok) await rename(`${options.file}.part`, options.file);
+      if (outcome.ok) renameSync(`${options.file}.part`, options.file);
       return outcome;
     } finally {
-      await part.close();
+      part.close();
     }
   } catch (thrown) {
     // Only the disk throws.
@@ -88,7 +88,7 @@ type Try =
 
 /** One request. @throws what the disk throws */
 async function tryOnce(url: URL, part: PartialFile, options: FetchOptions): Promise<Try> {
-  if (part.have.etag === undefined && part.have.bytes > 0) await part.restart(undefined, undefined);
+  if (part.have.etag === undefined && part.have.bytes > 0) part.restart(undefined, undefined);
   const reply = await openReply(url, part.have, options);
   if (!reply) return { kind: 'retry', failure: 'unavailable', waitMs: 0 };
   const meaning = meaningOf(reply.statusCode ?? 0, reply.headers, part.have);
@@ -98,10 +98,10 @@ async function tryOnce(url: URL, part: PartialFile, options: FetchOptions): Prom
       return meaning;
     case 'retry':
       reply.destroy();
-      if (meaning.forget) await part.restart(undefined, undefined);
+      if (meaning.forget) part.restart(undefined, undefined);
       return { kind: 'retry', failure: meaning.failure, waitMs: meaning.waitMs };
     case 'restart':
-      await part.restart(meaning.total, meaning.etag);
+      part.restart(meaning.total, meaning.etag);
       break;
     case 'append':
       break;
@@ -133,24 +133,23 @@ function openReply(url: URL, have: Have, options: FetchOptions): Promise<Incomin
   });
 }
 
-/** @returns whether the reply came to its announced end. @throws what the disk throws */
-async function receive(reply: IncomingMessage, part: PartialFile): Promise<boolean> {
-  const chunks = reply.iterator({ destroyOnReturn: true }) as AsyncIterator<Buffer, undefined>;
-  for (;;) {
-    let next: IteratorResult<Buffer, undefined>;
-    try {
-      next = await chunks.next();
-    } catch {
-      return false; // the connection broke
-    }
-    if (next.done) return reply.complete;
-    try {
-      await part.append(next.value);
-    } catch (thrown) {
-      reply.destroy();
-      throw thrown;
-    }
-  }
+/**
+ * What has come is written as it comes: a stream that is read later loses what it holds when its connection breaks.
+ * @returns whether the reply came to its announced end. @throws what the disk throws
+ */
+function receive(reply: IncomingMessage, part: PartialFile): Promise<boolean> {
+  return new Promise((resolve, reject) => {
+    reply.on('data', (chunk: Buffer) => {
+      try {
+        part.append(chunk);
+      } catch (thrown) {
+        reply.destroy();
+        reject(thrown instanceof Error ? thrown : new Error(String(thrown)));
+      }
+    });
+    reply.on('error', () => {});
+    reply.on('close', () => resolve(reply.complete));
+  });
 }
 
 /** The file under way, with its digest so far. */
@@ -158,22 +157,21 @@ class PartialFile {
   #hash: Hash = createHash('sha256');
   #have: Have = { bytes: 0, total: undefined, etag: undefined };
 
-  constructor(private readonly handle: FileHandle) {}
+  constructor(private readonly fd: number) {}
 
   get have(): Have {
     return this.#have;
   }
 
-  async restart(total: number | undefined, etag: string | undefined): Promise<void> {
-    await this.handle.truncate(0);
+  restart(total: number | undefined, etag: string | undefined): void {
+    ftruncateSync(this.fd);
     this.#hash = createHash('sha256');
     this.#have = { bytes: 0, total, etag };
   }
 
-  async append(chunk: Uint8Array): Promise<void> {
+  append(chunk: Uint8Array): void {
     for (let written = 0; written < chunk.byteLength;) {
-      const { bytesWritten } = await this.handle.write(chunk, written, undefined, this.#have.bytes + written);
-      written += bytesWritten;
+      written += writeSync(this.fd, chunk, written, undefined, this.#have.bytes + written);
     }
     this.#hash.update(chunk);
     this.#have = { ...this.#have, bytes: this.#have.bytes + chunk.byteLength };
@@ -184,7 +182,7 @@ class PartialFile {
     return this.#hash.digest('hex');
   }
 
-  async close(): Promise<void> {
-    await this.handle.close();
+  close(): void {
+    closeSync(this.fd);
   }
 }
