@@ -64,7 +64,7 @@ export async function hearNotifications(
       const { serverId, sessionId, defaultNonce } = trigger.value;
       if (scheduler.notified(serverId, sessionId, defaultNonce)) {
         log.info('notification accepted', { server_id: serverId, session_id: sessionId });
-      }
+      } else log.debug('notification dropped', { from: remote.address, session_id: sessionId });
     },
   });
 }

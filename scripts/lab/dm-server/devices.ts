@@ -1,8 +1,12 @@
+import { randomInt } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { open, rename } from 'node:fs/promises';
 import type { Credentials, DeviceAccount } from './config.js';
 import { CommandQueue } from './queue.js';
 import { EventLog, type DeviceEvent } from './events.js';
+
+/** A SessionID is 16 bits in a notification, and not 0. */
+export const MAX_SESSION_ID = 0xffff;
 
 export type Scheme = Credentials['scheme'];
 
@@ -23,6 +27,11 @@ export interface Device {
   clientNonce: Uint8Array;
   /** Of the server's next digest, in a message or a notification. */
   serverNonce: Uint8Array;
+  /**
+   * SessionID of the last notification. Each is the one before plus one: a client drops one that it has had lately (10.2),
+   * which random ones of 16 bits are now and then.
+   */
+  notified: number;
   /** SessionIDs, as numbers, of notifications made with the default nonce: it counts in these sessions (5.8). */
   readonly resynchronising: Set<number>;
   /** Leaves of DevInfo as the device has sent them last, by name. */
@@ -57,6 +66,7 @@ export class Devices {
         proofPerMessage,
         clientNonce: Buffer.from(kept?.client ?? client.nonce, 'base64'),
         serverNonce: Buffer.from(kept?.server ?? server.nonce, 'base64'),
+        notified: randomInt(MAX_SESSION_ID),
         resynchronising: new Set(),
         devInfo: {},
         queue: new CommandQueue(),

@@ -472,6 +472,8 @@ describe('the DM server, held against a foreign client', () => {
     const bytes = Buffer.from(plain.package0 as string, 'base64');
     assert.equal(bytes.subarray(16).toString('hex'), '02d8000000123403737276');
     assert.deepEqual(bytes.subarray(0, 16), digestOf(SERVER_NONCE, bytes.subarray(16)));
+    const following = await server.admin('POST', `/devices/${uri('urn:x:notified')}/notification`, {});
+    assert.equal(following.sessionId, 0x1235, 'no SessionID comes again soon');
 
     const deviceId = 'urn:x:resync';
     await server.admin('POST', `/devices/${uri(deviceId)}/notification`, { sessionId: 0xab, defaultNonce: true });

@@ -1,14 +1,13 @@
 import { createSocket } from 'node:dgram';
-import { randomInt } from 'node:crypto';
 import { isIPv6 } from 'node:net';
 import * as v from 'valibot';
 import { buildNotification, DEFAULT_NONCE, NOTIFICATION_VERSION, UiMode, wrapWsp } from '../../../firmware/dm/index.js';
-import type { Device } from './devices.js';
+import { MAX_SESSION_ID, type Device } from './devices.js';
 
 /** Body of `POST /devices/<deviceId>/notification`. */
 export const notificationSchema = v.strictObject({
-  /** 1 to 0xFFFF; absent: any. */
-  sessionId: v.optional(v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(0xffff))),
+  /** 1 to 0xFFFF; absent: the next one. */
+  sessionId: v.optional(v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(MAX_SESSION_ID))),
   uiMode: v.optional(v.picklist([0, 1, 2, 3]), UiMode.BACKGROUND),
   /** Made with the default nonce: the session that follows agrees on new nonces (5.8). */
   defaultNonce: v.optional(v.boolean(), false),
@@ -30,7 +29,8 @@ export async function notify(
   device: Device,
   request: NotificationRequest,
 ): Promise<{ readonly package0: string; readonly sessionId: number }> {
-  const sessionId = request.sessionId ?? randomInt(1, 0x10000);
+  const sessionId = request.sessionId ?? (device.notified % MAX_SESSION_ID) + 1;
+  device.notified = sessionId;
   if (request.defaultNonce) {
     device.resynchronising.add(sessionId);
     // Some clients answer with the octets of the SessionID in the order of their processor (facts 16).
