@@ -346,12 +346,15 @@ describe('an image that is served', { concurrency: true }, () => {
       await lab.add('fw', '/typed');
       const uri = await lab.uriOf('fw');
       const slow = askAndTakeNothing(block.device(0), uri);
+      // 80 KB/s.
+      const sips = setInterval(() => void slow.read(4096), 50).unref();
       for (let asked = 0; asked < 64; asked += 1) await fetchFrom(block.device(1), uri, { range: '0-0' });
       const { connections } = (await lab.gateway.status()).serve;
       assert.ok(connections >= 1);
       await eventually('its end', async () =>
         (await lab.gateway.status()).serve.connections === 0 ? true : undefined,
       );
+      clearInterval(sips);
       slow.destroy();
       await eventually('the garbage', () => lab.garbage.includes('all') || undefined);
     });
