@@ -1,0 +1,91 @@
+/** What `Checkpoint` flushes, and when, seen at its calls of the system: a power cut shows a missing flush only now and then. */
+import assert from 'node:assert/strict';
+import fs from 'node:fs';
+import { syncBuiltinESMExports } from 'node:module';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, describe, it } from 'node:test';
+import { promisify } from 'node:util';
+import { silentLog } from '../log/index.js';
+import type { Store } from './index.js';
+
+const story: string[] = [];
+const names = new Map<number, string>();
+/** @param what one line for the calls of this kind that follow each other */
+const note = (what: string, fd: number): void => {
+  const line = `${what} ${names.get(fd) ?? 'another file'}`;
+  if (what === 'flush' || story.at(-1) !== line) story.push(line);
+};
+
+const plain = { fdatasync: promisify(fs.fdatasync), write: promisify(fs.write) };
+const watched = {
+  fdatasync: (fd: number) => {
+    note('flush', fd);
+    return plain.fdatasync(fd);
+  },
+  write: (...args: Parameters<typeof plain.write>) => {
+    note('write', args[0]);
+    return plain.write(...args);
+  },
+};
+Object.assign(fs.fdatasync, { [promisify.custom]: watched.fdatasync });
+Object.assign(fs.write, { [promisify.custom]: watched.write });
+syncBuiltinESMExports();
+
+// They take hold of the functions above when they are loaded.
+const { openStore } = await import('./index.js');
+const { Checkpoint } = await import('./checkpoint.js');
+
+describe('a checkpoint flushes', () => {
+  const folder = fs.mkdtempSync(join(tmpdir(), 'checkpoint-order-'));
+  const file = join(folder, 'dmgw.db');
+  let store: Store;
+  before(() => {
+    const schema = [{ owner: 'test', sql: 'CREATE TABLE t (n INTEGER PRIMARY KEY, v TEXT)' }];
+    store = openStore({ file, schema, log: silentLog, checkpointPages: 1_000_000 });
+    for (let n = 0; n < 50; n += 1) store.sql('INSERT INTO t VALUES (?, ?)').run(n, 'x'.repeat(2000));
+  });
+  after(async () => {
+    await store.close();
+    fs.rmSync(folder, { recursive: true });
+  });
+
+  /** Of a copy of the files. @param generations told one after the other, the last for good */
+  const run = async (...generations: number[]): Promise<void> => {
+    const copy = join(folder, 'copy.db');
+    for (const suffix of ['', '-wal']) fs.copyFileSync(`${file}${suffix}`, `${copy}${suffix}`);
+    const [walFd, databaseFd] = [fs.openSync(`${copy}-wal`, 'r+'), fs.openSync(copy, 'r+')];
+    names.set(walFd, 'WAL').set(databaseFd, 'database');
+    const frames = (fs.fstatSync(walFd).size - 32) / (24 + 4096);
+    let last = 0;
+    story.length = 0;
+    try {
+      await new Checkpoint(
+        {
+          ...{ walFd, databaseFd },
+          generation: () => (last = generations.shift() ?? last),
+          passive: () => ({ frames, copied: frames }),
+          hold: () => {},
+        },
+        10,
+      ).run(() => false);
+    } finally {
+      names.clear();
+      for (const fd of [walFd, databaseFd]) fs.closeSync(fd);
+    }
+  };
+
+  const COPIED = ['flush WAL', 'write database', 'flush database'];
+  /** Its header is struck out, or comes back. */
+  const HEADER = ['write WAL', 'flush WAL'];
+
+  it('the WAL before its pages are copied, these before its header is struck out, and that too', async () => {
+    await run(1);
+    assert.deepEqual(story, [...COPIED, ...HEADER]);
+  });
+
+  it('the header when it comes back, because there was a commit in between, and the WAL again', async () => {
+    await run(1, 1, 2);
+    assert.deepEqual(story, [...COPIED, ...HEADER, ...HEADER, 'flush WAL', ...HEADER]);
+  });
+});
