@@ -228,13 +228,34 @@ describe('notifications', () => {
     bench.scheduler.notified('A', '1', false);
     bench.clock.advance(0);
     bench.scheduler.notified('A', '2', false);
-    for (let n = 0; n < 6; n += 1) {
+    const waits: number[] = [];
+    for (let n = 0; n < 8; n += 1) {
+      // Chance at its most: the upper bound of each delay.
+      bench.chance.push(1);
       await bench.last.end({ end: 'failed' });
-      bench.clock.advance(0);
+      waits.push(bench.clock.nextInMs() ?? 0);
+      bench.clock.advance(waits.at(-1) ?? 0);
     }
-    assert.deepEqual(bench.story, ['1 at 6000', '2 at 6000', '1 at 6000', '2 at 6000', '1 at 6000']);
-    assert.equal(bench.scheduler.report()[0]?.failuresInARow, 5);
-    assert.ok((bench.clock.nextInMs() ?? 0) > 0, 'the backoff counts');
+    assert.deepEqual(waits, [0, 8000, 16_000, 32_000, 60_000, 60_000, 60_000, 60_000]);
+    assert.deepEqual(
+      bench.held.map(({ trigger }) => (trigger.kind === 'notification' ? trigger.sessionId : trigger.kind)),
+      ['1', '2', '1', '2', '1', '2', '1', '2', 'retry'],
+    );
+  });
+  it('that wait while the server asks for a pause wait too', async () => {
+    const bench = await quiet();
+    bench.scheduler.notified('A', '1', false);
+    bench.clock.advance(0);
+    bench.scheduler.notified('A', '2', false);
+    await bench.last.end({ end: 'failed', retryAfterMs: 3_600_000 });
+    assert.ok((bench.clock.nextInMs() ?? 0) >= 3_600_000);
+    bench.clock.advance(bench.clock.nextInMs() ?? 0);
+    await bench.last.end();
+    bench.clock.advance(0);
+    assert.deepEqual(
+      bench.held.map(({ trigger }) => (trigger.kind === 'notification' ? trigger.sessionId : trigger.kind)),
+      ['1', '2', '1'],
+    );
   });
   it('that come while another waits for its next try go first; the other is not forgotten', async () => {
     const bench = await quiet();

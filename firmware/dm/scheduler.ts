@@ -4,7 +4,13 @@ import type { Logger } from '../log/index.js';
 /** Why a session is opened. A notification's SessionID must be used in the session (DMNOTI). */
 export type SessionTrigger =
   | { readonly kind: 'start' | 'interval' | 'alert' | 'retry' | 'manual' }
-  | { readonly kind: 'notification'; readonly sessionId: string; readonly defaultNonce: boolean };
+  | {
+      readonly kind: 'notification';
+      readonly sessionId: string;
+      readonly defaultNonce: boolean;
+      /** Sessions with this SessionID that have failed; absent: none. */
+      readonly failures?: number;
+    };
 
 export type SessionEnd = 'completed' | 'failed';
 
@@ -296,16 +302,14 @@ export class Scheduler {
     const waiting = slot.notifications.shift();
     if (result.end === 'failed') {
       const backoffMs = slot.backoff.nextMs(REFUSALS.has(result.failure ?? ''));
-      // The server waits for the SessionID that it named; a few times it is worth keeping.
-      const again = trigger.kind === 'notification' && slot.backoff.tries <= NOTIFIED_TRIES;
-      if (waiting) {
-        if (again) slot.notifications.push(trigger);
-        return this.#plan(slot, waiting, 0);
-      }
       const askedForMs = result.retryAfterMs === undefined ? 0 : result.retryAfterMs + this.#jitter();
-      const waitMs = Math.max(backoffMs, askedForMs);
+      // What one session has failed of may be its own; then the server is given time, whoever waits.
+      const isFirst = slot.backoff.tries === 1 && askedForMs === 0;
+      const waitMs = waiting && isFirst ? 0 : Math.max(backoffMs, askedForMs);
       o.log.warn('session failed, it will be tried again', { server_id: slot.serverId, wait_ms: waitMs });
-      return this.#plan(slot, again ? trigger : { kind: 'retry' }, waitMs);
+      const retry = nextTry(trigger);
+      if (waiting && retry.kind === 'notification') slot.notifications.push(retry);
+      return this.#plan(slot, waiting ?? retry, waitMs);
     }
     if (waiting) return this.#plan(slot, waiting, 0);
     if (result.alertsUnsent || slot.alertCame) {
@@ -318,4 +322,11 @@ export class Scheduler {
   #jitter(): number {
     return jitterMs(this.o.jitterMs, this.o.random);
   }
+}
+
+/** The server waits for the SessionID that it named; a few times it is worth keeping. */
+function nextTry(failed: SessionTrigger): SessionTrigger {
+  if (failed.kind !== 'notification') return { kind: 'retry' };
+  const failures = (failed.failures ?? 0) + 1;
+  return failures <= NOTIFIED_TRIES ? { ...failed, failures } : { kind: 'retry' };
 }

@@ -294,6 +294,27 @@ describe('a mirror that', () => {
     );
   });
 
+  it('answers with what has no type and no version, and the Digest refuses, has its turn again', async () => {
+    await open();
+    const image = house.add('a', `${origin.url}?gone\n${origin.url}`, SHA);
+    let nameless = 0;
+    origin.behave = (request, response, count) => {
+      if (request.url?.endsWith('gone') === true) return status(404)(request, response, count);
+      nameless += 1;
+      if (nameless === 1) response.end('Who are you?');
+      else file(request, response, count);
+    };
+    assert.equal((await house.until(image.id, 'available')).blob, SHA);
+  });
+
+  it('has such an answer that is longer each time ends the retrieval with its tries', async () => {
+    await open();
+    const image = house.add('a', origin.url, SHA);
+    origin.behave = (_, response, count) => response.end('x'.repeat(count));
+    assert.equal((await house.until(image.id, 'failed')).result, 'digest-mismatch');
+    assert.equal(origin.seen.length, 4);
+  });
+
   it('has other content, as all the others, ends the retrieval', async () => {
     await open();
     const image = house.add('a', `${origin.url}?1\n${origin.url}?2`, sha256(pattern(5)));

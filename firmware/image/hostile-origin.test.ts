@@ -685,7 +685,7 @@ const ROWS: readonly Row[] = [
     name: 'something of no type and no version that a Digest refuses, for good',
     answers: [whole(NOTE)],
     digest: sha256(V1),
-    ...failed('digest-mismatch', 'whole', ...thrice),
+    ...failed('digest-mismatch', ...thrice),
   },
   {
     name: 'something of no type and no version, too large for a portal, that a Digest refuses',

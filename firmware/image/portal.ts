@@ -12,6 +12,7 @@
  * it is taken for the last tries of the budget.
  */
 import type { IncomingHttpHeaders } from 'node:http';
+import type { AcceptanceError } from './acceptance.js';
 import { fault, type Fault } from './fault.js';
 import type { ImageRecord } from './image.js';
 
@@ -64,14 +65,15 @@ export function mayBePortal(
   );
 }
 
-/** What content that came like this may have been, and its Digest refuses; undefined: something else. */
-export function portalFault({ contentType, retrieval }: ImageRecord): Fault | undefined {
+/**
+ * What content that came like this may have been, and is refused; undefined: something else.
+ * @param refusal why, once it is
+ */
+export function portalFault({ contentType, retrieval }: ImageRecord, refusal?: AcceptanceError): Fault | undefined {
   const type = contentType ?? undefined;
   if (isWebPage(type)) return PORTAL_FAULT;
-  return isText(type) && retrieval.validator === null ? DOUBTFUL_FAULT : undefined;
-}
-
-/** Nothing was told of content that came like this: neither a type nor a version. */
-export function isNameless({ contentType, retrieval }: ImageRecord): boolean {
-  return contentType === null && retrieval.validator === null;
+  if (retrieval.validator !== null) return undefined;
+  if (isText(type)) return DOUBTFUL_FAULT;
+  const isNameless = type === undefined && refusal?.code === 'digest-mismatch';
+  return isNameless ? fault(refusal.code, 'again', refusal.text) : undefined;
 }

@@ -13,7 +13,7 @@ import type { ImageRecord } from './image.js';
 import { PartialContent, takeBody, type IntakeBuffers } from './intake.js';
 import { cameForDigest } from './kept.js';
 import { Mirrors } from './mirrors.js';
-import { isDoubtOver, isNameless, isPortalSized, isWebPage, portalFault } from './portal.js';
+import { isDoubtOver, isPortalSized, isWebPage, portalFault } from './portal.js';
 import type { RetrievalKey } from './progress.js';
 import { discard, requestImage } from './request.js';
 import { guardBetween, meaningOf, sameSource, type Have, type ReplyMeaning } from './resume.js';
@@ -310,17 +310,22 @@ export class Retrieval {
       if (end.kind === 'disk') return diskFault(end.cause);
       return refused ?? { kind: 'stop' };
     }
-    if (content.received > this.#best) {
-      this.#best = content.received;
-      this.#progressed = true;
-      this.#backoff.reset();
-    }
     const { received } = content;
     const judged = meaningOfEnd(end.kind, { taken: received - before, announced, received, total: meaning.total });
+    // What is whole may be a page: see `#complete`.
+    if (judged.kind !== 'whole') this.#cameFurther();
     const ended = judged.kind === 'whole' || end.kind === 'overflow';
     if (!ended || asked.described === undefined || announced !== undefined) return judged;
     // The reply said nothing of its length: the descriptor has.
     return end.kind === 'complete' && received === asked.described.size ? judged : sizeMismatch(asked.described);
+  }
+
+  /** With each byte that has not been there before, tries and pauses begin anew. */
+  #cameFurther(): void {
+    if (this.#content.received <= this.#best) return;
+    this.#best = this.#content.received;
+    this.#progressed = true;
+    this.#backoff.reset();
   }
 
   /** Records which version comes in, durably where a later join depends on it. False when superseded. */
@@ -352,6 +357,7 @@ export class Retrieval {
     const size = this.#content.received;
     const accepted = catalog.accepts(record.leaves, sha256);
     if (!accepted.ok) return this.#notAccepted(record, accepted.error, fd);
+    this.#cameFurther();
     try {
       // Behind its end a cut may have left something.
       await blobs.disk.truncate(fd, size);
@@ -385,13 +391,10 @@ export class Retrieval {
       this.#forget();
       return undefined;
     }
-    const mayBePage = isPortalSized(this.#content.received);
-    const portal = mayBePage && portalFault(record);
+    const portal = isPortalSized(this.#content.received) && portalFault(record, error);
     if (portal) return this.#dropPage(portal, fd);
     const found = fault(error.code, 'fail', error.text);
-    if (!this.#hasOtherMirror(record, found)) {
-      return mayBePage && isNameless(record) ? this.#dropPage({ ...found, course: 'again' }, fd) : this.#fail(found);
-    }
+    if (!this.#hasOtherMirror(record, found)) return this.#fail(found);
     this.o.log.warn('a mirror has other content, trying the next one', { image: record.imageId, reason: found.text });
     this.#forget();
     return undefined;

@@ -71,6 +71,17 @@ describe('where a signature is required, an image', () => {
     await open([owner.publicKey]);
     await expectRefused(add(signedBy(stranger.privateKey)).id);
   });
+  it('with that of a stranger is refused at once, though its server tells no type and no version', async () => {
+    await open([owner.publicKey]);
+    const before = origin.behave;
+    origin.behave = (_, response) => response.end(CONTENT);
+    try {
+      await expectRefused(add(signedBy(stranger.privateKey)).id);
+    } finally {
+      origin.behave = before;
+    }
+    assert.equal(origin.seen.length, 1);
+  });
   it('with a signature of other content is refused', async () => {
     await open([owner.publicKey]);
     await expectRefused(add(signedBy(owner.privateKey, sha256(Buffer.from('other')))).id);

@@ -384,7 +384,7 @@ describe(`the scripts of the package, with ${SHELL.join(' ')}`, () => {
       no_new_privs: ['1'],
       stdout: ['1'],
       stderr: ['1'],
-      respawn: ['60', '15', '240'],
+      respawn: ['3600', '15', '0'],
       limits: ['core=0', 'nofile=1024 1024', 'nproc=64 64'],
       term_timeout: ['7'],
     });

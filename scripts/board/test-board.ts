@@ -132,7 +132,7 @@ async function runUnitTests(node: string, app: string, folder: string): Promise<
   for (const test of UNIT_TESTS) {
     const name = basename(test, '.ts');
     const log = join(folder, `${name}.tap`);
-    const code = exitCodeOf(node, ['--test-reporter=tap', join(outDir, `${name}.mjs`)], log);
+    const code = exitCodeOf(node, ['--test-reporter=tap', join(outDir, `${name}.mjs`)], { LAB_NODE: node }, log);
     const printed = readFileSync(log, 'utf8');
     const failed = [...printed.matchAll(/^ {4}not ok \d+ - (.*)$/gm)].map(([, title = '']) => title);
     const wrong = failed.filter((title) => !ONLY_HERE.has(title));
@@ -145,9 +145,14 @@ async function runUnitTests(node: string, app: string, folder: string): Promise<
   return `${passed} tests of ${UNIT_TESTS.length} files passed`;
 }
 
-function exitCodeOf(program: string, args: readonly string[], log: string): number {
+function exitCodeOf(
+  program: string,
+  args: readonly string[],
+  env: Readonly<Record<string, string>>,
+  logFile: string,
+): number {
   try {
-    run(program, args, { logFile: log });
+    run(program, args, { env, logFile });
     return 0;
   } catch {
     return 1;
