@@ -63,7 +63,7 @@ demo: $(BUILD) ## the nine steps on this machine; BOARD=name IMAGE=path DEVICES=
 	@$(RUN) build/lab/demo.js
 
 test: $(BUILD) $(TRANSPILED) ## all tests, or those of TESTS='path ...'
-	@rm -f build/test.log build/test.tap
+	@: >build/test.log; : >build/test.tap
 	@TMPDIR=$(TEST_TMPDIR) timeout -k 10 900 $(RUN) --enable-source-maps --test --test-timeout=300000 --test-concurrency=$(TEST_CONCURRENCY) \
 	  --test-reporter=spec --test-reporter-destination=build/test.log \
 	  --test-reporter=tap --test-reporter-destination=build/test.tap $(TESTS:%.ts=$(SCRIPTS)/%.js) >build/test.err 2>&1 </dev/null \
