@@ -7,14 +7,13 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, describe, it } from 'node:test';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { TLSSocket } from 'node:tls';
-import { loadConfiguration } from './config/index.js';
-import { startGateway } from './gateway.js';
-import { LogRing, silentLog } from './log/index.js';
+import { eventually } from './clock/eventually.fixture.js';
+import { startInstalled } from './gateway.fixture.js';
 import { makeCertificate, NO_CERTIFICATES } from './net/certificate.fixture.js';
 import { askSettings, askStatus, operate, sendEvent, type AccountReport } from './ops/index.js';
-import { success } from './outcome/index.js';
+
+const PATIENT = { timeoutMs: 60_000 };
 
 const folder = mkdtempSync(join(tmpdir(), 'dmgw-dm-servers-'));
 const closings: (() => Promise<void>)[] = [];
@@ -97,23 +96,8 @@ async function start(home: string, accounts: readonly object[], buildTimeMs = 0)
     serve: { listen: ['127.0.1.1'], port: 0 },
     discovery: { backend: 'off' },
   };
-  writeFileSync(file, JSON.stringify(configuration), { mode: 0o600 });
-  const loaded = loadConfiguration({ file }, process.getuid?.() ?? 0);
-  assert.ok(loaded.ok, loaded.ok ? '' : loaded.error.text);
-  const started = await startGateway(loaded.value.configuration, {
-    log: () => silentLog,
-    lines: new LogRing(1024),
-    version: 'test',
-    buildTimeMs,
-    mdnsHelper: [],
-    collectGarbage: () => {},
-    onReload: () => success({ done: true }),
-    onFatal: (thrown) => assert.fail(String(thrown)),
-  });
-  assert.ok(started.ok, started.ok ? '' : started.error.text);
-  const gateway = started.value;
+  const { gateway, socket } = await startInstalled({ file, configuration, buildTimeMs });
   closings.push(() => gateway.close());
-  const socket = loaded.value.configuration.controlSocket;
   const account = async (serverId: string): Promise<AccountReport | undefined> => {
     const status = await askStatus(socket);
     assert.ok(status.ok, status.ok ? '' : status.error.text);
@@ -124,10 +108,14 @@ async function start(home: string, accounts: readonly object[], buildTimeMs = 0)
     close: () => gateway.close(),
     /** The account once this holds. */
     until: (serverId: string, holds: (report: AccountReport) => boolean): Promise<AccountReport> =>
-      eventually(`the account ${serverId}`, async () => {
-        const report = await account(serverId);
-        return report && holds(report) ? report : undefined;
-      }),
+      eventually(
+        `the account ${serverId}`,
+        async () => {
+          const report = await account(serverId);
+          return report && holds(report) ? report : undefined;
+        },
+        PATIENT,
+      ),
     /** Keys of the configuration that DM Servers have changed. */
     changed: async (): Promise<string[]> => {
       const settings = await askSettings(socket);
@@ -141,16 +129,6 @@ async function start(home: string, accounts: readonly object[], buildTimeMs = 0)
       return got.value;
     },
   };
-}
-
-async function eventually<T>(what: string, found: () => Promise<T | undefined>): Promise<T> {
-  const end = Date.now() + 60_000;
-  for (;;) {
-    const value = await found();
-    if (value !== undefined) return value;
-    assert.ok(Date.now() < end, `waited for ${what}`);
-    await sleep(5);
-  }
 }
 
 const ended = ({ sessions }: AccountReport): boolean => sessions > 0;

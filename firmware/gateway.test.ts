@@ -9,12 +9,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { eventually } from './clock/eventually.fixture.js';
-import { loadConfiguration } from './config/index.js';
-import { startGateway, type Gateway } from './gateway.js';
-import { LogRing, silentLog } from './log/index.js';
+import { startInstalled } from './gateway.fixture.js';
 import { makeCertificate, NO_CERTIFICATES } from './net/certificate.fixture.js';
 import { askStatus, operate, type ImageReport } from './ops/index.js';
-import { success } from './outcome/index.js';
 
 /** OMA SCOMO: an alternate of 1400, Download failed. */
 const OUT_OF_MEMORY = 1404;
@@ -60,24 +57,9 @@ async function start(sections: { readonly retrieve?: object; readonly store?: ob
     ...sections,
     retrieve: { allowPrefixes: ['127.0.0.0/24'], ...sections.retrieve },
   };
-  writeFileSync(file, JSON.stringify(configuration), { mode: 0o600 });
-  const loaded = loadConfiguration({ file }, process.getuid?.() ?? 0);
-  assert.ok(loaded.ok, loaded.ok ? '' : loaded.error.text);
-  const started = await startGateway(loaded.value.configuration, {
-    log: () => silentLog,
-    lines: new LogRing(1024),
-    version: 'test',
-    buildTimeMs: 0,
-    mdnsHelper: [],
-    collectGarbage: () => {},
-    onReload: () => success({ done: true }),
-    onFatal: (thrown) => assert.fail(String(thrown)),
-  });
-  assert.ok(started.ok, started.ok ? '' : started.error.text);
-  const gateway: Gateway = started.value;
+  const { gateway, socket } = await startInstalled({ file, configuration });
   closings.push(() => gateway.close());
 
-  const socket = loaded.value.configuration.controlSocket;
   const images = async (): Promise<readonly ImageReport[]> => {
     const status = await askStatus(socket);
     assert.ok(status.ok, status.ok ? '' : status.error.text);

@@ -43,9 +43,13 @@ export class MessageDraft {
     return fits;
   }
 
-  /** Whether there is room for one part, or for all of some. */
-  fits(...written: readonly Written[]): boolean {
-    return written.reduce((sum, one) => sum + this.#sizeHere(one), 0) <= this.#room;
+  fits(written: Written): boolean {
+    return this.#sizeHere(written) <= this.#room;
+  }
+
+  /** @param parts whose CmdIDs are as long as the next one */
+  fitsAll(parts: readonly Written[]): boolean {
+    return parts.reduce((sum, written) => sum + this.#sizeHere(written), 0) <= this.#room;
   }
 
   /** Adds what no message may be without. */

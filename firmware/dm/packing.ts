@@ -84,10 +84,7 @@ export class Packing {
   speak(wire: Wire): Wire {
     if (wire === this.wire || this.#sending) return this.wire;
     this.wire = wire;
-    const owed = this.#owed.map(({ part }) => part);
-    this.#owed = [];
-    this.#owedBytes = 0;
-    this.#push(owed);
+    this.#measure(this.#owed);
     return wire;
   }
 
@@ -115,7 +112,8 @@ export class Packing {
 
   /** Package 1 is made anew: these alerts go with it, and none that went out before was processed. */
   offer(alerts: readonly WaitingAlert[]): void {
-    for (const waiting of this.#owed.filter(({ part }) => part.kind === 'Replace')) this.#drop(waiting);
+    // What is left of the last opening goes with a new one.
+    if (this.#owed.length > 0) this.#measure(this.#owed.filter(({ part }) => part.kind !== 'Replace'));
     this.#offered.clear();
     this.#queued = [...alerts];
     if (this.#sending?.alert) this.#sending = undefined;
@@ -150,7 +148,7 @@ export class Packing {
    */
   fillFirst(draft: MessageDraft, msgId: number, opening: readonly Part[], aloneBytes: number): void {
     const parts = opening.map((part) => ({ part, written: this.wire.write(part) }));
-    if (!draft.fits(...parts.map(({ written }) => written))) {
+    if (!draft.fitsAll(parts.map(({ written }) => written))) {
       const [alert, ...deviceInfo] = opening;
       if (alert) draft.add(alert);
       this.#push(deviceInfo, true);
@@ -272,15 +270,19 @@ export class Packing {
     if (later.length > 0) this.#owed = this.#owed.concat(later);
   }
 
-  /** It is the first of those that wait as it does. */
-  #shift(waiting: Waiting): void {
-    if (waiting.alert) this.#queued.shift();
-    else this.#drop(waiting);
+  /** These alone are owed, as they are in the wire of now. */
+  #measure(owed: readonly Waiting[]): void {
+    this.#owed = [];
+    this.#owedBytes = 0;
+    this.#push(owed.map(({ part }) => part));
   }
 
-  #drop(owed: Waiting): void {
-    this.#owed.splice(this.#owed.indexOf(owed), 1);
-    this.#owedBytes -= owed.written.bytes;
+  #shift(waiting: Waiting): void {
+    if (waiting.alert) this.#queued.shift();
+    else {
+      this.#owed.shift();
+      this.#owedBytes -= waiting.written.bytes;
+    }
   }
 }
 

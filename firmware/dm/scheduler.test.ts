@@ -163,6 +163,11 @@ describe('sessions by the clock', () => {
   });
 });
 
+/** What each session was held for: the SessionID of its notification, or the kind of what else. */
+function triggersOf({ held }: Bench): string[] {
+  return held.map(({ trigger }) => (trigger.kind === 'notification' ? trigger.sessionId : trigger.kind));
+}
+
 describe('notifications', () => {
   it('open a session at once, with their SessionID, instead of the planned one', async () => {
     const bench = await quiet();
@@ -218,10 +223,7 @@ describe('notifications', () => {
       await bench.last.end({ end: 'failed' });
       bench.clock.advance(60_000);
     }
-    assert.deepEqual(
-      bench.held.map(({ trigger }) => (trigger.kind === 'notification' ? trigger.sessionId : trigger.kind)),
-      ['1', '1', '1', '1', 'retry'],
-    );
+    assert.deepEqual(triggersOf(bench), ['1', '1', '1', '1', 'retry']);
   });
   it('that wait while the session of another fails go first; the other is tried again, as often as any', async () => {
     const bench = await quiet();
@@ -237,10 +239,7 @@ describe('notifications', () => {
       bench.clock.advance(waits.at(-1) ?? 0);
     }
     assert.deepEqual(waits, [0, 8000, 16_000, 32_000, 60_000, 60_000, 60_000, 60_000]);
-    assert.deepEqual(
-      bench.held.map(({ trigger }) => (trigger.kind === 'notification' ? trigger.sessionId : trigger.kind)),
-      ['1', '2', '1', '2', '1', '2', '1', '2', 'retry'],
-    );
+    assert.deepEqual(triggersOf(bench), ['1', '2', '1', '2', '1', '2', '1', '2', 'retry']);
   });
   it('that wait while the server asks for a pause wait too', async () => {
     const bench = await quiet();
@@ -252,10 +251,7 @@ describe('notifications', () => {
     bench.clock.advance(bench.clock.nextInMs() ?? 0);
     await bench.last.end();
     bench.clock.advance(0);
-    assert.deepEqual(
-      bench.held.map(({ trigger }) => (trigger.kind === 'notification' ? trigger.sessionId : trigger.kind)),
-      ['1', '2', '1'],
-    );
+    assert.deepEqual(triggersOf(bench), ['1', '2', '1']);
   });
   it('that come while another waits for its next try go first; the other is not forgotten', async () => {
     const bench = await quiet();

@@ -228,8 +228,8 @@ export class Deliveries {
          (SELECT id FROM image_delivery WHERE image = ? ORDER BY id DESC LIMIT 1 OFFSET ?)`,
       )
       .run(account.image, account.image, MAX_ROWS_PER_IMAGE);
-    const servedMs = Math.max(image.servedMs ?? 0, account.timeMs ?? 0);
-    if (servedMs > 0) this.#catalog.table.save({ ...image, servedMs });
+    const { timeMs } = account;
+    if (timeMs !== null) this.#catalog.table.save({ ...image, servedMs: Math.max(image.servedMs ?? 0, timeMs) });
     this.#catalog.table.touch(image.id);
   }
 }

@@ -10,6 +10,9 @@
  * stand for an object that its descriptor describes otherwise: it is asked again, as often as the budget allows. A server
  * that goes on with it has changed its file: the retrieval ends, and the next one begins anew. With a Digest, which tells,
  * it is taken for the last tries of the budget.
+ *
+ * What is short and came whole, of a text's type or of none and without a version, and is refused by its Digest, is asked again
+ * likewise.
  */
 import type { IncomingHttpHeaders } from 'node:http';
 import type { AcceptanceError } from './acceptance.js';

@@ -31,13 +31,19 @@ describe('fanout over a sender that fails', () => {
     await closeBench(bench);
   });
 
-  it('counts a device as unreachable when the network says so after the send', async () => {
+  /** Of each send a failure may be told afterwards. */
+  const failingLate = () => {
     const late: ((error: ForwardError) => void)[] = [];
     const bench = openBench((_address, _notification, onLateFailure) => {
       if (onLateFailure) late.push(onLateFailure);
       return Promise.resolve(success());
     });
     bench.addresses.set('d1', { transport: 'udp', host: '127.9.0.1', port: 9, encapsulation: 'raw' });
+    return { bench, late };
+  };
+
+  it('counts a device as unreachable when the network says so after the send', async () => {
+    const { bench, late } = failingLate();
     const id = bench.make({ targets: 'd1', notification: Buffer.from('x'), imageRef: 'fw' });
     bench.start(id);
     for (let left = 31; left > 0; left -= 1) {
@@ -51,12 +57,7 @@ describe('fanout over a sender that fails', () => {
   });
 
   it('hears of that at once, not with the next try', async () => {
-    const late: ((error: ForwardError) => void)[] = [];
-    const bench = openBench((_address, _notification, onLateFailure) => {
-      if (onLateFailure) late.push(onLateFailure);
-      return Promise.resolve(success());
-    });
-    bench.addresses.set('d1', { transport: 'udp', host: '127.9.0.1', port: 9, encapsulation: 'raw' });
+    const { bench, late } = failingLate();
     const id = bench.make({ targets: 'd1', notification: Buffer.from('x'), imageRef: 'fw', interval: 3600 });
     bench.start(id);
     await bench.pass(1);

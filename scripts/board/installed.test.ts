@@ -1,16 +1,13 @@
 /** The profile of a board, as its package installs it, in the gateway that runs with it. */
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, it } from 'node:test';
-import { loadConfiguration } from '../../firmware/config/index.js';
-import { startGateway } from '../../firmware/gateway.js';
-import { LogRing, silentLog } from '../../firmware/log/index.js';
+import { startInstalled } from '../../firmware/gateway.fixture.js';
 import { askStatus, operate, type StatusReport } from '../../firmware/ops/index.js';
-import { success } from '../../firmware/outcome/index.js';
 import { eventually } from '../flow/wait.js';
 import { writeBoardFiles } from './firmware.js';
 import { crossProfile } from './profile.js';
@@ -56,21 +53,8 @@ it("has the board's quota, and flushes what comes in as often as the board's fsy
     serve: { listen: ['127.0.1.1'], interfaces: [], port: 0, cutThrough: false },
     discovery: { backend: 'off' },
   };
-  writeFileSync(file, JSON.stringify(own), { mode: 0o600 });
-  const loaded = loadConfiguration({ file, board: join(folder, 'board.json') }, process.getuid?.() ?? 0);
-  assert.ok(loaded.ok, loaded.ok ? '' : loaded.error.text);
-  const started = await startGateway(loaded.value.configuration, {
-    log: () => silentLog,
-    lines: new LogRing(1024),
-    version: 'test',
-    buildTimeMs: 0,
-    mdnsHelper: [],
-    collectGarbage: () => {},
-    onReload: () => success({ done: true }),
-    onFatal: (thrown) => assert.fail(String(thrown)),
-  });
-  assert.ok(started.ok, started.ok ? '' : started.error.text);
-  closings.push(() => started.value.close());
+  const { gateway } = await startInstalled({ file, configuration: own, board: join(folder, 'board.json') });
+  closings.push(() => gateway.close());
 
   const status = async (): Promise<StatusReport> => {
     const asked = await askStatus(own.controlSocket);
