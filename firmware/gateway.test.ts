@@ -1,4 +1,4 @@
-/** The whole gateway in this process, from its configuration file on: what the section `retrieve` says is done. */
+/** The whole gateway in this process, from its configuration file on: what the sections `retrieve` and `store` say is done. */
 import assert from 'node:assert/strict';
 import { createHash, generateKeyPairSync, sign } from 'node:crypto';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
@@ -12,6 +12,7 @@ import { eventually } from './clock/eventually.fixture.js';
 import { startInstalled } from './gateway.fixture.js';
 import { makeCertificate, NO_CERTIFICATES } from './net/certificate.fixture.js';
 import { askStatus, operate, type ImageReport } from './ops/index.js';
+import { settingOfOpened } from './store/setting.fixture.js';
 
 /** OMA SCOMO: an alternate of 1400, Download failed. */
 const OUT_OF_MEMORY = 1404;
@@ -181,5 +182,10 @@ describe('the gateway', { skip: NO_CERTIFICATES }, () => {
     await gateway.add('file', `${plain}/file`);
     const { result, resultText } = await gateway.until('file', 'failed');
     assert.equal(result, OUT_OF_MEMORY, resultText);
+  });
+
+  it('gives the database the page cache that it should', async () => {
+    const sizes = await settingOfOpened('cache_size', () => start({ store: { databaseCacheKiB: 777 } }));
+    assert.deepEqual(sizes, [-777]);
   });
 });

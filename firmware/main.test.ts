@@ -20,7 +20,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { silentLog } from './log/index.js';
 import { askStatus } from './ops/index.js';
 import { databaseSchema } from './schema.js';
-import { openStore } from './store/index.js';
+import { openTestStore } from './store/store.fixture.js';
 
 interface Ended {
   readonly code: number | null;
@@ -283,7 +283,7 @@ describe('the daemon', () => {
     mkdirSync(stateDir);
     const database = join(stateDir, 'dmgw.db');
     const newer = [...databaseSchema, { owner: 'newer', sql: 'CREATE TABLE newer (n INTEGER)' }];
-    await openStore({ file: database, schema: newer, log: silentLog }).close();
+    await openTestStore({ file: database, schema: newer, log: silentLog }).close();
     const before = readFileSync(database);
     const { code, err } = await dmgw('run', '--config', file('newer.json', { ...configuration, stateDir }));
     assert.equal(code, 2, err);

@@ -7,7 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { ManualClock } from './clock/index.js';
 import { silentLog } from './log/index.js';
 import { SteadyFlush } from './steady-flush.js';
-import { openStore } from './store/index.js';
+import { openTestStore } from './store/store.fixture.js';
 
 const SCHEMA = [{ owner: 'test', sql: 'CREATE TABLE t (n INTEGER PRIMARY KEY, v TEXT)' }];
 
@@ -15,7 +15,7 @@ describe('a steady flush', () => {
   it('brings what nobody waits for into the database', async () => {
     const folder = mkdtempSync(join(tmpdir(), 'steady-'));
     const file = join(folder, 'dmgw.db');
-    const store = openStore({ file, schema: SCHEMA, log: silentLog });
+    const store = openTestStore({ file, schema: SCHEMA, log: silentLog });
     const clock = new ManualClock();
     const steady = new SteadyFlush({ store, clock, onFault: (thrown) => assert.fail(String(thrown)) });
     try {

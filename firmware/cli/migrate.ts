@@ -23,11 +23,16 @@ newer version (a downgrade): nothing is touched, install that version again.`,
 function migrate(call: Call): Promise<number> {
   const { given, terminal, program } = call;
   return withConfiguration(call, async ({ configuration }) => {
-    const options = { file: join(configuration.stateDir, DATABASE), schema: program.schema };
+    const options = {
+      file: join(configuration.stateDir, DATABASE),
+      schema: program.schema,
+      log: silentLog,
+      cacheKib: configuration.store.databaseCacheKiB,
+    };
     const dryRun = given['dry-run'] === true;
     try {
       const planned = existsSync(options.file) ? rehearseMigration(options) : undefined;
-      if (planned && !dryRun && planned.steps.length > 0) await openStore({ ...options, log: silentLog }).close();
+      if (planned && !dryRun && planned.steps.length > 0) await openStore(options).close();
       const done = planned !== undefined && !dryRun;
       if (given.json === true)
         await printJson(terminal, { ...(planned ?? { from: null, to: program.schema.length, steps: [] }), done });

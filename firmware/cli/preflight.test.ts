@@ -6,7 +6,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, describe, it } from 'node:test';
 import { silentLog } from '../log/index.js';
-import { openStore, type StoreOptions } from '../store/index.js';
+import type { StoreOptions } from '../store/index.js';
+import { openTestStore } from '../store/store.fixture.js';
 import { memoryCheck, processorCheck, type PreflightCheck } from './preflight.js';
 import type { Program } from './index.js';
 import { dmgw, idleProgram } from './terminal.fixture.js';
@@ -104,7 +105,7 @@ describe('migrate', () => {
   const run = async (words: readonly string[], program: Program = next): ReturnType<typeof dmgw> =>
     dmgw(['migrate', '--config', configured({ listen: ['127.0.0.1'] }), ...words], undefined, program);
   const versionOf = async (schema: StoreOptions['schema']): Promise<unknown> => {
-    const store = openStore({ file: db, schema, log: silentLog });
+    const store = openTestStore({ file: db, schema, log: silentLog });
     const rows = store.sql('SELECT * FROM t').all();
     await store.close();
     return rows;
@@ -113,7 +114,7 @@ describe('migrate', () => {
   it('says what would be done without doing it, then does it; a downgrade is refused', async () => {
     mkdirSync(stateDir, { recursive: true });
     assert.equal((await run([])).out, 'there is no database yet: the first start makes it\n');
-    const store = openStore({ file: db, schema: first, log: silentLog });
+    const store = openTestStore({ file: db, schema: first, log: silentLog });
     store.sql('INSERT INTO t (n) VALUES (1)').run();
     const running = await run(['--dry-run']);
     assert.equal(running.code, 1);

@@ -199,7 +199,7 @@ function fileSystemCheck(name: string, folder: string): PreflightCheck {
 function databaseCheck(folder: string): PreflightCheck {
   const name = 'database';
   const file = join(folder, `.dmgw-preflight-${process.pid}.db`);
-  const options = { file, schema: [], log: silentLog };
+  const options = { file, schema: [], log: silentLog, cacheKib: 64 };
   try {
     const store = openStore(options);
     let locks = false;

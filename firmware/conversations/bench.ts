@@ -123,7 +123,12 @@ export class Bench {
   ) {
     const { clock } = this;
     const find = (key: string): string | undefined => settings.find(([name]) => name === key)?.[1];
-    const store = openStore({ file: join(this.#folder, 'dmgw.db'), schema: databaseSchema, log: silentLog });
+    const store = openStore({
+      file: join(this.#folder, 'dmgw.db'),
+      schema: databaseSchema,
+      log: silentLog,
+      cacheKib: 512,
+    });
     const lan = Prefixes.parse(['192.168.1.0/24']);
     const names = Names.parse(overrides);
     assert.ok(lan.ok && names.ok);

@@ -6,7 +6,8 @@ import { after, before, describe, it } from 'node:test';
 import { systemClock } from '../clock/index.js';
 import { silentLog } from '../log/index.js';
 import { Prefixes } from '../net/index.js';
-import { openStore, type Store } from '../store/index.js';
+import type { Store } from '../store/index.js';
+import { openTestStore } from '../store/store.fixture.js';
 import { AddressBook, DeviceInventory, deviceSchema, discoveredSchema, countSchema } from './index.js';
 
 describe('address book', () => {
@@ -15,7 +16,7 @@ describe('address book', () => {
   let book: AddressBook;
 
   before(() => {
-    store = openStore({
+    store = openTestStore({
       file: join(folder, 'dmgw.db'),
       schema: [...deviceSchema, ...discoveredSchema, ...countSchema],
       log: silentLog,

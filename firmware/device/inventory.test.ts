@@ -6,7 +6,8 @@ import { afterEach, beforeEach, describe, it } from 'node:test';
 import { ManualClock, systemClock, type Clock } from '../clock/index.js';
 import { silentLog } from '../log/index.js';
 import { Prefixes } from '../net/index.js';
-import { openStore, type Store } from '../store/index.js';
+import type { Store } from '../store/index.js';
+import { openTestStore } from '../store/store.fixture.js';
 import { DeviceInventory, deviceSchema, discoveredSchema, countSchema, type DeviceLeaf } from './index.js';
 
 const parsed = Prefixes.parse(['192.168.1.0/24', 'fd00::/8', 'fe80::/10']);
@@ -19,7 +20,7 @@ describe('device inventory', () => {
   let inventory: DeviceInventory;
 
   const open = (clock: Clock = systemClock(0), maxDevices?: number): void => {
-    store = openStore({
+    store = openTestStore({
       file: join(folder, 'dmgw.db'),
       schema: [...deviceSchema, ...discoveredSchema, ...countSchema],
       log: silentLog,

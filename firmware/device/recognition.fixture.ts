@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { silentLog } from '../log/index.js';
-import { openStore, type Store } from '../store/index.js';
+import type { Store } from '../store/index.js';
+import { openTestStore } from '../store/store.fixture.js';
 import {
   countSchema,
   DiscoveredDevices,
@@ -13,7 +14,7 @@ import {
 
 /** The database of devices in a folder. */
 export function openDevices(folder: string): Store {
-  return openStore({
+  return openTestStore({
     file: join(folder, 'dmgw.db'),
     schema: [...deviceSchema, ...discoveredSchema, ...countSchema],
     log: silentLog,

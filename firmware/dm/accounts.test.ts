@@ -4,7 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 import { silentLog } from '../log/index.js';
-import { openStore, type Store } from '../store/index.js';
+import type { Store } from '../store/index.js';
+import { openTestStore } from '../store/store.fixture.js';
 import {
   accountChanges,
   Accounts,
@@ -20,7 +21,7 @@ let store: Store;
 let accounts: Accounts;
 beforeEach(() => {
   folder = mkdtempSync(join(tmpdir(), 'accounts-'));
-  store = openStore({
+  store = openTestStore({
     file: join(folder, 'db'),
     schema: [...accountSchema, ...accountChanges, ...nonceSchema, ...rotationSchema],
     log: silentLog,
@@ -53,7 +54,7 @@ describe('a database that is older than the encodings', () => {
     }
     store.sql(`PRAGMA user_version = ${accountSchema.length}`).run();
     await store.close();
-    store = openStore({
+    store = openTestStore({
       file: join(folder, 'db'),
       schema: [...accountSchema, ...accountChanges, ...nonceSchema, ...rotationSchema],
       log: silentLog,

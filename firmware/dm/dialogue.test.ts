@@ -6,7 +6,8 @@ import { afterEach, beforeEach, describe, it } from 'node:test';
 import { ManualClock } from '../clock/index.js';
 import { silentLog } from '../log/index.js';
 import { failure, success } from '../outcome/index.js';
-import { openStore, StoreError, type Store } from '../store/index.js';
+import { StoreError, type Store } from '../store/index.js';
+import { openTestStore } from '../store/store.fixture.js';
 import { Tree, treeChanges, treeSchema } from '../tree/index.js';
 import { accountChanges, Accounts, accountSchema, nonceSchema, rotationSchema } from './accounts.js';
 import { createSessionRunner, type Carrier } from './dialogue.js';
@@ -34,7 +35,7 @@ beforeEach(() => {
     ...outboxSchema,
     ...outboxChanges,
   ];
-  store = openStore({ file: join(folder, 'db'), schema, log: silentLog });
+  store = openTestStore({ file: join(folder, 'db'), schema, log: silentLog });
   outbox = new Outbox(store);
   story = [];
 });

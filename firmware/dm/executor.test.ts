@@ -6,7 +6,8 @@ import { afterEach, beforeEach, describe, it } from 'node:test';
 import { ManualClock } from '../clock/index.js';
 import { silentLog } from '../log/index.js';
 import { success } from '../outcome/index.js';
-import { openStore, StoreError, type Store, type StoreErrorCode } from '../store/index.js';
+import { StoreError, type Store, type StoreErrorCode } from '../store/index.js';
+import { openTestStore } from '../store/store.fixture.js';
 import {
   Tree,
   treeFailure,
@@ -99,7 +100,7 @@ const ERRORS: Readonly<Record<TreeErrorCode, number>> = {
 
 beforeEach(() => {
   folder = mkdtempSync(join(tmpdir(), 'executor-'));
-  store = openStore({ file: join(folder, 'db'), schema: SCHEMA, log: silentLog });
+  store = openTestStore({ file: join(folder, 'db'), schema: SCHEMA, log: silentLog });
   tree = new Tree(store, [{ place: ['Table'], definition: TABLE, provider }], new ManualClock());
   effects = [];
   trouble = {};

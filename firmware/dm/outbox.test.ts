@@ -4,7 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 import { silentLog } from '../log/index.js';
-import { openStore, type Store } from '../store/index.js';
+import type { Store } from '../store/index.js';
+import { openTestStore } from '../store/store.fixture.js';
 import { alertPart, Outbox, outboxChanges, outboxSchema, type GenericAlert, type WaitingAlert } from './outbox.js';
 
 let folder: string;
@@ -20,7 +21,7 @@ afterEach(async () => {
 });
 
 function open(): void {
-  store = openStore({ file: join(folder, 'db'), schema: [...outboxSchema, ...outboxChanges], log: silentLog });
+  store = openTestStore({ file: join(folder, 'db'), schema: [...outboxSchema, ...outboxChanges], log: silentLog });
   outbox = new Outbox(store);
 }
 

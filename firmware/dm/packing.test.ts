@@ -4,7 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 import { silentLog, type Logger } from '../log/index.js';
-import { openStore, type Store } from '../store/index.js';
+import type { Store } from '../store/index.js';
+import { openTestStore } from '../store/store.fixture.js';
 import type { Answer } from './executor.js';
 import { MessageDraft } from './message-draft.js';
 import type { Item, Message, Part, StatusCommand } from './message.js';
@@ -21,7 +22,7 @@ let outbox: Outbox;
 let warnings: string[];
 beforeEach(() => {
   folder = mkdtempSync(join(tmpdir(), 'packing-'));
-  store = openStore({ file: join(folder, 'db'), schema: [...outboxSchema, ...outboxChanges], log: silentLog });
+  store = openTestStore({ file: join(folder, 'db'), schema: [...outboxSchema, ...outboxChanges], log: silentLog });
   outbox = new Outbox(store);
   warnings = [];
 });

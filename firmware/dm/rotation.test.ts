@@ -4,7 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 import { silentLog } from '../log/index.js';
-import { openStore, type Store } from '../store/index.js';
+import type { Store } from '../store/index.js';
+import { openTestStore } from '../store/store.fixture.js';
 import { accountChanges, Accounts, accountSchema, nonceSchema, rotationSchema, type Account } from './accounts.js';
 import { challengeMeta, makeCred, verifyCred } from './auth.js';
 import { HEADER } from './header.fixture.js';
@@ -20,7 +21,7 @@ let accounts: Accounts;
 beforeEach(() => {
   folder = mkdtempSync(join(tmpdir(), 'rotation-'));
   const schema = [...accountSchema, ...accountChanges, ...nonceSchema, ...rotationSchema];
-  store = openStore({ file: join(folder, 'db'), schema, log: silentLog });
+  store = openTestStore({ file: join(folder, 'db'), schema, log: silentLog });
   accounts = new Accounts(store);
   configure('old');
 });

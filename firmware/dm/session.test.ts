@@ -6,7 +6,8 @@ import { afterEach, beforeEach, describe, it } from 'node:test';
 import { ManualClock } from '../clock/index.js';
 import { silentLog } from '../log/index.js';
 import { success } from '../outcome/index.js';
-import { openStore, type Store } from '../store/index.js';
+import type { Store } from '../store/index.js';
+import { openTestStore } from '../store/store.fixture.js';
 import { Tree, treeChanges, treeSchema, type ByteSink, type NodeDefinition, type Provider } from '../tree/index.js';
 import { accountChanges, Accounts, accountSchema, nonceSchema, rotationSchema, type AuthScheme } from './accounts.js';
 import { challengeMeta, makeCred } from './auth.js';
@@ -82,7 +83,7 @@ beforeEach(() => {
     ...outboxSchema,
     ...outboxChanges,
   ];
-  store = openStore({ file: join(folder, 'db'), schema, log: silentLog });
+  store = openTestStore({ file: join(folder, 'db'), schema, log: silentLog });
   accounts = new Accounts(store);
   tree = new Tree(store, [{ place: ['DevInfo'], definition: DEVICE_INFO, provider }], new ManualClock());
   made = 0;

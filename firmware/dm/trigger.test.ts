@@ -4,7 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { silentLog } from '../log/index.js';
-import { openStore, type Store } from '../store/index.js';
+import type { Store } from '../store/index.js';
+import { openTestStore } from '../store/store.fixture.js';
 import { accountChanges, Accounts, accountSchema, nonceSchema, rotationSchema } from './accounts.js';
 import { verifyTrigger } from './trigger.js';
 
@@ -16,7 +17,7 @@ describe('verifyTrigger', () => {
   let store: Store;
   let accounts: Accounts;
   before(() => {
-    store = openStore({
+    store = openTestStore({
       file: join(folder, 'db'),
       schema: [...accountSchema, ...accountChanges, ...nonceSchema, ...rotationSchema],
       log: silentLog,

@@ -7,7 +7,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { systemClock } from '../clock/index.js';
 import { silentLog } from '../log/index.js';
-import { openStore, type Store } from '../store/index.js';
+import type { Store } from '../store/index.js';
+import { openTestStore } from '../store/store.fixture.js';
 import type { Arrivals } from './arrivals.js';
 import { BlobStore, type BlobStoreOptions } from './blobs.js';
 import { Catalog, type CatalogOptions } from './catalog.js';
@@ -142,7 +143,7 @@ const clock = systemClock(0);
 export function openHouse(options: HouseOptions = {}): House {
   const folder = options.folder ?? mkdtempSync(join(tmpdir(), 'dmgw-image-'));
   mkdirSync(folder, { recursive: true });
-  const store = openStore({
+  const store = openTestStore({
     file: join(folder, 'dmgw.db'),
     schema: [
       ...imageSchema,

@@ -5,7 +5,8 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 import { ManualClock } from '../clock/index.js';
 import { silentLog } from '../log/index.js';
-import { openStore, type Store } from '../store/index.js';
+import type { Store } from '../store/index.js';
+import { openTestStore } from '../store/store.fixture.js';
 import { Catalog } from './catalog.js';
 import { ImageRetention } from './retention.js';
 import { imageSchema, momentSchema, retrievalSchema } from './schema.js';
@@ -22,7 +23,7 @@ const told: string[] = [];
 beforeEach(() => {
   folder = mkdtempSync(join(tmpdir(), 'dmgw-retention-'));
   clock = new ManualClock();
-  store = openStore({
+  store = openTestStore({
     file: join(folder, 'dmgw.db'),
     schema: [...imageSchema, ...retrievalSchema, ...momentSchema],
     log: silentLog,

@@ -20,7 +20,8 @@ import {
 import { silentLog } from '../log/index.js';
 import { Fanouts, endSchema, notifySchema, sleepersSchema } from '../notify/index.js';
 import { success } from '../outcome/index.js';
-import { openStore, type Store } from '../store/index.js';
+import type { Store } from '../store/index.js';
+import { openTestStore } from '../store/store.fixture.js';
 import { Tree, treeChanges, treeSchema, type IncomingValue } from '../tree/index.js';
 import { fanout, imageInventory, Names, tellDamage, tellRotten } from './index.js';
 
@@ -48,7 +49,7 @@ beforeEach(() => {
     ...endSchema,
     ...sleepersSchema,
   ];
-  store = openStore({ file: join(folder, 'db'), schema, log: silentLog });
+  store = openTestStore({ file: join(folder, 'db'), schema, log: silentLog });
   outbox = new Outbox(store);
   catalog = new Catalog({ store, clock: new ManualClock(), log: silentLog });
   const clock = new ManualClock();

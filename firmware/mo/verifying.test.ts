@@ -24,7 +24,7 @@ import {
   type Disk,
 } from '../image/index.js';
 import { silentLog } from '../log/index.js';
-import { openStore } from '../store/index.js';
+import { openTestStore } from '../store/store.fixture.js';
 import { Tree, treeChanges, treeSchema } from '../tree/index.js';
 import { imageInventory, Names } from './index.js';
 
@@ -49,7 +49,7 @@ async function open(disk: Disk) {
     ...retrievalSchema,
     ...momentSchema,
   ];
-  const store = openStore({ file: join(folder, 'db'), schema, log: silentLog });
+  const store = openTestStore({ file: join(folder, 'db'), schema, log: silentLog });
   const parts = { store, clock, log: silentLog };
   const catalog = new Catalog(parts);
   const blobs = new BlobStore({ folder, disk, clock, log: silentLog, freeFloorBytes: 0 });

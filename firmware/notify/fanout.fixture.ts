@@ -9,7 +9,8 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { ManualClock } from '../clock/index.js';
 import { silentLog } from '../log/index.js';
 import { Prefixes } from '../net/index.js';
-import { openStore, type Store } from '../store/index.js';
+import type { Store } from '../store/index.js';
+import { openTestStore } from '../store/store.fixture.js';
 import {
   endSchema,
   Fanouts,
@@ -64,7 +65,7 @@ export class Bench {
 
   open(name: string): void {
     this.#file = join(this.folder, name);
-    this.store = openStore({
+    this.store = openTestStore({
       file: this.#file,
       schema: [...notifySchema, ...endSchema, ...sleepersSchema],
       log: silentLog,

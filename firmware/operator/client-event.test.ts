@@ -16,7 +16,8 @@ import {
 } from '../dm/index.js';
 import { silentLog } from '../log/index.js';
 import { REPORT_FORMAT } from '../ops/index.js';
-import { openStore, type Store } from '../store/index.js';
+import type { Store } from '../store/index.js';
+import { openTestStore } from '../store/store.fixture.js';
 
 const schema = [
   ...accountSchema,
@@ -33,7 +34,7 @@ let accounts: Accounts;
 let outbox: Outbox;
 beforeEach(() => {
   folder = mkdtempSync(join(tmpdir(), 'event-'));
-  store = openStore({ file: join(folder, 'db'), schema, log: silentLog });
+  store = openTestStore({ file: join(folder, 'db'), schema, log: silentLog });
   accounts = new Accounts(store);
   outbox = new Outbox(store);
 });

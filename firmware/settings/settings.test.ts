@@ -6,7 +6,8 @@ import { afterEach, beforeEach, describe, it } from 'node:test';
 import { parseConfiguration, tunableValues, type TunableKey } from '../config/index.js';
 import { minimal } from '../config/example.fixture.js';
 import { silentLog } from '../log/index.js';
-import { openStore, type Store } from '../store/index.js';
+import type { Store } from '../store/index.js';
+import { openTestStore } from '../store/store.fixture.js';
 import { Settings, settingSchema } from './index.js';
 
 let folder: string;
@@ -26,7 +27,7 @@ function open(sections: Record<string, unknown> = {}): void {
   const parsed = parseConfiguration([{ file: 'F', value: { ...minimal(), ...sections } }]);
   assert.ok(parsed.ok, parsed.ok ? '' : parsed.error.text);
   const { configuration } = parsed.value;
-  store = openStore({ file: join(folder, 'db'), schema: settingSchema, log: silentLog });
+  store = openTestStore({ file: join(folder, 'db'), schema: settingSchema, log: silentLog });
   const configured = tunableValues(configuration);
   settings = new Settings({ store, log: silentLog, configured, locked: configuration.settings.locked });
 }

@@ -42,7 +42,7 @@ describe('a checkpoint flushes', () => {
   let store: Store;
   before(() => {
     const schema = [{ owner: 'test', sql: 'CREATE TABLE t (n INTEGER PRIMARY KEY, v TEXT)' }];
-    store = openStore({ file, schema, log: silentLog, checkpointPages: 1_000_000 });
+    store = openStore({ file, schema, log: silentLog, cacheKib: 512, checkpointPages: 1_000_000 });
     for (let n = 0; n < 50; n += 1) store.sql('INSERT INTO t VALUES (?, ?)').run(n, 'x'.repeat(2000));
   });
   after(async () => {

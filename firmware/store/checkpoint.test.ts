@@ -4,7 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 import { silentLog } from '../log/index.js';
-import { openStore, type SchemaStep, type Store } from './index.js';
+import type { SchemaStep, Store } from './index.js';
+import { openTestStore } from './store.fixture.js';
 import { WalReader } from './wal.js';
 
 const SCHEMA: readonly SchemaStep[] = [{ owner: 'test', sql: 'CREATE TABLE t (n INTEGER PRIMARY KEY, v TEXT)' }];
@@ -26,7 +27,7 @@ afterEach(async () => {
 });
 
 function open(checkpointPages: number, at = file): Store {
-  const store = openStore({ file: at, schema: SCHEMA, log: silentLog, checkpointPages });
+  const store = openTestStore({ file: at, schema: SCHEMA, log: silentLog, checkpointPages });
   opened.push(store);
   return store;
 }
@@ -61,7 +62,7 @@ function saltOfWal(): string {
 async function rowsOfCopy(): Promise<number> {
   const copy = join(folder, 'copy.db');
   for (const suffix of ['', '-wal']) copyFileSync(`${file}${suffix}`, `${copy}${suffix}`);
-  const store = openStore({ file: copy, schema: SCHEMA, log: silentLog });
+  const store = openTestStore({ file: copy, schema: SCHEMA, log: silentLog });
   try {
     const [sound] = store.sql<{ integrity_check: string }>('PRAGMA integrity_check').all();
     assert.equal(sound?.integrity_check, 'ok');
@@ -124,7 +125,7 @@ describe('the WAL', () => {
 
 /** The last row in a database, with its WAL if there is one. */
 async function lastOf(path: string): Promise<number> {
-  const store = openStore({ file: path, schema: SCHEMA, log: silentLog });
+  const store = openTestStore({ file: path, schema: SCHEMA, log: silentLog });
   try {
     return last(store);
   } finally {

@@ -4,7 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, beforeEach, describe, it } from 'node:test';
 import { silentLog } from '../log/index.js';
-import { openStore, ReadCache, type SchemaStep, type Store } from './index.js';
+import { ReadCache, type SchemaStep, type Store } from './index.js';
+import { openTestStore } from './store.fixture.js';
 
 const schema: readonly SchemaStep[] = [
   { owner: 'test', sql: 'CREATE TABLE t (k TEXT PRIMARY KEY, v INTEGER); CREATE TABLE others (n INTEGER)' },
@@ -15,7 +16,7 @@ let store: Store;
 let cache: ReadCache<string, number | undefined>;
 let reads = 0;
 before(() => {
-  store = openStore({ file: join(folder, 'db'), schema, log: silentLog });
+  store = openTestStore({ file: join(folder, 'db'), schema, log: silentLog });
 });
 after(async () => {
   await store.close();

@@ -14,7 +14,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 import { silentLog } from '../log/index.js';
-import { openOrReplace, openStore, StoreError, type OpenedStore, type SchemaStep } from './index.js';
+import { openOrReplace, StoreError, type OpenedStore, type SchemaStep } from './index.js';
+import { openTestStore } from './store.fixture.js';
 
 const SCHEMA: readonly SchemaStep[] = [{ owner: 'test', sql: 'CREATE TABLE t (n INTEGER PRIMARY KEY, v TEXT)' }];
 
@@ -36,7 +37,7 @@ async function closeAll(): Promise<void> {
 }
 
 function open(at = file, schema = SCHEMA): OpenedStore {
-  const one = openOrReplace({ file: at, schema, log: silentLog });
+  const one = openOrReplace({ file: at, schema, log: silentLog, cacheKib: 512 });
   opened.push(one);
   return one;
 }
@@ -146,7 +147,7 @@ describe('a database', () => {
 
   it('that another process has is not moved, whatever its mark says', async () => {
     await fill();
-    const store = openStore({ file, schema: SCHEMA, log: silentLog });
+    const store = openTestStore({ file, schema: SCHEMA, log: silentLog });
     try {
       writeFileSync(`${file}.fresh`, 'damaged\n');
       assert.throws(() => open(), { code: 'locked' });

@@ -21,8 +21,8 @@ export interface StoreOptions {
   readonly file: string;
   readonly schema: readonly SchemaStep[];
   readonly log: Logger;
-  /** Page cache in KiB. Default 512: the tables are small and a router's memory too. */
-  readonly cacheKib?: number;
+  /** Page cache in KiB. */
+  readonly cacheKib: number;
   /** After so many pages in the WAL it is copied into the database: bounds the file and the next start. Default 256. */
   readonly checkpointPages?: number;
 }
@@ -39,7 +39,7 @@ export function openStore(options: StoreOptions): Store {
     const journal = chooseJournal(db, options.log);
     checkVersion(db, options.schema);
     checkContent(db);
-    db.pragma(`cache_size = -${options.cacheKib ?? 512}`);
+    db.pragma(`cache_size = -${options.cacheKib}`);
     db.pragma('temp_store = MEMORY');
     db.pragma('foreign_keys = ON');
     migrate(db, options.schema);

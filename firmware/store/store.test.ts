@@ -31,7 +31,7 @@ afterEach(async () => {
 });
 
 function open(schema = SCHEMA, at = file): Store {
-  const store = openStore({ file: at, schema, log: silentLog });
+  const store = openStore({ file: at, schema, log: silentLog, cacheKib: 512 });
   opened.push(store);
   return store;
 }
@@ -274,7 +274,7 @@ describe('openStore', () => {
     const other = `import('${import.meta.resolve('./index.js')}').then(({ openStore }) => {
       const silent = () => {};
       try {
-        openStore({ file: process.argv[1], schema: [], log: { error: silent, warn: silent, info: silent, debug: silent } });
+        openStore({ file: process.argv[1], schema: [], log: { error: silent, warn: silent, info: silent, debug: silent }, cacheKib: 512 });
       } catch (error) { console.log(error.code); }
     })`;
     const { stdout } = spawnSync(process.execPath, [...process.execArgv, '-e', other, file], { encoding: 'utf8' });
@@ -336,7 +336,12 @@ describe('openStore', () => {
     const warnings: string[] = [];
     // The name of the WAL leads nowhere.
     symlinkSync(join(folder, 'none', 'wal'), `${file}-wal`);
-    const store = openStore({ file, schema: SCHEMA, log: { ...silentLog, warn: (text) => warnings.push(text) } });
+    const store = openStore({
+      file,
+      schema: SCHEMA,
+      log: { ...silentLog, warn: (text) => warnings.push(text) },
+      cacheKib: 512,
+    });
     opened.push(store);
     assert.equal(store.journal, 'truncate');
     assert.equal(warnings.length, 1);

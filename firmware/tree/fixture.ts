@@ -6,7 +6,8 @@ import { after } from 'node:test';
 import { ManualClock } from '../clock/index.js';
 import { silentLog } from '../log/index.js';
 import { success } from '../outcome/index.js';
-import { openStore, type Store } from '../store/index.js';
+import type { Store } from '../store/index.js';
+import { openTestStore } from '../store/store.fixture.js';
 import type { Access, NodeDefinition } from './definition.js';
 import { treeFailure } from './errors.js';
 import { treeChanges, treeSchema } from './properties.js';
@@ -127,7 +128,7 @@ export function open(mounts: readonly Mount[]): Tree {
 
 export function bench(mounts: readonly Mount[]): { tree: Tree; store: Store; clock: ManualClock } {
   const clock = new ManualClock();
-  const store = openStore({
+  const store = openTestStore({
     file: join(folder, `db${stores.length}`),
     schema: [...treeSchema, ...treeChanges],
     log: silentLog,

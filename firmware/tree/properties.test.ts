@@ -5,7 +5,8 @@ import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { ManualClock } from '../clock/index.js';
 import { silentLog } from '../log/index.js';
-import { openStore, type Store } from '../store/index.js';
+import type { Store } from '../store/index.js';
+import { openTestStore } from '../store/store.fixture.js';
 import { Properties, treeChanges, treeSchema } from './properties.js';
 
 const SCHEMA = [...treeSchema, ...treeChanges];
@@ -16,7 +17,7 @@ describe('Properties', () => {
   let properties: Properties;
   const clock = new ManualClock();
   before(() => {
-    store = openStore({ file: join(folder, 'db'), schema: SCHEMA, log: silentLog });
+    store = openTestStore({ file: join(folder, 'db'), schema: SCHEMA, log: silentLog });
     properties = new Properties(store, clock);
   });
   after(async () => {
@@ -40,10 +41,10 @@ describe('Properties', () => {
   });
   it('an ACL of a database from before versions were counted is kept', async () => {
     const file = join(folder, 'old');
-    const old = openStore({ file, schema: treeSchema, log: silentLog });
+    const old = openTestStore({ file, schema: treeSchema, log: silentLog });
     old.sql("INSERT INTO node_property (identity, acl) VALUES ('a', 'Get=A'), ('b', '')").run();
     await old.close();
-    const migrated = openStore({ file, schema: SCHEMA, log: silentLog });
+    const migrated = openTestStore({ file, schema: SCHEMA, log: silentLog });
     const kept = new Properties(migrated, clock);
     assert.deepEqual([kept.acl('a'), kept.acl('b'), kept.acl('c')], ['Get=A', '', undefined]);
     await migrated.close();

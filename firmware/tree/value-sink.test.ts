@@ -6,7 +6,7 @@ import { after, describe, it } from 'node:test';
 import { ManualClock } from '../clock/index.js';
 import { silentLog } from '../log/index.js';
 import { success } from '../outcome/index.js';
-import { openStore } from '../store/index.js';
+import { openTestStore } from '../store/store.fixture.js';
 import type { NodeDefinition } from './definition.js';
 import { treeFailure, type TreeOutcome } from './errors.js';
 import { treeChanges, treeSchema } from './properties.js';
@@ -100,7 +100,7 @@ const root: NodeDefinition = {
 };
 
 const folder = mkdtempSync(join(tmpdir(), 'sink-'));
-const store = openStore({ file: join(folder, 'db'), schema: [...treeSchema, ...treeChanges], log: silentLog });
+const store = openTestStore({ file: join(folder, 'db'), schema: [...treeSchema, ...treeChanges], log: silentLog });
 after(async () => {
   await store.close();
   rmSync(folder, { recursive: true });

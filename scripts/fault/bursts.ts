@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { silentLog } from '../../firmware/log/index.js';
-import { openStore } from '../../firmware/store/index.js';
+import { openTestStore } from '../../firmware/store/store.fixture.js';
 import { fillerOf, rowSchema } from './rows.js';
 
 const BURSTS = 4;
@@ -15,7 +15,7 @@ const ROWS = 12;
 const PAUSE_MS = 500;
 
 const file = join(process.argv[2] ?? '.', 'dmgw.db');
-const store = openStore({ file, schema: rowSchema, log: silentLog, checkpointPages: 24 });
+const store = openTestStore({ file, schema: rowSchema, log: silentLog, checkpointPages: 24 });
 const meter = monitorEventLoopDelay({ resolution: 2 });
 let n = 0;
 const before = statSync(file).size;

@@ -13,7 +13,7 @@ import {
   type DownloaderOptions,
 } from '../../firmware/image/index.js';
 import { silentLog } from '../../firmware/log/index.js';
-import { openStore } from '../../firmware/store/index.js';
+import { openTestStore } from '../../firmware/store/store.fixture.js';
 
 /** Database and images of one folder, as every part of them takes them. */
 export type Images = Pick<DownloaderOptions, 'store' | 'catalog' | 'blobs' | 'clock' | 'random' | 'log'>;
@@ -33,7 +33,7 @@ export function openImages(
   // Opening the database makes its name durable.
   mkdirSync(storeDirOf(folder), { recursive: true });
   const schema = [...imageSchema, ...retrievalSchema, ...momentSchema];
-  const store = openStore({ file: join(folder, 'dmgw.db'), schema, log });
+  const store = openTestStore({ file: join(folder, 'dmgw.db'), schema, log });
   const catalog = new Catalog({ store, clock, log, ...options });
   const blobs = new BlobStore({
     folder: storeDirOf(folder),

@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { silentLog } from '../../firmware/log/index.js';
-import { openStore } from '../../firmware/store/index.js';
+import { openTestStore } from '../../firmware/store/store.fixture.js';
 import type { Subject } from './campaign.js';
 import { fillerOf, rowSchema } from './rows.js';
 
@@ -14,7 +14,7 @@ export function storeSubject(name: string, program: string): Subject {
 async function faultsOf(folder: string, promises: readonly string[]): Promise<string[]> {
   const promised = Math.max(0, ...promises.map(Number));
   if (!existsSync(join(folder, 'dmgw.db')) && promised === 0) return [];
-  const store = openStore({ file: join(folder, 'dmgw.db'), schema: rowSchema, log: silentLog });
+  const store = openTestStore({ file: join(folder, 'dmgw.db'), schema: rowSchema, log: silentLog });
   try {
     const faults = store
       .sql<{ integrity_check: string }>('PRAGMA integrity_check')

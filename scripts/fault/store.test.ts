@@ -4,7 +4,8 @@ import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import { before, describe, it } from 'node:test';
 import { silentLog } from '../../firmware/log/index.js';
-import { openStore, type Store } from '../../firmware/store/index.js';
+import type { Store } from '../../firmware/store/index.js';
+import { openTestStore } from '../../firmware/store/store.fixture.js';
 import { eventually } from '../flow/wait.js';
 import { campaign, ROUNDS, type Campaign } from './campaign.js';
 import { buildProgram, FaultyDisk, whyNoFaults } from './faulty-disk.js';
@@ -82,7 +83,7 @@ describe('the store where the disk of its database is full', { skip }, () => {
     const disk = new FaultyDisk('full', 'full 0 */dmgw.db');
     // The file is there: what fails is that it grows.
     const file = join(disk.folder, 'dmgw.db');
-    await openStore({ file, schema: rowSchema, log: silentLog }).close();
+    await openTestStore({ file, schema: rowSchema, log: silentLog }).close();
     const rows = (store: Store): number => store.sql<{ n: number }>('SELECT count(*) AS n FROM written').get()?.n ?? 0;
     try {
       const text = execFileSync(process.execPath, [bursts, disk.folder], {
@@ -93,7 +94,7 @@ describe('the store where the disk of its database is full', { skip }, () => {
       assert.ok(disk.told.some((line) => line.startsWith('full ')));
       assert.ok(figures.grownBytes === 0 && figures.walBytes > 250_000, text);
       const { size } = statSync(file);
-      const store = openStore({ file, schema: rowSchema, log: silentLog, checkpointPages: 24 });
+      const store = openTestStore({ file, schema: rowSchema, log: silentLog, checkpointPages: 24 });
       assert.equal(rows(store), figures.rows);
       store.sql('UPDATE total SET count = 1').run();
       await store.durable();

@@ -6,7 +6,7 @@ import { writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { silentLog } from '../../firmware/log/index.js';
-import { openStore } from '../../firmware/store/index.js';
+import { openTestStore } from '../../firmware/store/store.fixture.js';
 import { fillerOf, rowSchema } from './rows.js';
 
 /** Transactions that wait for their promise at the same time: some share a flush. */
@@ -15,7 +15,7 @@ const AT_ONCE = 3;
 /** So few that the WAL begins anew every few transactions. */
 const CHECKPOINT_PAGES = 24;
 
-const store = openStore({
+const store = openTestStore({
   file: join(process.argv[2] ?? '.', 'dmgw.db'),
   schema: rowSchema,
   log: silentLog,

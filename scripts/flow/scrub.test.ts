@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { silentLog } from '../../firmware/log/index.js';
 import { databaseSchema } from '../../firmware/schema.js';
-import { openStore } from '../../firmware/store/index.js';
+import { openTestStore } from '../../firmware/store/store.fixture.js';
 import { addImage, ALERT, IMAGES } from './operator.js';
 import { MIB, readImage, retrievalAlert, sha256At, testImage, withLab } from './with-lab.js';
 
@@ -29,7 +29,7 @@ describe('a gateway with an image that has changed on its disk', () => {
       content[MIB / 2]! ^= 1;
       writeFileSync(file, content);
       // As if both had come long ago.
-      const store = openStore({
+      const store = openTestStore({
         file: join(lab.gateway.stateDir, 'dmgw.db'),
         schema: databaseSchema,
         log: silentLog,

@@ -29,7 +29,7 @@ import { loadOutside, NATIVE, type Native } from '../../../firmware/native/index
 import { Prefixes } from '../../../firmware/net/index.js';
 import { Fanouts, Forwarder, MAX_SENDS_IN_FLIGHT, type SendNotification } from '../../../firmware/notify/index.js';
 import { databaseSchema } from '../../../firmware/schema.js';
-import { openStore } from '../../../firmware/store/index.js';
+import { openTestStore } from '../../../firmware/store/store.fixture.js';
 import { PROJECT_ROOT } from '../../flow/project.js';
 import { memoryOf } from '../proc.js';
 import { tell } from '../worker.js';
@@ -65,7 +65,7 @@ const fail = (thrown: unknown): never => {
   throw thrown;
 };
 
-const store = openStore({ file: join(folder, 'dmgw.db'), schema: databaseSchema, log: silentLog });
+const store = openTestStore({ file: join(folder, 'dmgw.db'), schema: databaseSchema, log: silentLog });
 const inventory = new DeviceInventory({ store, clock, log: silentLog, lan: lan.value });
 const recognition = new Recognition({
   store,
