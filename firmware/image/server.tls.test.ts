@@ -130,7 +130,7 @@ describe('an image server with a certificate', { skip: NO_CERTIFICATES, timeout:
     await until(() => flood.filter(({ closed }) => !closed).length === 4 && limited.load.turnedAway === 0);
     const [refused] = (await once(get(how({ ...at, localAddress: '127.0.0.5' })), 'response')) as [IncomingMessage];
     assert.deepEqual([refused.statusCode, refused.headers['retry-after']], [503, '5']);
-    flood.forEach((socket) => socket.destroy());
+    flood.forEach((socket) => socket.resetAndDestroy());
     await until(() => limited.load.free === 20);
     await limited.close();
   });
