@@ -7,6 +7,7 @@ import {
   type Configuration,
 } from '../config/index.js';
 import { managementObjects, parseNames } from '../mo/index.js';
+import { loadAddons } from '../native/index.js';
 import { askSettings, formatTable } from '../ops/index.js';
 import { success } from '../outcome/index.js';
 import { ddfDocument, treeDefinition, type DescribedDevice } from '../tree/index.js';
@@ -28,7 +29,7 @@ export const CONFIGURATION_COMMANDS: readonly Command[] = [
     name: 'config show',
     summary: 'every value in force and where it comes from',
     details: `What DM Servers have set (./GwMO/Config) is asked from the running gateway. Secrets are not shown. Exit code 2 where
-a file that it names (certificates, keys) is wrong.`,
+a file that it names (certificates, keys) is wrong, or an addon does not load.`,
     options: ['config', 'board', 'socket', 'json'],
     run: showValues,
   },
@@ -84,6 +85,7 @@ function showValues(call: Call): Promise<number> {
       const rows = values.map(({ key, value, origin }) => [key, value, origin]);
       await printLines(terminal, formatTable(['KEY', 'VALUE', 'FROM'], rows));
     }
+    loadAddons();
     return filesAreSound(terminal, configuration, file) ? ExitCode.done : ExitCode.usage;
   });
 }

@@ -24,7 +24,7 @@ import {
   type LoadedConfiguration,
 } from '../config/index.js';
 import { silentLog } from '../log/index.js';
-import { loadAddon, NATIVE, native } from '../native/index.js';
+import { ADDONS, loadAddon } from '../native/index.js';
 import { askStatus, formatBytes, printable } from '../ops/index.js';
 import { describeThrown, type CodedError, type Outcome } from '../outcome/index.js';
 import { openStore, rehearseMigration, StoreError } from '../store/index.js';
@@ -33,7 +33,6 @@ import type { Command, Program } from './command.js';
 import { ExitCode } from './exit.js';
 import { DATABASE } from './migrate.js';
 import { printJson } from './terminal.js';
-import { ADDONS } from './version.js';
 
 /** What was looked at. A warning says that the gateway runs, but not as well as it could. */
 export interface PreflightCheck {
@@ -136,10 +135,9 @@ export function memoryCheck(memInfo: string): PreflightCheck {
 }
 
 function addonChecks(): PreflightCheck[] {
-  return ADDONS.needed.map((addon) => {
+  return ADDONS.map((addon) => {
     try {
-      if (addon === NATIVE) native();
-      else loadAddon(addon);
+      loadAddon(addon);
       return passed(`addon-${addon}`, 'loads');
     } catch (thrown) {
       return failed(`addon-${addon}`, describeThrown(thrown));

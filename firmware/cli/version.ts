@@ -1,4 +1,4 @@
-import { loadOutside, NATIVE, native } from '../native/index.js';
+import { ADDONS, loadOutside, NATIVE, native } from '../native/index.js';
 import { systemErrorCode } from '../outcome/index.js';
 import type { Command, Program } from './command.js';
 import { ExitCode } from './exit.js';
@@ -12,13 +12,10 @@ export const VERSION_COMMAND: Command = {
   run: ({ given, terminal, program }) => showVersion(terminal, program, given.json === true),
 };
 
-/** The native addons: those that the gateway cannot do without, of which the last is a part of it, and the other. */
-export const ADDONS = { needed: ['better-sqlite3', 'libxmljs2', NATIVE], optional: ['mdns'] } as const;
-
 /** What would be shown of this program. */
 export function versionReport({ version, buildTimeMs, schema }: Program): object {
   const { node, modules } = process.versions;
-  const addons = [...ADDONS.needed, ...ADDONS.optional].map((name) => [name, versionOf(name, version)]);
+  const addons = [...ADDONS, 'mdns'].map((name) => [name, versionOf(name, version)]);
   return {
     version,
     buildTime: new Date(buildTimeMs).toISOString(),

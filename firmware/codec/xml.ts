@@ -1,5 +1,4 @@
 import { isUtf8 } from 'node:buffer';
-import type libxml from 'libxmljs2';
 import { loadAddon } from '../native/index.js';
 import { describeThrown, failure, success, type CodedError, type Outcome } from '../outcome/index.js';
 import type { DocumentLimits, Element } from './element.js';
@@ -44,20 +43,26 @@ const EXTRA_CONTENT = 5;
  * which does not know its size: over 100 MB pile up within seconds.
  */
 export function faultOf(text: string): string | undefined {
-  const libxml2 = addon();
+  const libxml2 = loadAddon('libxmljs2') as Libxml2;
   try {
-    libxml2.parseXml(`${text}\n<`, { nonet: true, nowarning: true });
+    libxml2.fromXml(`${text}\n<`, { nonet: true, nowarning: true });
   } catch (thrown) {
-    const { code, line } = thrown as Partial<libxml.SyntaxError>;
+    const { code, line } = thrown as Partial<SyntaxFault>;
     const atTheEnd = code === EXTRA_CONTENT && line === lineCount(text) + 1;
     return atTheEnd ? undefined : describeThrown(thrown);
   }
   throw new Error('libxml2 accepted a document that ends in a stray character');
 }
 
-/** Loaded with the first document that needs it. */
-function addon(): typeof libxml {
-  return loadAddon('libxmljs2') as typeof libxml;
+/** What is called of libxmljs2, straight on its addon: as its lib/ does in the version that package.json pins. */
+interface Libxml2 {
+  /** @throws SyntaxFault */
+  fromXml(text: string, options: { readonly nonet: boolean; readonly nowarning: boolean }): unknown;
+}
+
+interface SyntaxFault {
+  readonly code: number;
+  readonly line: number;
 }
 
 function lineCount(text: string): number {

@@ -51,31 +51,46 @@ export const NATIVE = 'dmgw-native';
  */
 export const loadOutside = createRequire(import.meta.url) as (name: string) => unknown;
 
+/**
+ * The addons that the gateway does not run without, by name, and the file of each: the JavaScript of their packages is ten
+ * files, each of which Node.js looks for in several places: a tenth of the start.
+ */
+const FILES = {
+  'better-sqlite3': 'better-sqlite3/build/Release/better_sqlite3.node',
+  libxmljs2: 'libxmljs2/build/Release/xmljs.node',
+  [NATIVE]: `./${NATIVE}.node`,
+} as const;
+
+export type AddonName = keyof typeof FILES;
+export const ADDONS = Object.keys(FILES) as AddonName[];
+
 /** An addon that is not there, or not for this Node.js: no later try would do better. One line for a person. */
 export class AddonError extends Error {
-  constructor(file: string, reason: unknown) {
-    super(`${file.replace(/.*\//, '')} does not load on Node.js ${process.version} (${describeThrown(reason)})`);
+  constructor(name: string, reason: unknown) {
+    super(`${name} does not load on Node.js ${process.version} (${describeThrown(reason)})`);
   }
 }
 
-/** Loads an addon, by its file or by its package. @throws AddonError */
-export function loadAddon(file: string): unknown {
+/** @throws AddonError, for another addon in the place of `NATIVE` too */
+export function loadAddon(name: AddonName): unknown {
   try {
-    return loadOutside(file);
+    const addon = loadOutside(FILES[name]);
+    if (name === NATIVE && !isNative(addon as Partial<Native>)) throw new Error('another addon');
+    return addon;
   } catch (thrown) {
-    throw new AddonError(file, thrown);
+    throw new AddonError(name, thrown);
   }
 }
+
+/** Whether each of them loads, also those that a start has no need of. @throws AddonError */
+export function loadAddons(): void {
+  for (const name of ADDONS) loadAddon(name);
+}
+
+const isNative = (addon: Partial<Native>): boolean =>
+  Boolean(addon.sendFile && addon.unacknowledged && addon.sendDatagram);
 
 let loaded: Native | undefined;
 
-/** The native part, loaded by the first who asks. @throws AddonError, for another addon too */
-export function native(): Native {
-  if (!loaded) {
-    const file = `./${NATIVE}.node`;
-    const found = loadAddon(file) as Partial<Native>;
-    if (!found.sendFile || !found.unacknowledged || !found.sendDatagram) throw new AddonError(file, 'another addon');
-    loaded = found as Native;
-  }
-  return loaded;
-}
+/** The native part, loaded by the first who asks. @throws AddonError */
+export const native = (): Native => (loaded ??= loadAddon(NATIVE) as Native);

@@ -2,8 +2,7 @@ import type Sqlite from 'better-sqlite3';
 import { loadAddon } from '../native/index.js';
 
 /**
- * What the gateway calls of better-sqlite3, straight on its addon. The JavaScript of the package is ten files, each of which
- * Node.js looks for in several places: a tenth of the start. As its lib/ has it in the version that package.json pins.
+ * What the gateway calls of better-sqlite3, straight on its addon: as its lib/ does in the version that package.json pins.
  */
 interface Addon {
   isInitialized?: boolean;
@@ -45,7 +44,7 @@ export class Database {
 
   /** A lock of another process is not waited for. @throws AddonError where the addon cannot be loaded */
   constructor(file: string, mustExist: boolean) {
-    const addon = loadAddon('better-sqlite3/build/Release/better_sqlite3.node') as Addon;
+    const addon = loadAddon('better-sqlite3') as Addon;
     if (addon.isInitialized !== true) addon.setErrorConstructor(SqliteError);
     addon.isInitialized = true;
     this.#connection = new addon.Database(file, file, false, false, mustExist, 0, null, null);

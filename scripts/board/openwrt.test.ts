@@ -216,6 +216,7 @@ function install(): void {
   symlinkSync(process.execPath, join(root, 'usr/bin/node'));
   // The addons of this machine, for the daemon to run on it.
   symlinkSync(join(PROJECT_ROOT, 'node_modules'), join(root, 'usr/lib/dmgw/node_modules'));
+  copyFileSync(join(PROJECT_ROOT, 'build', NATIVE_FILE), join(root, 'usr/lib/dmgw', NATIVE_FILE));
   mkdirSync(join(root, 'proc/sys/net/ipv4'), { recursive: true });
   writeFileSync(join(root, 'proc/sys/net/ipv4/tcp_wmem'), '4096\t16384\t4194304\n');
   writeFileSync(join(root, 'proc/meminfo'), 'MemTotal:         124928 kB\n');
@@ -464,6 +465,16 @@ describe(`the scripts of the package, with ${SHELL.join(' ')}`, () => {
       assert.deepEqual(rcCommon('start'), { code: 1, out: `${said}\n` });
       assert.equal(written(log), `daemon.err /etc/config/dmgw: ${said}\n`);
     }
+  });
+
+  it('start nothing where an addon does not load, and tell it once', () => {
+    configure(WANTED);
+    writeFileSync(join(root, 'usr/lib/dmgw', NATIVE_FILE), '');
+    const { code, out } = rcCommon('start');
+    assert.equal(code, 1);
+    assert.match(out, /^dmgw-native does not load on Node\.js v[\d.]+ \([^\n]*file too short\)\n$/);
+    assert.equal(written(log), `daemon.err /etc/config/dmgw: ${out}`);
+    assert.doesNotMatch(written(procd), /instance/);
   });
 
   it('open the ports that are wanted: images for the LAN, and the WAN only for notifications', () => {
