@@ -1,8 +1,12 @@
 /** Retrievals by download descriptor (DLOTA), and the reports of their ends: real sockets. */
 import assert from 'node:assert/strict';
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { afterEach, beforeEach, describe, it } from 'node:test';
+import { createServer as createTlsServer } from 'node:https';
+import { createServer, type AddressInfo } from 'node:net';
+import { after, afterEach, before, beforeEach, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { systemClock } from '../clock/index.js';
+import { makeCertificate, NO_CERTIFICATES } from '../net/certificate.fixture.js';
 import { systemDisk } from './disk.js';
 import type { DownloaderOptions } from './downloader.js';
 import {
@@ -18,6 +22,7 @@ import {
   type Origin,
 } from './fixture.js';
 import type { ImageRecord, ResultCode } from './image.js';
+import { INSTALL_STATUS } from './install.js';
 import type { ImageState } from './states.js';
 
 const CONTENT = pattern(400_003);
@@ -451,11 +456,12 @@ describe('a report', () => {
   });
 
   it('waits for nobody, and nobody for it: the image is there while its server is down', async () => {
-    site['/report'] = [say(503), say(500), (request) => request.destroy(), say(200)];
+    const later = [503, 500, 408, 425, 429].map((status) => say(status));
+    site['/report'] = [...later, (request) => request.destroy(), say(200)];
     await open();
     const image = await house.until(add().id, 'available');
     assert.equal(image.blob, SHA);
-    await reported(...Array.from({ length: 4 }, () => '900 Success'));
+    await reported(...Array.from({ length: 7 }, () => '900 Success'));
     await settled();
   });
 
@@ -488,11 +494,26 @@ describe('a report', () => {
     assert.equal(reports.length, 1);
   });
 
-  it('is not sent to a forbidden address, nor where a redirect leads', async () => {
-    site['/image.dd'] = dd({ notify: 'http://127.0.0.2:9/report' });
-    await open({ access: { allowAddress: (address) => address === '127.0.0.1' } });
-    await house.until(add().id, 'available');
-    await settled();
+  it('is not sent to a forbidden address or host, nor where a redirect leads', async () => {
+    let connections = 0;
+    const forbidden = createServer((socket) => {
+      connections += 1;
+      socket.destroy();
+    });
+    await new Promise<void>((resolve) => forbidden.listen(0, '127.0.0.2', resolve));
+    const { port } = forbidden.address() as AddressInfo;
+    const access = {
+      allowAddress: (address: string) => address === '127.0.0.1',
+      allowHost: (hostname: string) => hostname !== 'localhost',
+    };
+    await open({ access });
+    for (const host of [`127.0.0.2:${port}`, new URL(origin.url).host.replace('127.0.0.1', 'localhost')]) {
+      site['/image.dd'] = dd({ notify: `http://${host}/report` });
+      await house.until(house.add(host.replace(':', '-'), url()).id, 'available');
+      await settled();
+    }
+    forbidden.close();
+    assert.deepEqual([connections, reports], [0, []]);
     site['/image.dd'] = dd();
     site['/report'] = say(307, { Location: '/elsewhere' });
     const { id } = house.add('b', `${url()}?b`);
@@ -502,6 +523,40 @@ describe('a report', () => {
       asked().filter((line) => line === '/elsewhere'),
       [],
     );
+    await reported('900 Success');
+  });
+
+  it('leaves when the end that it tells is durable', async () => {
+    site['/report'] = say(200);
+    await open();
+    const durable = house.store.durable.bind(house.store);
+    let flush = (): void => {};
+    const flushed = new Promise<void>((resolve) => (flush = resolve));
+    house.catalog.table.onReport(() => {
+      house.store.durable = () => flushed.then(durable);
+    });
+    await house.until(add().id, 'available');
+    await sleep(50);
+    assert.deepEqual(reports, []);
+    flush();
+    await reported('900 Success');
+  });
+
+  it('outlasts a network that is down', async () => {
+    site['/image.dd'] = dd({ notify: url('report').replace('127.0.0.1', 'reports.example') });
+    let asked = 0;
+    await open({
+      backoff: { firstMs: 1, maxMs: 1 },
+      access: {
+        allowAddress: () => true,
+        resolve: (_, __, done) => {
+          asked += 1;
+          if (asked <= 30) done(Object.assign(new Error('no name server'), { code: 'EAI_AGAIN' }), []);
+          else done(null, [{ address: '127.0.0.1', family: 4 }]);
+        },
+      },
+    });
+    await house.until(add().id, 'available');
     await reported('900 Success');
   });
 
@@ -517,6 +572,76 @@ describe('a report', () => {
       );
     }
     assert.equal(waiting(), 100);
+  });
+});
+
+describe('by https', { skip: NO_CERTIFICATES }, () => {
+  let secure: string;
+  let ca: string;
+  let server: ReturnType<typeof createTlsServer>;
+  /** What each path answers. */
+  const answers: Record<string, Behaviour> = {
+    '/report': (request, response) => void takeReport(request, response, () => response.end()),
+    '/object': file,
+  };
+  before(async () => {
+    const identity = makeCertificate('localhost');
+    ca = identity.cert;
+    server = createTlsServer(identity, (request, response) =>
+      answers[(request.url ?? '').replace(/\?.*/, '')]?.(request, response, 0),
+    );
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    secure = `https://localhost:${(server.address() as AddressInfo).port}`;
+  });
+  after(() => server.close());
+
+  it('a descriptor leads neither to an object nor to a report by http', async () => {
+    answers['/image.dd'] = dd({ object: `${secure}/object`, notify: url('report') });
+    answers['/plain.dd'] = dd({ object: url('object') });
+    await open({ access: { allowAddress: () => true, ca } });
+    await house.until(house.add('a', `${secure}/image.dd`).id, 'available');
+    const refused = await house.until(house.add('b', `${secure}/plain.dd`).id, 'failed');
+    assert.equal(refused.result, 'bad-url');
+    await settled();
+    assert.deepEqual([asked(), reports.length], [[], 1]);
+  });
+
+  it('a report waits until the clock is set', async () => {
+    site['/image.dd'] = dd({ notify: `${secure}/report` });
+    const clock = { ...systemClock(0), isSet: false, plausible: () => clock.isSet };
+    await open({ clock, access: { allowAddress: () => true, ca } });
+    await house.until(add().id, 'available');
+    await sleep(50);
+    assert.deepEqual(reports, []);
+    clock.isSet = true;
+    await reported('900 Success');
+  });
+});
+
+it('each end has its status', () => {
+  const ends = new Map<number, string[]>();
+  for (const [code, status] of Object.entries(INSTALL_STATUS)) ends.set(status, [...(ends.get(status) ?? []), code]);
+  assert.deepEqual(Object.fromEntries(ends), {
+    900: ['ok'],
+    901: ['no-room'],
+    902: ['cancelled'],
+    903: ['unresolved', 'unreachable', 'unavailable', 'broken', 'captive-portal'],
+    905: ['descriptor-mismatch', 'digest-mismatch', 'signature-mismatch'],
+    906: ['descriptor-invalid'],
+    951: ['descriptor-version'],
+    952: ['clock', 'window', 'metered', 'disk'],
+    953: ['content-refused'],
+    954: [
+      'server-error',
+      'unauthorized',
+      'expired',
+      'not-found',
+      'refused',
+      'tls',
+      'bad-url',
+      'address-refused',
+      'bad-reply',
+    ],
   });
 });
 

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
+import { eventually } from '../clock/eventually.fixture.js';
 import { createLog } from '../log/index.js';
 import { Credentials } from '../net/index.js';
 import { openHouse, pattern, removeFolder, serveFile, startOrigin, type Behaviour } from './fixture.js';
@@ -71,6 +72,8 @@ describe('of an image that is', () => {
         await house.downloader.start();
         const { id } = house.add('a', url ?? `${origin.url}${QUERY}`);
         const image = await house.until(id, ends);
+        if (behaviour === described)
+          await eventually('a report', () => lines.some((line) => /install report/.test(line)));
         await house.close();
         assert.ok(lines.length > 0);
         const texts = [image.resultText, ...house.events.map((event) => event.image.resultText)];
