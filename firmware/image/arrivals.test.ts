@@ -17,6 +17,7 @@ import {
   type Origin,
 } from './fixture.js';
 import { ImageServer } from './server.js';
+import { converse, requestOf } from './wire.fixture.js';
 
 /** Of an odd size: several pieces of an intake and a bit. */
 const CONTENT = pattern(1_300_001);
@@ -279,6 +280,22 @@ describe('an image that comes in', () => {
       assert.equal((await fetching(port).reply).status, 404);
       house.catalog.remove(id);
     }
+  });
+
+  it('that is cancelled in the middle of an answer has no other one follow on that connection', async () => {
+    await begin();
+    const conversation = converse(port, requestOf('GET /scomo/fw HTTP/1.1\nHost: x').repeat(2), { count: 2 });
+    await until(() => server.lanBytes >= INTAKE);
+    house.catalog.cancel(id);
+    const { replies, rest, closed } = await conversation;
+    assert.deepEqual([replies.length, closed, rest.includes('HTTP/1.1 404')], [0, true, false]);
+  });
+
+  it('whose file is not there in this moment is to be asked for again soon', async () => {
+    await begin();
+    house.blobs.openArriving = () => Promise.resolve(undefined);
+    const { status, headers } = await fetching(port).reply;
+    assert.deepEqual([status, headers['retry-after']], [503, '5']);
   });
 
   it('leaves no descriptor open when its clients go', async () => {

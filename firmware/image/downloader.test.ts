@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { systemClock } from '../clock/index.js';
+import { silentLog, type LogFields } from '../log/index.js';
 import { systemDisk, type Disk } from './disk.js';
 import {
   openHouse,
@@ -91,7 +92,9 @@ describe('a retrieval', () => {
 
   it('cut ten times fetches no byte twice and builds each request afresh', async () => {
     origin.behave = serveFile(CONTENT, { cutAfter: 100_000 });
-    await open({ downloader: { maxAttempts: 2 } });
+    const pauses: unknown[] = [];
+    const log = { ...silentLog, warn: (_: string, fields?: LogFields) => pauses.push(fields?.['wait_ms']) };
+    await open({ downloader: { maxAttempts: 2, log, backoff: { firstMs: 4, maxMs: 1000 } } });
     const image = await house.until(house.add('a', origin.url).id, 'available');
     assert.ok(blobOf(SHA).equals(CONTENT));
     assert.equal(image.wanBytes, CONTENT.length);
@@ -102,6 +105,11 @@ describe('a retrieval', () => {
       if (index > 0) assert.match(request.headers['if-range'] as string, /^"[0-9a-f]{16}"$/);
     }
     assert.equal(origin.seen.length, 11);
+    // Each new byte has the pauses begin anew.
+    assert.deepEqual(
+      pauses,
+      Array.from({ length: 10 }, () => 2),
+    );
   });
 
   it('follows redirects, and asks the first URL again after a cut', async () => {
@@ -256,6 +264,37 @@ describe('a server that', () => {
     await house.until(id, 'available');
   });
 
+  it('is busy for good is asked so often, and as often again for another request', async () => {
+    origin.behave = status(503);
+    await open();
+    const { id } = house.add('a', origin.url);
+    for (const asked of [4, 8]) {
+      assert.equal((await house.until(id, 'failed')).result, 'unavailable');
+      assert.equal(origin.seen.length, asked);
+      house.catalog.request(id, 's');
+    }
+  });
+
+  it('cannot be asked while the network is down is waited for, however often that is seen', async () => {
+    let asked = 0;
+    await open({
+      downloader: {
+        backoff: { firstMs: 1, maxMs: 1 },
+        access: {
+          allowAddress: () => true,
+          resolve: (_, __, done) => {
+            asked += 1;
+            if (asked <= 20) done(Object.assign(new Error('no name server'), { code: 'EAI_AGAIN' }), []);
+            else done(null, [{ address: '127.0.0.1', family: 4 }]);
+          },
+        },
+      },
+    });
+    const { id } = house.add('a', origin.url.replace('127.0.0.1', 'images.example'));
+    assert.equal((await house.until(id, 'available')).blob, SHA);
+    assert.equal(asked, 21);
+  });
+
   it('is at a forbidden address is not connected to, also behind a redirect', async () => {
     const hidden = await startOrigin(file);
     try {
@@ -313,6 +352,25 @@ describe('a mirror that', () => {
     origin.behave = (_, response, count) => response.end('x'.repeat(count));
     assert.equal((await house.until(image.id, 'failed')).result, 'digest-mismatch');
     assert.equal(origin.seen.length, 4);
+  });
+
+  it('is another one than the bytes came from is asked for the whole, where they came without a Digest', async () => {
+    await open();
+    const { id } = house.add('a', `${origin.url}\n${origin.url.replace('image', 'other')}`);
+    origin.behave = (request, response, count) => {
+      if (count === 2) house.catalog.setLeaf(id, 'digest', SHA, 's');
+      const first = count === 1 ? cut : status(503);
+      (request.url === '/other.bin' ? file : first)(request, response, count);
+    };
+    assert.equal((await house.until(id, 'available')).blob, SHA);
+    assert.deepEqual(
+      origin.seen.map(({ url, headers }) => [url, headers.range]),
+      [
+        ['/image.bin', undefined],
+        ['/image.bin', 'bytes=400000-'],
+        ['/other.bin', undefined],
+      ],
+    );
   });
 
   it('has other content, as all the others, ends the retrieval', async () => {

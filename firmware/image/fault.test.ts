@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { statusFault } from './fault.js';
+import { requestFault, statusFault } from './fault.js';
 
 const NOW = Date.UTC(2026, 0, 1);
 const date = (ms: number): string => new Date(NOW + ms).toUTCString();
@@ -41,6 +41,26 @@ describe('a status', () => {
     it(`${status}: ${code}, ${course}`, () => {
       const found = statusFault(status, {}, NOW);
       assert.deepEqual([found.code, found.course], [code, course]);
+    });
+  }
+});
+
+describe('a request without a reply', () => {
+  const cases: readonly (readonly [code: string, course: string])[] = [
+    ['ENETUNREACH', 'network'],
+    ['ENETDOWN', 'network'],
+    ['EHOSTUNREACH', 'network'],
+    ['EADDRNOTAVAIL', 'network'],
+    ['EAI_AGAIN', 'network'],
+    ['EAI_FAIL', 'network'],
+    ['ENOTFOUND', 'again'],
+    ['ECONNREFUSED', 'again'],
+    ['ETIMEDOUT', 'again'],
+  ];
+  for (const [code, course] of cases) {
+    it(`${code}: ${course}`, () => {
+      const cause = Object.assign(new Error(), { code });
+      assert.equal(requestFault({ code: 'unreachable', text: '', cause }).course, course);
     });
   }
 });

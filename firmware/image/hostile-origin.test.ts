@@ -195,6 +195,18 @@ const ROWS: readonly Row[] = [
     ...available(V1, 'whole', CUT, CUT + 1000),
   },
   {
+    name: 'a range shorter than asked for, and a refusal',
+    answers: [
+      CUT_V1,
+      say(head('206 Partial Content', range(CUT, CUT + 999, SIZE), ETAG), V1.subarray(CUT, CUT + 1000)),
+      status('403 Forbidden'),
+    ],
+    ends: 'needs-uri',
+    result: 'unauthorized',
+    kept: CUT + 1000,
+    asked: ['whole', CUT, CUT + 1000],
+  },
+  {
     name: 'a range with fewer bytes than it announces',
     answers: [
       CUT_V1,

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
 import { afterEach, describe, it } from 'node:test';
 import { setImmediate as turn } from 'node:timers/promises';
-import { systemClock } from '../clock/index.js';
+import { ManualClock, systemClock } from '../clock/index.js';
 import { HttpConnection } from '../http-server/index.js';
 import { pattern } from './fixture.js';
 import type { BlobReader } from './open-blobs.js';
@@ -181,4 +181,38 @@ describe('a body', { timeout: 20_000 }, () => {
     assert.equal(kinds[before], 'small');
     while (got() < CONTENT.length) await turn();
   });
+
+  it('that is to come is waited for as long as something comes in, and is late then', async () => {
+    const { connection } = await exchange();
+    const time = new ManualClock();
+    const coming = { bytes: 0, more: () => {} };
+    const onMore = (told: () => void): (() => void) => ((coming.more = told), () => {});
+    const ending = sendBody({
+      blob: { ...reader([], () => 'cold'), readable: () => coming.bytes, onMore },
+      connection,
+      body: [{ start: MIB, length: 10 }],
+      buffers: new OutflowBuffers(monotonicMs),
+      reads: new PacedReads(monotonicMs),
+      maxWaitMs: 10_000,
+      clock: time,
+      sent: () => {},
+    });
+    for (; coming.bytes < 5; coming.bytes += 1) {
+      time.advance(9_000);
+      coming.more();
+      assert.equal(time.nextInMs(), 10_000);
+    }
+    time.advance(10_000);
+    assert.equal((await ending).kind, 'late');
+  });
+
+  for (const [isVoid, kind] of [
+    [true, 'withdrawn'],
+    [false, 'disk'],
+  ] as const) {
+    it(`that cannot be read is ${isVoid ? '' : 'not '}void: ${kind}`, async () => {
+      const readNow = (): number => assert.fail('not readable');
+      assert.equal((await send({ ...reader([], () => 'cold'), readNow, isVoid: () => isVoid })).end.kind, kind);
+    });
+  }
 });

@@ -7,6 +7,7 @@ import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { systemClock, type Clock } from '../clock/index.js';
 import { CONNECTIONS_TOLD, type HttpLimits } from '../http-server/index.js';
+import { createLog } from '../log/index.js';
 import {
   openHouse,
   pattern,
@@ -219,7 +220,9 @@ describe('clients that want to hold the server', { timeout: 180_000 }, () => {
   });
 
   it('by reading slower than the minimum are dropped, however steadily; others are served meanwhile', async () => {
-    const { server, port } = await serve({ minBytesPerSecond: 5_000_000, minRateMs: 300 });
+    const lines: string[] = [];
+    const log = createLog({ level: 'info', write: (line) => lines.push(line) })('serve');
+    const { server, port } = await serve({ minBytesPerSecond: 5_000_000, minRateMs: 300 }, { log });
     const before = descriptors();
     const sockets = await Promise.all(Array.from({ length: 4 }, () => open(port)));
     const sip = setInterval(() => sockets.forEach((socket) => void socket.read(1024)), 5);
@@ -233,6 +236,7 @@ describe('clients that want to hold the server', { timeout: 180_000 }, () => {
     clearInterval(sip);
     sockets.forEach((socket) => socket.destroy());
     await allIsFree(server, before);
+    assert.ok(lines.length === 4 && lines.every((line) => line.includes('reads too slowly')), lines.join('\n'));
   });
 
   it('by headers that never end, or by reading next to nothing, leave no memory behind', async () => {

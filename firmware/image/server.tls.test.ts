@@ -18,6 +18,7 @@ describe('an image server with a certificate', { skip: NO_CERTIFICATES, timeout:
   let port: number;
   let identity: TlsIdentity;
   let next: TlsIdentity | undefined;
+  const moving: string[] = [];
 
   before(async () => {
     const origin = await startOrigin(serveFile(CONTENT));
@@ -34,6 +35,7 @@ describe('an image server with a certificate', { skip: NO_CERTIFICATES, timeout:
     server = new ImageServer({
       ...serverOptions(house),
       publicHost: 'gw.lan',
+      movingAddresses: () => moving,
       tls: { identity, renewed },
       allowAddress: (address) => address !== '127.0.0.9',
     });
@@ -139,11 +141,14 @@ describe('an image server with a certificate', { skip: NO_CERTIFICATES, timeout:
     await assert.rejects(fetchWith(how({ localAddress: '127.0.0.9' })));
   });
 
-  it('shows a certificate that is renewed to those who come then', async () => {
+  it('shows a certificate that is renewed to those who come then, at addresses that come then too', async () => {
     const before = identity;
     identity = next = makeCertificate('gw.lan');
     await server.look();
     assert.ok((await fetchWith(how())).equals(CONTENT));
     await assert.rejects(fetchWith(how({ ca: before.cert })));
+    moving.push('127.0.0.3');
+    await server.look();
+    assert.ok((await fetchWith(how({ host: '127.0.0.3' }))).equals(CONTENT));
   });
 });
