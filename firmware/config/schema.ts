@@ -600,7 +600,7 @@ export const configurationSchema = v.pipe(
         false,
       ),
       requireMount: v.exactOptional(
-        path('Mount point that must be mounted before stateDir or storeDir below it is used (a late USB disk).'),
+        path('Mount point of a late disk, waited for before stateDir or storeDir below it is used; `/` for none.'),
       ),
       controlSocket: v.exactOptional(path('Unix socket for `dmgw status` and the like.', '`<stateDir>/dmgw.sock`')),
       controlAccess: v.optional(

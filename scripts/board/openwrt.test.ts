@@ -406,6 +406,20 @@ describe(`the scripts of the package, with ${SHELL.join(' ')}`, () => {
       'add_reload_interface_trigger guest',
       'add_restart_mount_trigger /mnt/usb',
     ]);
+    for (const [option, awaited] of [
+      ["''", ['add_restart_mount_trigger /mnt/data']],
+      ["'/'", []],
+    ] as const) {
+      rmSync(procd);
+      configure(`${WANTED}\nconfig main 'main'\n\toption require_mount ${option}\n\toption store_dir '/srv/images'\n`);
+      assert.equal(rcCommon('service_triggers').code, 0);
+      assert.deepEqual(
+        triggers().filter((line) => line.includes('mount')),
+        awaited,
+      );
+    }
+    assert.deepEqual(rcCommon('start'), { code: 0, out: '' });
+    assert.ok(existsSync(join(root, 'srv/images')));
     rmSync(procd);
     configure(`${WANTED}\nconfig notification 'notification'\n\toption enabled '1'\n`);
     assert.equal(rcCommon('service_triggers').code, 0);

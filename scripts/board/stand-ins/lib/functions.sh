@@ -16,7 +16,9 @@ config() {
 	eval "CONFIG_${CONFIG_SECTION}_TYPE=\$1"
 }
 
+# As libuci does, it leaves out what is empty.
 option() {
+	[ -n "$2" ] || return 0
 	eval "CONFIG_${CONFIG_SECTION}_$1=\$2"
 }
 
