@@ -216,6 +216,15 @@ describe('a download descriptor', () => {
     assert.equal((await house.until(id, 'available')).blob, SHA);
   });
 
+  it('that does not end holds up nobody who ends', async () => {
+    site['/image.dd'] = (_, response) => response.writeHead(200, DD).flushHeaders();
+    await open({ idleTimeoutMs: 10_000 });
+    add();
+    while (asked().length === 0) await sleep(2);
+    await sleep(50);
+    await Promise.race([house.close(), sleep(8_000, undefined, { ref: false }).then(() => assert.fail('held up'))]);
+  });
+
   it('that stays the same keeps the bytes over a new request', async () => {
     site['/object'] = [serveFile(CONTENT, { cutAfter: 150_000 }), say(404), say(404), file];
     await open();
@@ -468,6 +477,22 @@ describe('a report', () => {
     assert.equal(image.blob, SHA);
     await reported(...Array.from({ length: 7 }, () => '900 Success'));
     await settled();
+  });
+
+  it('that has come has the pauses before the next ones begin anew', async () => {
+    const pauses: number[] = [];
+    const system = systemClock(0);
+    const clock = { ...system, after: (ms: number, task: () => void) => (pauses.push(ms), system.after(ms, task)) };
+    site['/report'] = [say(503), say(503), say(200), say(503), say(200)];
+    await open({ clock, backoff: { firstMs: 20, maxMs: 80 } });
+    for (const name of ['a', 'b']) {
+      await house.until(house.add(name, url()).id, 'available');
+      await settled();
+    }
+    assert.deepEqual(
+      pauses.filter((ms) => ms <= 40),
+      [10, 20, 10],
+    );
   });
 
   it('survives a restart', async () => {

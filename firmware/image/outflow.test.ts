@@ -2,11 +2,12 @@ import assert from 'node:assert/strict';
 import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
 import { afterEach, describe, it } from 'node:test';
 import { setImmediate as turn } from 'node:timers/promises';
-import { ManualClock, systemClock } from '../clock/index.js';
+import { ManualClock, systemClock, type Clock } from '../clock/index.js';
 import { HttpConnection } from '../http-server/index.js';
 import { pattern } from './fixture.js';
 import type { BlobReader } from './open-blobs.js';
 import { OutflowBuffers, PacedReads, sendBody, type BufferKind, type Lease, type OutflowEnd } from './outflow.js';
+import type { Span } from './ranges.js';
 
 const MIB = 1024 * 1024;
 const CONTENT = pattern(8 * MIB);
@@ -59,7 +60,7 @@ afterEach(() => {
 
 /** A connection whose request waits for its answer, and how much of that its client has got. */
 async function exchange(): Promise<{ connection: HttpConnection; client: Socket; got: () => number }> {
-  const server = createServer();
+  const server = createServer({ allowHalfOpen: true });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const asked = new Promise<HttpConnection>((resolve) =>
     server.once('connection', (socket) => {
@@ -182,21 +183,32 @@ describe('a body', { timeout: 20_000 }, () => {
     while (got() < CONTENT.length) await turn();
   });
 
+  /** Content of which nothing has come yet. */
+  class Coming {
+    bytes = 0;
+    more = (): void => {};
+
+    /** @returns the end of a body of it */
+    send(connection: HttpConnection, span: Span, time: Clock): Promise<OutflowEnd> {
+      const onMore = (told: () => void): (() => void) => ((this.more = told), () => {});
+      return sendBody({
+        blob: { ...reader([], () => 'cold'), readable: () => this.bytes, onMore },
+        connection,
+        body: [span],
+        buffers: new OutflowBuffers(monotonicMs),
+        reads: new PacedReads(monotonicMs),
+        maxWaitMs: 10_000,
+        clock: time,
+        sent: () => {},
+      });
+    }
+  }
+
   it('that is to come is waited for as long as something comes in, and is late then', async () => {
     const { connection } = await exchange();
     const time = new ManualClock();
-    const coming = { bytes: 0, more: () => {} };
-    const onMore = (told: () => void): (() => void) => ((coming.more = told), () => {});
-    const ending = sendBody({
-      blob: { ...reader([], () => 'cold'), readable: () => coming.bytes, onMore },
-      connection,
-      body: [{ start: MIB, length: 10 }],
-      buffers: new OutflowBuffers(monotonicMs),
-      reads: new PacedReads(monotonicMs),
-      maxWaitMs: 10_000,
-      clock: time,
-      sent: () => {},
-    });
+    const coming = new Coming();
+    const ending = coming.send(connection, { start: MIB, length: 10 }, time);
     for (; coming.bytes < 5; coming.bytes += 1) {
       time.advance(9_000);
       coming.more();
@@ -204,6 +216,28 @@ describe('a body', { timeout: 20_000 }, () => {
     }
     time.advance(10_000);
     assert.equal((await ending).kind, 'late');
+  });
+
+  it('that has come at last is to be taken in time', async () => {
+    const { connection, client } = await exchange();
+    client.pause();
+    const coming = new Coming();
+    const ending = coming.send(connection, { start: 0, length: CONTENT.length }, clock);
+    coming.bytes = CONTENT.length;
+    coming.more();
+    const { socket } = connection;
+    for (let waited = 0; waited < 50; waited = socket.writableLength > 0 ? waited + 1 : 0) await turn();
+    const nowMs = monotonicMs();
+    connection.look(nowMs);
+    connection.look(nowMs + LIMITS.idleMs);
+    assert.equal((await ending).kind, 'peer-gone');
+  });
+
+  it('that is to come is not waited for where the client has ended its side', async () => {
+    const { connection, client } = await exchange();
+    client.end();
+    while (!connection.socket.readableEnded) await turn();
+    assert.equal((await new Coming().send(connection, { start: 0, length: 10 }, clock)).kind, 'peer-gone');
   });
 
   for (const [isVoid, kind] of [

@@ -3,6 +3,7 @@ import { Agent, request, type IncomingHttpHeaders, type IncomingMessage } from '
 import { connect, type Socket } from 'node:net';
 import { after, before, describe, it, mock } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { eventually } from '../clock/eventually.fixture.js';
 import { systemClock, type TimerHandle } from '../clock/index.js';
 import { silentLog } from '../log/index.js';
 import { Deliveries, rangesText, type Delivery } from './deliveries.js';
@@ -579,7 +580,7 @@ describe('bounds', () => {
       for (let i = 0; i < 8; i += 1) socket.write('GET /scomo/fw.bin HTTP/1.1\r\nHost: x\r\n\r\n');
     }
     assert.ok((await get(port, '/scomo/fw.bin')).body.equals(CONTENT));
-    while (server.load.connections > 0) await sleep(10);
+    await eventually('all of them to be dropped', () => server.load.connections === 0);
     for (const socket of sockets) socket.destroy();
   });
 

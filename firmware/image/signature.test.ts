@@ -44,7 +44,7 @@ async function open(signatureKeys: readonly KeyObject[], requireSignature = true
 
 function add(signature: string | undefined): ImageRecord {
   return house.store.transaction(() => {
-    const image = house.add('a', origin.url);
+    const image = house.add('a', `${origin.url}\n${origin.url}?mirror`);
     if (signature !== undefined) house.catalog.setLeaf(image.id, 'signature', signature, 's');
     return image;
   });

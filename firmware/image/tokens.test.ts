@@ -6,7 +6,7 @@ import { Prefixes } from '../net/index.js';
 import { openHouse, pattern, removeFolder, serveFile, serverOptions, startOrigin, type House } from './fixture.js';
 import { ImageServer } from './server.js';
 import { Tokens } from './tokens.js';
-import { converse, requestOf } from './wire.fixture.js';
+import { converse, requestOf, type WireReply } from './wire.fixture.js';
 
 const HOUR = 3_600_000;
 const SUBNETS = ['127.0.0.0/24', 'fd00::/8'];
@@ -104,10 +104,12 @@ describe('a server that asks for tokens', () => {
 
   const uri = (server: ImageServer): URL => new URL(server.localUri(house.catalog.byNode('fw')!));
 
-  async function statusOf(port: number, target: string): Promise<number | undefined> {
+  async function headOf(port: number, target: string): Promise<WireReply | undefined> {
     const { replies } = await converse(port, requestOf(`HEAD ${target} HTTP/1.1\nHost: x`), { methods: ['HEAD'] });
-    return replies[0]?.status;
+    return replies[0];
   }
+  const statusOf = async (port: number, target: string): Promise<number | undefined> =>
+    (await headOf(port, target))?.status;
 
   it('serves those who have one, tells others nothing of what there is, and those whose token is old that it is', async () => {
     await withServer(async (server, port) => {
@@ -119,7 +121,8 @@ describe('a server that asks for tokens', () => {
       clock.jumpWall(2 * HOUR);
       assert.equal(await statusOf(port, `${pathname}${search}`), 410);
       clock.isPlausible = false;
-      assert.equal(await statusOf(port, `${pathname}${search}`), 503);
+      const later = await headOf(port, `${pathname}${search}`);
+      assert.deepEqual([later?.status, later?.headers['retry-after']], [503, '5']);
       assert.equal(server.localUri(house.catalog.byNode('fw')!), '');
     });
   });
