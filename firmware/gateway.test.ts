@@ -11,7 +11,7 @@ import { after, before, describe, it } from 'node:test';
 import { eventually } from './clock/eventually.fixture.js';
 import { startInstalled } from './gateway.fixture.js';
 import { makeCertificate, NO_CERTIFICATES } from './net/certificate.fixture.js';
-import { askStatus, operate, type ImageReport } from './ops/index.js';
+import { askMetered, askStatus, operate, type ImageReport, type MeteredSetting } from './ops/index.js';
 import { settingOfOpened } from './store/setting.fixture.js';
 
 /** OMA SCOMO: an alternate of 1400, Download failed. */
@@ -68,6 +68,10 @@ async function start(sections: { readonly retrieve?: object; readonly store?: ob
   };
   return {
     images,
+    tellMetered: async (set: MeteredSetting): Promise<void> => {
+      const told = await askMetered(socket, set);
+      assert.equal(told.ok && told.value.set, set);
+    },
     add: async (id: string, uri: string, leaves: { priority?: number; signature?: string } = {}): Promise<void> => {
       const added = await operate(socket, 'images/add', { id, uri, ...leaves });
       assert.ok(added.ok, added.ok ? '' : added.error.text);
@@ -168,7 +172,7 @@ describe('the gateway', { skip: NO_CERTIFICATES }, () => {
     assert.deepEqual(seen, [[`${origin}/file`, 'Bearer of-the-server', basic]]);
   });
 
-  it('waits while the link is metered, but for what has the priority', async () => {
+  it('waits while the link is metered, as the file says or somebody, but for what has the priority', async () => {
     const meteredFile = join(folder, 'metered');
     writeFileSync(meteredFile, 'yes');
     const gateway = await start({ retrieve: { meteredFile, meteredMinPriority: 5 } });
@@ -178,6 +182,11 @@ describe('the gateway', { skip: NO_CERTIFICATES }, () => {
     assert.match((await gateway.until('later', 'waiting')).resultText, /metered/);
     rmSync(meteredFile);
     await gateway.until('later', 'available');
+    await gateway.tellMetered('on');
+    await gateway.add('told', `${plain}/file`);
+    assert.match((await gateway.until('told', 'waiting')).resultText, /metered/);
+    await gateway.tellMetered('off');
+    await gateway.until('told', 'available');
   });
 
   it('leaves the room free that it should', async () => {

@@ -9,9 +9,9 @@ const MIB = 1024 * 1024;
 
 /** The parts that a setting changes while they run. */
 interface Tuned {
-  readonly blobs: BlobStore;
-  readonly downloader: Downloader;
-  readonly scheduler: Scheduler;
+  readonly blobs: Pick<BlobStore, 'setQuota'>;
+  readonly downloader: Pick<Downloader, 'setRate' | 'setRatePerImage' | 'setWindows'>;
+  readonly scheduler: Pick<Scheduler, 'setInterval'>;
 }
 
 /** Hands what is in force, and from now on each change of it, to the parts that keep a copy. */

@@ -16,6 +16,7 @@ import {
   type House,
   type Origin,
 } from './fixture.js';
+import type { BlobReader } from './open-blobs.js';
 import { ImageServer } from './server.js';
 import { converse, requestOf } from './wire.fixture.js';
 
@@ -325,6 +326,32 @@ describe('an image that comes in', () => {
   });
 });
 
+describe('the reader of an image that comes in', () => {
+  const open = async (): Promise<BlobReader> => {
+    await begin();
+    const reader = await house.arrivals?.open(house.catalog.byId(id)!);
+    assert.ok(reader);
+    return reader;
+  };
+
+  it('has no last byte before the whole is verified', async () => {
+    const reader = await open();
+    house.arrivals?.written(id, CONTENT.length);
+    assert.equal(reader.readable(), CONTENT.length - 1);
+    tap.open(CONTENT.length);
+    await house.until(id, 'available');
+    assert.equal(reader.readable(), CONTENT.length);
+    await reader.close();
+  });
+
+  it('is void once what was written is in doubt', async () => {
+    const reader = await open();
+    house.arrivals?.doubted(id);
+    assert.ok(reader.isVoid());
+    await reader.close();
+  });
+});
+
 describe('who waits for a download', () => {
   it('leaves its place when it has gone', async () => {
     await begin();
@@ -387,6 +414,7 @@ describe('who waits for a download', () => {
 describe('an image is not served before it is there', () => {
   interface Coming {
     readonly digest?: string;
+    readonly signature?: string;
     readonly type?: string;
     readonly etag?: string;
     readonly length?: boolean;
@@ -396,8 +424,9 @@ describe('an image is not served before it is there', () => {
     ['without a size', { digest: DIGEST, length: false }],
     ['when it looks like the page of a captive portal', { digest: DIGEST, type: 'text/html' }],
     ['when it is a text of no strong version', { digest: DIGEST, type: 'text/plain', etag: 'W/"v"' }],
+    ['when nobody whom we know has signed it', { digest: DIGEST, signature: Buffer.alloc(64).toString('base64') }],
   ];
-  for (const [name, { digest, type = 'application/x-firmware', etag = '"v"', length = true }] of cases) {
+  for (const [name, { digest, signature, type = 'application/x-firmware', etag = '"v"', length = true }] of cases) {
     it(name, async () => {
       origin.behave = (_, response) => {
         response.writeHead(200, {
@@ -408,6 +437,7 @@ describe('an image is not served before it is there', () => {
         response.write(CONTENT.subarray(0, 3 * INTAKE));
       };
       ({ id } = house.add('fw', origin.url, digest));
+      if (signature !== undefined) assert.ok(house.catalog.setLeaf(id, 'signature', signature, 's').ok);
       await until(() => house.catalog.byId(id)!.received >= INTAKE);
       assert.equal(localUri(), '');
       assert.equal((await fetching(port).reply).status, 404);

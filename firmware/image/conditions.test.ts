@@ -192,7 +192,8 @@ describe('a retrieval', () => {
 
   it('stops when somebody says that the link is metered, whatever the switch says, and goes on when it is not', async () => {
     origin.behave = slow(300_000);
-    await open({ conditions: { metered: () => metered } });
+    // Not looked at again by itself.
+    await open({ checkConditionsMs: 600_000, conditions: { metered: () => metered } });
     const { id } = house.add('a', origin.url);
     while (house.downloader.wanBytes < 300_000) await sleep(2);
     house.downloader.setMetered('on');
@@ -384,5 +385,17 @@ describe('the rate cap of an image', () => {
     // One after the other would take three times as long.
     assert.ok(seconds < (3 * (bytes - cap / 4 - 65_536)) / cap, `${seconds} s`);
     assert.equal(origin.seen.length, 3);
+  });
+
+  it('is another one as soon as it is set, for those that run and those that come', async () => {
+    await open({ concurrency: 1, maxBytesPerSecondPerImage: 1000 });
+    for (const name of ['runs', 'comes']) {
+      const { id } = house.add(name, `${origin.url}?${name}`);
+      await sleep(AWHILE_MS);
+      assert.equal(house.catalog.byId(id)?.state, 'downloading');
+      house.downloader.setRatePerImage(0);
+      await house.until(id, 'available');
+      house.downloader.setRatePerImage(1000);
+    }
   });
 });

@@ -134,19 +134,19 @@ describe('a retrieval', () => {
       else files(request, response, count);
     };
     await open();
-    const first = house.add('first', `${origin.url}?first`);
-    const low = house.add('low', `${origin.url}?low`);
-    const high = house.store.transaction(() => {
-      const added = house.add('high', `${origin.url}?high`);
-      house.catalog.setLeaf(added.id, 'priority', 5, 's');
-      return added;
-    });
+    const asked = [undefined, -1, undefined, 5].map((priority, n) =>
+      house.store.transaction(() => {
+        const added = house.add(`n${n}`, `${origin.url}?${priority ?? 'none'}`);
+        if (priority !== undefined) house.catalog.setLeaf(added.id, 'priority', priority, 's');
+        return added;
+      }),
+    );
     while (gate.length === 0) await sleep(2);
     gate[0]!();
-    for (const { id } of [first, low, high]) await house.until(id, 'available');
+    for (const { id } of asked) await house.until(id, 'available');
     assert.deepEqual(
       origin.seen.map((request) => request.url),
-      ['/image.bin?first', '/image.bin?high', '/image.bin?low'],
+      ['/image.bin?none', '/image.bin?5', '/image.bin?none', '/image.bin?-1'],
     );
   });
 
@@ -475,6 +475,28 @@ describe('a restart', () => {
     });
   }
 
+  it('that ends while it looks at what is there loses nothing of it', async () => {
+    origin.behave = slow;
+    await open();
+    const { id } = house.add('a', origin.url);
+    while (house.downloader.wanBytes < 300_000) await sleep(2);
+    let reads = 0;
+    const read: Disk['read'] = async (fd, buffer, length, position) => {
+      reads += 1;
+      await sleep(20);
+      return systemDisk.read(fd, buffer, Math.min(length, 10_000), position);
+    };
+    await reopen({ blobs: { disk: { ...systemDisk, read } } });
+    while (reads < 2) await sleep(2);
+    origin.behave = serveFile(CONTENT, { etag: '"1"' });
+    await reopen();
+    await house.until(id, 'available');
+    assert.deepEqual(
+      origin.seen.map(({ headers }) => headers.range),
+      [undefined, 'bytes=300000-'],
+    );
+  });
+
   it('removes files that nobody wants, and fetches a blob that is gone', async () => {
     await open();
     const { id } = house.add('a', origin.url);
@@ -672,12 +694,13 @@ describe('a disk that', () => {
         },
       }),
     );
-    const { id } = house.add('a', origin.url);
-    for (;;) {
-      const image = house.catalog.byId(id)!;
-      if (image.state === 'available') break;
-      assert.ok(image.received <= flushed, `${image.received} recorded, ${flushed} flushed`);
-      await sleep(1);
-    }
+    // Not a whole number of volumes: the rest is flushed before the pause.
+    origin.behave = serveFile(CONTENT, { cutAfter: 333_333 });
+    const early: string[] = [];
+    house.catalog.table.onSaved((_, image) => {
+      if (image && image.received > flushed) early.push(`${image.received} recorded, ${flushed} flushed`);
+    });
+    await house.until(house.add('a', origin.url).id, 'available');
+    assert.deepEqual(early, []);
   });
 });

@@ -4,6 +4,7 @@ import type { IncomingMessage } from 'node:http';
 import { Agent, get, type RequestOptions } from 'node:https';
 import { connect as connectPlain } from 'node:net';
 import { after, before, describe, it } from 'node:test';
+import { ManualClock } from '../clock/index.js';
 import type { HttpLimits } from '../http-server/index.js';
 import { makeCertificate, NO_CERTIFICATES } from '../net/certificate.fixture.js';
 import type { TlsIdentity } from '../net/index.js';
@@ -150,5 +151,18 @@ describe('an image server with a certificate', { skip: NO_CERTIFICATES, timeout:
     moving.push('127.0.0.3');
     await server.look();
     assert.ok((await fetchWith(how({ host: '127.0.0.3' }))).equals(CONTENT));
+  });
+
+  it('asks again and again for a certificate that is renewed', async () => {
+    const clock = new ManualClock();
+    let asked = 0;
+    const renewed = (): undefined => void (asked += 1);
+    const asking = new ImageServer({ ...serverOptions(house), clock, tls: { identity, renewed } });
+    assert.ok((await asking.start()).ok);
+    for (const times of [2, 3]) {
+      clock.advance(5_000);
+      await until(() => asked === times && clock.nextInMs() !== undefined);
+    }
+    await asking.close();
   });
 });

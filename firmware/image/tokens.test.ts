@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { after, before, beforeEach, describe, it } from 'node:test';
+import { eventually } from '../clock/eventually.fixture.js';
 import { ManualClock } from '../clock/index.js';
 import { Prefixes } from '../net/index.js';
 import { openHouse, pattern, removeFolder, serveFile, serverOptions, startOrigin, type House } from './fixture.js';
@@ -138,6 +139,14 @@ describe('a server that asks for tokens', () => {
       assert.equal(places.length, 2);
       assert.notEqual(uri(server).search, search);
       assert.equal(await statusOf(port, `${pathname}${search}`), 200);
+    });
+  });
+
+  it('looks by itself whether that is so', async () => {
+    await withServer(async () => {
+      clock.jumpWall(HOUR);
+      clock.advance(5_000);
+      await eventually('the next token', () => places.length === 2);
     });
   });
 
