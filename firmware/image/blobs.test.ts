@@ -3,6 +3,8 @@ import { mkdirSync, mkdtempSync, readdirSync, readFileSync, statSync, writeFileS
 import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
 import { after, before, it } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { eventually } from '../clock/eventually.fixture.js';
 import { ManualClock } from '../clock/index.js';
 import { silentLog } from '../log/index.js';
 import { BlobStore } from './blobs.js';
@@ -129,6 +131,78 @@ it('what a retrieval leaves is flushed before anything rests on it: content, sid
       'flush blobs',
     ]);
   } finally {
+    await other.close();
+    await origin.close();
+    removeFolder(other.folder);
+  }
+});
+
+it('no file is cut, named or removed before the record that allows it is durable; nor is a retrieval over', async () => {
+  const story: string[] = [];
+  /** Nothing becomes durable until it is opened. */
+  let gate = { opened: Promise.resolve(), open: (): void => {} };
+  const shut = (): void => {
+    let open = (): void => {};
+    const opened = new Promise<void>((resolve) => (open = resolve));
+    gate = { opened, open };
+  };
+  const disk: Disk = {
+    ...systemDisk,
+    truncate: (fd, length) => {
+      story.push(`cut to ${length}`);
+      return systemDisk.truncate(fd, length);
+    },
+    flush: (fd) => {
+      // The partial file comes first, then the sidecar.
+      if (!story.includes('flush')) shut();
+      story.push('flush');
+      return systemDisk.flush(fd);
+    },
+    rename: (from, to) => {
+      if (to.endsWith(SHA)) {
+        story.push('name');
+        shut();
+      }
+      return systemDisk.rename(from, to);
+    },
+    remove: (path) => {
+      if (path.endsWith(SHA)) story.push('remove');
+      return systemDisk.remove(path);
+    },
+  };
+  const origin = await startOrigin(serveFile(CONTENT));
+  const other = openHouse({ blobs: { disk } });
+  const durable = other.store.durable.bind(other.store);
+  other.store.durable = async () => {
+    await gate.opened;
+    await durable();
+  };
+  /** What has been done by then, for a while. */
+  const isHeld = async (...expected: readonly string[]): Promise<void> => {
+    await sleep(50);
+    assert.deepEqual(story, expected);
+    gate.open();
+  };
+  try {
+    await other.downloader.start();
+    shut();
+    const { id } = other.add('fw', origin.url);
+    await isHeld();
+    const whole = ['cut to 0', `cut to ${CONTENT.length}`, 'flush'];
+    await eventually('the content', () => story.includes('flush'));
+    await isHeld(...whole);
+    await other.until(id, 'available');
+    const named = [...whole, 'flush', 'name'];
+    await sleep(50);
+    assert.equal(other.downloader.running, 1);
+    await isHeld(...named);
+    await eventually('the end', () => other.downloader.running === 0);
+    shut();
+    other.catalog.remove(id);
+    await isHeld(...named);
+    await eventually('the removal', () => story.includes('remove'));
+  } finally {
+    gate.open();
     await other.close();
     await origin.close();
     removeFolder(other.folder);

@@ -372,6 +372,17 @@ describe('what a server of the management asks for meanwhile', () => {
     while ((house.catalog.byId(id)?.received ?? 0) === 0) await sleep(2);
   }
 
+  it('another request while one fails has no pause follow', async () => {
+    let fail = (): void => {};
+    origin.behave = firstThen((_, response) => (fail = () => response.writeHead(503).end()), file);
+    await open({ downloader: { backoff: { firstMs: 600_000, maxMs: 600_000 } } });
+    const { id } = house.add('a', origin.url);
+    while (origin.seen.length === 0) await sleep(2);
+    house.catalog.request(id, 's');
+    fail();
+    await house.until(id, 'available');
+  });
+
   it('cancel drops the bytes', async () => {
     origin.behave = slow;
     await open();
@@ -474,6 +485,33 @@ describe('a restart', () => {
       assert.equal(sha256(blobOf(image.blob)), image.blob);
     });
   }
+
+  it('cuts what lies beyond the page of the watermark before it asks for more', async () => {
+    origin.behave = slow;
+    await open();
+    const { id } = house.add('a', origin.url);
+    while (house.downloader.wanBytes < 300_000) await sleep(2);
+    await house.close();
+    const partial = join(house.folder, 'partial', String(id));
+    writeFileSync(partial, Buffer.alloc(500_000, 1), { flag: 'a' });
+    origin.behave = () => {};
+    await open({ folder: house.folder });
+    while (origin.seen.length < 2) await sleep(2);
+    assert.equal(statSync(partial).size, 5 * 65_536);
+  });
+
+  it('cuts what lies beyond the end of a file that is whole', async () => {
+    origin.behave = (_, response) => void response.writeHead(200, { ETag: '"1"' }).write(CONTENT);
+    await open();
+    const { id } = house.add('a', origin.url);
+    while (house.downloader.wanBytes < total) await sleep(2);
+    await house.close();
+    writeFileSync(join(house.folder, 'partial', String(id)), Buffer.alloc(9, 1), { flag: 'a' });
+    origin.behave = serveFile(CONTENT, { etag: '"1"' });
+    await open({ folder: house.folder });
+    assert.equal((await house.until(id, 'available')).blob, SHA);
+    assert.deepEqual([blobOf(SHA).length, origin.seen.length], [total, 2]);
+  });
 
   it('that ends while it looks at what is there loses nothing of it', async () => {
     origin.behave = slow;

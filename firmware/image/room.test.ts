@@ -197,6 +197,20 @@ describe('room', () => {
     }
   });
 
+  it('is promised as far as the disk has it beside what others may still write, and to who grows', async () => {
+    const disk: Disk = { ...systemDisk, freeBytes: () => Promise.resolve(50_000) };
+    await open({ blobs: { disk, freeFloorBytes: 100, quotaBytes: 1_000_000 } });
+    const asked: readonly (readonly [id: number, bytes: number, has: boolean])[] = [
+      [90, 30_000, true],
+      [91, 19_901, false],
+      [91, 19_900, true],
+      [90, 30_001, false],
+    ];
+    for (const [id, bytes, has] of asked) assert.equal((await ask(id, bytes)).ok, has, `${id}: ${bytes}`);
+    await house.blobs.dropPartial(91);
+    assert.deepEqual([(await ask(90, 49_901)).ok, (await ask(90, 49_900)).ok], [false, true]);
+  });
+
   it('is told with what is promised and not written yet, at once and later', async () => {
     const disk: Disk = { ...systemDisk, freeBytes: () => Promise.resolve(50_000), freeBytesNow: () => 50_000 };
     await open({ blobs: { disk, freeFloorBytes: 100 } });

@@ -129,6 +129,20 @@ describe('openHttp', () => {
       const allow = (address: string): boolean => address === '127.0.0.1';
       assert.equal(await codeOf(`http://localhost:${port()}/`, { allowAddress: allow }), '200');
     });
+    it('keeps from a name the addresses that it refuses, although it allows others', async () => {
+      let connections = 0;
+      const refused = createTcp((socket) => {
+        connections += 1;
+        socket.destroy();
+      });
+      await new Promise<void>((resolve) => refused.listen(0, '127.0.0.2', resolve));
+      const { port: at } = refused.address() as AddressInfo;
+      const addresses = ['127.0.0.2', '127.0.0.1'].map((address) => ({ address, family: 4 }));
+      const allowAddress = (address: string): boolean => address === '127.0.0.1';
+      await codeOf(`http://a.example:${at}/`, { allowAddress, resolve: (_, __, done) => done(null, addresses) });
+      assert.equal(connections, 0);
+      refused.close();
+    });
     it('no packet goes to a refused address', async () => {
       let connections = 0;
       const counting = createTcp(() => (connections += 1));
