@@ -232,6 +232,8 @@ describe('a server that', () => {
     const refused = await house.until(id, 'needs-uri');
     assert.equal(refused.received, 400_000);
     assert.ok(!refused.resultText.includes('token'));
+    await reopen();
+    assert.equal((await house.blobs.usage()).reserved, 400_000);
     origin.behave = file;
     house.catalog.setLeaf(id, 'imageUri', `${origin.url}?token=2`, 's');
     assert.equal((await house.until(id, 'available')).blob, SHA);

@@ -151,6 +151,31 @@ describe('room', () => {
     }
   });
 
+  it('is made of what is rotten before anything else; of that little is kept', async () => {
+    const rotten = (): string[] => readdirSync(join(house.folder, 'rotten'));
+    let isTight = false;
+    const free = (): number => (isTight && rotten().length > 0 ? 0 : 50_000);
+    await open({ blobs: { disk: { ...systemDisk, freeBytes: () => Promise.resolve(free()) } } });
+    for (const node of ['a', 'b', 'c']) {
+      const { blob } = house.catalog.byId(await bring(node, 1000))!;
+      await house.blobs.setRotten(blob!, () => house.catalog.lost(blob!));
+    }
+    await bring('d', 1000);
+    assert.equal(rotten().length, 2);
+    isTight = true;
+    assert.ok((await ask(90, 3000)).ok);
+    assert.deepEqual([rotten(), withState('available')], [[], ['d']]);
+  });
+
+  it('is not made of content that somebody still holds', async () => {
+    await open();
+    const release = house.blobs.hold(house.catalog.byId(await bring('a', 6000))!.blob!);
+    assert.ok(!(await ask(90, 5000)).ok);
+    assert.deepEqual(withState('available'), ['a']);
+    release();
+    assert.ok((await ask(90, 5000)).ok);
+  });
+
   it('is not promised twice, however many ask at the same time', async () => {
     await open();
     await bring('a', 5000);
