@@ -70,6 +70,7 @@ const OPEN_FLAGS = { read: 'r', replace: 'w+' } as const;
 const openFile = promisify(open);
 const closeFile = promisify(close);
 const flushFile = promisify(fsync);
+const flushContent = promisify(fdatasync);
 const statFile = promisify(stat);
 
 /** The machine's file system. */
@@ -130,7 +131,7 @@ export const systemDisk: Disk = {
       writeFrom(0);
     }),
   truncate: (fd, length) => promisify(ftruncate)(fd, length),
-  flushData: (fd) => promisify(fdatasync)(fd),
+  flushData: (fd) => flushContent(fd),
   flush: (fd) => flushFile(fd),
   async flushFolder(path) {
     const fd = await openFile(path, 'r');

@@ -29,23 +29,22 @@ export class Flow {
   readonly #holds = new Set<'disk' | 'rate'>();
   #ratePause: TimerHandle | undefined;
   #window: TimerHandle | undefined;
-  /** What has come in during this window, how much of it is left, and since when it runs. */
+  /** What has come in during this window, and for how long of it something has held the body: up to when, where it still does. */
   #bytes = 0;
-  #leftMs: number;
-  #sinceMs = 0;
+  #heldMs = 0;
+  #heldSinceMs = 0;
 
-  constructor(private readonly o: FlowOptions) {
-    this.#leftMs = o.stall.windowMs;
-  }
+  constructor(private readonly o: FlowOptions) {}
 
   start(): void {
-    this.#watch();
+    this.#watch(this.o.stall.windowMs);
   }
 
   /** The body has brought so many bytes. */
   came(bytes: number): void {
     this.#bytes += bytes;
-    this.#pay(this.o.throttle.take(bytes));
+    const debtMs = this.o.throttle.take(bytes);
+    if (debtMs > 0 || this.#ratePause) this.#pay(debtMs);
   }
 
   /** The disk is behind. */
@@ -66,6 +65,7 @@ export class Flow {
   /** Waits until the debt is paid; the cap may change meanwhile. */
   #pay(debtMs: number): void {
     this.#ratePause?.cancel();
+    this.#ratePause = undefined;
     if (debtMs === 0) return this.#release('rate');
     this.#hold('rate');
     this.#ratePause = this.o.clock.after(Math.min(debtMs, MAX_RATE_PAUSE_MS), () => this.#pay(this.o.throttle.take(0)));
@@ -74,25 +74,31 @@ export class Flow {
   #hold(reason: 'disk' | 'rate'): void {
     if (this.#holds.size === 0) {
       this.o.body.pause();
-      this.#window?.cancel();
-      this.#leftMs -= this.o.clock.monotonicMs() - this.#sinceMs;
+      this.#heldSinceMs = this.o.clock.monotonicMs();
     }
     this.#holds.add(reason);
   }
 
   #release(reason: 'disk' | 'rate'): void {
     if (!this.#holds.delete(reason) || this.#holds.size > 0) return;
-    this.#watch();
+    this.#heldMs += this.o.clock.monotonicMs() - this.#heldSinceMs;
     this.o.body.resume();
   }
 
-  #watch(): void {
-    this.#sinceMs = this.o.clock.monotonicMs();
-    this.#window = this.o.clock.after(this.#leftMs, () => {
+  /** Its timer runs on while the body is held, many times a second on a busy disk: the window ends so much later. */
+  #watch(ms: number): void {
+    this.#window = this.o.clock.after(ms, () => {
+      if (this.#holds.size > 0) {
+        const nowMs = this.o.clock.monotonicMs();
+        this.#heldMs += nowMs - this.#heldSinceMs;
+        this.#heldSinceMs = nowMs;
+      }
+      const heldMs = this.#heldMs;
+      this.#heldMs = 0;
+      if (heldMs > 0) return this.#watch(heldMs);
       if (this.#bytes < this.o.stall.leastBytes) return this.o.stalled();
       this.#bytes = 0;
-      this.#leftMs = this.o.stall.windowMs;
-      this.#watch();
+      this.#watch(this.o.stall.windowMs);
     });
   }
 }

@@ -25,6 +25,7 @@ describe('what is read and not recorded as durable', () => {
       let read = received;
       const body = new PassThrough();
       const clock = systemClock(0);
+      let counted = 0;
       let atRisk = 0;
       let flushes = 0;
       // A flush ends only when nothing else goes on: whatever is read meanwhile has been read.
@@ -40,7 +41,16 @@ describe('what is read and not recorded as durable', () => {
         },
       };
       const end = takeBody({
-        readInto: (sink) => new StreamReader(body, sink),
+        readInto: (sink) =>
+          new StreamReader(body, {
+            room: () => sink.room(),
+            came: (bytes) => {
+              read += bytes;
+              atRisk = Math.max(atRisk, read - content.durable);
+              sink.came(bytes);
+            },
+            ended: (whole) => sink.ended(whole),
+          }),
         content,
         disk,
         fd: -1,
@@ -53,10 +63,7 @@ describe('what is read and not recorded as durable', () => {
         stall: { windowMs: 60_000, leastBytes: 1 },
         signal: new AbortController().signal,
         ready: Promise.resolve(true),
-        counted: (bytes) => {
-          read += bytes;
-          atRisk = Math.max(atRisk, read - content.durable);
-        },
+        counted: (bytes) => (counted += bytes),
         written: () => {},
         durable: () => {},
         mayGrowTo: () => Promise.resolve(true),
@@ -67,7 +74,7 @@ describe('what is read and not recorded as durable', () => {
       }
       body.end();
       assert.equal((await end).kind, 'complete');
-      assert.equal(content.received, received + size);
+      assert.deepEqual([content.received, counted], [received + size, size]);
       assert.ok(atRisk <= volumeBytes, `${atRisk} bytes`);
       // No more flushes than that takes.
       assert.ok(flushes <= (received + size) / (volumeBytes / 2), `${flushes} flushes`);
@@ -103,7 +110,7 @@ describe('a body that comes in, whatever becomes of it and of the disk', () => {
       const wait = async (): Promise<void> => {
         for (let left = turns[waits++ % turns.length] ?? 0; left > 0; left -= 1) await setImmediate();
       };
-      let [inFile, flushed, flushes, told, read, writing] = [0, 0, 0, 0, 0, false];
+      let [inFile, flushed, flushes, told, read, counted, writing] = [0, 0, 0, 0, 0, 0, false];
       const content = new PartialContent();
       const disk: Disk = {
         ...systemDisk,
@@ -158,7 +165,7 @@ describe('a body that comes in, whatever becomes of it and of the disk', () => {
         stall: { windowMs: 60_000, leastBytes: 1 },
         signal: abort.signal,
         ready: wait().then(() => fate.isReady),
-        counted: () => {},
+        counted: (bytes) => (counted += bytes),
         written: (bytes) => {
           assert.ok(bytes > told && bytes <= inFile, `${bytes} of ${inFile} written, after ${told}`);
           told = bytes;
@@ -169,6 +176,7 @@ describe('a body that comes in, whatever becomes of it and of the disk', () => {
       });
       kinds.add(end.kind);
       assert.ok(!writing, 'written after the end');
+      assert.equal(counted, read);
       assert.ok(content.durable <= flushed);
       assert.ok(file.subarray(0, inFile).equals(given.subarray(0, inFile)));
       if (end.kind === 'disk' || end.kind === 'refused') return;

@@ -61,6 +61,11 @@ export class PartialContent {
     return this.#digest.add(bytes);
   }
 
+  /** As `hash`, without a promise. */
+  beginHash(bytes: Uint8Array, done: (failed: boolean) => void): void {
+    this.#digest.begin(bytes, done);
+  }
+
   restart(): void {
     this.#digest = new Digest();
     this.received = 0;
@@ -95,7 +100,7 @@ export interface IntakeOptions {
    * connection has brought would else be lost with it.
    */
   readonly ready: Promise<boolean>;
-  /** Told of all bytes that come in. @param leavesGarbage as of their reader */
+  /** Told of all bytes that have come in, with each piece and at the end. @param leavesGarbage as of their reader */
   counted(bytes: number, leavesGarbage: boolean): void;
   /** So many bytes from 0 are in the file. */
   written(bytes: number): void;
@@ -153,7 +158,9 @@ class Intake implements ByteSink {
   #idle: () => void = () => {};
   #isOpen = false;
   #flushing: Promise<void> | undefined;
+  /** Bytes of the body, and of them those that `counted` was told of. */
   #taken = 0;
+  #counted = 0;
   #end: IntakeEnd | undefined;
   #over: () => void = () => {};
   readonly #reader: BodyReader;
@@ -187,6 +194,7 @@ class Intake implements ByteSink {
     this.#flow.stop();
     signal.removeEventListener('abort', aborted);
     this.#reader.destroy();
+    this.#count();
     await this.#drain();
     return this.#end ?? { kind: 'cut' };
   }
@@ -211,7 +219,6 @@ class Intake implements ByteSink {
   came(bytes: number): void {
     if (this.#end) return;
     this.#taken += bytes;
-    this.o.counted(bytes, this.#reader.leavesGarbage);
     if (this.o.limitBytes !== undefined && this.#taken > this.o.limitBytes) return this.#finish({ kind: 'overflow' });
     this.#fill += bytes;
     if (this.#fill === this.#fillTo) {
@@ -231,47 +238,73 @@ class Intake implements ByteSink {
     return this.#filling !== undefined && this.#fullTo + this.#fillTo <= content.durable + volumeBytes;
   }
 
-  /** The disk has moved on: so does the body, if it waited for that. */
+  /**
+   * The disk has moved on: so does the body, if it waited for that. With two buffers to fill rather than one: what it costs to
+   * stop a connection and to have it go on is then paid once for both.
+   */
   #goOn(): void {
-    if (!this.#end && this.#mayFill()) this.#flow.diskReady();
+    if (!this.#end && this.#underWay <= 1 && this.#mayFill()) this.#flow.diskReady();
+  }
+
+  #count(): void {
+    this.o.counted(this.#taken - this.#counted, this.#reader.leavesGarbage);
+    this.#counted = this.#taken;
   }
 
   /** Has the filled buffer written and hashed, at the same time. */
   #filled(): void {
     const buffer = this.#filling;
     if (!buffer) return;
+    this.#count();
     const piece: Piece = { buffer, bytes: buffer.subarray(0, this.#fill), from: this.#fullTo, isHalfDone: false };
     this.#fullTo += this.#fill;
     this.#filling = this.#free.pop();
     this.#fillTo = Math.min(this.#pieceBytes, FIRST_PIECE_BYTES + this.#taken - (this.#taken % FIRST_PIECE_BYTES));
     this.#fill = 0;
     this.#underWay += 1;
-    const half = (): void => this.#halfDone(piece);
-    this.o.content.hash(piece.bytes).then(half, (cause: unknown) => {
-      this.#finish({ kind: 'disk', cause });
-      half();
+    this.o.content.beginHash(piece.bytes, (failed) => {
+      if (failed) this.#finish({ kind: 'disk', cause: new Error('cannot hash') });
+      this.#halfDone(piece);
     });
     this.#unwritten.push(piece);
-    if (this.#unwritten.length === 1) void this.#writeAll();
+    if (this.#unwritten.length === 1) this.#writeFirst();
   }
 
-  /** One write after the other, so that what is written has no gaps. Never rejects. */
-  async #writeAll(): Promise<void> {
-    for (let piece: Piece | undefined; (piece = this.#unwritten[0]); this.#unwritten.shift()) {
-      try {
-        await this.#write(piece);
-      } catch (cause) {
-        this.#finish({ kind: 'disk', cause });
-      }
-      this.#halfDone(piece);
-    }
+  /** One write after the other, so that what is written has no gaps. */
+  #writeFirst(): void {
+    const [piece] = this.#unwritten;
+    if (!piece) return;
+    if (this.#failed) return this.#wrote(piece);
+    if (!this.#isOpen) return void this.#gate().then(() => this.#writeFirst());
+    const may = this.o.mayGrowTo(piece.from + piece.bytes.length);
+    if (may === true) return this.#write(piece);
+    Promise.resolve(may).then(
+      (granted) => {
+        if (granted) return this.#write(piece);
+        this.#finish({ kind: 'refused' });
+        this.#wrote(piece);
+      },
+      (cause: unknown) => this.#writeFailed(piece, cause),
+    );
   }
 
-  async #write({ bytes, from }: Piece): Promise<void> {
-    const { disk, fd } = this.o;
-    if (this.#failed || !(this.#isOpen || (await this.#gate()))) return;
-    if (await this.o.mayGrowTo(from + bytes.length)) await disk.write(fd, bytes, from);
-    else this.#finish({ kind: 'refused' });
+  #write(piece: Piece): void {
+    this.o.disk.write(this.o.fd, piece.bytes, piece.from).then(
+      () => this.#wrote(piece),
+      (cause: unknown) => this.#writeFailed(piece, cause),
+    );
+  }
+
+  #writeFailed(piece: Piece, cause: unknown): void {
+    this.#finish({ kind: 'disk', cause });
+    this.#wrote(piece);
+  }
+
+  /** Or it will not be, as the end tells. */
+  #wrote(piece: Piece): void {
+    this.#unwritten.shift();
+    this.#writeFirst();
+    this.#halfDone(piece);
   }
 
   #halfDone(piece: Piece): void {

@@ -162,6 +162,20 @@ describe('the flow of a body', () => {
     assert.equal(seen.stalls, 1);
   });
 
+  it('that the disk holds now and then has the whole window beside that', () => {
+    const { clock, flow, seen } = start();
+    for (let time = 0; time < 10; time += 1) {
+      clock.advance(90);
+      flow.holdForDisk();
+      clock.advance(40);
+      flow.diskReady();
+    }
+    clock.advance(99);
+    assert.equal(seen.stalls, 0);
+    clock.advance(1);
+    assert.equal(seen.stalls, 1);
+  });
+
   it('is held until both the disk and the rate cap let go', () => {
     const { clock, body, flow } = start(1000);
     flow.came(1250);
