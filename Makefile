@@ -41,14 +41,14 @@ $(SETUP): package-lock.json
 	@scripts/setup.sh
 	@touch $@
 
-build: $(BUILD) ## the daemon build/dmgw.cjs, and the lab in build/lab/
+build: $(BUILD) ## the daemon build/dmgw.cjs, compiled as an installed one, and the lab in build/lab/
 
 $(NATIVE): $(wildcard firmware/native/*.c firmware/native/*.h) scripts/native.sh $(SETUP)
 	@mkdir -p build
 	@scripts/native.sh $@
 
 $(BUILD): $(SETUP) $(SOURCES) $(NATIVE)
-	@$(BIN)/tsup >build/build.log 2>&1 || { cat build/build.log >&2; exit 1; }
+	@{ $(BIN)/tsup && $(RUN) build/dmgw.cjs compile; } >build/build.log 2>&1 || { cat build/build.log >&2; exit 1; }
 	@touch $@
 
 $(TRANSPILED): $(SETUP) $(SOURCES) $(BESIDE) $(NATIVE)

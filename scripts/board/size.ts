@@ -7,7 +7,6 @@ import { mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { keptFile } from '../../firmware/compiled/index.js';
 import { memoryOf } from '../bench/proc.js';
 import { median } from '../bench/statistics.js';
 import { GatewayProcess } from '../flow/gateway.js';
@@ -72,6 +71,7 @@ export async function measureHere(nodeFlags: readonly string[]): Promise<Figure[
     nodeFlags,
   });
   try {
+    // With these flags.
     run(process.execPath, [...nodeFlags, PROGRAMS.gateway, 'compile']);
     const ratios: number[] = [];
     for (let start = 0; start < STARTS; start += 1) {
@@ -96,8 +96,6 @@ export async function measureHere(nodeFlags: readonly string[]): Promise<Figure[
   } finally {
     await gateway.close();
     rmSync(folder, { recursive: true, force: true });
-    // Without it the program starts as after any other build.
-    rmSync(keptFile(join(dirname(PROGRAMS.gateway), PROGRAM)), { force: true });
   }
 }
 
