@@ -25,6 +25,7 @@ for (const [where, part] of parts) {
       assert.equal(digest.sha256(), EXPECTED);
       assert.equal(digest.sha256(), EXPECTED);
       await assert.rejects(digest.add(Buffer.from('more')));
+      assert.ok(await new Promise((resolve) => digest.begin(Buffer.from('more'), resolve)));
     });
 
     it('ends an addition when what is done beside it has ended too', async () => {
