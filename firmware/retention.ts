@@ -52,8 +52,8 @@ export function retentionSweeps(
     readonly catalog: Catalog;
     readonly clock: Clock;
     readonly pins: PinSource;
-    readonly fanouts: Fanouts;
-    readonly tree: Tree;
+    readonly fanouts: Pick<Fanouts, 'removeEnded'>;
+    readonly tree: Pick<Tree, 'forgetNode'>;
   },
 ): Record<string, () => number> {
   const { fanouts, tree } = parts;

@@ -689,6 +689,35 @@ describe('a disk that', () => {
     assert.deepEqual(house.defects, []);
   });
 
+  it('gets what nothing guards joined to what it has only once that is on record', async () => {
+    let writtenTo = 0;
+    await open(
+      failing({
+        write: (fd, bytes, position) => {
+          writtenTo = Math.max(writtenTo, position + bytes.length);
+          return systemDisk.write(fd, bytes, position);
+        },
+      }),
+    );
+    const durable = house.store.durable.bind(house.store);
+    let record = (): void => {};
+    const recorded = new Promise<void>((resolve) => (record = resolve));
+    const rest = serveFile(CONTENT, { etag: '' });
+    origin.behave = (request, response, count) => {
+      if (count === 2) house.store.durable = () => recorded.then(durable);
+      (count === 1 ? serveFile(CONTENT, { etag: '', cutAfter: 400_000 }) : rest)(request, response, count);
+    };
+    const { id } = house.add('a', origin.url, SHA);
+    try {
+      while (origin.seen.length < 2) await sleep(2);
+      await sleep(50);
+      assert.deepEqual([origin.seen[1]?.headers.range, writtenTo], ['bytes=400000-', 400_000]);
+    } finally {
+      record();
+    }
+    await house.until(id, 'available');
+  });
+
   it('writes short and slowly holds the socket back, not the event loop', async () => {
     let inFlight = 0;
     await open(
