@@ -1,5 +1,5 @@
 import { setDefaultHighWaterMark } from 'node:stream';
-import { setFlagsFromString } from 'node:v8';
+import { v8 } from './net/index.js';
 
 const [major = 0] = process.versions.node.split('.').map(Number);
 
@@ -28,6 +28,6 @@ const STREAM_BYTES = 16 * 1024;
  * beginning, as those of its threads, must not be set here: the process would end at some garbage collection.
  */
 export function setFlags(): void {
-  for (const flag of FLAGS) setFlagsFromString(flag);
+  for (const flag of FLAGS) v8().setFlagsFromString(flag);
   setDefaultHighWaterMark(false, STREAM_BYTES);
 }

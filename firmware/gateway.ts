@@ -1,4 +1,3 @@
-import { randomBytes } from 'node:crypto';
 import { networkInterfaces } from 'node:os';
 import { join } from 'node:path';
 import { systemClock, type Clock } from './clock/index.js';
@@ -55,7 +54,7 @@ import {
   tellRotten,
 } from './mo/index.js';
 import { native } from './native/index.js';
-import { Prefixes } from './net/index.js';
+import { crypto, Prefixes } from './net/index.js';
 import { Fanouts, Forwarder, type Fetch } from './notify/index.js';
 import { operatorPorts, type OperatorParts } from './operator/index.js';
 import { openControl, REPORT_FORMAT, type Done } from './ops/index.js';
@@ -402,14 +401,14 @@ async function start(
   else await takeSeeds(known);
   applySettings(settings, configuration, { blobs, downloader, scheduler });
 
+  // The disk takes what was written while the sockets are opened. That it failed is told below.
+  store.durable().catch(() => {});
+
   // From here on things happen.
   await downloader.start();
   const serving = await imageServer.start();
   if (!serving.ok) return serving;
   fanouts.resume();
-  retention.start();
-  steadyFlush.start();
-  if (configuration.store.scrubDays > 0) scrub.start();
   finder.start(serving.value[0]?.port ?? configuration.serve.port);
   const listener = await hearNotifications(configuration, log('dm'), clock, accounts, scheduler);
   if (!listener.ok) return listener;
@@ -450,6 +449,8 @@ async function start(
     notified: (listener.value?.bound ?? []).map(({ address, port }) => formatEndpoint(address, port)),
   };
   const ports = operatorPorts(parts);
+  // Whoever sees the control socket can rely on what was written.
+  await store.durable();
   const control = await openControl(
     configuration.controlSocket,
     {
@@ -466,9 +467,18 @@ async function start(
   );
   if (!control.ok) return control;
   closings.push(() => control.value.close());
-  await store.durable();
+
+  const housekeeping = clock.after(HOUSEKEEPING_AFTER_MS, () => {
+    retention.start();
+    steadyFlush.start();
+    if (configuration.store.scrubDays > 0) scrub.start();
+  });
+  closings.push(() => housekeeping.cancel());
   return success({ listening: { serve: parts.serving(), notification: parts.notified } });
 }
+
+/** Who waits for the gateway to start comes first. */
+const HOUSEKEEPING_AFTER_MS = 100;
 
 const MIB = 1024 * 1024;
 const HOUR_MS = 3_600_000;
@@ -491,6 +501,8 @@ function deviceMounts(configuration: Configuration, options: GatewayOptions, nam
   };
   return [devInfo(names, facts), devDetail(names, facts)];
 }
+
+const randomBytes = (bytes: number): Uint8Array => crypto().randomBytes(bytes);
 
 function tokensOf({ serve }: Configuration, store: Store, clock: Clock, subnets: Prefixes): Tokens | undefined {
   if (serve.tokenHours === 0) return undefined;

@@ -1,8 +1,10 @@
 /** The program: the command line and what it stands on. */
 import { complain, ExitCode, processTerminal, runCommandLine, type Program } from './cli/index.js';
+import { setFlags } from './flags.js';
 import { AddonError } from './native/index.js';
+import { http } from './net/index.js';
 import { describeThrown } from './outcome/index.js';
-import { rehearseStart } from './rehearsal.js';
+import { compileStart } from './rehearsal.js';
 import { runDaemon } from './run.js';
 import { databaseSchema } from './schema.js';
 import { BUILD_TIME_MS, VERSION } from './version.js';
@@ -14,9 +16,8 @@ const program: Program = {
   version: VERSION,
   buildTimeMs: BUILD_TIME_MS,
   schema: databaseSchema,
-  runDaemon,
-  rehearseStart,
-  compiled: () => dmgwCompiled(),
+  runDaemon: (files, complain) => runDaemon(files, complain, () => setImmediate(finishStart)),
+  compileStart: () => compileStart(dmgwCompiled),
 };
 
 const terminal = processTerminal();
@@ -34,6 +35,12 @@ runCommandLine(process.argv.slice(2), terminal, program).then(
     process.exit(ExitCode.fatal);
   },
 );
+
+/** What can wait until the gateway is ready. What Node.js has is compiled in it for V8 without flags: it is loaded before them. */
+function finishStart(): void {
+  http();
+  setFlags();
+}
 
 /** Ends after what was printed has left: a pipe may be slow. */
 function finish(code: number): void {

@@ -1,4 +1,4 @@
-import type { Outbox } from './dm/index.js';
+import type { Accounts, Outbox } from './dm/index.js';
 import {
   findImages,
   forgetSeeds,
@@ -17,12 +17,9 @@ export interface RescueParts {
   readonly store: Store;
   readonly catalog: Catalog;
   readonly blobs: BlobStore;
-  readonly tree: Pick<Tree, 'giveTo'>;
-  readonly accounts: {
-    list(): readonly { readonly serverId: string }[];
-    byServerId(serverId: string): object | undefined;
-  };
-  readonly outbox: Pick<Outbox, 'put'>;
+  readonly tree: Tree;
+  readonly accounts: Accounts;
+  readonly outbox: Outbox;
   readonly names: Names;
   readonly log: Logger;
 }
@@ -59,7 +56,7 @@ export async function rescue(fresh: Fresh, parts: RescueParts): Promise<void> {
  */
 export async function takeSeeds(parts: RescueParts): Promise<void> {
   const { store, blobs, catalog, log } = parts;
-  if (!(await hasSeeds(blobs))) return;
+  if (!hasSeeds(blobs)) return;
   const isNew = (lost: LostImage): boolean => cameWithStore(lost) && catalog.byNode(lost.node) === undefined;
   const { images, unknown } = await findImages(blobs, log, isNew);
   const taken = store.transaction(() => images.filter((image) => putBack(image, parts)).length);

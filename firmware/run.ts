@@ -2,9 +2,7 @@
  * The daemon as a process: starts the gateway, stops it on a signal, never goes on after a defect.
  * Leaves to gateway.ts what runs, and to the service manager to start it again.
  */
-import { extname } from 'node:path';
-import { fileURLToPath } from 'node:url';
-import { setFlagsFromString } from 'node:v8';
+import { extname, join } from 'node:path';
 import { runInNewContext } from 'node:vm';
 import {
   checkNamedFiles,
@@ -15,10 +13,10 @@ import {
   type ConfigurationFiles,
 } from './config/index.js';
 import { ExitCode, isMarked, resetIfMarked } from './cli/index.js';
-import { setFlags } from './flags.js';
 import { startGateway, type Gateway } from './gateway.js';
 import { createLog, LogRing, type Logger } from './log/index.js';
 import { AddonError, native } from './native/index.js';
+import { v8 } from './net/index.js';
 import { askStatus } from './ops/index.js';
 import { describeThrown, failure, success, type CodedError, type Outcome } from './outcome/index.js';
 import { BUILD_TIME_MS, VERSION } from './version.js';
@@ -27,7 +25,7 @@ import { BUILD_TIME_MS, VERSION } from './version.js';
 const STOP_WITHIN_MS = 5000;
 
 /** The program that speaks with the system's mDNS daemon: beside this one, as a bundle or as its source. */
-const MDNS_HELPER = new URL(`./dmgw-mdns${extname(import.meta.url)}`, import.meta.url);
+const MDNS_HELPER = `dmgw-mdns${extname(import.meta.filename)}`;
 
 /**
  * Why a gateway does not start, where no later start would do better: tmpfs, a bad name or DevId, no certificate, a
@@ -46,11 +44,15 @@ const NEEDS_OTHER_CONFIGURATION: ReadonlySet<string> = new Set([
 /**
  * Runs until SIGTERM or SIGINT; SIGHUP starts the gateway anew with the configuration as it is then, if that is right.
  * @param complain writes one line for a person
+ * @param onReady called after each start
  * @returns the exit code
  * @throws AddonError where an addon cannot be loaded
  */
-export async function runDaemon(files: ConfigurationFiles, complain: (line: string) => void): Promise<number> {
-  setFlags();
+export async function runDaemon(
+  files: ConfigurationFiles,
+  complain: (line: string) => void,
+  onReady: () => void,
+): Promise<number> {
   native(); // the first client would be too late
   const begun = resetAndRead(files);
   if (!begun.ok) return refuseStart(begun.error, complain);
@@ -68,7 +70,7 @@ export async function runDaemon(files: ConfigurationFiles, complain: (line: stri
       lines,
       version: VERSION,
       buildTimeMs: BUILD_TIME_MS,
-      mdnsHelper: [process.execPath, ...process.execArgv, fileURLToPath(MDNS_HELPER)],
+      mdnsHelper: [process.execPath, ...process.execArgv, join(import.meta.dirname, MDNS_HELPER)],
       collectGarbage: (generation) => collect(generation === 'young' ? { type: 'minor' } : undefined),
       onFatal: (thrown) => exitFatally(log, thrown),
       onReload: () => {
@@ -81,6 +83,7 @@ export async function runDaemon(files: ConfigurationFiles, complain: (line: stri
       complain(`${files.file}: ${started.error.text}`);
       return NEEDS_OTHER_CONFIGURATION.has(started.error.code) ? ExitCode.usage : ExitCode.failed;
     }
+    onReady();
     setTimeout(tidyUp, TIDY_AFTER_MS).unref();
     for (let isSound = false; !isSound;) {
       const wish = await wishes.next();
@@ -136,12 +139,16 @@ function logsOf({ log: { level, timestamps } }: Configuration, lines: LogRing): 
   return createLog({
     level,
     write: (line) => {
-      process.stderr.write(`${line}\n`);
+      standardError().write(`${line}\n`);
       lines.push(line);
     },
     ...(timestamps && { wallMs: () => Date.now() }),
   });
 }
+
+let heard: NodeJS.WriteStream | undefined;
+/** Made by the first line: a start has none. Its reader may go away; that is no reason to end. */
+const standardError = (): NodeJS.WriteStream => (heard ??= process.stderr.on('error', () => {}));
 
 /** What a start would find wrong with the configuration as it is now, as far as it can be told beside a running gateway. */
 function checkAgain(files: ConfigurationFiles): Outcome<unknown, CodedError> {
@@ -160,7 +167,7 @@ let collector: CollectGarbage | undefined;
 /** With `--expose-gc` from the start it is there; without, it takes a context of its own, 0.3 MB, made by the first who asks. */
 const collect: CollectGarbage = (options) => {
   if (!collector) {
-    setFlagsFromString('--expose-gc');
+    v8().setFlagsFromString('--expose-gc');
     collector = (globalThis.gc ?? runInNewContext('gc')) as CollectGarbage;
   }
   collector(options);
@@ -237,8 +244,6 @@ class Wishes {
 function exitOnDefect(log: () => Logger): void {
   process.on('uncaughtException', (thrown) => exitFatally(log(), thrown));
   process.on('unhandledRejection', (thrown) => exitFatally(log(), thrown));
-  // The log's reader may go away; that is no reason to end.
-  process.stderr.on('error', () => {});
 }
 
 /** After a defect or a failed disk the state in memory cannot be trusted; what was promised is on disk. An addon may be needed late. */

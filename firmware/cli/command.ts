@@ -1,5 +1,4 @@
 import type { ConfigurationFiles } from '../config/index.js';
-import type { CodedError, Outcome } from '../outcome/index.js';
 import type { SchemaStep } from '../store/index.js';
 import type { Given, OptionName } from './options.js';
 import type { Terminal } from './terminal.js';
@@ -13,10 +12,8 @@ export interface Program {
   readonly schema: readonly SchemaStep[];
   /** Runs the gateway until it is told to stop. @returns the exit code */
   runDaemon(files: ConfigurationFiles, complain: (line: string) => void): Promise<number>;
-  /** Starts a gateway that has nothing to do, and ends it. */
-  rehearseStart(): Promise<Outcome<unknown, CodedError>>;
-  /** What V8 has compiled of the program by now. */
-  compiled(): Buffer;
+  /** What V8 has compiled of the program when a gateway that has nothing to do has just started; it has ended then. */
+  compileStart(): Promise<Buffer>;
 }
 
 /** One run of a command. */

@@ -42,8 +42,7 @@ export const idleProgram: Program = {
   buildTimeMs: 0,
   schema: [{ owner: 'test', sql: 'CREATE TABLE t (n INTEGER)' }],
   runDaemon: () => Promise.reject(new Error('not here')),
-  rehearseStart: () => Promise.reject(new Error('not here')),
-  compiled: () => Buffer.alloc(0),
+  compileStart: () => Promise.reject(new Error('not here')),
 };
 
 /** Runs a command in this process. */

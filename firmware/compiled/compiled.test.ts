@@ -15,11 +15,10 @@ import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'node:test';
-import { pathToFileURL } from 'node:url';
 import { keepCompiled, keptFile, readKept, runProgram } from './index.js';
 
 const ran = globalThis as { ran?: unknown; compiled?: () => Buffer };
-const TEXT = `(function(require, url, compiled) { "use strict"; globalThis.compiled = compiled; globalThis.ran = [require('./beside.json').said, url, 1]; })`;
+const TEXT = `(function(require, file, folder, compiled) { "use strict"; globalThis.compiled = compiled; globalThis.ran = [require('./beside.json').said, file, 1]; })`;
 
 describe('a program that is kept compiled', () => {
   let folder = '';
@@ -44,7 +43,7 @@ describe('a program that is kept compiled', () => {
   afterEach(() => rmSync(folder, { recursive: true }));
 
   it('runs as it does without, with what lies beside it', () => {
-    const expected = ['beside', pathToFileURL(file).href, 1];
+    const expected = ['beside', file, 1];
     assert.equal(isUsed(), false);
     assert.deepEqual(runs(), expected);
     assert.equal(keep(), statSync(keptFile(file)).size);
@@ -102,7 +101,7 @@ describe('a program that is kept compiled', () => {
   });
 
   it('has what has run, also where it was itself run from what was kept', () => {
-    const later = `function later() { return [${'{ a: url },'.repeat(500)}]; }`;
+    const later = `function later() { return [${'{ a: file },'.repeat(500)}]; }`;
     writeFileSync(file, TEXT.replace('{', `{ ${later}`));
     const first = keep();
     assert.equal((runs() as unknown[])[2], 1);

@@ -2,17 +2,20 @@
  * The program as V8 has compiled it, kept beside its text: a start from that takes less time and less memory.
  * Leaves to the command line who keeps it and when, to the build how the text is made.
  */
-import { createHash } from 'node:crypto';
 import { closeSync, constants, fstatSync, openSync, readFileSync } from 'node:fs';
-import { pathToFileURL } from 'node:url';
+import { dirname } from 'node:path';
 import { Script } from 'node:vm';
 import { writeDurably } from '../files/index.js';
+import { native, openNative } from '../native/index.js';
 
 /** What the text of a program is: one function. It is told how to have V8's form of itself, with all that has run by then. */
-export type Program = (require: NodeJS.Require, url: string, compiled: () => Buffer) => void;
+export type Program = (require: NodeJS.Require, file: string, folder: string, compiled: () => Buffer) => void;
 
-/** SHA-256 of the text and of what was compiled of it: V8 looks at the length of the one, and crashes on rot in the other. */
-const DIGEST_BYTES = 32;
+/**
+ * Of the text and of what was compiled of it: V8 looks at the length of the one, and crashes on rot in the other. A digest
+ * would take twelve times as long: 3 of the 80 ms of a start, 20 on a small router.
+ */
+const SUM_BYTES = 8;
 
 /**
  * Runs a program, from what was kept of it if that is sound and belongs to this text, this Node.js and its flags.
@@ -25,7 +28,7 @@ export function runProgram(file: string, require: NodeJS.Require): void {
   const kept = readKept(file, text);
   const script = new Script(text.toString('latin1'), { filename: file, ...(kept && { cachedData: kept }) });
   const program = script.runInThisContext() as Program;
-  program(require, pathToFileURL(file).href, () => script.createCachedData());
+  program(require, file, dirname(file), () => script.createCachedData());
 }
 
 /**
@@ -35,7 +38,9 @@ export function runProgram(file: string, require: NodeJS.Require): void {
  * @throws the system's error, such as EACCES where this user may not write beside the program
  */
 export function keepCompiled(file: string, compiled: Buffer): number {
-  const kept = Buffer.concat([digestOf(readFileSync(file), compiled), compiled]);
+  const sum = Buffer.alloc(SUM_BYTES);
+  sum.writeBigUInt64LE(native().checksum(readFileSync(file), compiled));
+  const kept = Buffer.concat([sum, compiled]);
   writeDurably(keptFile(file), kept, 0o644);
   return kept.byteLength;
 }
@@ -54,15 +59,11 @@ export function readKept(file: string, text: Buffer): Buffer | undefined {
     const { uid, mode } = fstatSync(fd);
     if ((uid !== 0 && uid !== process.geteuid?.()) || (mode & 0o022) !== 0) return undefined;
     const kept = readFileSync(fd);
-    const compiled = kept.subarray(DIGEST_BYTES);
-    return digestOf(text, compiled).equals(kept.subarray(0, DIGEST_BYTES)) ? compiled : undefined;
+    const compiled = kept.subarray(SUM_BYTES);
+    return openNative().checksum?.(text, compiled) === kept.readBigUInt64LE() ? compiled : undefined;
   } catch {
     return undefined;
   } finally {
     if (fd !== undefined) closeSync(fd);
   }
-}
-
-function digestOf(text: Buffer, compiled: Buffer): Buffer {
-  return createHash('sha256').update(text).update(compiled).digest();
 }

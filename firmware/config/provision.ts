@@ -1,7 +1,7 @@
-import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { asOwnerOf, writeDurably } from '../files/index.js';
+import { crypto } from '../net/index.js';
 import { describeThrown, success, type CodedError, type Failure, type Outcome } from '../outcome/index.js';
 import { refuse } from './errors.js';
 import { mergeLayers, type Layer } from './layers.js';
@@ -131,7 +131,7 @@ class Writing {
 
   /** @returns path of a file with this text */
   keep(text: string): string {
-    const path = join(this.#folder, `${createHash('sha256').update(text).digest('hex').slice(0, 32)}.pem`);
+    const path = join(this.#folder, `${crypto().createHash('sha256').update(text).digest('hex').slice(0, 32)}.pem`);
     if (existsSync(path)) return path;
     mkdirSync(this.#folder, { recursive: true, mode: 0o700 });
     this.#made.push(path);

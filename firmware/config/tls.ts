@@ -1,7 +1,6 @@
-import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { closeSync, fstatSync, openSync, readFileSync, statSync } from 'node:fs';
 import type { Logger } from '../log/index.js';
-import type { TlsIdentity } from '../net/index.js';
+import { crypto, type TlsIdentity } from '../net/index.js';
 import { describeThrown, failure, success, type CodedError, type Outcome } from '../outcome/index.js';
 import { checkSecrecy } from './file.js';
 import type { Configuration } from './schema.js';
@@ -136,7 +135,7 @@ function readIdentity(at: string, certFile: string, keyFile: string, uid: number
   const key = readKey(`${at}keyFile`, keyFile, uid);
   if (!key.ok) return key;
   try {
-    if (new X509Certificate(cert.value).checkPrivateKey(createPrivateKey(key.value))) {
+    if (new (crypto().X509Certificate)(cert.value).checkPrivateKey(crypto().createPrivateKey(key.value))) {
       return success({ cert: cert.value, key: key.value });
     }
   } catch (thrown) {
@@ -155,7 +154,7 @@ function readCertificate(key: string, file: string): Outcome<string, TlsFileErro
     return failure('unreadable', `${key}: ${file} cannot be read (${describeThrown(thrown)})`, thrown);
   }
   try {
-    new X509Certificate(pem);
+    new (crypto().X509Certificate)(pem);
     return success(pem);
   } catch (thrown) {
     return failure('not-a-certificate', `${key}: ${file} holds no certificate; expected PEM`, thrown);

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { crypto } from '../net/index.js';
 import type { SchemaStep, Store } from '../store/index.js';
 import type { Encoding } from './wire.js';
 
@@ -239,7 +239,7 @@ export class Accounts {
 /** An account that has no use for a newer setting keeps its digest, and with it what its server has changed. */
 function digestOf({ encoding, ...settings }: AccountSettings): string {
   const told = encoding === 'xml' ? settings : { ...settings, encoding };
-  return createHash('sha256').update(JSON.stringify(told)).digest('hex');
+  return crypto().createHash('sha256').update(JSON.stringify(told)).digest('hex');
 }
 
 function fromRow(row: AccountRow): Account {

@@ -1,6 +1,7 @@
-import { Agent } from 'node:http';
+import type { Agent } from 'node:http';
 import type { Clock, TimerHandle } from '../clock/index.js';
 import {
+  http,
   https,
   openHttp,
   redactUrl,
@@ -140,7 +141,7 @@ export class DmTransport {
     const known = this.#agents.get(protocol);
     if (known) return known;
     const options = { keepAlive: true, maxSockets: 1 };
-    const agent = protocol === 'https:' ? new (https().Agent)(options) : new Agent(options);
+    const agent = protocol === 'https:' ? new (https().Agent)(options) : new (http().Agent)(options);
     this.#agents.set(protocol, agent);
     return agent;
   }

@@ -1,7 +1,7 @@
-import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import type { Clock } from '../clock/index.js';
 import type { Logger } from '../log/index.js';
+import { crypto } from '../net/index.js';
 import { describeThrown, success, systemErrorCode, type CodedError, type Outcome } from '../outcome/index.js';
 import { Digest } from './digest.js';
 import type { Disk } from './disk.js';
@@ -29,6 +29,12 @@ export interface NoRoom extends CodedError<'no-room'> {
 export type PartialId = number | `data-${number}`;
 
 /** A blob in its folder, and what its sidecar says; undefined where that is missing or damaged. */
+/** Whether some image wants what is in the store, see `BlobStore.start`. */
+interface Wanted {
+  blob(sha256: string, size: number, nodes: readonly string[]): boolean;
+  partial(id: number): boolean;
+}
+
 export interface FoundBlob {
   readonly sha256: string;
   readonly size: number;
@@ -182,14 +188,14 @@ export class BlobStore {
    *   wants it
    * @throws the system's error when the folder cannot be used
    */
-  async start(wanted: {
-    blob(sha256: string, size: number, nodes: readonly string[]): boolean;
-    partial(id: number): boolean;
-  }): Promise<void> {
+  async start(wanted: Wanted): Promise<void> {
     await this.disk.makeFolder(this.#blobFolder);
     await this.disk.makeFolder(this.#partialFolder);
     // A folder that was made just now must not vanish with what is then put into it.
-    await this.disk.flushFolder(this.folder);
+    await Promise.all([this.disk.flushFolder(this.folder), this.#find(wanted)]);
+  }
+
+  async #find(wanted: Wanted): Promise<void> {
     for (const name of await this.disk.list(this.#blobFolder)) {
       const path = join(this.#blobFolder, name);
       const size = (await this.disk.size(path)) ?? 0;
@@ -491,7 +497,7 @@ export class BlobStore {
 
 /** Tells texts apart, in a few bytes. */
 function fingerprint(text: string): string {
-  return createHash('sha256').update(text).digest('base64').slice(0, 16);
+  return crypto().createHash('sha256').update(text).digest('base64').slice(0, 16);
 }
 
 function sum(numbers: Iterable<number>): number {

@@ -1,5 +1,7 @@
-import { createHash } from 'node:crypto';
 import { native, type Native } from '../native/index.js';
+import { crypto } from '../net/index.js';
+
+type Part = Pick<Native, 'makeHash' | 'addToHash' | 'endHash'>;
 
 interface Sha256 {
   /** Adds bytes after those of earlier calls; throws after the end. */
@@ -16,7 +18,7 @@ export class Digest {
   #sha256: Sha256 | undefined;
   #ended: string | undefined;
 
-  constructor(private readonly part: Native = native()) {}
+  constructor(private readonly part: Part = native()) {}
 
   /**
    * Adds bytes after those of earlier calls. They stay as they are until this has ended.
@@ -55,9 +57,9 @@ async function all(works: readonly Promise<void>[]): Promise<void> {
   await Promise.all(works);
 }
 
-function begin({ makeHash, addToHash, endHash }: Native): Sha256 {
+function begin({ makeHash, addToHash, endHash }: Part): Sha256 {
   if (!makeHash || !addToHash || !endHash) {
-    const hash = createHash('sha256');
+    const hash = crypto().createHash('sha256');
     return { add: (bytes, done) => done(!hash.update(bytes)), end: () => hash.digest() };
   }
   const hash = makeHash();

@@ -1,6 +1,5 @@
-import { IncomingMessage } from 'node:http';
 import type { Clock } from '../clock/index.js';
-import { openHttp, redactUrl, type HttpAccess, type HttpError, type HttpReply } from '../net/index.js';
+import { http, openHttp, redactUrl, type HttpAccess, type HttpError, type HttpReply } from '../net/index.js';
 import { describeThrown, type Outcome } from '../outcome/index.js';
 import { fault, requestFault, statusFault, type Fault } from './fault.js';
 import type { Have } from './resume.js';
@@ -94,7 +93,7 @@ async function headOf(
   });
   deadline.cancel();
   signal.removeEventListener('abort', abort);
-  if (sent.ok && sent.value.body instanceof IncomingMessage) sent.value.body.setTimeout(0);
+  if (sent.ok && sent.value.body instanceof http().IncomingMessage) sent.value.body.setTimeout(0);
   return sent;
 }
 

@@ -23,8 +23,8 @@ const FILE: PartialId = 'data-1';
 export const SEED_MARK = 'seeded';
 
 /** Whether images were put into a store since the gateway last looked. @throws the system's error */
-export async function hasSeeds({ disk, folder }: BlobStore): Promise<boolean> {
-  return (await disk.size(join(folder, SEED_MARK))) !== undefined;
+export function hasSeeds({ disk, folder }: BlobStore): boolean {
+  return disk.sizeNow(join(folder, SEED_MARK)) !== undefined;
 }
 
 /** They are in the database now, and durable there. @throws the system's error */

@@ -1,4 +1,5 @@
 import { createRequire } from 'node:module';
+import { join } from 'node:path';
 import { describeThrown } from '../outcome/index.js';
 
 /**
@@ -25,6 +26,8 @@ export interface Native {
    *   waits, or tells what is wrong
    */
   readonly sendDatagram: (host: string, port: number, bytes: Uint8Array) => boolean;
+  /** 64 bits of both, against rot alone; the same on each machine of one byte order. Throws for what are no bytes. */
+  readonly checksum: (first: Uint8Array, second: Uint8Array) => bigint;
   /** SHA-256 in a thread of its own; undefined where the program has no OpenSSL that can be found. */
   readonly makeHash?: () => NativeHash;
   /** Adds bytes after those of earlier calls. Throws after its end. Until `done`, nobody writes to the bytes. */
@@ -44,12 +47,13 @@ export const NOT_IN_MEMORY = -1;
 
 /** Beside the program, as `NATIVE.node`. */
 export const NATIVE = 'dmgw-native';
+const NATIVE_FILE = `${NATIVE}.node`;
 
 /**
  * Loads what lies outside the bundle, an addon or a module of Node.js, by the time it is needed: as a program beside this
  * one would. Throws as `require` does.
  */
-export const loadOutside = createRequire(import.meta.url) as (name: string) => unknown;
+export const loadOutside = /* @__PURE__ */ createRequire(import.meta.filename) as (name: string) => unknown;
 
 /**
  * The addons that the gateway does not run without, by name, and the file of each: the JavaScript of their packages is ten
@@ -58,11 +62,11 @@ export const loadOutside = createRequire(import.meta.url) as (name: string) => u
 const FILES = {
   'better-sqlite3': 'better-sqlite3/build/Release/better_sqlite3.node',
   libxmljs2: 'libxmljs2/build/Release/xmljs.node',
-  [NATIVE]: `./${NATIVE}.node`,
+  'dmgw-native': NATIVE_FILE,
 } as const;
 
 export type AddonName = keyof typeof FILES;
-export const ADDONS = Object.keys(FILES) as AddonName[];
+export const ADDONS = /* @__PURE__ */ Object.keys(FILES) as AddonName[];
 
 /** An addon that is not there, or not for this Node.js: no later try would do better. One line for a person. */
 export class AddonError extends Error {
@@ -74,8 +78,10 @@ export class AddonError extends Error {
 /** @throws AddonError, for another addon in the place of `NATIVE` too */
 export function loadAddon(name: AddonName): unknown {
   try {
-    const addon = loadOutside(FILES[name]);
-    if (name === NATIVE && !isNative(addon as Partial<Native>)) throw new Error('another addon');
+    if (name !== NATIVE) return loadOutside(FILES[name]);
+    const addon = openNative();
+    // It has the youngest of our functions.
+    if (!addon.checksum) throw new Error('another addon');
     return addon;
   } catch (thrown) {
     throw new AddonError(name, thrown);
@@ -87,8 +93,16 @@ export function loadAddons(): void {
   for (const name of ADDONS) loadAddon(name);
 }
 
-const isNative = (addon: Partial<Native>): boolean =>
-  Boolean(addon.sendFile && addon.unacknowledged && addon.sendDatagram);
+/**
+ * The native part, or what lies in its place, which is known: that `require` looks for it would take longer than all that it
+ * is asked for at a start.
+ * @throws the system's error
+ */
+export function openNative(): Partial<Native> {
+  const addon: { exports: Partial<Native> } = { exports: {} };
+  process.dlopen(addon, join(import.meta.dirname, NATIVE_FILE));
+  return addon.exports;
+}
 
 let loaded: Native | undefined;
 

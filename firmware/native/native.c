@@ -148,6 +148,7 @@ NAPI_MODULE_INIT() {
   offer(env, exports, "sendFile", send_file);
   offer(env, exports, "unacknowledged", unacknowledged);
   offer(env, exports, "sendDatagram", send_datagram);
+  offer_sum(env, exports);
   offer_hash(env, exports);
   return exports;
 }

@@ -9,5 +9,8 @@
 /* Puts a function among what the addon exports. */
 void offer(napi_env env, napi_value exports, const char *name, napi_callback call);
 
+/* Offers checksum. */
+void offer_sum(napi_env env, napi_value exports);
+
 /* Offers makeHash, addToHash and endHash, where the program has an OpenSSL that can be found. */
 void offer_hash(napi_env env, napi_value exports);

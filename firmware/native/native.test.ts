@@ -455,6 +455,32 @@ function adding(script: string): string {
 
 const THROWER = `add(() => { throw new RangeError('thrown in done'); });`;
 
+describe('the checksum', () => {
+  const { checksum } = native();
+  const bytes = Uint8Array.from({ length: 100 }, (_, n) => n * 7);
+
+  it('is another one for each bit, each end, and another place where the two meet', () => {
+    const sums = new Set([checksum(bytes, bytes)]);
+    for (let bit = 0; bit < 800; bit += 1) {
+      const rotten = Uint8Array.from(bytes);
+      rotten[bit >> 3] = (rotten[bit >> 3] ?? 0) ^ (1 << (bit & 7));
+      sums.add(checksum(rotten, bytes)).add(checksum(bytes, rotten));
+    }
+    for (let length = 0; length < 100; length += 1) {
+      const [head, tail] = [bytes.subarray(0, length), bytes.subarray(length)];
+      sums.add(checksum(head, bytes)).add(checksum(bytes, head)).add(checksum(head, tail));
+    }
+    // Nothing before all of them comes twice.
+    assert.equal(sums.size, 1 + 1600 + 299);
+    assert.equal(checksum(bytes, bytes), checksum(Uint8Array.from(bytes), bytes));
+  });
+
+  it('is refused for what are no bytes', () => {
+    for (const other of [undefined, 'text', new Float64Array(1)])
+      assert.throws(() => checksum(bytes, other as unknown as Uint8Array), /no bytes/);
+  });
+});
+
 describe('a thread of Node.js with additions on their way', { timeout: 120_000 }, () => {
   const thread = (script: string): Worker => new Worker(adding(script), { eval: true });
 

@@ -1,5 +1,5 @@
 import { lookup as dnsLookup, type LookupAddress, type LookupAllOptions } from 'node:dns';
-import { request as httpRequest, type Agent, type IncomingHttpHeaders, type IncomingMessage } from 'node:http';
+import type { Agent, IncomingHttpHeaders, IncomingMessage } from 'node:http';
 import type { RequestOptions as HttpsOptions } from 'node:https';
 import type { LookupFunction } from 'node:net';
 import type { Duplex, Readable } from 'node:stream';
@@ -9,7 +9,7 @@ import { DirectConnection, StreamReader, type BodyReader, type ByteSink } from '
 import type { Credentials } from './credentials.js';
 import type { AddressFilter, HostFilter } from './destinations.js';
 import { ipFamily } from './family.js';
-import { https } from './late.js';
+import { http, https } from './late.js';
 import {
   absoluteForm,
   isLoopbackName,
@@ -193,7 +193,7 @@ function send(request: HttpRequest, { own, ...way }: Way): Promise<Outcome<HttpR
   const direct = own && request.large ? new DirectConnection() : undefined;
   const authorization = request.credentials?.for(url);
   return new Promise((resolve) => {
-    const ask = url.protocol === 'https:' ? https().request : httpRequest;
+    const ask = url.protocol === 'https:' ? https().request : http().request;
     const outgoing = ask({
       // Something else than a spread comes first: V8 makes a new hidden class each time for what begins with one.
       method: request.method,

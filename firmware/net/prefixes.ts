@@ -47,8 +47,9 @@ export const NOT_GLOBAL_PREFIXES: readonly string[] = [
 
 /** A set of address prefixes, IPv4 and IPv6. An IPv4 address written as IPv6 (`::ffff:10.0.0.1`) counts as IPv4. */
 export class Prefixes {
-  readonly #list = new BlockList();
-  /** The IPv4 prefixes once more, as numbers: asked for each datagram, where the list would make an object of the address. */
+  /** Of the IPv6 prefixes: it takes a ms of a start. */
+  #ipv6: BlockList | undefined;
+  /** As numbers: asked for each datagram, where a list would make an object of the address. */
   readonly #ipv4: { readonly first: number; readonly last: number }[] = [];
 
   private constructor(readonly texts: readonly string[]) {}
@@ -68,8 +69,10 @@ export class Prefixes {
         const size = 2 ** (32 - length);
         const first = Math.floor(ipv4Number(address) / size) * size;
         prefixes.#ipv4.push({ first, last: first + size - 1 });
+      } else {
+        prefixes.#ipv6 ??= new BlockList();
+        prefixes.#ipv6.addSubnet(address, length, 'ipv6');
       }
-      prefixes.#list.addSubnet(address, length, family === 4 ? 'ipv4' : 'ipv6');
     }
     return success(prefixes);
   }
@@ -83,13 +86,14 @@ export class Prefixes {
 
   /** @param address IP address as text; a zone (`%eth0`) is ignored; anything else is in no prefix */
   contains(address: string): boolean {
-    if (ipFamily(address) === 4) {
-      const number = ipv4Number(address);
+    const canonical = ipFamily(address) === 4 ? address : canonicalAddress(address);
+    const family = ipFamily(canonical);
+    if (family === 4) {
+      const number = ipv4Number(canonical);
       if (this.#ipv4.some(({ first, last }) => first <= number && number <= last)) return true;
     }
-    const canonical = canonicalAddress(address);
-    const family = ipFamily(canonical);
-    return family !== 0 && this.#list.check(canonical, family === 4 ? 'ipv4' : 'ipv6');
+    // Of all IPv6 addresses, `::/0`, those that stand for IPv4 are some.
+    return family !== 0 && this.#ipv6?.check(canonical, `ipv${family}`) === true;
   }
 }
 

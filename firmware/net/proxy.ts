@@ -1,4 +1,3 @@
-import { request as httpRequest } from 'node:http';
 import type { LookupFunction, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { SecureContextOptions } from 'node:tls';
@@ -7,7 +6,7 @@ import { basic } from './credentials.js';
 import type { HostFilter } from './destinations.js';
 import { ipFamily } from './family.js';
 import { canonicalHost } from './hosts.js';
-import { tls } from './late.js';
+import { http, tls } from './late.js';
 
 /**
  * An HTTP proxy (RFC 9110 §3.7) that requests go through. It finds the addresses of names, so nobody here can say where
@@ -59,7 +58,7 @@ export function openTunnel(
 ): Promise<Outcome<Duplex, CodedError<'proxy' | 'proxy-auth'>>> {
   const authority = `${url.hostname}:${url.port === '' ? 443 : url.port}`;
   return new Promise((resolve, reject) => {
-    const asking = httpRequest({
+    const asking = http().request({
       method: 'CONNECT',
       ...proxyAddress(proxy),
       path: authority,

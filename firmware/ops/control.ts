@@ -1,7 +1,8 @@
 import { chmodSync, lstatSync, unlinkSync } from 'node:fs';
-import { createServer, type IncomingMessage, type RequestListener, type Server, type ServerResponse } from 'node:http';
-import { connect } from 'node:net';
+import type { IncomingMessage, RequestListener, Server as HttpServer, ServerResponse } from 'node:http';
+import { connect, createServer, type Server } from 'node:net';
 import type { Logger } from '../log/index.js';
+import { http } from '../net/index.js';
 import { describeThrown, failure, success, systemErrorCode, type CodedError, type Outcome } from '../outcome/index.js';
 import { readEvent, type EventReport, type EventRequest } from './event.js';
 import { checkMetered, type MeteredReport, type MeteredSetting } from './metered.js';
@@ -87,11 +88,11 @@ export async function openControl(
 ): Promise<Outcome<ControlServer, CodedError<ControlErrorCode>>> {
   const cleared = await clearStale(path);
   if (!cleared.ok) return cleared;
-  const server = createServer(
-    // Each body has its own time: that of an image takes as long as it is.
-    { maxHeaderSize: MAX_HEADER_BYTES, requestTimeout: 0, headersTimeout: HEADERS_TIMEOUT_MS },
-    answer(ports, log),
-  );
+  let reader: HttpServer | undefined;
+  const server = createServer({ allowHalfOpen: true }, (socket) => {
+    reader ??= makeReader(answer(ports, log));
+    reader.emit('connection', socket);
+  });
   server.maxConnections = MAX_CONNECTIONS;
   try {
     await listenPrivately(server, path, mode);
@@ -104,9 +105,21 @@ export async function openControl(
     close: () =>
       (closing ??= new Promise((resolve) => {
         server.close(() => resolve());
-        server.closeAllConnections();
+        reader?.closeAllConnections();
       })),
   });
+}
+
+/** What speaks HTTP with whoever has connected. It does not listen: Node.js takes 3 ms of a start to load it, and nobody asks as early. */
+function makeReader(listener: RequestListener): HttpServer {
+  const reader = http().createServer(
+    // Each body has its own time: that of an image takes as long as it is.
+    { maxHeaderSize: MAX_HEADER_BYTES, requestTimeout: 0, headersTimeout: HEADERS_TIMEOUT_MS },
+    listener,
+  );
+  // From then on it keeps an eye on its connections.
+  reader.emit('listening');
+  return reader;
 }
 
 /**

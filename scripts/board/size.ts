@@ -45,8 +45,9 @@ const BUDGETS = {
   native: { name: 'part in C', unit: 'KB', target: undefined, ceiling: undefined },
   package: { name: 'package, compressed', unit: 'MB', target: 2.5, ceiling: undefined },
   memory: { name: 'idle RssAnon', unit: 'MB', target: 12, ceiling: 13 },
-  // 2.5 to 3.7 x here, on two cores whose clock varies: half of what is above 1 is Node.js loading its own modules and V8 reading the program.
-  start: { name: 'start to ready / node -e 0', unit: 'x', target: 2, ceiling: 5 },
+  // To the control socket, the last to be opened. 2.3 to 2.5 x here, on two cores whose clock varies. Above 1 it is Node.js
+  // loading and compiling what it has (a third), V8 reading the program (a fifth), configuration, database and sockets.
+  start: { name: 'start to ready / node -e 0', unit: 'x', target: 2, ceiling: 3.5 },
   files: { name: 'open files, idle', unit: '', target: undefined, ceiling: undefined },
   threads: { name: 'threads, idle', unit: '', target: undefined, ceiling: undefined },
 } as const satisfies Readonly<Record<string, Omit<Figure, 'value'>>>;
@@ -78,7 +79,7 @@ export async function measureHere(nodeFlags: readonly string[]): Promise<Figure[
       // By turns, so that what else the machine does meets both.
       const bare = timed(() => spawnSync(process.execPath, [...nodeFlags, '-e', '0']));
       const startedMs = performance.now();
-      await gateway.start();
+      await gateway.startListening();
       ratios.push((performance.now() - startedMs) / bare);
       if (start < STARTS - 1) await gateway.stop();
     }
