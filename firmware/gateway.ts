@@ -468,17 +468,12 @@ async function start(
   if (!control.ok) return control;
   closings.push(() => control.value.close());
 
-  const housekeeping = clock.after(HOUSEKEEPING_AFTER_MS, () => {
-    retention.start();
-    steadyFlush.start();
-    if (configuration.store.scrubDays > 0) scrub.start();
-  });
-  closings.push(() => housekeeping.cancel());
+  // Whoever has connected is answered behind this.
+  retention.start();
+  steadyFlush.start();
+  if (configuration.store.scrubDays > 0) scrub.start();
   return success({ listening: { serve: parts.serving(), notification: parts.notified } });
 }
-
-/** Who waits for the gateway to start comes first. */
-const HOUSEKEEPING_AFTER_MS = 100;
 
 const MIB = 1024 * 1024;
 const HOUR_MS = 3_600_000;

@@ -75,7 +75,8 @@ export class OneProcess {
     while (performance.now() < deadlineMs) {
       for (const { n, kind, id = '', code = null } of await this.events(after, WAIT_MS)) {
         after = n;
-        if (kind === 'session-end') return;
+        // One that ends before any of them is that of the start.
+        if (kind === 'session-end' && (open.size < commands.length || open.size === 0)) return;
         if (kind !== 'status') continue;
         open.delete(id);
         told(id, code);
