@@ -68,6 +68,15 @@ async function start(sections: { readonly retrieve?: object; readonly store?: ob
   };
   return {
     images,
+    storeDir: configuration.storeDir,
+    /** What the nodes of ./GwMO/Storage say: Total, Free, Reserved, Quota. */
+    storage: (): Promise<(string | null)[]> =>
+      Promise.all(
+        ['Total', 'Free', 'Reserved', 'Quota'].map(async (leaf) => {
+          const found = await operate(socket, 'tree/get', { uri: `./GwMO/Storage/${leaf}` });
+          return found.ok ? found.value.value : found.error.text;
+        }),
+      ),
     tellMetered: async (set: MeteredSetting): Promise<void> => {
       const told = await askMetered(socket, set);
       assert.equal(told.ok && told.value.set, set);
@@ -199,5 +208,18 @@ describe('the gateway', { skip: NO_CERTIFICATES }, () => {
   it('gives the database the page cache that it should', async () => {
     const sizes = await settingOfOpened('cache_size', () => start({ store: { databaseCacheKiB: 777 } }));
     assert.deepEqual(sizes, [-777]);
+  });
+
+  it('tells what images take, may take and are promised; nothing where the disk cannot be asked', async () => {
+    const gateway = await start({ store: { quotaMiB: 4 } });
+    await gateway.add('file', `${plain}/file`);
+    await gateway.until('file', 'available');
+    await gateway.add('drip', `${plain}/drip`);
+    const quota = 4 * 1024 * 1024;
+    const expected = [quota, quota - 8 - 1_000_000, 1_000_000, quota].map(String);
+    await eventually('the promise', async () => (await gateway.storage())[2] === expected[2], PATIENT);
+    assert.deepEqual(await gateway.storage(), expected);
+    rmSync(join(gateway.storeDir, 'blobs'), { recursive: true });
+    assert.deepEqual(await gateway.storage(), ['0', '0', '0', '0']);
   });
 });

@@ -1,4 +1,4 @@
-import type { Accounts, Outbox } from './dm/index.js';
+import type { Outbox } from './dm/index.js';
 import {
   findImages,
   forgetSeeds,
@@ -17,9 +17,12 @@ export interface RescueParts {
   readonly store: Store;
   readonly catalog: Catalog;
   readonly blobs: BlobStore;
-  readonly tree: Tree;
-  readonly accounts: Accounts;
-  readonly outbox: Outbox;
+  readonly tree: Pick<Tree, 'giveTo'>;
+  readonly accounts: {
+    list(): readonly { readonly serverId: string }[];
+    byServerId(serverId: string): object | undefined;
+  };
+  readonly outbox: Pick<Outbox, 'put'>;
   readonly names: Names;
   readonly log: Logger;
 }

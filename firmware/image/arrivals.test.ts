@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
 import { get, type IncomingHttpHeaders, type IncomingMessage, type ServerResponse } from 'node:http';
 import { connect } from 'node:net';
-import { afterEach, beforeEach, describe, it } from 'node:test';
+import { afterEach, beforeEach, describe, it, mock } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { HttpLimits } from '../http-server/index.js';
 import { Arrivals } from './arrivals.js';
+import { systemDisk } from './disk.js';
 import {
   openHouse,
   pattern,
@@ -107,12 +108,12 @@ let tap: Tap;
 let id: number;
 const folders: string[] = [];
 
-async function open(folder?: string, limits: Partial<HttpLimits> = {}): Promise<void> {
+async function open(folder?: string, limits: Partial<HttpLimits> = {}, fsyncVolumeBytes = 64 * 1024): Promise<void> {
   house = openHouse({
     catalog: { cutThrough: true },
     ...(folder !== undefined && { folder }),
     follow: (catalog, blobs) => new Arrivals({ catalog, blobs }),
-    downloader: { backoff: { firstMs: 5, maxMs: 5 }, maxAttempts: 2 },
+    downloader: { backoff: { firstMs: 5, maxMs: 5 }, maxAttempts: 2, fsyncVolumeBytes },
   });
   folders.push(house.folder);
   await house.downloader.start();
@@ -178,6 +179,14 @@ describe('an image that comes in', () => {
     const [delivery] = house.deliveries.list(id, 0, 1);
     assert.deepEqual([delivery?.complete, delivery?.bytes], [true, 2 * CONTENT.length + 10]);
     assert.ok((await fetching(port).reply).body.equals(CONTENT));
+  });
+
+  it('is served from its first bytes on, however rarely it is flushed', async () => {
+    await server.close();
+    await house.close();
+    await open(undefined, {}, 64 * 1024 * 1024);
+    await begin();
+    assert.notEqual(localUri(), '');
   });
 
   it('answers by the same table as one that is there, where an answer needs no bytes that are missing', async () => {
@@ -344,10 +353,13 @@ describe('the reader of an image that comes in', () => {
     await reader.close();
   });
 
-  it('is void once what was written is in doubt', async () => {
+  it('is void once what was written is in doubt, because a flush has failed', async () => {
     const reader = await open();
-    house.arrivals?.doubted(id);
-    assert.ok(reader.isVoid());
+    const flush = mock.method(systemDisk, 'flushData', () => Promise.reject(new Error('EIO')));
+    origin.behave = () => {};
+    tap.cut();
+    await until(() => reader.isVoid());
+    flush.mock.restore();
     await reader.close();
   });
 });

@@ -28,13 +28,13 @@ export interface NoRoom extends CodedError<'no-room'> {
 /** Names a partial file: that of an image's retrieval by the image's number, or that of an upload. */
 export type PartialId = number | `data-${number}`;
 
-/** A blob in its folder, and what its sidecar says; undefined where that is missing or damaged. */
 /** Whether some image wants what is in the store, see `BlobStore.start`. */
 interface Wanted {
   blob(sha256: string, size: number, nodes: readonly string[]): boolean;
   partial(id: number): boolean;
 }
 
+/** A blob in its folder, and what its sidecar says; undefined where that is missing or damaged. */
 export interface FoundBlob {
   readonly sha256: string;
   readonly size: number;

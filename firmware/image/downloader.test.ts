@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
-import { readdirSync, readFileSync, statSync, truncateSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdtempSync, readdirSync, readFileSync, statSync, truncateSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -537,6 +538,22 @@ describe('a restart', () => {
     );
   });
 
+  it('knows the blob that had just got its name', async () => {
+    const copy = `${mkdtempSync(join(tmpdir(), 'dmgw-image-'))}/copy`;
+    const rename: Disk['rename'] = async (from, to) => {
+      await systemDisk.rename(from, to);
+      if (to.endsWith(SHA)) cpSync(house.folder, copy, { recursive: true });
+    };
+    await open({ blobs: { disk: { ...systemDisk, rename } } });
+    const { id } = house.add('a', origin.url);
+    await house.until(id, 'available');
+    await house.close();
+    removeFolder(house.folder);
+    await open({ folder: copy });
+    assert.equal((await house.until(id, 'available')).blob, SHA);
+    assert.equal(origin.seen.length, 1);
+  });
+
   it('removes files that nobody wants, and fetches a blob that is gone', async () => {
     await open();
     const { id } = house.add('a', origin.url);
@@ -687,6 +704,22 @@ describe('a disk that', () => {
     assert.equal(image.result, 'disk');
     assert.match(image.resultText, /^given up after 3 tries: the disk failed: EMFILE/);
     assert.deepEqual(house.defects, []);
+  });
+
+  it('could not take some bytes for a moment goes on with them', async () => {
+    let writes = 0;
+    await open(
+      failing({
+        write: (fd, bytes, position) => {
+          writes += 1;
+          if (writes === 3) return reject('ENOMEM')();
+          return systemDisk.write(fd, bytes, position);
+        },
+      }),
+    );
+    assert.equal((await house.until(house.add('a', origin.url).id, 'available')).blob, SHA);
+    assert.ok(blobOf(SHA).equals(CONTENT));
+    assert.equal(origin.seen.length, 2);
   });
 
   it('gets what nothing guards joined to what it has only once that is on record', async () => {

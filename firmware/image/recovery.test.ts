@@ -3,6 +3,7 @@ import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'no
 import { join } from 'node:path';
 import { afterEach, describe, it } from 'node:test';
 import { silentLog } from '../log/index.js';
+import { systemDisk, type Disk } from './disk.js';
 import { openHouse, pattern, removeFolder, serveFile, sha256, startOrigin, type House } from './fixture.js';
 import { findImages, type FoundImages } from './recovery.js';
 import { parseSidecar, type Sidecar } from './sidecar.js';
@@ -105,6 +106,20 @@ describe('images after the loss of the database', () => {
     assert.deepEqual([images.map(({ lost }) => lost.node).sort(), rotten], [['a', 'b', 'c'], 1]);
     assert.deepEqual(readdirSync(join(house.folder, 'rotten')), [sha]);
     assert.ok(!existsSync(blobFile(sha)));
+  });
+
+  it('whose content cannot be read are as good as rotten', async () => {
+    await open();
+    await bring('a');
+    await settled();
+    await house.close();
+    const read: Disk['read'] = () => Promise.reject(Object.assign(new Error('EIO'), { code: 'EIO' }));
+    house = openHouse({ folder: house.folder, blobs: { disk: { ...systemDisk, read } } });
+    const known = sidecar(SHA);
+    assert.ok(known);
+    house.blobs.found = () => Promise.resolve([{ sha256: SHA, size: CONTENT.length, sidecar: known }]);
+    const { images, rotten } = await findImages(house.blobs, silentLog);
+    assert.deepEqual([images, rotten], [[], 1]);
   });
 
   it('that nobody can tell any more are counted', async () => {

@@ -10,7 +10,12 @@ export interface Damage {
 }
 
 /** Tells DM Servers, by `org.dmgw.store.damaged`, that the database was lost. Part of the caller's transaction. */
-export function tellDamage(names: Names, outbox: Outbox, serverIds: readonly string[], damage: Damage): void {
+export function tellDamage(
+  names: Names,
+  outbox: Pick<Outbox, 'put'>,
+  serverIds: readonly string[],
+  damage: Damage,
+): void {
   const source = formatNodeUri(names.place('Storage'));
   const counts = `recovered=${damage.recovered} lost=${damage.lost}`;
   const data = `database ${counts} gone=retrievals,fanouts,devices,acls`;
@@ -21,13 +26,13 @@ export function tellDamage(names: Names, outbox: Outbox, serverIds: readonly str
  * Tells the DM Server of each of these images, by the same alert, that its content has changed on the disk and is not
  * offered any more. Where it has an ImageURI it is retrieved again. Part of the caller's transaction.
  */
-export function tellRotten(names: Names, outbox: Outbox, images: readonly ImageRecord[]): void {
+export function tellRotten(names: Names, outbox: Pick<Outbox, 'put'>, images: readonly ImageRecord[]): void {
   for (const { requester, node, leaves } of images) {
     const source = formatNodeUri([...names.place('ImageInventory'), node]);
     tell(names, outbox, requester, source, leaves.imageUri === null ? 'image lost' : 'image retrieved-again');
   }
 }
 
-function tell(names: Names, outbox: Outbox, serverId: string, source: string, data: string): void {
+function tell(names: Names, outbox: Pick<Outbox, 'put'>, serverId: string, source: string, data: string): void {
   outbox.put({ serverId, source, type: names.alertType('storeDamaged'), format: 'chr', mark: 'critical', data });
 }

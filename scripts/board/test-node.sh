@@ -48,7 +48,10 @@ export SOURCE_DATE_EPOCH
 export PATH=$node/bin:$PATH npm_config_nodedir=$node
 say "Node.js $(node -p process.version), ABI $(node -p process.versions.modules), in build/node/$1/project"
 make -C "$copy" setup
-for addon in better-sqlite3 libxmljs2 mdns; do
-  if (cd "$copy" && node -e "require('$addon')" 2>/dev/null >&2); then say "$addon works"; else say "$addon does not work"; fi
+# The package better-sqlite3 loads its addon later.
+for addon in better-sqlite3/build/Release/better_sqlite3.node libxmljs2 mdns; do
+  works='does not work'
+  if (cd "$copy" && node -e "require('$addon')" 2>/dev/null >&2); then works=works; fi
+  say "${addon%%/*} $works"
 done
 make -C "$copy" test ${TESTS:+TESTS="$TESTS"}

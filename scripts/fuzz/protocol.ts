@@ -35,7 +35,7 @@ export interface Growth {
 
 /** Growth that is none, from the end of the warm-up to the end of the run: the figures of a run scatter by less. */
 export const HEAP_GROWTH_BYTES = 3 * 1024 * 1024;
-export const RSS_ANON_GROWTH_BYTES = 16 * 1024 * 1024;
+export const RSS_ANON_GROWTH_BYTES = 8 * 1024 * 1024;
 
 /**
  * The pulse of the worker: two 32-bit numbers in a file, the count of inputs, and 1 while the gateway has one at work.

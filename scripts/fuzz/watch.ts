@@ -78,7 +78,7 @@ export async function watch(
   return result;
 }
 
-const NODE_FLAGS = ['--expose-gc', ...process.execArgv];
+const NODE_FLAGS = ['--expose-gc', '--v8-pool-size=1', ...process.execArgv];
 
 /** Databases are opened by the hundred, and nothing here is about their disk. */
 const IN_MEMORY = '/dev/shm';

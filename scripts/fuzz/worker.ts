@@ -6,6 +6,7 @@
 import { openSync, readFileSync, writeFileSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import fc from 'fast-check';
+import { setFlags } from '../../firmware/flags.js';
 import { Histogram } from '../bench/histogram.js';
 import { tell } from '../bench/worker.js';
 import { readByLibwbxml } from './libwbxml.js';
@@ -27,6 +28,9 @@ const KEEP_EVERY = 100;
 const KEEP_MOST = 100;
 
 const [mode, folder = '.', ...rest] = process.argv.slice(2);
+
+// As the gateway runs. By default RssAnon scatters by 20 MB: of a young generation that grows, and of threads that compile.
+setFlags();
 
 // Databases too belong into the folder: whoever watches removes it, whatever becomes of this process.
 process.env.TMPDIR = folder;

@@ -1,6 +1,6 @@
 /**
  * `make bench-download`: a file from nginx over loopback to the disk, by the gateway, curl and aria2c in turn.
- * SIZE: MiB of the file (256). RUNS: of each (3). FOLDER: where what comes goes (build/). SIDE_BY_SIDE: numbers of
+ * SIZE: MiB of the file (256). RUNS: of each (9). FOLDER: where what comes goes (build/). SIDE_BY_SIDE: numbers of
  * retrievals at the same time, after those, for their memory ('2 4'). Ends with exit code 1 where a target is missed.
  */
 import { execFileSync } from 'node:child_process';
@@ -27,7 +27,7 @@ const DEFAULT_CONCURRENT = 2;
 if (NO_NGINX !== false) throw new Error(NO_NGINX);
 const nodeFlags = nodeFlagsFrom(process.env);
 const bytes = (numberFrom(process.env, 'SIZE', 1, 1_000_000) ?? 256) * MIB;
-const runs = numberFrom(process.env, 'RUNS', 1, 100) ?? 3;
+const runs = numberFrom(process.env, 'RUNS', 1, 100) ?? 9;
 const sideBySide = (process.env.SIDE_BY_SIDE ?? '2 4').split(' ').filter(Boolean).map(Number);
 const build = join(PROJECT_ROOT, 'build');
 mkdirSync(build, { recursive: true });
