@@ -1,7 +1,7 @@
 /** The whole gateway in this process, from its configuration file on: what the sections `retrieve` and `store` say is done. */
 import assert from 'node:assert/strict';
 import { createHash, generateKeyPairSync, sign } from 'node:crypto';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type RequestListener, type ServerResponse } from 'node:http';
 import { createServer as createTlsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
@@ -42,10 +42,10 @@ async function startOrigin(answer: RequestListener, tls?: ReturnType<typeof make
 
 let count = 0;
 
-/** A gateway by a configuration file with these sections. */
-async function start(sections: { readonly retrieve?: object; readonly store?: object }) {
+/** A gateway by a configuration file with these sections. @param earlier the folder of one that has ended */
+async function start(sections: { readonly retrieve?: object; readonly store?: object }, earlier?: string) {
   count += 1;
-  const home = join(folder, String(count));
+  const home = earlier ?? join(folder, String(count));
   const file = join(folder, `${count}.json`);
   const configuration = {
     stateDir: join(home, 'state'),
@@ -68,7 +68,13 @@ async function start(sections: { readonly retrieve?: object; readonly store?: ob
   };
   return {
     images,
+    home,
     storeDir: configuration.storeDir,
+    close: () => gateway.close(),
+    traffic: async () => {
+      const status = await askStatus(socket);
+      return status.ok ? status.value.traffic : undefined;
+    },
     /** What the nodes of ./GwMO/Storage say: Total, Free, Reserved, Quota. */
     storage: (): Promise<(string | null)[]> =>
       Promise.all(
@@ -221,5 +227,22 @@ describe('the gateway', { skip: NO_CERTIFICATES }, () => {
     assert.deepEqual(await gateway.storage(), expected);
     rmSync(join(gateway.storeDir, 'blobs'), { recursive: true });
     assert.deepEqual(await gateway.storage(), ['0', '0', '0', '0']);
+  });
+
+  it('reads what it stores again after so many days, and counts what it writes', async (test) => {
+    const store = { scrubDays: 2 };
+    const before = await start({ store });
+    await before.add('file', `${plain}/file`);
+    await before.until('file', 'available');
+    const { diskWrittenBytes, wanReceivedBytes } = (await before.traffic()) ?? {};
+    assert.deepEqual([typeof diskWrittenBytes, wanReceivedBytes], ['number', 8]);
+    await before.close();
+    const sha256 = createHash('sha256').update('firmware').digest('hex');
+    writeFileSync(join(before.storeDir, 'blobs', sha256), 'Firmware');
+    const nowMs = Date.now.bind(Date);
+    test.mock.method(Date, 'now', () => nowMs() + 3 * 86_400_000);
+    await start({ store }, before.home);
+    const aside = join(before.storeDir, 'rotten', sha256);
+    await eventually('the rotten one', () => existsSync(aside), PATIENT);
   });
 });

@@ -209,6 +209,23 @@ it('no file is cut, named or removed before the record that allows it is durable
   }
 });
 
+it('a rotten file that cannot be put aside is removed', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'dmgw-blobs-'));
+  try {
+    const rename: Disk['rename'] = (from, to) =>
+      to.includes('/rotten/') ? Promise.reject(new Error('EIO')) : systemDisk.rename(from, to);
+    const disk = { ...systemDisk, rename };
+    const blobs = new BlobStore({ folder, disk, clock: new ManualClock(), log: silentLog, freeFloorBytes: 0 });
+    await blobs.start({ blob: () => true, partial: () => true });
+    writeFileSync(join(folder, 'partial', '1'), CONTENT);
+    await blobs.adopt(1, SHA, sidecarFor({ size: CONTENT.length, contentType: null }, []), () => undefined);
+    await blobs.setRotten(SHA);
+    assert.ok(!readdirSync(join(folder, 'blobs')).includes(SHA));
+  } finally {
+    removeFolder(folder);
+  }
+});
+
 it('content that is there already stays as it is, with what is said beside it; the file that came again is left', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'dmgw-blobs-'));
   try {

@@ -652,6 +652,8 @@ describe('a disk that', () => {
 
   for (const [name, patch, result] of [
     ['is full', { write: reject('ENOSPC') }, 'no-room'],
+    ['has given us all that we may have', { write: reject('EDQUOT') }, 'no-room'],
+    ['takes no file so large', { write: reject('EFBIG') }, 'no-room'],
     ['cannot write', { write: reject('EIO') }, 'disk'],
     ['cannot flush', { flushData: reject('EIO') }, 'disk'],
     ['cannot flush the whole', { flush: reject('EIO') }, 'disk'],

@@ -207,15 +207,29 @@ describe('a stored image whose content has changed on the disk', () => {
 });
 
 describe('stored images', () => {
-  it('are left alone where it is the process that cannot open them', async () => {
-    const id = await open();
-    trouble = 'EMFILE';
-    const clock = begin();
-    await pass(clock, 1000);
-    assert.deepEqual([told, house.catalog.byId(id)?.state], [[], 'available']);
-    trouble = undefined;
-    read.clear();
-    await passUntil(clock, () => read.get(SHA) === CONTENT.length, 50_000);
+  for (const code of ['EMFILE', 'ENFILE', 'ENOMEM', 'EAGAIN', 'EINTR', 'EACCES']) {
+    it(`are left alone where it is the process that cannot open them: ${code}`, async () => {
+      const id = await open();
+      trouble = code;
+      const clock = begin();
+      await pass(clock, 1000);
+      assert.deepEqual([told, house.catalog.byId(id)?.state], [[], 'available']);
+      trouble = undefined;
+      read.clear();
+      await passUntil(clock, () => read.get(SHA) === CONTENT.length, 50_000);
+    });
+  }
+
+  it('are read again where the time of the last reading is still to come; those that are gone are forgotten', async () => {
+    await open();
+    const note = house.store.sql('INSERT INTO blob_check (blob, at_ms) VALUES (?, ?)');
+    note.run(SHA, Date.now() + 1000 * DAY_MS);
+    note.run('gone', 1);
+    const known = house.store.sql<{ blob: string; ahead: number }>(
+      'SELECT blob, at_ms > ? AS ahead FROM blob_check ORDER BY blob',
+    );
+    const expected = JSON.stringify([{ blob: SHA, ahead: 0 }]);
+    await passUntil(begin(), () => JSON.stringify(known.all(Date.now() + 200 * DAY_MS)) === expected);
   });
 
   it('that are sound are read once in the interval, those first that have waited longest, also after a restart', async () => {
