@@ -10,8 +10,16 @@ import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { eventually } from './clock/eventually.fixture.js';
 import { startInstalled } from './gateway.fixture.js';
+import type { LogFields } from './log/index.js';
 import { makeCertificate, NO_CERTIFICATES } from './net/certificate.fixture.js';
-import { askMetered, askStatus, operate, type ImageReport, type MeteredSetting } from './ops/index.js';
+import {
+  askMetered,
+  askStatus,
+  operate,
+  type ImageReport,
+  type MeteredSetting,
+  type StatusReport,
+} from './ops/index.js';
 import { settingOfOpened } from './store/setting.fixture.js';
 
 /** OMA SCOMO: an alternate of 1400, Download failed. */
@@ -58,23 +66,24 @@ async function start(sections: { readonly retrieve?: object; readonly store?: ob
     ...sections,
     retrieve: { allowPrefixes: ['127.0.0.0/24'], ...sections.retrieve },
   };
-  const { gateway, socket } = await startInstalled({ file, configuration });
+  const told: string[] = [];
+  const onInfo = (text: string, fields: LogFields = {}): void => void told.push(`${text} ${JSON.stringify(fields)}`);
+  const { gateway, socket } = await startInstalled({ file, configuration, onInfo });
   closings.push(() => gateway.close());
 
-  const images = async (): Promise<readonly ImageReport[]> => {
-    const status = await askStatus(socket);
-    assert.ok(status.ok, status.ok ? '' : status.error.text);
-    return status.value.images;
+  const status = async (): Promise<StatusReport> => {
+    const asked = await askStatus(socket);
+    assert.ok(asked.ok, asked.ok ? '' : asked.error.text);
+    return asked.value;
   };
+  const images = async (): Promise<readonly ImageReport[]> => (await status()).images;
   return {
     images,
     home,
     storeDir: configuration.storeDir,
     close: () => gateway.close(),
-    traffic: async () => {
-      const status = await askStatus(socket);
-      return status.ok ? status.value.traffic : undefined;
-    },
+    status,
+    told,
     /** What the nodes of ./GwMO/Storage say: Total, Free, Reserved, Quota. */
     storage: (): Promise<(string | null)[]> =>
       Promise.all(
@@ -178,6 +187,9 @@ describe('the gateway', { skip: NO_CERTIFICATES }, () => {
         requireSignature: true,
       },
     });
+    // Nobody here can check where its names lead.
+    assert.ok(gateway.told.some((line) => line.includes('proxy, which alone can check') && line.includes(proxy)));
+    assert.equal((await gateway.status()).retrieve.proxy, proxy);
     await gateway.add('unsigned', `${origin}/file`);
     const signature = sign(null, createHash('sha256').update('firmware').digest(), privateKey).toString('base64');
     await gateway.add('signed', `${origin}/file`, { signature });
@@ -197,7 +209,9 @@ describe('the gateway', { skip: NO_CERTIFICATES }, () => {
     assert.match((await gateway.until('later', 'waiting')).resultText, /metered/);
     rmSync(meteredFile);
     await gateway.until('later', 'available');
+    assert.equal((await gateway.status()).retrieve.metered, false);
     await gateway.tellMetered('on');
+    assert.equal((await gateway.status()).retrieve.metered, true);
     await gateway.add('told', `${plain}/file`);
     assert.match((await gateway.until('told', 'waiting')).resultText, /metered/);
     await gateway.tellMetered('off');
@@ -234,7 +248,7 @@ describe('the gateway', { skip: NO_CERTIFICATES }, () => {
     const before = await start({ store });
     await before.add('file', `${plain}/file`);
     await before.until('file', 'available');
-    const { diskWrittenBytes, wanReceivedBytes } = (await before.traffic()) ?? {};
+    const { diskWrittenBytes, wanReceivedBytes } = (await before.status()).traffic;
     assert.deepEqual([typeof diskWrittenBytes, wanReceivedBytes], ['number', 8]);
     await before.close();
     const sha256 = createHash('sha256').update('firmware').digest('hex');

@@ -359,6 +359,7 @@ describe('the reader of an image that comes in', () => {
     origin.behave = () => {};
     tap.cut();
     await until(() => reader.isVoid());
+    assert.notEqual(house.catalog.byId(id)?.state, 'failed');
     flush.mock.restore();
     await reader.close();
   });
