@@ -100,7 +100,7 @@ export interface IntakeOptions {
    * connection has brought would else be lost with it.
    */
   readonly ready: Promise<boolean>;
-  /** Told of all bytes that have come in, with each piece and at the end. @param leavesGarbage as of their reader */
+  /** Told of all bytes that come in. @param leavesGarbage as of their reader */
   counted(bytes: number, leavesGarbage: boolean): void;
   /** So many bytes from 0 are in the file. */
   written(bytes: number): void;
@@ -158,9 +158,7 @@ class Intake implements ByteSink {
   #idle: () => void = () => {};
   #isOpen = false;
   #flushing: Promise<void> | undefined;
-  /** Bytes of the body, and of them those that `counted` was told of. */
   #taken = 0;
-  #counted = 0;
   #end: IntakeEnd | undefined;
   #over: () => void = () => {};
   readonly #reader: BodyReader;
@@ -194,7 +192,6 @@ class Intake implements ByteSink {
     this.#flow.stop();
     signal.removeEventListener('abort', aborted);
     this.#reader.destroy();
-    this.#count();
     await this.#drain();
     return this.#end ?? { kind: 'cut' };
   }
@@ -219,6 +216,7 @@ class Intake implements ByteSink {
   came(bytes: number): void {
     if (this.#end) return;
     this.#taken += bytes;
+    this.o.counted(bytes, this.#reader.leavesGarbage);
     if (this.o.limitBytes !== undefined && this.#taken > this.o.limitBytes) return this.#finish({ kind: 'overflow' });
     this.#fill += bytes;
     if (this.#fill === this.#fillTo) {
@@ -246,16 +244,10 @@ class Intake implements ByteSink {
     if (!this.#end && this.#underWay <= 1 && this.#mayFill()) this.#flow.diskReady();
   }
 
-  #count(): void {
-    this.o.counted(this.#taken - this.#counted, this.#reader.leavesGarbage);
-    this.#counted = this.#taken;
-  }
-
   /** Has the filled buffer written and hashed, at the same time. */
   #filled(): void {
     const buffer = this.#filling;
     if (!buffer) return;
-    this.#count();
     const piece: Piece = { buffer, bytes: buffer.subarray(0, this.#fill), from: this.#fullTo, isHalfDone: false };
     this.#fullTo += this.#fill;
     this.#filling = this.#free.pop();
