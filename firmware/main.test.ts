@@ -161,11 +161,20 @@ describe('the program without one of its addons', () => {
     },
   );
 
-  it('shows no version of its part in C', async () => {
+  it('shows the versions of all, but of its part in C', async () => {
     rmSync(addons['dmgw-native']);
     const { out } = await run(program, ['version', '--json']);
-    const versions = (JSON.parse(out) as { addons: Record<string, unknown> }).addons;
-    assert.deepEqual([versions['dmgw-native'], typeof versions.libxmljs2], [null, 'string']);
+    const { addons: versions, ...told } = JSON.parse(out) as { addons: object } & Record<string, unknown>;
+    const { node, modules } = process.versions;
+    const [nodeAbi, arch, schema] = [modules, process.arch, databaseSchema.length];
+    assert.deepEqual(
+      { ...told, version: '', buildTime: '' },
+      { version: '', buildTime: '', node, nodeAbi, arch, schema },
+    );
+    const packageVersion = (name: string): unknown =>
+      (JSON.parse(readFileSync(resolve('node_modules', name, 'package.json'), 'utf8')) as { version: string }).version;
+    const [sqlite, libxml] = [packageVersion('better-sqlite3'), packageVersion('libxmljs2')];
+    assert.deepEqual(versions, { 'better-sqlite3': sqlite, libxmljs2: libxml, 'dmgw-native': null, mdns: null });
   });
 });
 

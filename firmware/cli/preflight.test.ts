@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type AddressInfo } from 'node:net';
@@ -78,16 +79,22 @@ describe('preflight', () => {
     assert.deepEqual([readdirSync(stateDir), readdirSync(join(folder, 'store'))], [[], []]);
   });
 
-  it('fails where a port is taken, a folder is a file, or there is no room', async () => {
-    const taken = createServer().listen(0, '127.0.0.1');
+  it('fails where a port is taken, a file or folder is not what it should be, or there is no room', async () => {
+    const taken = createServer().listen(0, '127.0.0.1').unref();
     await once(taken, 'listening');
     const { port } = taken.address() as AddressInfo;
-    writeFileSync(join(folder, 'file'), '');
+    const heard = createSocket('udp4').bind(0, '127.0.0.1').unref();
+    await once(heard, 'listening');
+    const file = join(folder, 'file');
+    writeFileSync(file, '');
     const listen = ['127.0.0.1'];
     const cases: readonly [string, object, object][] = [
       ['serve-port', { listen, port }, {}],
-      ['folders', { listen }, { storeDir: join(folder, 'file') }],
+      ['notification-port', { listen }, { notification: { enabled: true, listen, port: heard.address().port } }],
+      ['folders', { listen }, { storeDir: file }],
       ['room', { listen }, { store: { freeFloorMiB: 1_048_576 } }],
+      ['certificates', { listen }, { retrieve: { caFile: file } }],
+      ['signature-keys', { listen }, { retrieve: { signatureKeys: [file] } }],
     ];
     for (const [name, serve, more] of cases) {
       const { code, out } = await dmgw(['preflight', '--config', configured(serve, more), '--json']);
@@ -95,6 +102,20 @@ describe('preflight', () => {
       assert.deepEqual([code, failed.map((check) => check.name)], [1, [name]]);
     }
     taken.close();
+    heard.close();
+  });
+
+  it('warns of root and of a clock that is not set', async () => {
+    const early = { ...idleProgram, buildTimeMs: Date.now() + 86_400_000 };
+    const { code, out } = await dmgw(
+      ['preflight', '--config', configured({ listen: ['127.0.0.1'] }), '--json'],
+      undefined,
+      early,
+    );
+    const { checks } = JSON.parse(out) as Found;
+    const of = (wanted: string): string | undefined => checks.find(({ name }) => name === wanted)?.result;
+    const user = process.getuid?.() === 0 ? 'warning' : 'ok';
+    assert.deepEqual([code, of('clock'), of('user')], [0, 'warning', user], out);
   });
 });
 

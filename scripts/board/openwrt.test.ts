@@ -1,6 +1,7 @@
 /** The package for OpenWrt: taken apart, installed into an empty root, its scripts run against stand-ins of OpenWrt's. */
 import assert from 'node:assert/strict';
 import { execFileSync, spawnSync } from 'node:child_process';
+import { generateKeyPairSync } from 'node:crypto';
 import {
   copyFileSync,
   cpSync,
@@ -359,7 +360,10 @@ describe(`the scripts of the package, with ${SHELL.join(' ')}`, () => {
       discovery: { interfaces: ['br-lan'] },
     });
     const config = join(root, 'var/run/dmgw/dmgw.json');
-    assert.equal(statSync(config).mode & 0o777, 0o600);
+    assert.deepEqual(
+      [dirname(config), config].map((path) => statSync(path).mode & 0o777),
+      [0o750, 0o600],
+    );
     assert.match(written(calls), new RegExp(`^chown dmgw:dmgw ${root}/var/run/dmgw\\.json\\.new$`, 'm'));
     assert.deepEqual(readdirSync(join(root, 'var/run')), ['dmgw']);
     const board = join(root, 'usr/share/dmgw/board.json');
@@ -389,6 +393,25 @@ describe(`the scripts of the package, with ${SHELL.join(' ')}`, () => {
       limits: ['core=0', 'nofile=1024 1024', 'nproc=64 64'],
       term_timeout: ['7'],
     });
+  });
+
+  it('take every word that UCI has for yes and no, and no line break', () => {
+    configure(`${WANTED}
+config device 'device'
+	option model 'one
+line'
+config retrieve 'retrieve'
+	option allow_https_to_http 'enabled'
+	option require_signature 'disabled'
+config serve 'serve'
+	option cut_through 'yes'
+`);
+    assert.deepEqual(rcCommon('start'), { code: 0, out: '' });
+    const { device, retrieve, serve } = generated() as Record<string, Record<string, unknown>>;
+    assert.deepEqual(
+      [device?.model, retrieve?.allowHttpsToHttp, retrieve?.requireSignature, serve?.cutThrough],
+      ['one line', true, false, true],
+    );
   });
 
   it('have the daemon follow its configuration, the LAN and its disk, and the WAN where notifications are wanted', () => {
@@ -519,6 +542,44 @@ describe(`the scripts of the package, with ${SHELL.join(' ')}`, () => {
     rmSync(calls);
     assert.equal(rcCommon('start', { STAND_IN_WAN: '203.0.113.9' }).code, 0);
     assert.doesNotMatch(written(calls), /uci|firewall/, 'what is right already is not written again');
+
+    configure(
+      WANTED.replace("enabled '1'", "enabled '0'") + "\nconfig notification 'notification'\n\toption enabled '1'\n",
+    );
+    assert.equal(rcCommon('start').code, 0);
+    const names = ['dmgw_images', 'dmgw_mdns', 'dmgw_notification'];
+    assert.deepEqual(
+      names.map((name) => rule(name).at(-1)),
+      ['0', '0', '0'],
+    );
+  });
+
+  it("leave the owner's firewall rules as they are, and make none again that is removed", () => {
+    const defaults = (): void => assert.equal(shell([join(root, 'etc/uci-defaults/60-dmgw')]).code, 0);
+    defaults();
+    const option = (name: string): string => join(root, 'uci', `firewall.${name}`);
+    writeFileSync(option('dmgw_images.src'), 'guest');
+    for (const name of readdirSync(join(root, 'uci')).filter((one) => one.startsWith('firewall.dmgw_mdns')))
+      rmSync(join(root, 'uci', name));
+    configure(WANTED);
+    assert.equal(rcCommon('start').code, 0);
+    assert.equal(existsSync(option('dmgw_mdns.enabled')), false);
+    defaults();
+    assert.equal(written(option('dmgw_images.src')), 'guest');
+  });
+
+  it("keep over a sysupgrade what lies where the board's profile says", () => {
+    const state = join(root, 'etc/dmgw/state');
+    mkdirSync(state, { recursive: true });
+    writeFileSync(join(state, 'dmgw.db'), 'the database');
+    mkdirSync(join(root, 'var/run'), { recursive: true });
+    rmSync(join(root, 'uci'), { recursive: true, force: true });
+    const list = join(folder, 'conffiles');
+    writeFileSync(list, '');
+    assert.equal(shell(['-c', `. "${join(root, 'lib/upgrade/dmgw.sh')}"; dmgw_kept "${list}"`]).code, 0);
+    assert.equal(written(list), '/etc/dmgw/kept/dmgw.db\n/etc/config/dmgw\n');
+    rmSync(join(root, 'etc/dmgw'), { recursive: true });
+    rmSync(join(root, 'var/run'), { recursive: true, force: true });
   });
 
   it('keep what was provisioned and a snapshot of the database over a sysupgrade, and put it back', () => {
@@ -713,6 +774,10 @@ esac
     const command = (...typed: string[]): { code: number | null; out: string } =>
       shell([join(root, 'usr/bin/dmgw'), ...typed]);
     assert.match(command('config', 'check').out, /\/var\/run\/dmgw\/dmgw\.json: ok\n$/);
+    const other = join(root, 'other.json');
+    copyFileSync(join(root, 'var/run/dmgw/dmgw.json'), other);
+    const board = join(root, 'usr/share/dmgw/board.json');
+    assert.equal(command('config', 'check', '--config', other, '--board', board).out, `${other}: ok\n`);
     assert.match(command('version').out, /^dmgw \d/);
     const status = command('status');
     assert.equal(status.code, 3, status.out);
@@ -724,7 +789,21 @@ describe('a start of the daemon', () => {
   before(() => {
     install();
     for (const file of [calls, log, procd]) rmSync(file, { force: true });
-    configure(`${WANTED}\nconfig retrieve 'retrieve'\n\toption metered_file '/var/run/link/metered'\n`);
+    const { publicKey } = generateKeyPairSync('ed25519');
+    const key = publicKey.export({ type: 'spki', format: 'pem' });
+    // The daemon is not in the root.
+    const keys = ['a', 'b'].map((name) => join(folder, `${name}.pem`));
+    for (const file of keys) writeFileSync(file, key);
+    for (const file of ['etc/hosts', 'etc/ssl/certs/ca.crt', 'etc/factory/devid', ...keys]) {
+      mkdirSync(dirname(join(root, file)), { recursive: true });
+      writeFileSync(join(root, file), key);
+    }
+    configure(
+      `${WANTED.replace(/dev_id '.*'/, "dev_id_file '/etc/factory/devid'")}
+config retrieve 'retrieve'
+	option metered_file '/var/run/link/metered'
+${keys.map((file) => `\tlist signature_keys '${file}'\n`).join('')}`,
+    );
     mkdirSync(join(root, 'var/run/link'), { recursive: true });
     assert.equal(rcCommon('start').code, 0);
   });
@@ -739,8 +818,11 @@ describe('a start of the daemon', () => {
       of('add_jail_mount_rw'),
       ['/var/run/dmgw', '/srv/dmgw/state', '/mnt/data/dmgw'].map((path) => root + path),
     );
-    assert.ok(of('add_jail_mount').includes(join(root, 'var/run/link')));
-    assert.ok(of('add_jail_mount').includes(join(root, 'usr/lib/dmgw')));
+    const needed = [
+      ...['usr/lib/dmgw', 'usr/share/dmgw', 'var/run/dmgw/dmgw.json', 'etc/hosts', 'etc/ssl/certs'],
+      ...['etc/factory/devid', 'var/run/link', join(folder, 'a.pem'), join(folder, 'b.pem')],
+    ];
+    assert.deepEqual(of('add_jail_mount').sort(), needed.map((path) => join(root, path)).sort());
   });
 
   it('makes the folder of the state for its user, but none below a disk that is not mounted', () => {

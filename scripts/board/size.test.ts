@@ -1,6 +1,9 @@
 import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { describe, it } from 'node:test';
-import { renderFigures, verdictOf } from './size.js';
+import { measurePackage, renderFigures, verdictOf } from './size.js';
 
 describe('a budget', () => {
   for (const [value, target, ceiling, verdict] of [
@@ -15,6 +18,28 @@ describe('a budget', () => {
       assert.equal(verdictOf({ value, target, ceiling }), verdict);
     });
   }
+
+  it('is 500 KB for the bundle and 2.5 MB for the package', () => {
+    const folder = mkdtempSync(join(tmpdir(), 'dmgw-size-'));
+    try {
+      const verdicts = (bundleBytes: number, packageBytes: number): string[] => {
+        for (const [name, bytes] of [
+          ['dmgw.cjs', 1000],
+          ['dmgw-main.cjs', bundleBytes - 1000],
+          ['dmgw-native.node', 70_000],
+          ['dmgw.ipk', packageBytes],
+        ] as const) {
+          writeFileSync(join(folder, name), '');
+          truncateSync(join(folder, name), bytes);
+        }
+        return measurePackage(folder, join(folder, 'dmgw.ipk')).map(verdictOf);
+      };
+      assert.deepEqual(verdicts(500_000, 2_500_000), ['met', 'shown', 'met']);
+      assert.deepEqual(verdicts(500_001, 2_500_001), ['worse', 'shown', 'worse']);
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
+  });
 
   it('says in the table that it is missed, and what it must not exceed', () => {
     const [head, line] = renderFigures([{ name: 'idle RssAnon', value: 15.9, unit: 'MB', target: 12, ceiling: 20 }]);

@@ -129,9 +129,10 @@ dmgw_config() {
 	dmgw_lines | awk -f "${DMGW_KEYS%/*}/json.awk"
 }
 
-# Files that a configuration names, which the jail must show to the daemon; of one that comes and goes, its folder.
+# Files that a configuration names, alone or in a list, which the jail must show to the daemon; of one that comes and goes, its
+# folder.
 dmgw_files() { # FILE
-	# shellcheck disable=SC2020 # each of the two becomes a line break
-	tr '{,' '\n\n' <"$1" |
-		sed -n '/^"meteredFile":/ { s/^[^:]*:"\(\/.*\)\/[^"]*".*/\1/p; d }; s/^"[A-Za-z]*File":"\(\/[^"]*\)".*/\1/p'
+	# shellcheck disable=SC2020 # each of the three becomes a line break
+	tr '{,[' '\n\n\n' <"$1" |
+		sed -n '/^"meteredFile":/ { s/^[^:]*:"\(\/.*\)\/[^"]*".*/\1/p; d }; s/^"[A-Za-z]*File":"\(\/[^"]*\)".*/\1/p; s/^"\(\/[^"]*\)".*/\1/p'
 }
