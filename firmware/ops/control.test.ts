@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { createHook } from 'node:async_hooks';
 import { once } from 'node:events';
 import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { createServer as createHttpServer, request } from 'node:http';
@@ -7,6 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { spawnSync } from 'node:child_process';
 import { afterEach, beforeEach, describe, it } from 'node:test';
+import { eventually } from '../clock/eventually.fixture.js';
 import { silentLog, type Logger } from '../log/index.js';
 import { failure, success } from '../outcome/index.js';
 import {
@@ -271,6 +273,26 @@ describe('the control socket', () => {
     await opened?.close();
     assert.equal(existsSync(path), false);
     client.destroy();
+  });
+
+  it('leaves no timer behind: there is a new one after each reload', async () => {
+    const timers = new Set<number>();
+    let isOver = false;
+    const hook = createHook({
+      init: (id, type) => {
+        if (type === 'Timeout' && !isOver) timers.add(id);
+      },
+      destroy: (id) => timers.delete(id),
+    }).enable();
+    try {
+      await open();
+      assert.ok((await askStatus(path)).ok);
+      await opened?.close();
+      isOver = true;
+      await eventually('the end of every timer', () => timers.size === 0);
+    } finally {
+      hook.disable();
+    }
   });
 
   it('replaces what a killed daemon left behind', async () => {

@@ -105,6 +105,8 @@ export async function openControl(
     close: () =>
       (closing ??= new Promise((resolve) => {
         server.close(() => resolve());
+        // It does not listen: what ends is its timer.
+        reader?.close();
         reader?.closeAllConnections();
       })),
   });
