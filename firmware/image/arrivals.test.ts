@@ -113,7 +113,8 @@ async function open(folder?: string, limits: Partial<HttpLimits> = {}, fsyncVolu
     catalog: { cutThrough: true },
     ...(folder !== undefined && { folder }),
     follow: (catalog, blobs) => new Arrivals({ catalog, blobs }),
-    downloader: { backoff: { firstMs: 5, maxMs: 5 }, maxAttempts: 2, fsyncVolumeBytes },
+    // An origin that waits for its test is not given up.
+    downloader: { backoff: { firstMs: 5, maxMs: 5 }, maxAttempts: 2, idleTimeoutMs: 60_000, fsyncVolumeBytes },
   });
   folders.push(house.folder);
   await house.downloader.start();

@@ -386,6 +386,24 @@ describe('what a server of the management asks for meanwhile', () => {
     await house.until(id, 'available');
   });
 
+  it('a Digest lets the same URL go on without a validator', async () => {
+    let hangUp = (): void => {};
+    origin.behave = firstThen(
+      (_, response) => {
+        response.writeHead(200, { 'Content-Length': total }).write(CONTENT.subarray(0, 400_000));
+        hangUp = () => response.destroy();
+      },
+      serveFile(CONTENT, { etag: '' }),
+    );
+    await open();
+    const { id } = house.add('a', origin.url);
+    await untilReceived(id);
+    house.catalog.setLeaf(id, 'digest', SHA, 's');
+    hangUp();
+    assert.equal((await house.until(id, 'available')).blob, SHA);
+    assert.match(origin.seen[1]?.headers.range ?? '', /^bytes=\d+-$/);
+  });
+
   it('cancel drops the bytes', async () => {
     origin.behave = slow;
     await open();
