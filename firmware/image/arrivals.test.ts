@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { readdirSync } from 'node:fs';
 import { get, type IncomingHttpHeaders, type IncomingMessage, type ServerResponse } from 'node:http';
 import { connect } from 'node:net';
 import { afterEach, beforeEach, describe, it } from 'node:test';
@@ -311,9 +312,11 @@ describe('an image that comes in', () => {
 
   it('leaves no descriptor open when its clients go', async () => {
     await begin();
+    const descriptors = (): number => readdirSync('/proc/self/fd').length;
+    const before = descriptors();
     const client = fetching(port);
     (await client.begun).destroy();
-    await until(() => server.load.connections === 0);
+    await until(() => server.load.connections === 0 && descriptors() <= before);
     tap.open(CONTENT.length);
     await house.until(id, 'available');
     await until(() => !house.blobs.isRead(DIGEST));
