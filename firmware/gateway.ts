@@ -401,13 +401,12 @@ async function start(
   else await takeSeeds(known);
   applySettings(settings, configuration, { blobs, downloader, scheduler });
 
-  // The disk takes what was written while the sockets are opened. That it failed is told below.
-  store.durable().catch(() => {});
-
   // From here on things happen.
   await downloader.start();
   const serving = await imageServer.start();
   if (!serving.ok) return serving;
+  // The disk takes what was written while the other sockets are opened. That it failed is told below.
+  store.durable().catch(() => {});
   fanouts.resume();
   finder.start(serving.value[0]?.port ?? configuration.serve.port);
   const listener = await hearNotifications(configuration, log('dm'), clock, accounts, scheduler);

@@ -195,6 +195,37 @@ it('is kept compiled with what a start runs, each time', async () => {
   assert.ok(second > first * 0.9 && second < first * 1.1, `${first} bytes, then ${second}`);
 });
 
+it('opens its control socket when what it has written is durable, and before it loads what that takes no part in', async () => {
+  const told = join(folder, 'told.json');
+  const hook = join(folder, 'hook.cjs');
+  writeFileSync(
+    hook,
+    `const fs = require('fs'), { Server } = require('net'), { fdatasync } = fs, { listen } = Server.prototype;
+    let begun = 0, ended = 0;
+    fs.fdatasync = (fd, done) => {
+      begun += 1;
+      fdatasync(fd, (failed) => setTimeout(() => { ended += 1; done(failed); }, 200));
+    };
+    Server.prototype.listen = function (where, ...others) {
+      if (typeof where !== 'string') return listen.call(this, where, ...others);
+      fs.writeFileSync(${JSON.stringify(told)}, JSON.stringify({ begun, ended, loaded: process.moduleLoadList }));
+      process.exit(7);
+    };`,
+  );
+  const config = file('order.json', {
+    ...configuration,
+    stateDir: join(folder, 'order'),
+    storeDir: join(folder, 'order'),
+  });
+  const { code, err } = await run('--require', [hook, program, 'run', '--config', config]);
+  assert.equal(code, 7, err);
+  const { begun, ended, loaded } = JSON.parse(readFileSync(told, 'utf8')) as Record<string, unknown>;
+  assert.deepEqual([begun, ended], [1, 1]);
+  const late = ['crypto', 'http', 'https', 'tls', 'v8', 'internal/blocklist', 'internal/fs/sync_write_stream'];
+  const early = (loaded as string[]).filter((name) => late.includes(name.replace('NativeModule ', '')));
+  assert.deepEqual(early, []);
+});
+
 describe('the daemon', () => {
   const running: ChildProcess[] = [];
   after(() => running.forEach((child) => child.kill('SIGKILL')));
