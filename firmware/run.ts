@@ -186,7 +186,7 @@ const TIDY_AFTER_MS = 1000;
 async function stop(gateway: Gateway, log: Logger): Promise<number> {
   const giveUp = setTimeout(() => {
     log.error('stop took too long', { within_ms: STOP_WITHIN_MS });
-    process.exit(ExitCode.failed);
+    native().end(ExitCode.failed);
   }, STOP_WITHIN_MS);
   try {
     await gateway.close();
@@ -212,7 +212,7 @@ class Wishes {
       process.on(signal, () => {
         if (this.#stops) {
           log().warn('stopped at once', { signal });
-          process.exit(128 + number);
+          native().end(128 + number);
         }
         this.#stops = true;
         this.#tell(signal);
@@ -252,7 +252,7 @@ function exitFatally(log: Logger, thrown: unknown): never {
     reason: describeThrown(thrown),
     stack: thrown instanceof Error ? thrown.stack : undefined,
   });
-  process.exit(thrown instanceof AddonError ? ExitCode.usage : ExitCode.fatal);
+  return native().end(thrown instanceof AddonError ? ExitCode.usage : ExitCode.fatal);
 }
 
 async function logStatus(socket: string, log: Logger): Promise<void> {

@@ -26,6 +26,11 @@ export interface Native {
    *   waits, or tells what is wrong
    */
   readonly sendDatagram: (host: string, port: number, bytes: Uint8Array) => boolean;
+  /**
+   * Ends the process at once (_exit(2)). Node.js's own exit waits for what is in the thread pool, which a disk that does not
+   * answer holds for ever. What was written to standard error is out. Throws without a code.
+   */
+  readonly end: (code: number) => never;
   /** 64 bits of both, against rot alone; the same on each machine of one byte order. Throws for what are no bytes. */
   readonly checksum: (first: Uint8Array, second: Uint8Array) => bigint;
   /** SHA-256 in a thread of its own; undefined where the program has no OpenSSL that can be found. */

@@ -1,5 +1,6 @@
 /*
- * native.c: the addon, and in it what sends: a file's bytes to a connection without copying them, and a datagram at once.
+ * native.c: the addon, and in it what sends: a file's bytes to a connection without copying them, and a datagram at once;
+ * and the end of the process.
  * What each function promises stands in index.ts.
  */
 #include "native.h"
@@ -138,6 +139,18 @@ static napi_value send_datagram(napi_env env, napi_callback_info info) {
   return napi_get_boolean(env, taken, &result) == napi_ok ? result : NULL;
 }
 
+/* end(code): ends the process, whatever its threads are at. */
+static napi_value end(napi_env env, napi_callback_info info) {
+  napi_value given[1];
+  size_t count = 1;
+  int32_t code;
+  if (napi_get_cb_info(env, info, &count, given, NULL, NULL) == napi_ok && count == 1 &&
+      napi_get_value_int32(env, given[0], &code) == napi_ok)
+    _exit(code);
+  napi_throw_error(env, "EINVAL", "no exit code");
+  return NULL;
+}
+
 void offer(napi_env env, napi_value exports, const char *name, napi_callback call) {
   napi_value function;
   if (napi_create_function(env, name, NAPI_AUTO_LENGTH, call, NULL, &function) == napi_ok)
@@ -148,6 +161,7 @@ NAPI_MODULE_INIT() {
   offer(env, exports, "sendFile", send_file);
   offer(env, exports, "unacknowledged", unacknowledged);
   offer(env, exports, "sendDatagram", send_datagram);
+  offer(env, exports, "end", end);
   offer_sum(env, exports);
   offer_hash(env, exports);
   return exports;

@@ -455,6 +455,10 @@ function adding(script: string): string {
 
 const THROWER = `add(() => { throw new RangeError('thrown in done'); });`;
 
+it('the end of the process needs a code', () => {
+  assert.throws(() => (native().end as (code?: number) => never)(), /no exit code/);
+});
+
 describe('the checksum', () => {
   const { checksum } = native();
   const bytes = Uint8Array.from({ length: 100 }, (_, n) => n * 7);

@@ -338,6 +338,31 @@ describe('the gateway on a slow disk', { skip }, () => {
   });
 });
 
+describe('a stop of the gateway', { skip }, () => {
+  it('is given up after 5 s, with a word and exit code 1, where the disk does not take what comes in', async () => {
+    const [image] = await images(1, 150);
+    assert.ok(image);
+    await withLab('endless-disk', { devices: 0, offers: [image.offer] }, async (lab) => {
+      await lab.gateway.stop();
+      const disk = diskOf(lab, 'slow sync 60000 */storeDir/partial/*');
+      try {
+        await disk.under(() => lab.gateway.start());
+        await lab.manage(addImage('a', { uri: lab.downloads.urlOf(image.path) }));
+        await eventually('a flush', async () => ((await lab.gateway.image('a'))?.arrivedBytes ?? 0) > 0 || undefined);
+        const beganMs = performance.now();
+        const end = await lab.gateway.stop();
+        const seconds = (performance.now() - beganMs) / 1000;
+        assert.deepEqual(end, { code: 1, signal: null });
+        assert.ok(seconds > 4.9, `${seconds} s`);
+        assert.match(readFileSync(lab.gateway.logFile, 'utf8'), /error .*stop took too long/);
+      } finally {
+        disk.remove();
+      }
+      await lab.gateway.start();
+    });
+  });
+});
+
 describe('what a power cut costs', { skip }, () => {
   /** Retrieves an image by the rules until the power goes, and again to the end. @returns its bytes over the WAN */
   async function bytesWithCut(name: string, seed: number, rules: string): Promise<number> {
