@@ -214,13 +214,23 @@ it('opens its control socket when what it has written is durable, and before it 
   );
   const config = file('order.json', {
     ...configuration,
+    accounts: [
+      {
+        serverId: 'srv',
+        url: 'http://127.0.0.1:9',
+        allowInsecure: true,
+        client: { name: 'gw', secret: 's' },
+        server: { secret: 's' },
+      },
+    ],
     stateDir: join(folder, 'order'),
     storeDir: join(folder, 'order'),
   });
   const { code, err } = await run('--require', [hook, program, 'run', '--config', config]);
   assert.equal(code, 7, err);
   const { begun, ended, loaded } = JSON.parse(readFileSync(told, 'utf8')) as Record<string, unknown>;
-  assert.deepEqual([begun, ended], [1, 1]);
+  // The account, and all else.
+  assert.deepEqual([begun, ended], [2, 2]);
   const late = ['crypto', 'http', 'https', 'tls', 'v8', 'internal/blocklist', 'internal/fs/sync_write_stream'];
   const early = (loaded as string[]).filter((name) => late.includes(name.replace('NativeModule ', '')));
   assert.deepEqual(early, []);

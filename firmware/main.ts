@@ -5,7 +5,7 @@ import { AddonError } from './native/index.js';
 import { http } from './net/index.js';
 import { describeThrown } from './outcome/index.js';
 import { compileStart } from './rehearsal.js';
-import { runDaemon } from './run.js';
+import { runDaemon, tidyUpSoon } from './run.js';
 import { databaseSchema } from './schema.js';
 import { BUILD_TIME_MS, VERSION } from './version.js';
 
@@ -40,6 +40,7 @@ runCommandLine(process.argv.slice(2), terminal, program).then(
 function finishStart(): void {
   http();
   setFlags();
+  tidyUpSoon();
 }
 
 /** Ends after what was printed has left: a pipe may be slow. */

@@ -39,6 +39,16 @@ function configurationIn(folder: string, controlSocket: string): unknown {
     controlSocket,
     volatile: true,
     device: { devId: 'urn:uuid:00000000-0000-4000-8000-000000000000', manufacturer: 'dmgw', model: 'rehearsal' },
+    // Its session would begin later.
+    accounts: [
+      {
+        serverId: 'srv',
+        url: 'http://127.0.0.1:9',
+        allowInsecure: true,
+        client: { name: 'n', secret: 's' },
+        server: { secret: 's' },
+      },
+    ],
     lan: { prefixes: ['127.0.0.0/8'] },
     notification: { enabled: true, listen: ['127.0.0.1'], port: 0 },
     serve: { listen: ['127.0.0.1'], port: 0 },

@@ -84,7 +84,6 @@ export async function runDaemon(
       return NEEDS_OTHER_CONFIGURATION.has(started.error.code) ? ExitCode.usage : ExitCode.failed;
     }
     onReady();
-    setTimeout(tidyUp, TIDY_AFTER_MS).unref();
     for (let isSound = false; !isSound;) {
       const wish = await wishes.next();
       if (wish !== 'reload') {
@@ -174,10 +173,13 @@ const collect: CollectGarbage = (options) => {
 };
 
 /** What a start needed and nothing needs any more, 2 MB, would else stay for as long as little happens. */
-function tidyUp(): void {
-  collect();
-  // What the first time has only found to be unused for a while.
-  collect();
+export function tidyUpSoon(): void {
+  const tidyUp = (): void => {
+    collect();
+    // What the first time has only found to be unused for a while.
+    collect();
+  };
+  setTimeout(tidyUp, TIDY_AFTER_MS).unref();
 }
 
 /** By then the first sessions have begun. */

@@ -78,7 +78,7 @@ describe('the places on disk', () => {
   });
 
   it('know the mount points of the running system', () => {
-    assert.equal(codeOf(preparePlaces(places({ requireMount: '/' }))), 'ready');
+    assert.equal(codeOf(preparePlaces(places({ requireMount: '/' }), '/dev/null')), 'ready');
   });
 
   it('are refused where a file has their name', () => {

@@ -38,7 +38,13 @@ export function preparePlaces(places: Places, mountInfo = '/proc/self/mountinfo'
   for (const key of ['stateDir', 'storeDir'] as const) {
     const folder = places[key];
     const { requireMount } = places;
-    if (requireMount !== undefined && isBelow(folder, requireMount) && !isMountPoint(requireMount, mountInfo)) {
+    // The root is always there, and in a container in no table.
+    if (
+      requireMount !== undefined &&
+      requireMount !== '/' &&
+      isBelow(folder, requireMount) &&
+      !isMountPoint(requireMount, mountInfo)
+    ) {
       return failure('not-mounted', `requireMount: nothing is mounted on ${requireMount}, which ${key} needs`);
     }
     const prepared = prepareFolder(key, folder, places.volatile);

@@ -1,4 +1,4 @@
-import { crypto } from '../net/index.js';
+import { native } from '../native/index.js';
 import type { SchemaStep, Store } from '../store/index.js';
 import type { Encoding } from './wire.js';
 
@@ -198,7 +198,7 @@ export class Accounts {
   }
 
   #configureOne(account: AccountSettings): void {
-    const configured = digestOf(account);
+    const configured = sumOf(account);
     const known = this.store
       .sql<AccountRow>('SELECT * FROM account WHERE server_id = ?')
       .get(account.serverId)?.configured;
@@ -236,10 +236,13 @@ export class Accounts {
   }
 }
 
-/** An account that has no use for a newer setting keeps its digest, and with it what its server has changed. */
-function digestOf({ encoding, ...settings }: AccountSettings): string {
+/**
+ * Tells whether settings are others than before. An account that has no use for a newer setting keeps its sum, and with it what
+ * its server has changed.
+ */
+function sumOf({ encoding, ...settings }: AccountSettings): string {
   const told = encoding === 'xml' ? settings : { ...settings, encoding };
-  return crypto().createHash('sha256').update(JSON.stringify(told)).digest('hex');
+  return String(native().checksum(Buffer.from(JSON.stringify(told)), new Uint8Array()));
 }
 
 function fromRow(row: AccountRow): Account {

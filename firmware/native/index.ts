@@ -61,8 +61,8 @@ const NATIVE_FILE = `${NATIVE}.node`;
 export const loadOutside = /* @__PURE__ */ createRequire(import.meta.filename) as (name: string) => unknown;
 
 /**
- * The addons that the gateway does not run without, by name, and the file of each: the JavaScript of their packages is ten
- * files, each of which Node.js looks for in several places: a tenth of the start.
+ * The addons, but for mdns: none of them may be missing, though libxmljs2 is loaded by the first document that needs it. By the
+ * file of each, as the JavaScript of their packages is ten files that Node.js looks for in several places: a tenth of the start.
  */
 const FILES = {
   'better-sqlite3': 'better-sqlite3/build/Release/better_sqlite3.node',

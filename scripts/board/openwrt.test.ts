@@ -792,7 +792,7 @@ describe('a start of the daemon', () => {
     const { publicKey } = generateKeyPairSync('ed25519');
     const key = publicKey.export({ type: 'spki', format: 'pem' });
     // The daemon is not in the root.
-    const keys = ['a', 'b'].map((name) => join(folder, `${name}.pem`));
+    const keys = ['a[1]', 'b'].map((name) => join(folder, `${name}.pem`));
     for (const file of keys) writeFileSync(file, key);
     for (const file of ['etc/hosts', 'etc/ssl/certs/ca.crt', 'etc/factory/devid', ...keys]) {
       mkdirSync(dirname(join(root, file)), { recursive: true });
@@ -820,7 +820,7 @@ ${keys.map((file) => `\tlist signature_keys '${file}'\n`).join('')}`,
     );
     const needed = [
       ...['usr/lib/dmgw', 'usr/share/dmgw', 'var/run/dmgw/dmgw.json', 'etc/hosts', 'etc/ssl/certs'],
-      ...['etc/factory/devid', 'var/run/link', join(folder, 'a.pem'), join(folder, 'b.pem')],
+      ...['etc/factory/devid', 'var/run/link', join(folder, 'a[1].pem'), join(folder, 'b.pem')],
     ];
     assert.deepEqual(of('add_jail_mount').sort(), needed.map((path) => join(root, path)).sort());
   });

@@ -21,7 +21,7 @@ export interface GatewayAccount {
 
 /** Sections of the configuration; what is given replaces the harness's own choice key by key. */
 export type GatewaySettings = Readonly<
-  Record<string, string | number | boolean | readonly string[] | Readonly<Record<string, unknown>>>
+  Record<string, string | number | boolean | readonly unknown[] | Readonly<Record<string, unknown>>>
 >;
 
 export interface GatewayOptions {
@@ -186,7 +186,7 @@ export class GatewayProcess {
         server,
         ...settings,
         ...account,
-      })) as unknown as Readonly<Record<string, unknown>>,
+      })),
       session: {
         startDelaySeconds: 0,
         intervalSeconds: 0,
@@ -199,7 +199,7 @@ export class GatewayProcess {
       lan: { prefixes: [lanPrefix] },
       retrieve: { allowPrefixes: [wanPrefix], fsyncVolumeMiB: 1, retryFirstSeconds: 1, retryMaxSeconds: 1 },
       serve: { listen: [lanAddress], port: this.options.servePort },
-      devices: devices as unknown as Readonly<Record<string, unknown>>,
+      devices,
       log: { level: 'debug', timestamps: true },
     };
   }

@@ -132,7 +132,8 @@ dmgw_config() {
 # Files that a configuration names, alone or in a list, which the jail must show to the daemon; of one that comes and goes, its
 # folder.
 dmgw_files() { # FILE
-	# shellcheck disable=SC2020 # each of the three becomes a line break
-	tr '{,[' '\n\n\n' <"$1" |
+	# A line break behind what may stand before a key or a file of a list.
+	sed 's/\([{,[]\)"/\1\
+"/g' "$1" |
 		sed -n '/^"meteredFile":/ { s/^[^:]*:"\(\/.*\)\/[^"]*".*/\1/p; d }; s/^"[A-Za-z]*File":"\(\/[^"]*\)".*/\1/p; s/^"\(\/[^"]*\)".*/\1/p'
 }
