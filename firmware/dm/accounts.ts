@@ -1,4 +1,3 @@
-import { native } from '../native/index.js';
 import type { SchemaStep, Store } from '../store/index.js';
 import type { Encoding } from './wire.js';
 
@@ -198,7 +197,7 @@ export class Accounts {
   }
 
   #configureOne(account: AccountSettings): void {
-    const configured = sumOf(account);
+    const configured = textOf(account);
     const known = this.store
       .sql<AccountRow>('SELECT * FROM account WHERE server_id = ?')
       .get(account.serverId)?.configured;
@@ -237,12 +236,11 @@ export class Accounts {
 }
 
 /**
- * Tells whether settings are others than before. An account that has no use for a newer setting keeps its sum, and with it what
- * its server has changed.
+ * Tells whether settings are others than before; the secrets in it stand beside it. An account that has no use for a newer
+ * setting keeps its text, and with it what its server has changed.
  */
-function sumOf({ encoding, ...settings }: AccountSettings): string {
-  const told = encoding === 'xml' ? settings : { ...settings, encoding };
-  return String(native().checksum(Buffer.from(JSON.stringify(told)), new Uint8Array()));
+function textOf({ encoding, ...settings }: AccountSettings): string {
+  return JSON.stringify(encoding === 'xml' ? settings : { ...settings, encoding });
 }
 
 function fromRow(row: AccountRow): Account {
