@@ -5,24 +5,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { it } from 'node:test';
 import { systemClock } from './clock/index.js';
-import { BlobStore, Catalog, systemDisk } from './image/index.js';
+import { BlobStore, Catalog, NO_LEAVES, systemDisk } from './image/index.js';
 import { silentLog } from './log/index.js';
 import { parseNames } from './mo/index.js';
 import { rescue } from './rescue.js';
 import { databaseSchema } from './schema.js';
 import { openTestStore } from './store/store.fixture.js';
-
-const NO_LEAVES = {
-  imageId: null,
-  name: null,
-  version: null,
-  description: null,
-  imageUri: null,
-  digest: null,
-  signature: null,
-  priority: null,
-  pinned: null,
-};
 
 it('a rescue gives images back to their servers where these are known, counts the others, and is settled when that is durable', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'dmgw-rescue-'));

@@ -38,13 +38,7 @@ export function preparePlaces(places: Places, mountInfo = '/proc/self/mountinfo'
   for (const key of ['stateDir', 'storeDir'] as const) {
     const folder = places[key];
     const { requireMount } = places;
-    // The root is always there, and in a container in no table.
-    if (
-      requireMount !== undefined &&
-      requireMount !== '/' &&
-      isBelow(folder, requireMount) &&
-      !isMountPoint(requireMount, mountInfo)
-    ) {
+    if (requireMount !== undefined && isBelow(folder, requireMount) && !isMountPoint(requireMount, mountInfo)) {
       return failure('not-mounted', `requireMount: nothing is mounted on ${requireMount}, which ${key} needs`);
     }
     const prepared = prepareFolder(key, folder, places.volatile);
@@ -102,6 +96,8 @@ function nearestExisting(path: string): string {
 }
 
 function isMountPoint(path: string, mountInfo: string): boolean {
+  // In a container the root may stand in no table.
+  if (path === '/') return true;
   let real: string;
   try {
     real = realpathSync(path);

@@ -19,6 +19,7 @@ export { systemDisk, type Disk } from './disk.js';
 export { Downloader, type DownloaderOptions } from './downloader.js';
 export {
   digestHex,
+  NO_LEAVES,
   type ImageEvent,
   type ImageEventKind,
   type ImageLeaf,

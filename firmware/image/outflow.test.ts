@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
-import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
+import type { Socket } from 'node:net';
 import { afterEach, describe, it } from 'node:test';
 import { setImmediate as turn } from 'node:timers/promises';
 import { ManualClock, systemClock, type Clock } from '../clock/index.js';
-import { HttpConnection } from '../http-server/index.js';
+import { LIMITS, openExchange } from '../http-server/connection.fixture.js';
+import type { HttpConnection } from '../http-server/index.js';
 import { pattern } from './fixture.js';
 import type { BlobReader } from './open-blobs.js';
 import { OutflowBuffers, PacedReads, sendBody, type BufferKind, type Lease, type OutflowEnd } from './outflow.js';
@@ -13,15 +14,6 @@ const MIB = 1024 * 1024;
 const CONTENT = pattern(8 * MIB);
 const clock = systemClock(0);
 const monotonicMs = (): number => clock.monotonicMs();
-const LIMITS = {
-  headerBytes: 8192,
-  headerMs: 10_000,
-  idleMs: 60_000,
-  keepAliveMs: 5_000,
-  requestsPerConnection: 100,
-  minBytesPerSecond: 1,
-  minRateMs: 60_000,
-};
 
 /** What was asked of the reader: how, and how many bytes it gave. */
 interface Call {
@@ -60,33 +52,13 @@ afterEach(() => {
 
 /** A connection whose request waits for its answer, and how much of that its client has got. */
 async function exchange(): Promise<{ connection: HttpConnection; client: Socket; got: () => number }> {
-  const server = createServer({ allowHalfOpen: true });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const asked = new Promise<HttpConnection>((resolve) =>
-    server.once('connection', (socket) => {
-      const answer = (): Promise<void> => {
-        resolve(connection);
-        return new Promise(() => {});
-      };
-      const connection = new HttpConnection(socket, '127.0.0.1', {
-        limits: LIMITS,
-        monotonicMs,
-        date: () => '',
-        handle: () => ({ answer, closed: () => {} }),
-      });
-    }),
-  );
-  const client = connect((server.address() as AddressInfo).port, '127.0.0.1');
+  const { connection, client, asked, close } = await openExchange(monotonicMs);
+  closings.push(close);
   let bytes = 0;
-  client.on('data', (chunk) => (bytes += chunk.length)).on('error', () => {});
+  client.on('data', (chunk) => (bytes += chunk.length));
   client.write('GET / HTTP/1.1\r\nHost: x\r\n\r\n');
-  const connection = await asked;
+  await asked;
   connection.begin(200, `Content-Length: ${CONTENT.length}\r\n`);
-  closings.push(() => {
-    client.destroy();
-    connection.socket.destroy();
-    server.close();
-  });
   return { connection, client, got: () => bytes };
 }
 

@@ -86,7 +86,7 @@ export function loadAddon(name: AddonName): unknown {
     if (name !== NATIVE) return loadOutside(FILES[name]);
     const addon = openNative();
     // It has the youngest of our functions.
-    if (!addon.checksum) throw new Error('another addon');
+    if (!addon.end) throw new Error('another addon');
     return addon;
   } catch (thrown) {
     throw new AddonError(name, thrown);

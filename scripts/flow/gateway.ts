@@ -89,8 +89,8 @@ export class GatewayProcess {
   }
 
   /**
-   * Starts it and waits until it is ready, to 1 ms: it opens its control socket last, when all others are open, the database
-   * is checked, and what it has written is durable.
+   * Starts it and waits until it is ready, to 1 ms: it opens its control socket last, when all others but those of mDNS are
+   * open, the database is checked, and what it has written is durable.
    * @throws as `start`
    */
   async startListening(): Promise<void> {
