@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict';
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, afterEach, describe, it } from 'node:test';
-import { buildNative, NATIVE_FILE } from './addons.js';
+import { PROJECT_ROOT } from '../flow/project.js';
+import { addonFile, buildNative, filesBelow, NATIVE_FILE, stageAddon, type AddonName } from './addons.js';
 import { readElf } from './elf.js';
 import { crossProfile } from './profile.js';
 
@@ -61,5 +63,30 @@ describe('the part in C for a board', () => {
     assert.throws(() => built('glibc', { ...ofThisMachine, libc: 'musl' }), {
       message: /^dmgw-native\.node is linked against glibc \(libc\.so\.6\); the board has musl/,
     });
+  });
+});
+
+describe('an addon beside the bundle', () => {
+  const app = join(folder, 'staged');
+  const sources = (name: AddonName): string => join(PROJECT_ROOT, 'node_modules', addonFile(name));
+  const staged = (name: AddonName): string[] => {
+    stageAddon(name, sources(name), toolchain, app);
+    return filesBelow(join(app, 'node_modules', name));
+  };
+
+  it('comes with what tells its version, and with no JavaScript: the gateway loads it by its file', () => {
+    assert.deepEqual(staged('better-sqlite3'), ['build/Release/better_sqlite3.node', 'package.json']);
+    assert.deepEqual(staged('libxmljs2'), ['build/Release/xmljs.node', 'package.json']);
+  });
+
+  const none = existsSync(sources('mdns')) ? false : 'the package mdns is not installed';
+  it('comes with the JavaScript that loads it where it is that of mDNS', { skip: none }, () => {
+    assert.ok(
+      staged('mdns').every((file) => /^(?:build\/Release\/dns_sd_bindings\.node|package\.json|lib\/)/.test(file)),
+    );
+    const { status, stderr } = spawnSync(process.execPath, ['-e', `require('${app}/node_modules/mdns')`], {
+      encoding: 'utf8',
+    });
+    assert.equal(status, 0, stderr);
   });
 });

@@ -17,10 +17,11 @@ interface AddonParts {
   readonly parts: readonly string[];
 }
 
+/** The gateway loads the two that it needs by their file, and asks their package.json for the version only. */
 const ADDONS = {
-  'better-sqlite3': { file: 'build/Release/better_sqlite3.node', parts: ['package.json', 'LICENSE', 'lib'] },
-  libxmljs2: { file: 'build/Release/xmljs.node', parts: ['package.json', 'LICENSE', 'index.js', 'lib'] },
-  mdns: { file: 'build/Release/dns_sd_bindings.node', parts: ['package.json', 'LICENSE', 'lib', 'node_modules'] },
+  'better-sqlite3': { file: 'build/Release/better_sqlite3.node', parts: ['package.json'] },
+  libxmljs2: { file: 'build/Release/xmljs.node', parts: ['package.json'] },
+  mdns: { file: 'build/Release/dns_sd_bindings.node', parts: ['package.json', 'lib'] },
 } as const satisfies Readonly<Record<string, AddonParts>>;
 
 export type AddonName = keyof typeof ADDONS;
@@ -30,9 +31,6 @@ export const REQUIRED_ADDONS: readonly AddonName[] = ['better-sqlite3', 'libxmlj
 
 /** The part in C (firmware/native), which lies beside the bundle. It is compiled for no ABI of Node.js. */
 export const NATIVE_FILE = `${NATIVE}.node`;
-
-/** What finds the file of an addon at run time. */
-const FINDERS = ['bindings', 'file-uri-to-path'] as const;
 
 export interface Toolchain {
   /** In front of `gcc` and its tools, with the folder where they are not in PATH. */
@@ -164,16 +162,11 @@ export function abiOf(nodeFolder: string): number {
 export function stageAddon(name: AddonName, file: string, toolchain: Toolchain, app: string): void {
   const modules = join(app, 'node_modules');
   const { file: place, parts } = ADDONS[name];
-  for (const part of parts) copyPart(name, part, modules);
+  for (const part of parts) {
+    cpSync(join(NODE_MODULES, name, part), join(modules, name, part), { recursive: true });
+  }
   mkdirSync(join(modules, name, 'build/Release'), { recursive: true });
   run(`${toolchain.prefix}strip`, ['--strip-unneeded', '-o', join(modules, name, place), file]);
-  for (const finder of FINDERS) {
-    for (const part of readdirSync(join(NODE_MODULES, finder)).filter((one) =>
-      /^(?:package\.json|LICENSE.*|[a-z]+\.js)$/.test(one),
-    )) {
-      copyPart(finder, part, modules);
-    }
-  }
 }
 
 /** Where the file of an addon is below node_modules. */
@@ -181,14 +174,9 @@ export function addonFile(name: AddonName): string {
   return join(name, ADDONS[name].file);
 }
 
-function copyPart(name: string, part: string, modules: string): void {
-  const from = join(NODE_MODULES, name, part);
-  if (existsSync(from)) cpSync(from, join(modules, name, part), { recursive: true });
-}
-
 /** The sources of an addon in a tree of their own: what was built for this machine stays where it is. */
 function copySources(name: AddonName, tree: string): void {
-  for (const one of [name, 'nan', ...FINDERS]) {
+  for (const one of [name, 'nan']) {
     const from = join(NODE_MODULES, one);
     if (!existsSync(from)) throw new Error(`${one} is not installed here`);
     const to = join(tree, 'node_modules', one);

@@ -7,6 +7,7 @@ import { dirname, join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { PROJECT_ROOT, requirePrograms } from '../flow/project.js';
 import { addonFile, filesBelow, NATIVE_FILE, REQUIRED_ADDONS, sha256Of } from './addons.js';
+import { bundledComponents } from './components.js';
 import { buildFirmware } from './firmware.js';
 import { describeApp, type Manifest } from './manifest.js';
 import { crossProfile } from './profile.js';
@@ -129,11 +130,9 @@ describe('what a firmware says of itself', () => {
       manifest.components.map(({ name, version: own, license }) => [name, own, license]),
     );
     const names = list.components.map(({ name }) => name);
-    const carried = ['better-sqlite3', 'sqlite', 'libxmljs2', 'libxml2', 'nan', 'dmgw-native', 'bindings'];
-    assert.deepEqual(
-      carried.filter((name) => !names.includes(name)),
-      [],
-    );
+    const bundled = bundledComponents().map(({ name }) => name);
+    const carried = ['better-sqlite3', 'sqlite', 'libxmljs2', 'nan', 'libxml2'];
+    assert.deepEqual(names, [...bundled, 'dmgw-native', ...carried]);
     assert.equal(list.dependencies[0]?.dependsOn.length, names.length);
     for (const { name, sha256 } of manifest.addons) {
       const { hashes } = list.components.find((one) => one.name === name) ?? {};

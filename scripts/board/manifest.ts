@@ -67,7 +67,6 @@ export function describeApp(
     ...bundledComponents(),
     { ...ownComponent(NATIVE), sha256: own.sha256 },
     ...carried.flatMap(({ name: addon, sha256 }) => addonComponents(addon as AddonName, sha256)),
-    ...['bindings', 'file-uri-to-path'].map((one) => npmComponent(one)),
   ];
   writeFileSync(join(app, LICENSES_FILE), licenseTexts([product, ...components]));
   const manifest: Manifest = {

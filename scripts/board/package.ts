@@ -98,10 +98,6 @@ export function writePackages(built: Built): string[] {
   rmSync(mdnsRoot, { recursive: true, force: true });
   mkdirSync(join(mdnsRoot, 'usr/lib/dmgw'), { recursive: true });
   run('cp', ['-R', join(mdns, 'node_modules'), join(mdnsRoot, 'usr/lib/dmgw/')]);
-  // Those of the daemon's package are used.
-  for (const one of ['bindings', 'file-uri-to-path']) {
-    rmSync(join(mdnsRoot, 'usr/lib/dmgw/node_modules', one), { recursive: true, force: true });
-  }
   run('chmod', ['-R', 'u=rwX,go=rX', mdnsRoot]);
   const name = 'dmgw-mdns';
   const title = "dmgw: discovery through the system's mDNS daemon";
