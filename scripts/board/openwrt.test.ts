@@ -793,8 +793,14 @@ describe('a start of the daemon', () => {
     const key = publicKey.export({ type: 'spki', format: 'pem' });
     // The daemon is not in the root.
     const keys = ['a[1]', 'b'].map((name) => join(folder, `${name}.pem`));
-    for (const file of keys) writeFileSync(file, key);
-    for (const file of ['etc/hosts', 'etc/ssl/certs/ca.crt', 'etc/factory/devid', ...keys]) {
+    // The profile has a list of its own, beside the file with the leases.
+    const ofBoard = ['c', 'd'].map((name) => join(folder, `${name}.pem`));
+    const retrieve = Object.assign({}, profile.configuration.retrieve, { signatureKeys: ofBoard });
+    writeBoardFiles(folder, { ...profile, configuration: { ...profile.configuration, retrieve } });
+    copyFileSync(join(folder, 'board.json'), join(root, 'usr/share/dmgw/board.json'));
+    for (const file of [...keys, ...ofBoard]) writeFileSync(file, key);
+    const others = ['etc/hosts', 'etc/ssl/certs/ca.crt', 'etc/factory/devid', 'tmp/dhcp.leases'];
+    for (const file of [...others, ...keys, ...ofBoard]) {
       mkdirSync(dirname(join(root, file)), { recursive: true });
       writeFileSync(join(root, file), key);
     }
@@ -820,7 +826,8 @@ ${keys.map((file) => `\tlist signature_keys '${file}'\n`).join('')}`,
     );
     const needed = [
       ...['usr/lib/dmgw', 'usr/share/dmgw', 'var/run/dmgw/dmgw.json', 'etc/hosts', 'etc/ssl/certs'],
-      ...['etc/factory/devid', 'var/run/link', join(folder, 'a[1].pem'), join(folder, 'b.pem')],
+      ...['etc/factory/devid', 'var/run/link', 'tmp/dhcp.leases'],
+      ...['a[1]', 'b', 'c', 'd'].map((name) => join(folder, `${name}.pem`)),
     ];
     assert.deepEqual(of('add_jail_mount').sort(), needed.map((path) => join(root, path)).sort());
   });

@@ -129,11 +129,11 @@ dmgw_config() {
 	dmgw_lines | awk -f "${DMGW_KEYS%/*}/json.awk"
 }
 
-# Files that a configuration names, alone or in a list, which the jail must show to the daemon; of one that comes and goes, its
+# Files that configurations name, alone or in a list, which the jail must show to the daemon; of one that comes and goes, its
 # folder.
-dmgw_files() { # FILE
-	# A line break behind what may stand before a key or a file of a list.
+dmgw_files() { # FILE...
+	# Each key and each file of a list in a line of its own, as a board's profile has them already.
 	sed 's/\([{,[]\)"/\1\
-"/g' "$1" |
-		sed -n '/^"meteredFile":/ { s/^[^:]*:"\(\/.*\)\/[^"]*".*/\1/p; d }; s/^"[A-Za-z]*File":"\(\/[^"]*\)".*/\1/p; s/^"\(\/[^"]*\)".*/\1/p'
+"/g' "$@" |
+		sed -n 's/^ *//; s/^\("[A-Za-z]*":\) /\1/; /^"meteredFile":/ { s/^[^:]*:"\(\/.*\)\/[^"]*".*/\1/p; d }; s/^"[A-Za-z]*File":"\(\/[^"]*\)".*/\1/p; s/^"\(\/[^"]*\)".*/\1/p'
 }
