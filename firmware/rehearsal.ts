@@ -8,10 +8,13 @@ import { runDaemon } from './run.js';
  * Runs a gateway that has nothing to do, in a folder of its own and on loopback, until it has told its status: V8 keeps what
  * it has compiled, and compiles only what runs. Without it a start takes a fifth longer.
  * @param compiled gives what V8 has compiled by now
- * @throws Error where the gateway does not start
+ * @throws Error where the gateway does not start, AddonError where an addon does not load
  */
 export async function compileStart(compiled: () => Buffer): Promise<Buffer> {
   const folder = mkdtempSync(join(tmpdir(), 'dmgw-'));
+  const remove = (): void => rmSync(folder, { recursive: true, force: true });
+  // Of the gateway's own listeners the first that hears of a defect ends the process.
+  process.on('uncaughtException', remove).on('unhandledRejection', remove);
   try {
     const file = join(folder, 'dmgw.json');
     const socket = join(folder, 'socket');
@@ -28,7 +31,7 @@ export async function compileStart(compiled: () => Buffer): Promise<Buffer> {
     if (!kept) throw new Error(reason);
     return kept;
   } finally {
-    rmSync(folder, { recursive: true });
+    remove();
   }
 }
 

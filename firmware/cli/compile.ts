@@ -1,4 +1,5 @@
 import { keepCompiled, keptFile } from '../compiled/index.js';
+import { AddonError } from '../native/index.js';
 import { describeThrown } from '../outcome/index.js';
 import type { Command } from './command.js';
 import { ExitCode } from './exit.js';
@@ -17,6 +18,7 @@ export const COMPILE_COMMAND: Command = {
       await terminal.write(`${keptFile(file)}: ${bytes} bytes\n`);
       return ExitCode.done;
     } catch (thrown) {
+      if (thrown instanceof AddonError) throw thrown;
       complain(terminal, `cannot keep the program compiled: ${describeThrown(thrown)}`);
       return ExitCode.failed;
     }
