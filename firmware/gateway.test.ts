@@ -4,13 +4,14 @@ import { createHash, generateKeyPairSync, sign } from 'node:crypto';
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type RequestListener, type ServerResponse } from 'node:http';
 import { createServer as createTlsServer } from 'node:https';
-import type { AddressInfo } from 'node:net';
+import { connect, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { eventually } from './clock/eventually.fixture.js';
 import { startInstalled } from './gateway.fixture.js';
-import type { LogFields } from './log/index.js';
+import { Scrub } from './image/index.js';
+import { silentLog, type LogFields } from './log/index.js';
 import { makeCertificate, NO_CERTIFICATES } from './net/certificate.fixture.js';
 import {
   askMetered,
@@ -20,7 +21,9 @@ import {
   type MeteredSetting,
   type StatusReport,
 } from './ops/index.js';
+import { databaseSchema } from './schema.js';
 import { settingOfOpened } from './store/setting.fixture.js';
+import { openTestStore } from './store/store.fixture.js';
 
 /** OMA SCOMO: an alternate of 1400, Download failed. */
 const OUT_OF_MEMORY = 1404;
@@ -51,7 +54,10 @@ async function startOrigin(answer: RequestListener, tls?: ReturnType<typeof make
 let count = 0;
 
 /** A gateway by a configuration file with these sections. @param earlier the folder of one that has ended */
-async function start(sections: { readonly retrieve?: object; readonly store?: object }, earlier?: string) {
+async function start(
+  sections: { readonly retrieve?: object; readonly store?: object; readonly accounts?: readonly object[] },
+  earlier?: string,
+) {
   count += 1;
   const home = earlier ?? join(folder, String(count));
   const file = join(folder, `${count}.json`);
@@ -82,6 +88,8 @@ async function start(sections: { readonly retrieve?: object; readonly store?: ob
     home,
     storeDir: configuration.storeDir,
     close: () => gateway.close(),
+    /** Where images are served. */
+    serving: new URL(`http://${gateway.listening.serve[0]}`),
     status,
     told,
     /** What the nodes of ./GwMO/Storage say: Total, Free, Reserved, Quota. */
@@ -125,6 +133,10 @@ describe('the gateway', { skip: NO_CERTIFICATES }, () => {
     plain = await startOrigin(({ url }, response) => {
       if (url?.startsWith('/file') === true) {
         response.end('firmware');
+        return;
+      }
+      if (url === '/large') {
+        response.end(Buffer.alloc(4 * 1024 * 1024));
         return;
       }
       if (url === '/drip') {
@@ -243,20 +255,62 @@ describe('the gateway', { skip: NO_CERTIFICATES }, () => {
     assert.deepEqual(await gateway.storage(), ['0', '0', '0', '0']);
   });
 
-  it('reads what it stores again after so many days, and counts what it writes', async (test) => {
-    const store = { scrubDays: 2 };
-    const before = await start({ store });
-    await before.add('file', `${plain}/file`);
-    await before.until('file', 'available');
+  it('reads what it stores again after so many days, as fast as it may; whose server is known hears of rot', async (test) => {
+    const url = 'https://dm.example/';
+    const secret = { secret: 'secret' };
+    const sections = {
+      store: { scrubDays: 2, scrubKiBPerSecond: 1536 },
+      accounts: [{ serverId: 'dm', url, client: secret, server: secret }],
+    };
+    const before = await start(sections);
+    for (const id of ['own', 'theirs']) await before.add(id, `${plain}/file`);
+    for (const id of ['own', 'theirs']) await before.until(id, 'available');
     const { diskWrittenBytes, wanReceivedBytes } = (await before.status()).traffic;
-    assert.deepEqual([typeof diskWrittenBytes, wanReceivedBytes], ['number', 8]);
+    assert.deepEqual([typeof diskWrittenBytes, wanReceivedBytes], ['number', 16]);
+    await before.add('large', `${plain}/large`);
+    await before.until('large', 'available');
     await before.close();
+    const openStore = () =>
+      openTestStore({ file: join(before.home, 'state', 'dmgw.db'), schema: databaseSchema, log: silentLog });
+    const asked = openStore();
+    asked.sql(`UPDATE image SET requester = 'dm' WHERE node = 'theirs'`).run();
+    await asked.close();
     const sha256 = createHash('sha256').update('firmware').digest('hex');
     writeFileSync(join(before.storeDir, 'blobs', sha256), 'Firmware');
     const nowMs = Date.now.bind(Date);
     test.mock.method(Date, 'now', () => nowMs() + 3 * 86_400_000);
-    await start({ store }, before.home);
+    const timers = test.mock.method(globalThis, 'setTimeout').mock;
+    const pauses = (): unknown[] => timers.calls.map((call) => call.arguments[1]);
+    const pauseMs = (65_536 * 1000) / (1536 * 1024);
+
+    const gateway = await start(sections, before.home);
     const aside = join(before.storeDir, 'rotten', sha256);
     await eventually('the rotten one', () => existsSync(aside), PATIENT);
+    for (const id of ['own', 'theirs']) await gateway.until(id, 'available');
+    await eventually('an idle pause', () => pauses().includes(pauseMs), PATIENT);
+    timers.resetCalls();
+    const client = connect({ host: '127.0.1.1', port: Number(gateway.serving.port), localAddress: '127.0.1.2' });
+    await eventually('a pause beside a client', () => pauses().includes(16 * pauseMs), PATIENT);
+    client.destroy();
+    await gateway.add('drip', `${plain}/drip`);
+    await gateway.until('drip', 'downloading');
+    await gateway.close();
+    timers.resetCalls();
+    const last = await start(sections, before.home);
+    await eventually('a pause beside a retrieval', () => pauses().includes(16 * pauseMs), PATIENT);
+    await last.close();
+
+    const told = openStore();
+    const alerts = told.sql<{ text: string }>(
+      `SELECT server_id || source AS text FROM outbox WHERE data LIKE 'image %'`,
+    );
+    assert.deepEqual(alerts.all(), [{ text: 'dm./GwMO/ImageInventory/theirs' }]);
+    await told.close();
+  });
+
+  it('reads nothing again where no days are set', async (test) => {
+    const begun = test.mock.method(Scrub.prototype, 'start').mock;
+    await start({ store: { scrubDays: 0 } });
+    assert.equal(begun.callCount(), 0);
   });
 });

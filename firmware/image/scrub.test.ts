@@ -3,7 +3,8 @@ import { existsSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { afterEach, describe, it } from 'node:test';
-import { setTimeout as sleep } from 'node:timers/promises';
+import { setImmediate, setTimeout as sleep } from 'node:timers/promises';
+import { eventually } from '../clock/eventually.fixture.js';
 import { ManualClock } from '../clock/index.js';
 import { silentLog } from '../log/index.js';
 import { systemDisk, type Disk } from './disk.js';
@@ -204,6 +205,30 @@ describe('a stored image whose content has changed on the disk', () => {
     await passUntil(clock, isTold('a', 'a'), DAY_MS);
     await house.until(id, 'available');
   });
+});
+
+it('that a stored image is rotten is told to who asks once that is durable', async () => {
+  await open();
+  rot(SHA);
+  begin();
+  const { store } = house;
+  let letGo = (): void => undefined;
+  const held = new Promise<void>((resolve) => (letGo = resolve));
+  const durable = store.durable.bind(store);
+  store.durable = () => held.then(durable);
+  const found: unknown[] = [];
+  const asking = (async () => {
+    for await (const progress of scrub!.verify(SHA, new AbortController().signal)) found.push(progress.found);
+  })();
+  try {
+    await eventually('the rot to be seen', isTold('a'));
+    for (let turn = 0; turn < 20; turn += 1) await setImmediate();
+    assert.deepEqual(new Set(found), new Set([null]));
+  } finally {
+    letGo();
+  }
+  await asking;
+  assert.equal(found.at(-1), 'rotten');
 });
 
 describe('stored images', () => {
