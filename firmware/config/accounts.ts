@@ -1,4 +1,4 @@
-import type { AccountConfiguration, Configuration } from './schema.js';
+import type { AccountConfiguration, Configuration } from './schema/index.js';
 
 /** An account of the configuration as the DM client wants it: nothing left to default, nonces as octets. */
 export interface ConfiguredAccount {

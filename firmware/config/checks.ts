@@ -1,7 +1,7 @@
 import { Credentials, Prefixes } from '../net/index.js';
 import type { Finding } from './explain.js';
 import { formatPath, type KeyPath } from './keys.js';
-import type { Configuration } from './schema.js';
+import type { Configuration } from './schema/index.js';
 import { deviceHost } from './values.js';
 
 /** What one key cannot say alone. The rules are tried in this order; the first finding is reported. */

@@ -1,6 +1,6 @@
 import { closeSync, existsSync, openSync, readFileSync, readSync } from 'node:fs';
 import { describeThrown, failure, success, type CodedError, type Outcome } from '../outcome/index.js';
-import type { DeviceConfiguration } from './schema.js';
+import type { DeviceConfiguration } from './schema/index.js';
 import { DEVICE_ID, DEVICE_ID_ALLOWED } from './values.js';
 
 export type IdentityErrorCode =

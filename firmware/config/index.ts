@@ -23,7 +23,7 @@ export {
   type Configuration,
   type DeviceConfiguration,
   type EndDeviceConfiguration,
-} from './schema.js';
+} from './schema/index.js';
 export { readJson } from './json.js';
 export { checkNamedFiles } from './named-files.js';
 export { provision } from './provision.js';

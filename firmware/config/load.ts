@@ -7,7 +7,7 @@ import { checkSecrecy, readConfigurationFile, type ReadFile } from './file.js';
 import { blamedLayer, mergeLayers, type Layer } from './layers.js';
 import { overlay, provisionedLayer } from './provisioned.js';
 import { isSecret, leavesOf } from './show.js';
-import { configurationSchema, withControlSocket, type Configuration } from './schema.js';
+import { configurationSchema, withControlSocket, type Configuration } from './schema/index.js';
 
 export interface LoadedConfiguration {
   readonly configuration: Configuration;

@@ -1,5 +1,5 @@
 import { success, type CodedError, type Outcome } from '../outcome/index.js';
-import type { Configuration } from './schema.js';
+import type { Configuration } from './schema/index.js';
 import { readSignatureKeys } from './signatures.js';
 import { readTlsFiles } from './tls.js';
 

@@ -12,7 +12,7 @@ import {
 import { dirname, join } from 'node:path';
 import { describeThrown, failure, success, systemErrorCode, type CodedError, type Outcome } from '../outcome/index.js';
 import { isBelow } from './checks.js';
-import type { Configuration } from './schema.js';
+import type { Configuration } from './schema/index.js';
 
 export type PlaceErrorCode =
   | 'not-mounted' // requireMount is not a mount point (yet)

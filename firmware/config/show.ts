@@ -1,6 +1,6 @@
 import { formatPath, notesOf, schemaAt, type KeyPath } from './keys.js';
 import { layerOf, type Layer } from './layers.js';
-import { configurationSchema, type Configuration } from './schema.js';
+import { configurationSchema, type Configuration } from './schema/index.js';
 
 /** One value of the configuration and where it comes from. */
 export interface ShownValue {

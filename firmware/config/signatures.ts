@@ -2,7 +2,7 @@ import type { KeyObject } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { crypto } from '../net/index.js';
 import { describeThrown, failure, success, type CodedError, type Outcome } from '../outcome/index.js';
-import type { Configuration } from './schema.js';
+import type { Configuration } from './schema/index.js';
 
 export type SignatureKeyErrorCode = 'unreadable' | 'not-a-key';
 

@@ -3,7 +3,7 @@ import type { Logger } from '../log/index.js';
 import { crypto, type TlsIdentity } from '../net/index.js';
 import { describeThrown, failure, success, type CodedError, type Outcome } from '../outcome/index.js';
 import { checkSecrecy } from './file.js';
-import type { Configuration } from './schema.js';
+import type { Configuration } from './schema/index.js';
 
 export type TlsFileErrorCode =
   | 'unreadable' // the file is not there, or may not be read

@@ -1,7 +1,7 @@
 import * as v from 'valibot';
 import { failure, success, type CodedError, type Outcome } from '../outcome/index.js';
 import { notesOf, schemaAt } from './keys.js';
-import { configurationSchema, type Configuration } from './schema.js';
+import { configurationSchema, type Configuration } from './schema/index.js';
 import { TUNABLE_KEYS, type TunableKey } from './tunable-keys.js';
 
 /** A value of each tunable key, typed as in the configuration. */

@@ -26,6 +26,13 @@ export const whole = (from: number, to: number, help: string, derived?: string) 
     notes({ allowed: `a whole number from ${from} to ${to}`, ...said(derived) }),
   );
 
+export const DAY_SECONDS = 86_400;
+
+/** From the end of a session to the next one, in seconds: at most two weeks, because a timer of Node.js holds 24 days. */
+export const interval = (help: string, derived?: string) => whole(0, 14 * DAY_SECONDS, help, derived);
+
+export const port = (help: string) => whole(0, 65_535, `${help} 0: any free one, for tests.`);
+
 export const flag = (help: string) =>
   v.pipe(v.boolean(), v.description(help), notes({ allowed: 'true or false (without quotes)' }));
 
@@ -111,6 +118,9 @@ export const signatureKey = () =>
     v.check((value) => isPlainPath(value) || /^(?:[A-Za-z0-9+/]{43}=|[A-Za-z0-9+/]{59}=)$/.test(value)),
     notes({ allowed: 'the path of a PEM file, or a public key of Ed25519 in base64' }),
   );
+
+export const networkInterface = () =>
+  pattern(/^[^/\s]{1,15}$/, 'the name of a network interface such as br-lan', 'A network interface.');
 
 /** Scheme, host and port of a URL, and nothing else. */
 export const origin = (help: string) =>

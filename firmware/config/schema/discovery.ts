@@ -1,0 +1,34 @@
+import * as v from 'valibot';
+import { choice, flag, list, networkInterface, path, section, whole } from '../values.js';
+
+export const discoverySchema = section(
+  {
+    backend: v.optional(
+      choice(
+        ['auto', 'daemon', 'builtin', 'off'],
+        "How End Devices are found by mDNS: in the process (builtin); through the system's daemon, Avahi or mDNSResponder, with the package mdns (daemon); through the daemon where it works, else in the process (auto); or not at all (off).",
+      ),
+      'auto',
+    ),
+    interfaces: v.optional(
+      list(
+        networkInterface(),
+        { to: 8 },
+        'Where devices are looked for; empty: on every interface with an address in `lan.prefixes`.',
+        'names of interfaces',
+      ),
+      [],
+    ),
+    announce: v.optional(flag('Announces the gateway in the LAN as `_dmgw._tcp`.'), true),
+    maxDevices: v.optional(whole(0, 15_000, 'Devices found that are remembered.'), 10_000),
+    takeoverGraceSeconds: v.optional(
+      whole(0, 3600, 'How long a device must be silent at its address before another one may have its DeviceID.'),
+      60,
+    ),
+    forgetAfterDays: v.optional(whole(1, 3650, 'A device found that was not seen for so long is removed.'), 30),
+    leaseFile: v.exactOptional(
+      path('Lease file of dnsmasq (OpenWrt: /tmp/dhcp.leases): devices are followed to their new addresses.'),
+    ),
+  },
+  'Discovery of End Devices.',
+);
