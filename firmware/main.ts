@@ -1,8 +1,7 @@
 /** The program: the command line and what it stands on. */
 import { complain, ExitCode, processTerminal, runCommandLine, type Program } from './cli/index.js';
 import { setFlags } from './flags.js';
-import { AddonError } from './native/index.js';
-import { http } from './net/index.js';
+import { AddonError, loadOutside } from './native/index.js';
 import { describeThrown } from './outcome/index.js';
 import { compileStart } from './rehearsal.js';
 import { runDaemon, tidyUpSoon } from './run.js';
@@ -16,7 +15,12 @@ const program: Program = {
   version: VERSION,
   buildTimeMs: BUILD_TIME_MS,
   schema: databaseSchema,
-  runDaemon: (files, complain) => runDaemon(files, complain, () => setImmediate(finishStart)),
+  runDaemon: (files, complain) => {
+    // Whatever listens has them loaded: before the flags, see there.
+    for (const name of ['node:cluster', 'node:dns']) loadOutside(name);
+    setFlags();
+    return runDaemon(files, complain, tidyUpSoon);
+  },
   compileStart: () => compileStart(dmgwCompiled),
 };
 
@@ -35,13 +39,6 @@ runCommandLine(process.argv.slice(2), terminal, program).then(
     process.exit(ExitCode.fatal);
   },
 );
-
-/** What can wait until the gateway is ready. What Node.js has is compiled in it for V8 without flags: it is loaded before them. */
-function finishStart(): void {
-  http();
-  setFlags();
-  tidyUpSoon();
-}
 
 /** Ends after what was printed has left: a pipe may be slow. */
 function finish(code: number): void {

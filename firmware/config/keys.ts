@@ -48,7 +48,9 @@ export function schemaAt(schema: v.GenericSchema, path: KeyPath): v.GenericSchem
   let at = unwrap(schema);
   for (const part of path) {
     const entries = entriesOf(at);
-    const next = entries ? Object.entries(entries).find(([key]) => key === part)?.[1] : (itemOf(at) ?? valueOf(at));
+    let next: v.GenericSchema | undefined;
+    if (!entries) next = itemOf(at) ?? valueOf(at);
+    else if (Object.hasOwn(entries, part)) next = entries[part];
     if (!next) return undefined;
     at = unwrap(next);
   }

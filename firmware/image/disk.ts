@@ -17,6 +17,7 @@ import {
   write,
 } from 'node:fs';
 import { promisify } from 'node:util';
+import { flushFolder } from '../files/index.js';
 import { native } from '../native/index.js';
 import { systemErrorCode } from '../outcome/index.js';
 
@@ -133,14 +134,7 @@ export const systemDisk: Disk = {
   truncate: (fd, length) => promisify(ftruncate)(fd, length),
   flushData: (fd) => flushContent(fd),
   flush: (fd) => flushFile(fd),
-  async flushFolder(path) {
-    const fd = await openFile(path, 'r');
-    try {
-      await flushFile(fd);
-    } finally {
-      await closeFile(fd);
-    }
-  },
+  flushFolder,
   rename: (from, to) => promisify(rename)(from, to),
   async remove(path) {
     try {

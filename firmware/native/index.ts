@@ -1,5 +1,6 @@
+import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { describeThrown } from '../outcome/index.js';
 
 /**
@@ -52,7 +53,6 @@ export const NOT_IN_MEMORY = -1;
 
 /** Beside the program, as `NATIVE.node`. */
 export const NATIVE = 'dmgw-native';
-const NATIVE_FILE = `${NATIVE}.node`;
 
 /**
  * Loads what lies outside the bundle, an addon or a module of Node.js, by the time it is needed: as a program beside this
@@ -65,9 +65,9 @@ export const loadOutside = /* @__PURE__ */ createRequire(import.meta.filename) a
  * file of each, as the JavaScript of their packages is ten files that Node.js looks for in several places: a tenth of the start.
  */
 const FILES = {
-  'better-sqlite3': 'better-sqlite3/build/Release/better_sqlite3.node',
-  libxmljs2: 'libxmljs2/build/Release/xmljs.node',
-  'dmgw-native': NATIVE_FILE,
+  'better-sqlite3': 'node_modules/better-sqlite3/build/Release/better_sqlite3.node',
+  libxmljs2: 'node_modules/libxmljs2/build/Release/xmljs.node',
+  'dmgw-native': `${NATIVE}.node`,
 } as const;
 
 export type AddonName = keyof typeof FILES;
@@ -83,10 +83,9 @@ export class AddonError extends Error {
 /** @throws AddonError, for another addon in the place of `NATIVE` too */
 export function loadAddon(name: AddonName): unknown {
   try {
-    if (name !== NATIVE) return loadOutside(FILES[name]);
-    const addon = openNative();
+    const addon = open(name);
     // It has the youngest of our functions.
-    if (!addon.end) throw new Error('another addon');
+    if (name === NATIVE && !(addon as Partial<Native>).end) throw new Error('another addon');
     return addon;
   } catch (thrown) {
     throw new AddonError(name, thrown);
@@ -98,15 +97,24 @@ export function loadAddons(): void {
   for (const name of ADDONS) loadAddon(name);
 }
 
-/**
- * The native part, or what lies in its place, which is known: that `require` looks for it would take longer than all that it
- * is asked for at a start.
- * @throws the system's error
- */
-export function openNative(): Partial<Native> {
-  const addon: { exports: Partial<Native> } = { exports: {} };
-  process.dlopen(addon, join(import.meta.dirname, NATIVE_FILE));
+/** The native part, or what lies in its place. @throws the system's error */
+export const openNative = (): Partial<Native> => open(NATIVE) as Partial<Native>;
+
+/** As `require` would, which looks for a file in more places and takes longer to find an addon than to load it. */
+function open(name: AddonName): unknown {
+  const addon: { readonly exports: unknown } = { exports: {} };
+  process.dlopen(addon, fileOf(name));
   return addon.exports;
+}
+
+/** Beside this program, or in a folder above it. */
+function fileOf(name: AddonName): string {
+  const beside = import.meta.dirname;
+  for (let folder = beside; folder !== dirname(folder); folder = dirname(folder)) {
+    const file = join(folder, FILES[name]);
+    if (existsSync(file)) return file;
+  }
+  return join(beside, FILES[name]);
 }
 
 let loaded: Native | undefined;

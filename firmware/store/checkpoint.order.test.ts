@@ -1,4 +1,4 @@
-/** What `Checkpoint` flushes, and when, seen at its calls of the system: a power cut shows a missing flush only now and then. */
+/** What the store and its `Checkpoint` flush, and when, seen at its calls of the system: a power cut shows a missing flush only now and then. */
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import { syncBuiltinESMExports } from 'node:module';
@@ -17,11 +17,16 @@ const note = (what: string, fd: number): void => {
   if (what === 'flush' || story.at(-1) !== line) story.push(line);
 };
 
-const plain = { fdatasync: promisify(fs.fdatasync), write: promisify(fs.write) };
+const plain = { fdatasync: promisify(fs.fdatasync), fsync: promisify(fs.fsync), write: promisify(fs.write) };
 const watched = {
   fdatasync: (fd: number) => {
     note('flush', fd);
     return plain.fdatasync(fd);
+  },
+  /** Of a folder: nothing else is flushed by it while a store is open. */
+  fsync: (fd: number) => {
+    story.push('flush folder');
+    return plain.fsync(fd);
   },
   write: (...args: Parameters<typeof plain.write>) => {
     note('write', args[0]);
@@ -29,6 +34,7 @@ const watched = {
   },
 };
 Object.assign(fs.fdatasync, { [promisify.custom]: watched.fdatasync });
+Object.assign(fs.fsync, { [promisify.custom]: watched.fsync });
 Object.assign(fs.write, { [promisify.custom]: watched.write });
 syncBuiltinESMExports();
 
@@ -36,7 +42,7 @@ syncBuiltinESMExports();
 const { openStore } = await import('./index.js');
 const { Checkpoint } = await import('./checkpoint.js');
 
-describe('a checkpoint flushes', () => {
+describe('what is flushed', () => {
   const folder = fs.mkdtempSync(join(tmpdir(), 'checkpoint-order-'));
   const file = join(folder, 'dmgw.db');
   let store: Store;
@@ -48,6 +54,14 @@ describe('a checkpoint flushes', () => {
   after(async () => {
     await store.close();
     fs.rmSync(folder, { recursive: true });
+  });
+
+  it('is the folder that names the WAL, before the first commit is told to be durable, and never again', async () => {
+    await store.durable();
+    assert.deepEqual(story, ['flush folder', 'flush another file']);
+    store.sql('DELETE FROM t WHERE n = 1').run();
+    await store.durable();
+    assert.deepEqual(story.slice(2), ['flush another file']);
   });
 
   /** Of a copy of the files. @param generations told one after the other, the last for good */
@@ -79,12 +93,12 @@ describe('a checkpoint flushes', () => {
   /** Its header is struck out, or comes back. */
   const HEADER = ['write WAL', 'flush WAL'];
 
-  it('the WAL before its pages are copied, these before its header is struck out, and that too', async () => {
+  it('by a checkpoint is the WAL before its pages are copied, these before its header is struck out, and that too', async () => {
     await run(1);
     assert.deepEqual(story, [...COPIED, ...HEADER]);
   });
 
-  it('the header when it comes back, because there was a commit in between, and the WAL again', async () => {
+  it('by a checkpoint is the header when it comes back, because there was a commit in between, and the WAL again', async () => {
     await run(1, 1, 2);
     assert.deepEqual(story, [...COPIED, ...HEADER, ...HEADER, 'flush WAL', ...HEADER]);
   });

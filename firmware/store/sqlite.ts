@@ -14,7 +14,7 @@ import {
   type Store,
   type StoreErrorCode,
 } from './store.js';
-import { syncFolder } from '../files/index.js';
+import { flushFolder } from '../files/index.js';
 
 export interface StoreOptions {
   /** Path of the database file; its folder exists. */
@@ -188,6 +188,8 @@ class SqliteStore implements Store {
   #queued: Promise<void> | undefined;
   /** Where the journal is a WAL. */
   readonly #wal: { readonly walFd: number; readonly databaseFd: number; readonly checkpoint: Checkpoint } | undefined;
+  /** A power cut leaves the WAL in its folder. */
+  #named = false;
   /** Flushes begin after this. */
   #held: Promise<void> | undefined;
   #checkpointing: Promise<void> | undefined;
@@ -202,7 +204,6 @@ class SqliteStore implements Store {
     checkpointPages: number,
   ) {
     if (journal !== 'wal') return;
-    syncFolder(dirname(file));
     const walFd = openSync(`${file}-wal`, 'r+');
     // It stays open until SQLite has closed its own: closing it would take away SQLite's lock, as POSIX wants it.
     const databaseFd = openSync(file, 'r+');
@@ -310,8 +311,7 @@ class SqliteStore implements Store {
     this.#dirty = false;
     if (!this.#wal) return Promise.resolve();
     const { walFd } = this.#wal;
-    const flushed = this.#held ? this.#held.then(() => flushFile(walFd)) : flushFile(walFd);
-    this.#flushing = flushed.catch((thrown: unknown) => {
+    this.#flushing = this.#flushWal(walFd).catch((thrown: unknown) => {
       throw asStoreError(thrown, this.file);
     });
     this.#flushing.then(
@@ -319,6 +319,14 @@ class SqliteStore implements Store {
       () => undefined,
     );
     return this.#flushing;
+  }
+
+  async #flushWal(fd: number): Promise<void> {
+    await this.#held;
+    // SQLite makes a WAL at each start, and has been told to flush nothing.
+    if (!this.#named) await flushFolder(dirname(this.file));
+    this.#named = true;
+    await flushFile(fd);
   }
 
   #checkpoint(): void {
