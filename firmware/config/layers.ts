@@ -67,6 +67,6 @@ function merge(over: unknown, under: unknown): unknown {
   );
 }
 
-function isObject(value: unknown): value is Record<string | number, unknown> {
+export function isObject(value: unknown): value is Record<string | number, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { after, describe, it } from 'node:test';
 import { account, minimal } from './example.fixture.js';
 import { checkSecrecy, readConfigurationFile } from './file.js';
-import { loadConfiguration, parseConfiguration, showConfiguration } from './index.js';
+import { loadConfiguration, loadNames, loadPlaces, parseConfiguration, showConfiguration } from './index.js';
 
 const lineOf = (value: unknown): string => {
   const parsed = parseConfiguration([{ file: 'F', value }]);
@@ -448,5 +448,26 @@ describe('a configuration file', () => {
   it('that holds something else than an object is refused', () => {
     write('[]');
     assert.equal(line(), '/D/dmgw.json: is not a configuration; expected an object { ... }');
+  });
+
+  it('says where things lie, and what names are overridden, whatever else is wrong in it', () => {
+    write(JSON.stringify(with_({ volatile: true, unknown: 1, lan: 2, names: { Fanout: 'F' } })));
+    const places = loadPlaces({ file });
+    assert.ok(places.ok, places.ok ? '' : places.error.text);
+    const { stateDir, storeDir } = minimal();
+    assert.deepEqual(
+      { ...places.value },
+      { stateDir, storeDir, controlSocket: `${String(stateDir)}/dmgw.sock`, volatile: true },
+    );
+    assert.deepEqual(loadNames(file), { ok: true, value: { Fanout: 'F' } });
+  });
+
+  it('that does not say where things lie is refused for that', () => {
+    write(JSON.stringify({ storeDir: '/srv/dmgw' }));
+    const places = loadPlaces({ file });
+    assert.match(places.ok ? '' : places.error.text, /stateDir: missing; expected an absolute path/);
+    write(JSON.stringify({ names: 7 }));
+    const names = loadNames(file);
+    assert.match(names.ok ? '' : names.error.text, /names: 7 is not allowed; expected an object of texts/);
   });
 });

@@ -61,11 +61,9 @@ export function loadPlaces(files: ConfigurationFiles): Outcome<Places, Configura
   const read = readLayers(files);
   if (!read.ok) return read;
   const { stateDir, storeDir, controlSocket, requireMount, volatile } = configurationSchema.entries;
-  const schema = v.pipe(
-    v.object({ stateDir, storeDir, controlSocket, requireMount, volatile }),
-    v.transform(withControlSocket),
-  );
-  const parsed = v.safeParse(schema, mergeLayers(read.value));
+  const entries = { stateDir, storeDir, controlSocket, requireMount, volatile };
+  const schema = v.pipe(v.strictObject(entries), v.transform(withControlSocket));
+  const parsed = v.safeParse(schema, only(entries, mergeLayers(read.value)));
   return parsed.success ? success(parsed.output) : refuseFinding(read.value, explainIssues(schema, parsed.issues));
 }
 
@@ -73,11 +71,17 @@ export function loadPlaces(files: ConfigurationFiles): Outcome<Places, Configura
 export function loadNames(file: string): Outcome<Configuration['names'], ConfigurationError> {
   const read = readConfigurationFile(file);
   if (!read.ok) return read;
-  const schema = v.object({ names: configurationSchema.entries.names });
-  const parsed = v.safeParse(schema, read.value.value);
+  const entries = { names: configurationSchema.entries.names };
+  const schema = v.strictObject(entries);
+  const parsed = v.safeParse(schema, only(entries, read.value.value));
   if (parsed.success) return success(parsed.output.names);
   const { code, path, reason } = explainIssues(schema, parsed.issues);
   return refuse(code, file, path, reason);
+}
+
+/** These keys of a file: whatever else it says may be wrong. */
+function only(entries: object, value: unknown): unknown {
+  return Object.fromEntries(Object.entries(value as object).filter(([key]) => Object.hasOwn(entries, key)));
 }
 
 /** Merges and checks what the files say; what was provisioned wins, then the first layer. */

@@ -4,7 +4,7 @@ import { asOwnerOf, writeDurably } from '../files/index.js';
 import { crypto } from '../net/index.js';
 import { describeThrown, success, type CodedError, type Failure, type Outcome } from '../outcome/index.js';
 import { refuse } from './errors.js';
-import { mergeLayers, type Layer } from './layers.js';
+import { isObject, mergeLayers, type Layer } from './layers.js';
 import { parseConfiguration, readLayers, type ConfigurationFiles } from './load.js';
 import { PROVISIONED_FILE, PROVISIONED_FOLDER, provisionedLayer } from './provisioned.js';
 import { readTlsFiles } from './tls.js';
@@ -66,12 +66,12 @@ function provisionInto(
 
 /** Half a sentence; undefined where all is right so far. */
 function wrongForm(document: unknown): string | undefined {
-  if (!isFields(document)) return 'is not an object { ... }';
+  if (!isObject(document)) return 'is not an object { ... }';
   const key = Object.keys(document).find((name) => !SECTIONS.has(name));
   if (key !== undefined) return `'${key}' is not provisioned; expected ${[...SECTIONS].join(', ')}`;
   const { accounts = [] } = document;
   if (!Array.isArray(accounts)) return 'accounts is not a list';
-  const named = accounts.every((account) => isFields(account) && typeof account.serverId === 'string');
+  const named = accounts.every((account) => isObject(account) && typeof account.serverId === 'string');
   return named ? undefined : 'an account has no serverId';
 }
 
@@ -89,7 +89,7 @@ function withFiles(document: Fields, writing: Writing): Fields {
   return {
     ...document,
     ...(Array.isArray(accounts) && { accounts: (accounts as Fields[]).map(filed) }),
-    ...(isFields(retrieve) && { retrieve: filed(retrieve) }),
+    ...(isObject(retrieve) && { retrieve: filed(retrieve) }),
   };
 }
 
@@ -112,10 +112,6 @@ function merged(upper: Fields, lower: Fields): Fields {
 
 function accountsOf({ accounts }: Fields): Fields[] {
   return Array.isArray(accounts) ? (accounts as Fields[]) : [];
-}
-
-function isFields(value: unknown): value is Fields {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 /** The files: those with PEM first, then the one that names them, then those that nothing names any more go. */

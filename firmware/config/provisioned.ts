@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { success, type Outcome } from '../outcome/index.js';
 import { checkSecrecy, readConfigurationFile } from './file.js';
-import { mergeLayers, type Layer } from './layers.js';
+import { isObject, mergeLayers, type Layer } from './layers.js';
 import type { ConfigurationError } from './errors.js';
 
 /** What only this device has, such as secrets; `dmgw provision` writes it. */
@@ -65,8 +65,4 @@ export function overlay(
 
 function asLayer(value: unknown): Layer {
   return { file: '', value };
-}
-
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

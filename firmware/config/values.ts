@@ -31,6 +31,9 @@ export const DAY_SECONDS = 86_400;
 /** From the end of a session to the next one, in seconds: at most two weeks, because a timer of Node.js holds 24 days. */
 export const interval = (help: string, derived?: string) => whole(0, 14 * DAY_SECONDS, help, derived);
 
+export const longestRetry = () =>
+  whole(1, DAY_SECONDS, 'The delay doubles with each failure up to this; each is random up to its bound.');
+
 export const port = (help: string) => whole(0, 65_535, `${help} 0: any free one, for tests.`);
 
 export const flag = (help: string) =>
@@ -80,7 +83,10 @@ export const path = (help: string, derived?: string) =>
     notes({ allowed: 'an absolute path without .. such as /srv/dmgw', ...said(derived) }),
   );
 
-export const prefix = () =>
+/** Beside a `certFile`. */
+export const keyFile = () => path('PEM file of the private key of `certFile`; mode 0600.');
+
+const prefix = () =>
   v.pipe(
     v.string(),
     v.check((value) => Prefixes.parse([value]).ok),
@@ -88,7 +94,7 @@ export const prefix = () =>
   );
 
 /** A host as `HostNames` takes it. */
-export const host = () =>
+const host = () =>
   v.pipe(
     v.string(),
     v.check((value) => HostNames.parse([value]).ok),
@@ -119,7 +125,7 @@ export const signatureKey = () =>
     notes({ allowed: 'the path of a PEM file, or a public key of Ed25519 in base64' }),
   );
 
-export const networkInterface = () =>
+const networkInterface = () =>
   pattern(/^[^/\s]{1,15}$/, 'the name of a network interface such as br-lan', 'A network interface.');
 
 /** Scheme, host and port of a URL, and nothing else. */
@@ -131,7 +137,7 @@ export const origin = (help: string) =>
     notes({ allowed: 'scheme, host and port such as https://images.example.com or https://images.example.com:8443' }),
   );
 
-export const address = () =>
+const address = () =>
   v.pipe(
     v.string(),
     v.check((value) => ipFamily(value) !== 0),
@@ -176,6 +182,14 @@ export const list = <S extends v.GenericSchema>(item: S, { from = 0, to }: ListB
     v.description(help),
     notes({ allowed: `a list of ${from === 0 ? 'at most' : `${from} to`} ${to} ${of}` }),
   );
+
+export const prefixes = (help: string, from = 0) => list(prefix(), { from, to: 32 }, help, 'address prefixes');
+
+export const addresses = (to: number, help: string) => list(address(), { to }, help, 'IP addresses');
+
+export const hosts = (to: number, help: string) => list(host(), { to }, help, 'hosts');
+
+export const networkInterfaces = (help: string) => list(networkInterface(), { to: 8 }, help, 'names of interfaces');
 
 /** A group of keys; any other key is refused. */
 export const section = <E extends v.ObjectEntries>(entries: E, help: string) =>

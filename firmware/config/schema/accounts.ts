@@ -3,10 +3,10 @@ import {
   choice,
   filledText,
   flag,
-  host,
+  hosts,
   httpUrl,
   interval,
-  list,
+  keyFile,
   nonce,
   path,
   pattern,
@@ -46,18 +46,13 @@ export const accountSchema = v.pipe(
         path('PEM file of the certificate authorities for this server; they replace the built-in ones.'),
       ),
       allowHosts: v.optional(
-        list(
-          host(),
-          { to: 16 },
-          'Other hosts that this server may send its sessions to (RespURI, redirects).',
-          'hosts',
-        ),
+        hosts(16, 'Other hosts that this server may send its sessions to (RespURI, redirects).'),
         [],
       ),
       certFile: v.exactOptional(
         path('PEM file of the certificate, with its chain, that the gateway shows to this server.'),
       ),
-      keyFile: v.exactOptional(path('PEM file of the private key of `certFile`; mode 0600.')),
+      keyFile: v.exactOptional(keyFile()),
       intervalSeconds: v.exactOptional(
         interval(
           'From the end of a session with this server to the next one; 0: none by the clock.',

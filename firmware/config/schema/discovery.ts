@@ -1,5 +1,5 @@
 import * as v from 'valibot';
-import { choice, flag, list, networkInterface, path, section, whole } from '../values.js';
+import { choice, flag, networkInterfaces, path, section, whole } from '../values.js';
 
 export const discoverySchema = section(
   {
@@ -11,12 +11,7 @@ export const discoverySchema = section(
       'auto',
     ),
     interfaces: v.optional(
-      list(
-        networkInterface(),
-        { to: 8 },
-        'Where devices are looked for; empty: on every interface with an address in `lan.prefixes`.',
-        'names of interfaces',
-      ),
+      networkInterfaces('Where devices are looked for; empty: on every interface with an address in `lan.prefixes`.'),
       [],
     ),
     announce: v.optional(flag('Announces the gateway in the LAN as `_dmgw._tcp`.'), true),

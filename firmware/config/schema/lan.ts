@@ -1,12 +1,10 @@
-import { list, prefix, section } from '../values.js';
+import { prefixes, section } from '../values.js';
 
 export const lanSchema = section(
   {
-    prefixes: list(
-      prefix(),
-      { from: 1, to: 32 },
+    prefixes: prefixes(
       'The LAN: images are served on its addresses only, notifications are sent to its addresses only.',
-      'address prefixes',
+      1,
     ),
   },
   'The network of the End Devices.',

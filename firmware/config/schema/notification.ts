@@ -1,16 +1,11 @@
 import * as v from 'valibot';
-import { address, flag, list, port, section } from '../values.js';
+import { addresses, flag, port, section } from '../values.js';
 
 export const notificationSchema = section(
   {
     enabled: v.optional(flag('Listens for Package#0 that is addressed to the gateway.'), false),
     listen: v.optional(
-      list(
-        address(),
-        { to: 8 },
-        'Addresses to listen on; 0.0.0.0 and :: are every address, that of the WAN too.',
-        'IP addresses',
-      ),
+      addresses(8, 'Addresses to listen on; 0.0.0.0 and :: are every address, that of the WAN too.'),
       [],
     ),
     port: v.optional(port('UDP port (2948 is wap-push).'), 2948),

@@ -1,14 +1,14 @@
 import * as v from 'valibot';
 import {
   choice,
-  DAY_SECONDS,
   flag,
-  host,
+  hosts,
   list,
+  longestRetry,
   origin,
   path,
   pattern,
-  prefix,
+  prefixes,
   secret,
   section,
   signatureKey,
@@ -39,7 +39,7 @@ const proxySchema = section(
     url: v.exactOptional(origin('An HTTP proxy that images come through, such as http://10.0.0.2:3128.')),
     name: v.exactOptional(userName('User name for the proxy (basic).')),
     secret: v.exactOptional(secret('Password for the proxy.')),
-    exceptHosts: v.optional(list(host(), { to: 64 }, 'Hosts that are reached without the proxy.', 'hosts'), []),
+    exceptHosts: v.optional(hosts(64, 'Hosts that are reached without the proxy.'), []),
   },
   'What images come through. It finds the addresses of names in the place of the gateway, which cannot check them then.',
 );
@@ -47,30 +47,15 @@ const proxySchema = section(
 export const retrieveSchema = section(
   {
     allowPrefixes: v.optional(
-      list(
-        prefix(),
-        { to: 32 },
-        'Where ImageURI may lead although the addresses are not global (loopback, private, the LAN).',
-        'address prefixes',
-      ),
+      prefixes('Where ImageURI may lead although the addresses are not global (loopback, private, the LAN).'),
       [],
     ),
     denyPrefixes: v.optional(
-      list(
-        prefix(),
-        { to: 32 },
-        'Where ImageURI must not lead although the addresses are global; stronger than `allowPrefixes`.',
-        'address prefixes',
-      ),
+      prefixes('Where ImageURI must not lead although the addresses are global; stronger than `allowPrefixes`.'),
       [],
     ),
     allowHosts: v.optional(
-      list(
-        host(),
-        { to: 64 },
-        'The only hosts that ImageURI, a download descriptor and a redirect may name; empty: every host.',
-        'hosts',
-      ),
+      hosts(64, 'The only hosts that ImageURI, a download descriptor and a redirect may name; empty: every host.'),
       [],
     ),
     credentials: v.optional(
@@ -137,10 +122,7 @@ export const retrieveSchema = section(
       ),
     ),
     retryFirstSeconds: v.optional(whole(1, 3600, 'At most so long before a failed retrieval is tried again.'), 5),
-    retryMaxSeconds: v.optional(
-      whole(1, DAY_SECONDS, 'The delay doubles with each failure up to this; each is random up to its bound.'),
-      600,
-    ),
+    retryMaxSeconds: v.optional(longestRetry(), 600),
     maxTriesWithoutProgress: v.optional(
       whole(1, 1000, 'Tries in a row that bring no byte before the retrieval fails.'),
       20,

@@ -1,33 +1,36 @@
 import * as v from 'valibot';
-import { address, flag, list, networkInterface, path, pattern, port, prefix, section, whole } from '../values.js';
+import {
+  addresses,
+  flag,
+  keyFile,
+  networkInterfaces,
+  path,
+  pattern,
+  port,
+  prefixes,
+  section,
+  whole,
+} from '../values.js';
 
 export const serveSchema = section(
   {
     listen: v.optional(
-      list(
-        address(),
-        { to: 16 },
+      addresses(
+        16,
         'Addresses on which images are served; each must lie in `lan.prefixes`, and be there at the start.',
-        'IP addresses',
       ),
       [],
     ),
     interfaces: v.optional(
-      list(
-        networkInterface(),
-        { to: 8 },
+      networkInterfaces(
         'Images are served on their addresses in `lan.prefixes` too, also on those that come later; the DM Server is told when LocalImageURI changes with them.',
-        'names of interfaces',
       ),
       [],
     ),
     port: v.optional(port('TCP port.'), 8180),
     allowPrefixes: v.optional(
-      list(
-        prefix(),
-        { to: 32 },
+      prefixes(
         'The only addresses that images are served to; the connections of others are closed. Empty: every address.',
-        'address prefixes',
       ),
       [],
     ),
@@ -52,7 +55,7 @@ export const serveSchema = section(
         'PEM file of the certificate, with its chain, of the image server: images are served by https. Read anew when it changes.',
       ),
     ),
-    keyFile: v.exactOptional(path('PEM file of the private key of `certFile`; mode 0600.')),
+    keyFile: v.exactOptional(keyFile()),
     cutThrough: v.optional(
       flag(
         'Images whose Digest and size are known are served while they come in: LocalImageURI is assigned with their first durable bytes, and a device that reads ahead waits for more.',

@@ -1,5 +1,5 @@
 import * as v from 'valibot';
-import { DAY_SECONDS, interval, section, whole } from '../values.js';
+import { DAY_SECONDS, interval, longestRetry, section, whole } from '../values.js';
 
 export const sessionSchema = section(
   {
@@ -19,10 +19,7 @@ export const sessionSchema = section(
     ),
     idleTimeoutSeconds: v.optional(whole(1, 600, 'Silence of a server that ends a session.'), 30),
     retryFirstSeconds: v.optional(whole(1, 3600, 'At most so long before a failed session is tried again.'), 30),
-    retryMaxSeconds: v.optional(
-      whole(1, DAY_SECONDS, 'The delay doubles with each failure up to this; each is random up to its bound.'),
-      3600,
-    ),
+    retryMaxSeconds: v.optional(longestRetry(), 3600),
     alertDelaySeconds: v.optional(
       whole(0, 3600, 'At most so long (random) before a session that delivers alerts; several share one.'),
       5,
