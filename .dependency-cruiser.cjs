@@ -39,7 +39,16 @@ const direction = Object.entries(allowed).map(([room, rooms]) => ({
   to: { path: '^firmware/', pathNot: `^firmware/(${[room, ...foundations, ...rooms].join('|')})/` },
 }));
 
-const faces = Object.keys(allowed).map((room) => ({
+/** The composition root may import every room but those that stand above it. */
+const composition = {
+  name: 'gateway-imports-downward',
+  severity: 'error',
+  comment: "firmware/gateway may import every room but cli and compiled, and the database's schema",
+  from: { path: '^firmware/gateway/' },
+  to: { path: '^firmware/((cli|compiled|conversations)/|[\\w-]+\\.ts$)', pathNot: '^firmware/schema\\.ts$' },
+};
+
+const faces = [...Object.keys(allowed), 'gateway'].map((room) => ({
   name: `${room}-by-its-face`,
   severity: 'error',
   comment: `from outside, import firmware/${room}/index.ts and nothing deeper; tests may use its fixtures too`,
@@ -71,6 +80,7 @@ module.exports = {
     },
     { name: 'firmware-knows-no-lab', severity: 'error', from: { path: '^firmware/' }, to: { path: '^scripts/' } },
     ...direction,
+    composition,
     ...faces,
     addon('better-sqlite3', 'firmware/store/driver\\.ts'),
     addon('libxmljs2', 'firmware/codec/xml\\.ts'),

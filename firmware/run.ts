@@ -1,6 +1,6 @@
 /**
  * The daemon as a process: starts the gateway, stops it on a signal, never goes on after a defect.
- * Leaves to gateway.ts what runs, and to the service manager to start it again.
+ * Leaves to the gateway what runs, and to the service manager to start it again.
  */
 import { extname, join } from 'node:path';
 import { runInNewContext } from 'node:vm';
@@ -13,7 +13,7 @@ import {
   type ConfigurationFiles,
 } from './config/index.js';
 import { ExitCode, isMarked, resetIfMarked } from './cli/index.js';
-import { startGateway, type Gateway } from './gateway.js';
+import { startGateway, type Gateway } from './gateway/index.js';
 import { createLog, LogRing, type Logger } from './log/index.js';
 import { AddonError, native } from './native/index.js';
 import { v8 } from './net/index.js';

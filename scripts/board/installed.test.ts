@@ -6,7 +6,7 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, it } from 'node:test';
-import { startInstalled } from '../../firmware/gateway.fixture.js';
+import { startInstalled } from '../../firmware/gateway/gateway.fixture.js';
 import { askStatus, operate, type StatusReport } from '../../firmware/ops/index.js';
 import { eventually } from '../flow/wait.js';
 import { writeBoardFiles } from './firmware.js';

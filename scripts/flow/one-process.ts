@@ -6,7 +6,7 @@ import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseConfiguration } from '../../firmware/config/index.js';
-import { startGateway, type Gateway } from '../../firmware/gateway.js';
+import { startGateway, type Gateway } from '../../firmware/gateway/index.js';
 import { LogRing, silentLog } from '../../firmware/log/index.js';
 import { askStatus, type StatusReport } from '../../firmware/ops/index.js';
 import { failure } from '../../firmware/outcome/index.js';

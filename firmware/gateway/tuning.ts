@@ -1,9 +1,9 @@
-import type { Configuration, TunableKey, TunableValues } from './config/index.js';
-import type { Scheduler } from './dm/index.js';
-import type { BlobStore, Downloader } from './image/index.js';
-import type { FanoutDefaults } from './notify/index.js';
+import type { Configuration, TunableKey, TunableValues } from '../config/index.js';
+import type { Scheduler } from '../dm/index.js';
+import type { BlobStore, Downloader } from '../image/index.js';
+import type { FanoutDefaults } from '../notify/index.js';
 import { windowsOf } from './retrieve.js';
-import type { Settings } from './settings/index.js';
+import type { Settings } from '../settings/index.js';
 
 const MIB = 1024 * 1024;
 

@@ -1,11 +1,11 @@
-import type { Clock, TimerHandle } from './clock/index.js';
-import type { Configuration } from './config/index.js';
-import { ImageRetention, type Catalog, type PinSource } from './image/index.js';
-import type { Logger } from './log/index.js';
-import type { MoKey, Names } from './mo/index.js';
-import type { Fanouts } from './notify/index.js';
-import type { Store } from './store/index.js';
-import type { Tree } from './tree/index.js';
+import type { Clock, TimerHandle } from '../clock/index.js';
+import type { Configuration } from '../config/index.js';
+import { ImageRetention, type Catalog, type PinSource } from '../image/index.js';
+import type { Logger } from '../log/index.js';
+import type { MoKey, Names } from '../mo/index.js';
+import type { Fanouts } from '../notify/index.js';
+import type { Store } from '../store/index.js';
+import type { Tree } from '../tree/index.js';
 
 /** Looks for what is due so often: ages are days. */
 const SWEEP_MS = 3_600_000;

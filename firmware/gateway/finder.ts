@@ -1,6 +1,6 @@
 /** The parts that find End Devices, put together. */
-import type { Clock, TimerHandle } from './clock/index.js';
-import type { Configuration } from './config/index.js';
+import type { Clock, TimerHandle } from '../clock/index.js';
+import type { Configuration } from '../config/index.js';
 import {
   Departed,
   DiscoveredDevices,
@@ -8,12 +8,12 @@ import {
   LeaseWatch,
   Recognition,
   type DeviceInventory,
-} from './device/index.js';
-import { BuiltinDiscovery, DaemonDiscovery, type AnnouncedService, type Discovery } from './discovery/index.js';
-import type { Logger } from './log/index.js';
-import type { Prefixes } from './net/index.js';
-import type { DiscoveryReport } from './ops/index.js';
-import type { Store } from './store/index.js';
+} from '../device/index.js';
+import { BuiltinDiscovery, DaemonDiscovery, type AnnouncedService, type Discovery } from '../discovery/index.js';
+import type { Logger } from '../log/index.js';
+import type { Prefixes } from '../net/index.js';
+import type { DiscoveryReport } from '../ops/index.js';
+import type { Store } from '../store/index.js';
 
 export interface FinderOptions {
   readonly configuration: Configuration;

@@ -3,13 +3,13 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
-import { ManualClock, systemClock } from './clock/index.js';
-import { Catalog } from './image/index.js';
-import { silentLog } from './log/index.js';
-import { parseNames } from './mo/index.js';
+import { ManualClock, systemClock } from '../clock/index.js';
+import { Catalog } from '../image/index.js';
+import { silentLog } from '../log/index.js';
+import { parseNames } from '../mo/index.js';
 import { Retention, retentionSweeps } from './retention.js';
-import { databaseSchema } from './schema.js';
-import { openTestStore } from './store/store.fixture.js';
+import { databaseSchema } from '../schema.js';
+import { openTestStore } from '../store/store.fixture.js';
 
 describe('retention', () => {
   it('sweeps at the start and every hour until it is stopped, also after a failure, which it tells', () => {

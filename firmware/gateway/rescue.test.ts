@@ -4,13 +4,13 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { it } from 'node:test';
-import { systemClock } from './clock/index.js';
-import { BlobStore, Catalog, NO_LEAVES, systemDisk } from './image/index.js';
-import { silentLog } from './log/index.js';
-import { parseNames } from './mo/index.js';
+import { systemClock } from '../clock/index.js';
+import { BlobStore, Catalog, NO_LEAVES, systemDisk } from '../image/index.js';
+import { silentLog } from '../log/index.js';
+import { parseNames } from '../mo/index.js';
 import { rescue } from './rescue.js';
-import { databaseSchema } from './schema.js';
-import { openTestStore } from './store/store.fixture.js';
+import { databaseSchema } from '../schema.js';
+import { openTestStore } from '../store/store.fixture.js';
 
 it('a rescue gives images back to their servers where these are known, counts the others, and is settled when that is durable', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'dmgw-rescue-'));

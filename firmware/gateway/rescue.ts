@@ -1,4 +1,4 @@
-import type { Outbox } from './dm/index.js';
+import type { Outbox } from '../dm/index.js';
 import {
   findImages,
   forgetSeeds,
@@ -7,11 +7,11 @@ import {
   type Catalog,
   type FoundImages,
   type LostImage,
-} from './image/index.js';
-import type { Logger } from './log/index.js';
-import { tellDamage, type Names } from './mo/index.js';
-import type { Fresh, Store } from './store/index.js';
-import type { Tree } from './tree/index.js';
+} from '../image/index.js';
+import type { Logger } from '../log/index.js';
+import { tellDamage, type Names } from '../mo/index.js';
+import type { Fresh, Store } from '../store/index.js';
+import type { Tree } from '../tree/index.js';
 
 export interface RescueParts {
   readonly store: Store;

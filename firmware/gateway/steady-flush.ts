@@ -1,5 +1,5 @@
-import type { Clock, TimerHandle } from './clock/index.js';
-import type { Store } from './store/index.js';
+import type { Clock, TimerHandle } from '../clock/index.js';
+import type { Store } from '../store/index.js';
 
 /** What nobody waits for is flushed after at most so long. */
 const FLUSH_MS = 60_000;

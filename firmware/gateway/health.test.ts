@@ -4,9 +4,9 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, describe, it } from 'node:test';
-import { eventually } from './clock/eventually.fixture.js';
+import { eventually } from '../clock/eventually.fixture.js';
 import { startInstalled } from './gateway.fixture.js';
-import { askHealth, askStatus, type HealthReport } from './ops/index.js';
+import { askHealth, askStatus, type HealthReport } from '../ops/index.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'dmgw-health-'));
 const closings: (() => Promise<void>)[] = [];

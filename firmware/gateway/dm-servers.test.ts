@@ -8,10 +8,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, describe, it } from 'node:test';
 import { TLSSocket } from 'node:tls';
-import { eventually } from './clock/eventually.fixture.js';
+import { eventually } from '../clock/eventually.fixture.js';
 import { startInstalled } from './gateway.fixture.js';
-import { makeCertificate, NO_CERTIFICATES } from './net/certificate.fixture.js';
-import { askSettings, askStatus, operate, sendEvent, type AccountReport } from './ops/index.js';
+import { makeCertificate, NO_CERTIFICATES } from '../net/certificate.fixture.js';
+import { askSettings, askStatus, operate, sendEvent, type AccountReport } from '../ops/index.js';
 
 const PATIENT = { timeoutMs: 60_000 };
 

@@ -1,6 +1,5 @@
 /** What the configuration says of each DM Server: how it is spoken with, where it may lead, and who is heard. */
-import type { Clock } from './clock/index.js';
-import type { Configuration, TlsFiles } from './config/index.js';
+import type { Configuration } from '../config/index.js';
 import {
   DmTransport,
   openListener,
@@ -9,23 +8,17 @@ import {
   type Accounts,
   type NotificationListener,
   type Scheduler,
-} from './dm/index.js';
-import type { Logger } from './log/index.js';
-import { HostNames } from './net/index.js';
-import { success, type CodedError, type Outcome } from './outcome/index.js';
+} from '../dm/index.js';
+import { HostNames } from '../net/index.js';
+import { success, type CodedError, type Outcome } from '../outcome/index.js';
+import type { Ground } from './ground.js';
 import { caOf } from './retrieve.js';
 
 /** The whole exchange of one DM message may take this many times the idle time-out. */
 const EXCHANGE_FACTOR = 10;
 
-/** The way to a server. @param version of the gateway, for User-Agent */
-export function transportTo(
-  account: Account,
-  configuration: Configuration,
-  version: string,
-  tls: TlsFiles,
-  clock: Clock,
-): DmTransport {
+/** The way to a server. */
+export function transportTo(account: Account, { configuration, version, tls, clock }: Ground): DmTransport {
   const idleTimeoutMs = configuration.session.idleTimeoutSeconds * 1000;
   const settings = configuration.accounts.find(({ serverId }) => serverId === account.serverId);
   const identity = tls.identities.get(settings?.certFile ?? '');
@@ -43,17 +36,17 @@ export function transportTo(
 
 /** Hears notifications of the servers, where the configuration asks for it; undefined where not. */
 export async function hearNotifications(
-  { notification: { enabled, listen: addresses, port } }: Configuration,
-  log: Logger,
-  clock: Clock,
+  ground: Ground,
   accounts: Accounts,
   scheduler: Scheduler,
 ): Promise<Outcome<NotificationListener | undefined, CodedError>> {
+  const { enabled, listen: addresses, port } = ground.configuration.notification;
   if (!enabled) return success(undefined);
+  const log = ground.log('dm');
   return openListener({
     addresses,
     port,
-    clock,
+    clock: ground.clock,
     log,
     onNotification: (bytes, remote) => {
       const trigger = verifyTrigger(bytes, accounts);

@@ -8,11 +8,11 @@ import { connect, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import { eventually } from './clock/eventually.fixture.js';
+import { eventually } from '../clock/eventually.fixture.js';
 import { startInstalled } from './gateway.fixture.js';
-import { Scrub } from './image/index.js';
-import { silentLog, type LogFields } from './log/index.js';
-import { makeCertificate, NO_CERTIFICATES } from './net/certificate.fixture.js';
+import { Scrub } from '../image/index.js';
+import { silentLog, type LogFields } from '../log/index.js';
+import { makeCertificate, NO_CERTIFICATES } from '../net/certificate.fixture.js';
 import {
   askMetered,
   askStatus,
@@ -20,10 +20,10 @@ import {
   type ImageReport,
   type MeteredSetting,
   type StatusReport,
-} from './ops/index.js';
-import { databaseSchema } from './schema.js';
-import { settingOfOpened } from './store/setting.fixture.js';
-import { openTestStore } from './store/store.fixture.js';
+} from '../ops/index.js';
+import { databaseSchema } from '../schema.js';
+import { settingOfOpened } from '../store/setting.fixture.js';
+import { openTestStore } from '../store/store.fixture.js';
 
 /** OMA SCOMO: an alternate of 1400, Download failed. */
 const OUT_OF_MEMORY = 1404;

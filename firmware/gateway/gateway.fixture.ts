@@ -1,10 +1,10 @@
 /** For tests of the whole gateway: started in this process, by files as its owner has them. */
 import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
-import { loadConfiguration } from './config/index.js';
+import { loadConfiguration } from '../config/index.js';
 import { startGateway, type Gateway } from './gateway.js';
-import { LogRing, silentLog, type LogFields } from './log/index.js';
-import { success } from './outcome/index.js';
+import { LogRing, silentLog, type LogFields } from '../log/index.js';
+import { success } from '../outcome/index.js';
 
 export interface Installation {
   /** The configuration file, which is written. */

@@ -4,10 +4,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { ManualClock } from './clock/index.js';
-import { silentLog } from './log/index.js';
+import { ManualClock } from '../clock/index.js';
+import { silentLog } from '../log/index.js';
 import { SteadyFlush } from './steady-flush.js';
-import { openTestStore } from './store/store.fixture.js';
+import { openTestStore } from '../store/store.fixture.js';
 
 const SCHEMA = [{ owner: 'test', sql: 'CREATE TABLE t (n INTEGER PRIMARY KEY, v TEXT)' }];
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { parseConfiguration, type Configuration } from './config/index.js';
-import { silentLog } from './log/index.js';
+import { parseConfiguration, type Configuration } from '../config/index.js';
+import { silentLog } from '../log/index.js';
 import { retrieveOptions } from './retrieve.js';
 
 function configured(retrieve: Record<string, unknown>): Configuration {

@@ -1,7 +1,7 @@
-import { TimeZone, WeeklyWindows, type BackoffPolicy } from './clock/index.js';
-import type { Configuration } from './config/index.js';
-import { meteredSwitch, type DownloaderOptions } from './image/index.js';
-import type { Logger } from './log/index.js';
+import { TimeZone, WeeklyWindows, type BackoffPolicy } from '../clock/index.js';
+import type { Configuration } from '../config/index.js';
+import { meteredSwitch, type DownloaderOptions } from '../image/index.js';
+import type { Logger } from '../log/index.js';
 import {
   Credentials,
   HostNames,
@@ -10,8 +10,8 @@ import {
   wanAddresses,
   type HttpAccess,
   type Proxy,
-} from './net/index.js';
-import type { CodedError, Outcome } from './outcome/index.js';
+} from '../net/index.js';
+import type { CodedError, Outcome } from '../outcome/index.js';
 
 const MIB = 1024 * 1024;
 

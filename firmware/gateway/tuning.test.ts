@@ -3,11 +3,11 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, it } from 'node:test';
-import { account, minimal } from './config/example.fixture.js';
-import { parseConfiguration, tunableValues, type TunableKey } from './config/index.js';
-import { silentLog } from './log/index.js';
-import { Settings, settingSchema } from './settings/index.js';
-import { openTestStore } from './store/store.fixture.js';
+import { account, minimal } from '../config/example.fixture.js';
+import { parseConfiguration, tunableValues, type TunableKey } from '../config/index.js';
+import { silentLog } from '../log/index.js';
+import { Settings, settingSchema } from '../settings/index.js';
+import { openTestStore } from '../store/store.fixture.js';
 import { applySettings } from './tuning.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'tuning-'));
