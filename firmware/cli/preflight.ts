@@ -193,26 +193,20 @@ function fileSystemCheck(name: string, folder: string): PreflightCheck {
   }
 }
 
-/** A database of its own beside the gateway's: journal, real write, and a lock that keeps a second one out. */
+/** A database of its own beside the gateway's: locks, journal, real write. */
 function databaseCheck(folder: string): PreflightCheck {
   const name = 'database';
   const file = join(folder, `.dmgw-preflight-${process.pid}.db`);
-  const options = { file, schema: [], log: silentLog, cacheKib: 64 };
   try {
-    const store = openStore(options);
-    let locks = false;
-    try {
-      void openStore(options).close();
-    } catch (thrown) {
-      locks = thrown instanceof StoreError && thrown.code === 'locked';
-    }
+    const store = openStore({ file, schema: [], log: silentLog, cacheKib: 64 });
     void store.close();
-    if (!locks) return failed(name, `${folder}: locks do not keep a second process out`);
     return store.journal === 'wal'
       ? passed(name, 'locks, WAL')
       : warned(name, 'locks, but no WAL: the slower TRUNCATE journal is used');
   } catch (thrown) {
-    return failed(name, describeThrown(thrown));
+    // There is nobody else who could have locked it.
+    const isRefused = thrown instanceof StoreError && thrown.code === 'locked';
+    return failed(name, isRefused ? `${folder}: the file system has no locks` : describeThrown(thrown));
   } finally {
     for (const suffix of ['', '-wal', '-shm', '-journal']) rmSync(`${file}${suffix}`, { force: true });
   }

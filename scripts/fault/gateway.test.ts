@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
+import { get } from 'node:http';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -269,6 +271,38 @@ describe('the gateway on a disk that fails', { skip }, () => {
         } finally {
           disk.remove();
         }
+      }
+    });
+  });
+
+  it('is not healthy, with exit code 1, once its database cannot be flushed', async () => {
+    const [image] = await images(1, 75, 64 * 1024);
+    assert.ok(image);
+    await withLab('unhealthy', { devices: 0, offers: [image.offer] }, async (lab) => {
+      await lab.gateway.stop();
+      const disk = diskOf(lab, '');
+      try {
+        await disk.under(() => lab.gateway.start());
+        await lab.manage(addImage('a', { uri: lab.downloads.urlOf(image.path) }));
+        await retrievalAlert(lab, 'a');
+        const { LocalImageURI } = await readImage(lab, 'a');
+        assert.equal((await lab.gateway.command('health')).code, 0);
+        await disk.tell('fail EIO sync 1+ *-wal');
+        // It counts once its client has gone.
+        await once(
+          get(LocalImageURI, { agent: false }, (reply) => reply.resume()),
+          'close',
+        );
+        const { code, stdout } = await eventually('something that health flushes', async () => {
+          // Who asks for the status has it noted what was served; nobody waits for that to be durable.
+          await lab.gateway.image('a');
+          const ended = await lab.gateway.command('health');
+          return ended.code === 0 ? undefined : ended;
+        });
+        assert.equal(code, 1, stdout);
+        assert.match(stdout, /^not healthy\nFAIL {2}database: .*dmgw\.db cannot be read or written \(EIO/);
+      } finally {
+        disk.remove();
       }
     });
   });

@@ -13,19 +13,21 @@
  *   cut OP N [GLOB]            the power goes right before the N-th such operation
  *   cut now
  *   fail ERRNO OP N[+] [GLOB]  the N-th fails (with +, each from the N-th on), without effect: EIO, ENOSPC, EROFS, EMFILE,
- *                              ENOBUFS, EPERM
+ *                              ENOBUFS, EPERM, ENOLCK
  *   full BYTES [GLOB]          files may grow by so many bytes in all, then ENOSPC; removing a file gives nothing back
  *   slow sync MS [GLOB]        every sync takes so much longer
  *   slow read BYTES [GLOB]     reads bring at most so many bytes per second; mincore(2) finds no page of any file in memory
  *   lie sync [GLOB]            a sync answers success and does nothing
+ *   lie rights [GLOB]          whoever makes a file: all may do all with it, as on a file system of FAT
  *   clear                      forgets the rules above
  *   loss torn|back|all|none    what a cut takes of unsynced data: each block by chance (default); what stands first in a
  *                              file, as a disk does that writes from the back; all; nothing
  *   names ordered|strict|kept  which unsynced names a cut takes back: a file system with a journal keeps the first
  *                              ones of a sequence (default); POSIX promises nothing about their order; none
  *   seed N                     of chance
- * OP is read, write (also truncation), sync (of a file or a folder), name (making, renaming, removing) or send: the
- * network is no disk, but fails in the same way; a datagram to an IP address by sendmsg, with `udp` as its path.
+ * OP is read, write (also truncation), sync (of a file or a folder), name (making, renaming, removing), rights (of a
+ * file: chmod), lock (fcntl) or send: the network is no disk, but fails in the same way; a datagram to an IP address by
+ * sendmsg, with `udp` as its path.
  *
  * Model. Data is durable when an fsync or fdatasync that began after the write has returned 0. A name is durable when
  * its folder has been synced after that; the sync of a file says nothing about its name. Data that is not durable is
@@ -39,7 +41,7 @@
  * Not covered, and said in the log when it happens in a watched folder: shared writable mappings (SQLite has none with
  * locking_mode=EXCLUSIVE), fallocate, copy_file_range, sendfile into a file, links, exchanged names, renamed or
  * removed folders. Not covered and not seen: io_uring (set UV_USE_IO_URING=0), system calls made without the C
- * library, its own FILE streams, O_TMPFILE, permissions and times, other processes that change watched files.
+ * library, its own FILE streams, O_TMPFILE, owners and times, other processes that change watched files.
  *
  * System calls are made directly and not through the next library, so that nothing has to be looked up.
  */
@@ -619,8 +621,8 @@ static _Noreturn void cut(const char *why, const char *path) {
 
 /* ---- Rules ---- */
 
-enum op { READ, WRITE, SYNC, NAME, SEND, OPS };
-static const char *const op_words[OPS] = {"read", "write", "sync", "name", "send"};
+enum op { READ, WRITE, SYNC, NAME, RIGHTS, LOCK, SEND, OPS };
+static const char *const op_words[OPS] = {"read", "write", "sync", "name", "rights", "lock", "send"};
 
 struct rule {
   enum { CUT, FAIL, FULL, SLOW, LIE } action;
@@ -699,7 +701,7 @@ static enum op op_of(const char *word) {
 static int errno_of(const char *word) {
   static const struct { const char *word; int error; } known[] = {
       {"EIO", EIO}, {"ENOSPC", ENOSPC}, {"EROFS", EROFS}, {"EMFILE", EMFILE},
-      {"ENOBUFS", ENOBUFS}, {"EPERM", EPERM}};
+      {"ENOBUFS", ENOBUFS}, {"EPERM", EPERM}, {"ENOLCK", ENOLCK}};
   for (size_t i = 0; word && i < sizeof known / sizeof known[0]; i += 1) {
     if (strcmp(known[i].word, word) == 0) return known[i].error;
   }
@@ -859,6 +861,14 @@ static void not_covered(const char *what, int fd) {
   pthread_mutex_unlock(&lock);
 }
 
+/* Before the rules that make it fail are asked: those count the calls of chmod alone. */
+static bool has_no_rights(const char *path) {
+  for (int i = 0; i < rule_count; i += 1) {
+    if (rules[i].action == LIE && matches(&rules[i], RIGHTS, path)) return true;
+  }
+  return false;
+}
+
 static int open_at(int folder, const char *path, int flags, mode_t mode) {
   char full[PATH_MAX];
   if (!is_watched(folder, path, full)) return (int)syscall(SYS_openat, folder, path, flags, mode);
@@ -886,7 +896,8 @@ static int open_at(int folder, const char *path, int flags, mode_t mode) {
   int error = errno;
   if (fd >= 0) {
     if (!existed) note_name(MADE, full, NULL, NULL);
-    watch(fd, full);
+    struct file *file = watch(fd, full);
+    if (file && !existed && has_no_rights(full)) syscall(SYS_fchmod, fd, 0777);
     if (fd < MAX_FDS) told_at[fd] = next_number++;
   }
   pthread_mutex_unlock(&lock);
@@ -1096,6 +1107,43 @@ static int sync_at(int fd, long call) {
 
 int fsync(int fd) { return sync_at(fd, SYS_fsync); }
 int fdatasync(int fd) { return sync_at(fd, SYS_fdatasync); }
+
+/* What happens to an operation that changes nothing of a file's content. @returns an error, or 0 */
+static int judge_file(enum op op, int fd) {
+  if (!atomic_load(&watching)) return 0;
+  pthread_mutex_lock(&lock);
+  struct file *file = find(fd);
+  int error = file ? judge(op, file->path, NULL).error : 0;
+  pthread_mutex_unlock(&lock);
+  return error;
+}
+
+int fcntl(int fd, int command, ...) {
+  va_list arguments;
+  va_start(arguments, command);
+  void *argument = va_arg(arguments, void *);
+  va_end(arguments);
+  int error = command == F_SETLK || command == F_SETLKW ? judge_file(LOCK, fd) : 0;
+  return error ? failed(error) : (int)syscall(SYS_fcntl, fd, command, argument);
+}
+
+int fcntl64(int fd, int command, ...) __attribute__((alias("fcntl")));
+
+int fchmod(int fd, mode_t mode) {
+  int error = judge_file(RIGHTS, fd);
+  return error ? failed(error) : (int)syscall(SYS_fchmod, fd, mode);
+}
+
+int chmod(const char *path, mode_t mode) {
+  char full[PATH_MAX];
+  int error = 0;
+  if (is_watched(AT_FDCWD, path, full)) {
+    pthread_mutex_lock(&lock);
+    error = judge(RIGHTS, full, NULL).error;
+    pthread_mutex_unlock(&lock);
+  }
+  return error ? failed(error) : (int)syscall(SYS_fchmodat, AT_FDCWD, path, mode);
+}
 
 static int rename_at(int from_folder, const char *from, int to_folder, const char *to, unsigned flags) {
   char a[PATH_MAX], b[PATH_MAX];
