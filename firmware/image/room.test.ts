@@ -110,6 +110,32 @@ describe('room', () => {
     assert.deepEqual(withState('evicted'), ['read', 'free']);
   });
 
+  it('is made of something else where somebody comes for what was to go, while another one goes', async () => {
+    await open();
+    await bring('first', 2000);
+    const read = await bring('read', 2000);
+    const pinned = await bring('pinned', 2000);
+    const other = await bring('other', 2000);
+    const last = await bring('last', 2000);
+    const readers: unknown[] = [];
+    const release = async (sha256: string): Promise<void> => {
+      if (readers.length === 0) {
+        readers.push(await house.blobs.openBlob(house.catalog.byId(read)!.blob!));
+        assert.ok(house.catalog.setLeaf(pinned, 'pinned', true, 's').ok);
+        // It has other content by now, that of the last one.
+        assert.ok(house.catalog.setLeaf(other, 'imageUri', 'http://127.0.0.1:1/', 's').ok);
+        assert.ok(house.catalog.setLeaf(other, 'digest', house.catalog.byId(last)!.blob, 's').ok);
+        assert.equal(house.catalog.linkStored(other)?.state, 'available');
+      }
+      await releaseBlob(house, sha256);
+    };
+    const room = await makeRoom(90, 8000, { ...house, pins: { needs: () => false }, release });
+    assert.equal(room.ok, false);
+    assert.deepEqual(withState('evicted'), ['first']);
+    assert.ok((await ask(90, 6000)).ok);
+    assert.deepEqual(withState('evicted'), ['first', 'other', 'last']);
+  });
+
   it('is made of a shared blob only when no image with it is needed, and then of all of them', async () => {
     await open();
     await bring('a', 4000, 7);

@@ -83,16 +83,20 @@ function evictable(images: readonly ImageRecord[], { catalog, blobs, pins, relea
   const moments = catalog.table.lastMoments();
   const lastUse = (holders: readonly ImageRecord[]): number =>
     Math.max(...holders.map(({ id }) => moments.get(id) ?? 0));
+  const { table } = catalog;
+  const isSpared = (sha256: string): boolean =>
+    blobs.isRead(sha256) ||
+    blobs.isHeld(sha256) ||
+    table.holders(sha256).some(({ leaves, imageId }) => leaves.pinned === true || pins.needs(imageId));
   return [...byBlob]
-    .filter(([sha256, holders]) => {
-      const needed = holders.some((image) => image.leaves.pinned === true || pins.needs(image.imageId));
-      return !needed && !blobs.isRead(sha256) && !blobs.isHeld(sha256);
-    })
+    .filter(([sha256]) => !isSpared(sha256))
     .sort(([, a], [, b]) => lastUse(a) - lastUse(b))
     .map(([sha256, holders]) => ({
       bytes: holders[0]?.size ?? 0,
       go: async () => {
-        for (const { id } of holders) catalog.evict(id);
+        // While another one went, which takes its time on slow flash, somebody may have come for it.
+        if (isSpared(sha256)) return;
+        for (const { id } of table.holders(sha256)) catalog.evict(id);
         await release(sha256);
       },
     }));
