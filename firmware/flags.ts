@@ -1,5 +1,5 @@
 import { setDefaultHighWaterMark } from 'node:stream';
-import { v8 } from './net/index.js';
+import { lateV8 } from './late/index.js';
 
 const [major = 0] = process.versions.node.split('.').map(Number);
 
@@ -29,6 +29,6 @@ const STREAM_BYTES = 16 * 1024;
  * set here: the process would end at some garbage collection.
  */
 export function setFlags(): void {
-  for (const flag of FLAGS) v8().setFlagsFromString(flag);
+  for (const flag of FLAGS) lateV8().setFlagsFromString(flag);
   setDefaultHighWaterMark(false, STREAM_BYTES);
 }

@@ -14,9 +14,9 @@ import {
 } from './config/index.js';
 import { ExitCode, isMarked, resetIfMarked } from './cli/index.js';
 import { startGateway, type Gateway } from './gateway/index.js';
+import { lateV8 } from './late/index.js';
 import { createLog, LogRing, type Logger } from './log/index.js';
 import { AddonError, native } from './native/index.js';
-import { v8 } from './net/index.js';
 import { askStatus } from './ops/index.js';
 import { describeThrown, failure, success, type CodedError, type Outcome } from './outcome/index.js';
 import { BUILD_TIME_MS, VERSION } from './version.js';
@@ -166,7 +166,7 @@ let collector: CollectGarbage | undefined;
 /** With `--expose-gc` from the start it is there; without, it takes a context of its own, 0.3 MB, made by the first who asks. */
 const collect: CollectGarbage = (options) => {
   if (!collector) {
-    v8().setFlagsFromString('--expose-gc');
+    lateV8().setFlagsFromString('--expose-gc');
     collector = (globalThis.gc ?? runInNewContext('gc')) as CollectGarbage;
   }
   collector(options);

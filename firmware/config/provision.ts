@@ -1,7 +1,7 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { asOwnerOf, writeDurably } from '../files/index.js';
-import { crypto } from '../net/index.js';
+import { lateCrypto } from '../late/index.js';
 import { describeThrown, success, type CodedError, type Failure, type Outcome } from '../outcome/index.js';
 import { refuse } from './errors.js';
 import { isObject, mergeLayers, type Layer } from './layers.js';
@@ -127,7 +127,7 @@ class Writing {
 
   /** @returns path of a file with this text */
   keep(text: string): string {
-    const path = join(this.#folder, `${crypto().createHash('sha256').update(text).digest('hex').slice(0, 32)}.pem`);
+    const path = join(this.#folder, `${lateCrypto().createHash('sha256').update(text).digest('hex').slice(0, 32)}.pem`);
     if (existsSync(path)) return path;
     mkdirSync(this.#folder, { recursive: true, mode: 0o700 });
     this.#made.push(path);

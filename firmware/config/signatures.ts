@@ -1,6 +1,6 @@
 import type { KeyObject } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import { crypto } from '../net/index.js';
+import { lateCrypto } from '../late/index.js';
 import { describeThrown, failure, success, type CodedError, type Outcome } from '../outcome/index.js';
 import type { Configuration } from './schema/index.js';
 
@@ -36,10 +36,10 @@ export function readSignatureKeys({
 }
 
 function keysOfFile(file: string): KeyObject[] {
-  return [...readFileSync(file, 'utf8').matchAll(PEM_BLOCK)].map(([block]) => crypto().createPublicKey(block));
+  return [...readFileSync(file, 'utf8').matchAll(PEM_BLOCK)].map(([block]) => lateCrypto().createPublicKey(block));
 }
 
 function keyOf(bytes: Buffer): KeyObject {
   const key = bytes.length === RAW_KEY_BYTES ? Buffer.concat([SPKI_PREFIX, bytes]) : bytes;
-  return crypto().createPublicKey({ key, format: 'der', type: 'spki' });
+  return lateCrypto().createPublicKey({ key, format: 'der', type: 'spki' });
 }

@@ -1,6 +1,7 @@
 import { closeSync, fstatSync, openSync, readFileSync, statSync } from 'node:fs';
+import { lateCrypto } from '../late/index.js';
 import type { Logger } from '../log/index.js';
-import { crypto, type TlsIdentity } from '../net/index.js';
+import type { TlsIdentity } from '../net/index.js';
 import { describeThrown, failure, success, type CodedError, type Outcome } from '../outcome/index.js';
 import { checkSecrecy } from './file.js';
 import type { Configuration } from './schema/index.js';
@@ -135,7 +136,7 @@ function readIdentity(at: string, certFile: string, keyFile: string, uid: number
   const key = readKey(`${at}keyFile`, keyFile, uid);
   if (!key.ok) return key;
   try {
-    if (new (crypto().X509Certificate)(cert.value).checkPrivateKey(crypto().createPrivateKey(key.value))) {
+    if (new (lateCrypto().X509Certificate)(cert.value).checkPrivateKey(lateCrypto().createPrivateKey(key.value))) {
       return success({ cert: cert.value, key: key.value });
     }
   } catch (thrown) {
@@ -154,7 +155,7 @@ function readCertificate(key: string, file: string): Outcome<string, TlsFileErro
     return failure('unreadable', `${key}: ${file} cannot be read (${describeThrown(thrown)})`, thrown);
   }
   try {
-    new (crypto().X509Certificate)(pem);
+    new (lateCrypto().X509Certificate)(pem);
     return success(pem);
   } catch (thrown) {
     return failure('not-a-certificate', `${key}: ${file} holds no certificate; expected PEM`, thrown);

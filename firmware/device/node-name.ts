@@ -1,4 +1,4 @@
-import { crypto } from '../net/index.js';
+import { lateCrypto } from '../late/index.js';
 
 /** Readable part of the name; with the hash the name stays within 32 octets, which DM clients commonly allow a segment. */
 const READABLE_CHARS = 23;
@@ -10,6 +10,6 @@ const HASH_CHARS = 8;
  */
 export function nodeNameFor(deviceId: string, attempt: number): string {
   const readable = deviceId.replace(/[^A-Za-z0-9_-]+/g, '-').slice(0, READABLE_CHARS);
-  const hash = crypto().createHash('sha256').update(`${attempt}:${deviceId}`).digest('hex').slice(0, HASH_CHARS);
+  const hash = lateCrypto().createHash('sha256').update(`${attempt}:${deviceId}`).digest('hex').slice(0, HASH_CHARS);
   return `${readable}-${hash}`;
 }

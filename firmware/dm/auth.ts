@@ -1,4 +1,4 @@
-import { crypto } from '../net/index.js';
+import { lateCrypto } from '../late/index.js';
 import type { Cred, Meta } from './message.js';
 
 /** `basic` and `md5` stand in Cred, `mac` in the HTTP header `x-syncml-hmac` (5.2). */
@@ -156,7 +156,7 @@ function macOctets(name: string, secret: string, nonce: Uint8Array, body: Uint8A
 
 /** MD5 over the parts, one after the other; text counts as UTF-8. */
 export function md5(...parts: readonly (string | Uint8Array)[]): Buffer {
-  const hash = crypto().createHash('md5');
+  const hash = lateCrypto().createHash('md5');
   for (const part of parts) hash.update(part);
   return hash.digest();
 }
@@ -168,6 +168,6 @@ export function md5Base64(...parts: readonly (string | Uint8Array)[]): string {
 
 /** Digests have one length, whatever the peer sent: the time tells nothing about the expected octets. */
 function equalOctets(received: Uint8Array, expected: Uint8Array): boolean {
-  const digest = (octets: Uint8Array): Uint8Array => crypto().createHash('sha256').update(octets).digest();
-  return crypto().timingSafeEqual(digest(received), digest(expected));
+  const digest = (octets: Uint8Array): Uint8Array => lateCrypto().createHash('sha256').update(octets).digest();
+  return lateCrypto().timingSafeEqual(digest(received), digest(expected));
 }

@@ -1,5 +1,5 @@
 import { isUtf8 } from 'node:buffer';
-import { crypto } from '../net/index.js';
+import { lateCrypto } from '../late/index.js';
 import { failure, success, type CodedError, type Outcome } from '../outcome/index.js';
 import { DEFAULT_NONCE, md5, md5Base64 } from './auth.js';
 
@@ -99,7 +99,7 @@ export function verifyNotification(
   ...nonces: readonly Uint8Array[]
 ): NotificationProof {
   const matches = (candidate: Uint8Array): boolean =>
-    crypto().timingSafeEqual(digest, digestOf(serverId, password, candidate, trigger));
+    lateCrypto().timingSafeEqual(digest, digestOf(serverId, password, candidate, trigger));
   const stored = nonces.map(matches).includes(true);
   const byDefault = matches(DEFAULT_NONCE);
   if (stored) return 'stored-nonce';

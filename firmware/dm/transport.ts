@@ -1,8 +1,7 @@
 import type { Agent } from 'node:http';
 import type { Clock, TimerHandle } from '../clock/index.js';
+import { lateHttp, lateHttps } from '../late/index.js';
 import {
-  http,
-  https,
   openHttp,
   redactUrl,
   type AddressFilter,
@@ -141,7 +140,7 @@ export class DmTransport {
     const known = this.#agents.get(protocol);
     if (known) return known;
     const options = { keepAlive: true, maxSockets: 1 };
-    const agent = protocol === 'https:' ? new (https().Agent)(options) : new (http().Agent)(options);
+    const agent = protocol === 'https:' ? new (lateHttps().Agent)(options) : new (lateHttp().Agent)(options);
     this.#agents.set(protocol, agent);
     return agent;
   }

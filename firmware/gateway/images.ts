@@ -14,7 +14,8 @@ import {
   Uploads,
   type ServerOptions,
 } from '../image/index.js';
-import { crypto, Prefixes } from '../net/index.js';
+import { lateCrypto } from '../late/index.js';
+import { Prefixes } from '../net/index.js';
 import type { Devices } from './devices.js';
 import type { Ground } from './ground.js';
 import { retrieveOptions } from './retrieve.js';
@@ -109,7 +110,7 @@ const HOUR_MS = 3_600_000;
 
 function tokensOf({ configuration: { serve }, store, clock, lan }: Ground): Tokens | undefined {
   if (serve.tokenHours === 0) return undefined;
-  const randomBytes = (bytes: number): Uint8Array => crypto().randomBytes(bytes);
+  const randomBytes = (bytes: number): Uint8Array => lateCrypto().randomBytes(bytes);
   return new Tokens({ store, clock, subnets: lan, lifetimeMs: serve.tokenHours * HOUR_MS, randomBytes });
 }
 

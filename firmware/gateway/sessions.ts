@@ -1,5 +1,5 @@
 import { createSessionRunner, Scheduler } from '../dm/index.js';
-import { crypto } from '../net/index.js';
+import { lateCrypto } from '../late/index.js';
 import { mayMoveTo, transportTo } from './dm-servers.js';
 import type { Ground } from './ground.js';
 import type { Management } from './management.js';
@@ -21,7 +21,7 @@ export function buildSessions(ground: Ground, { accounts, outbox, tree }: Manage
     deviceId: ground.deviceId,
     maxMsgSize: session.maxMessageBytes,
     maxObjSize: session.maxObjectMiB * MIB,
-    randomBytes: (bytes) => crypto().randomBytes(bytes),
+    randomBytes: (bytes) => lateCrypto().randomBytes(bytes),
     connect: (account) => transportTo(account, ground),
     mayMoveTo: (serverId, hostname) => mayMoveTo(configuration, serverId, hostname),
   });

@@ -1,5 +1,5 @@
 import type { Socket } from 'node:net';
-import { http } from '../net/index.js';
+import { lateHttp } from '../late/index.js';
 import { canPassNode, isAcknowledged, sendPastNode, unacknowledged } from './direct.js';
 import { Pace } from './pace.js';
 import { RequestReader, type HttpRequest } from './request.js';
@@ -47,7 +47,7 @@ export const TOLD_MS = 2_000;
 
 /** RFC 9112 §4. */
 function statusLine(status: number): string {
-  return `HTTP/1.1 ${status} ${http().STATUS_CODES[status] ?? ''}\r\n`;
+  return `HTTP/1.1 ${status} ${lateHttp().STATUS_CODES[status] ?? ''}\r\n`;
 }
 
 /** An answer without content, behind which the connection ends. */

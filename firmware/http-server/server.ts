@@ -1,8 +1,9 @@
 import { createServer, type AddressInfo, type Server, type Socket } from 'node:net';
 import type { Server as SecureServer } from 'node:tls';
 import type { Clock, TimerHandle } from '../clock/index.js';
+import { lateTls } from '../late/index.js';
 import type { Logger } from '../log/index.js';
-import { canonicalAddress, tls, type TlsIdentity } from '../net/index.js';
+import { canonicalAddress, type TlsIdentity } from '../net/index.js';
 import { describeThrown, failure, success, systemErrorCode, type CodedError, type Outcome } from '../outcome/index.js';
 import { Admissions, CONNECTIONS_TOLD, type AdmissionLimits } from './admission.js';
 import { HttpConnection, lastAnswer, TOLD_MS, type ConnectionLimits, type ConnectionOptions } from './connection.js';
@@ -97,7 +98,12 @@ export class HttpServer {
     const sockets = new Set<Socket>();
     const options = { allowHalfOpen: true, noDelay: true };
     const server = this.#identity
-      ? tls().createServer({ ...this.#identity, ...options, minVersion: 'TLSv1.2', handshakeTimeout: limits.headerMs })
+      ? lateTls().createServer({
+          ...this.#identity,
+          ...options,
+          minVersion: 'TLSv1.2',
+          handshakeTimeout: limits.headerMs,
+        })
       : createServer(options);
     // A handshake that fails, or takes too long.
     server.on('tlsClientError', (_: Error, socket: Socket) => socket.destroy());

@@ -1,5 +1,5 @@
 import type { KeyObject } from 'node:crypto';
-import { crypto } from '../net/index.js';
+import { lateCrypto } from '../late/index.js';
 import { failure, success, type CodedError, type Outcome } from '../outcome/index.js';
 import { digestHex, type ImageLeaves } from './image.js';
 
@@ -34,7 +34,7 @@ export function acceptance(keys: readonly KeyObject[], missing: Prospect): Accep
     if (leaves.signature !== null) {
       const signature = Buffer.from(leaves.signature, 'base64');
       const signed = Buffer.from(sha256, 'hex');
-      if (!keys.some((key) => crypto().verify(null, signed, key, signature))) {
+      if (!keys.some((key) => lateCrypto().verify(null, signed, key, signature))) {
         return failure('signature-mismatch', 'no configured key made the signature of this content');
       }
     }

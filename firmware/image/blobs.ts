@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import type { Clock } from '../clock/index.js';
+import { lateCrypto } from '../late/index.js';
 import type { Logger } from '../log/index.js';
-import { crypto } from '../net/index.js';
 import { describeThrown, success, systemErrorCode, type CodedError, type Outcome } from '../outcome/index.js';
 import { Digest } from './digest.js';
 import type { Disk } from './disk.js';
@@ -497,7 +497,7 @@ export class BlobStore {
 
 /** Tells texts apart, in a few bytes. */
 function fingerprint(text: string): string {
-  return crypto().createHash('sha256').update(text).digest('base64').slice(0, 16);
+  return lateCrypto().createHash('sha256').update(text).digest('base64').slice(0, 16);
 }
 
 function sum(numbers: Iterable<number>): number {

@@ -1,5 +1,5 @@
+import { lateCrypto } from '../late/index.js';
 import { native, type Native } from '../native/index.js';
-import { crypto } from '../net/index.js';
 
 type Part = Pick<Native, 'makeHash' | 'addToHash' | 'endHash'>;
 
@@ -59,7 +59,7 @@ async function all(works: readonly Promise<void>[]): Promise<void> {
 
 function begin({ makeHash, addToHash, endHash }: Part): Sha256 {
   if (!makeHash || !addToHash || !endHash) {
-    const hash = crypto().createHash('sha256');
+    const hash = lateCrypto().createHash('sha256');
     return { add: (bytes, done) => done(!hash.update(bytes)), end: () => hash.digest() };
   }
   const hash = makeHash();

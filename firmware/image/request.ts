@@ -1,5 +1,6 @@
 import type { Clock } from '../clock/index.js';
-import { http, openHttp, redactUrl, type HttpAccess, type HttpError, type HttpReply } from '../net/index.js';
+import { lateHttp } from '../late/index.js';
+import { openHttp, redactUrl, type HttpAccess, type HttpError, type HttpReply } from '../net/index.js';
 import { describeThrown, type Outcome } from '../outcome/index.js';
 import { fault, requestFault, statusFault, type Fault } from './fault.js';
 import type { Have } from './resume.js';
@@ -93,7 +94,7 @@ async function headOf(
   });
   deadline.cancel();
   signal.removeEventListener('abort', abort);
-  if (sent.ok && sent.value.body instanceof http().IncomingMessage) sent.value.body.setTimeout(0);
+  if (sent.ok && sent.value.body instanceof lateHttp().IncomingMessage) sent.value.body.setTimeout(0);
   return sent;
 }
 

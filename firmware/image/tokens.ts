@@ -1,6 +1,7 @@
 import type { BinaryLike } from 'node:crypto';
 import type { Clock } from '../clock/index.js';
-import { canonicalAddress, crypto, type Prefixes } from '../net/index.js';
+import { lateCrypto } from '../late/index.js';
+import { canonicalAddress, type Prefixes } from '../net/index.js';
 import type { Store } from '../store/index.js';
 
 export interface TokensOptions {
@@ -62,7 +63,7 @@ export class Tokens {
     const expiry = Number(seconds);
     const given = Buffer.from(mac, 'base64url');
     const expected = this.#mac(imageId, expiry);
-    if (given.length !== expected.length || !crypto().timingSafeEqual(given, expected)) return 'bad';
+    if (given.length !== expected.length || !lateCrypto().timingSafeEqual(given, expected)) return 'bad';
     if (!this.#subnets.contains(canonicalAddress(address))) return 'bad';
     if (!this.#clock.plausible()) return 'clock';
     return this.#clock.wallMs() < expiry * 1000 ? 'good' : 'expired';
@@ -71,7 +72,7 @@ export class Tokens {
   /** None of the parts can hold what separates them. */
   #mac(imageId: string, expiry: number): Buffer {
     const signed = [imageId, String(expiry), ...this.#subnets.texts].join('\n');
-    return crypto().createHmac('sha256', this.#key).update(signed).digest().subarray(0, MAC_BYTES);
+    return lateCrypto().createHmac('sha256', this.#key).update(signed).digest().subarray(0, MAC_BYTES);
   }
 }
 

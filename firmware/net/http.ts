@@ -4,12 +4,12 @@ import type { RequestOptions as HttpsOptions } from 'node:https';
 import type { LookupFunction } from 'node:net';
 import type { Duplex, Readable } from 'node:stream';
 import type { SecureContextOptions } from 'node:tls';
+import { lateHttp, lateHttps } from '../late/index.js';
 import { describeThrown, failure, success, systemErrorCode, type CodedError, type Outcome } from '../outcome/index.js';
 import { DirectConnection, StreamReader, type BodyReader, type ByteSink } from './body.js';
 import type { Credentials } from './credentials.js';
 import type { AddressFilter, HostFilter } from './destinations.js';
 import { ipFamily } from './family.js';
-import { http, https } from './late.js';
 import {
   absoluteForm,
   isLoopbackName,
@@ -193,7 +193,7 @@ function send(request: HttpRequest, { own, ...way }: Way): Promise<Outcome<HttpR
   const direct = own && request.large ? new DirectConnection() : undefined;
   const authorization = request.credentials?.for(url);
   return new Promise((resolve) => {
-    const ask = url.protocol === 'https:' ? https().request : http().request;
+    const ask = url.protocol === 'https:' ? lateHttps().request : lateHttp().request;
     const outgoing = ask({
       // Something else than a spread comes first: V8 makes a new hidden class each time for what begins with one.
       method: request.method,

@@ -7,7 +7,6 @@ export { Credentials, type Credential } from './credentials.js';
 export { wanAddresses, type AddressFilter, type HostFilter, type WanRanges } from './destinations.js';
 export { canonicalHost, HostNames } from './hosts.js';
 export { ipFamily } from './family.js';
-export { crypto, http, https, tls, v8 } from './late.js';
 export { proxyAuthorization, type Proxy } from './proxy.js';
 export { canonicalAddress, Prefixes, NOT_GLOBAL_PREFIXES } from './prefixes.js';
 export {

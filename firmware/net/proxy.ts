@@ -1,12 +1,12 @@
 import type { LookupFunction, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { SecureContextOptions } from 'node:tls';
+import { lateHttp, lateTls } from '../late/index.js';
 import { failure, success, type CodedError, type Outcome } from '../outcome/index.js';
 import { basic } from './credentials.js';
 import type { HostFilter } from './destinations.js';
 import { ipFamily } from './family.js';
 import { canonicalHost } from './hosts.js';
-import { http, tls } from './late.js';
 
 /**
  * An HTTP proxy (RFC 9110 §3.7) that requests go through. It finds the addresses of names, so nobody here can say where
@@ -58,7 +58,7 @@ export function openTunnel(
 ): Promise<Outcome<Duplex, CodedError<'proxy' | 'proxy-auth'>>> {
   const authority = `${url.hostname}:${url.port === '' ? 443 : url.port}`;
   return new Promise((resolve, reject) => {
-    const asking = http().request({
+    const asking = lateHttp().request({
       method: 'CONNECT',
       ...proxyAddress(proxy),
       path: authority,
@@ -98,7 +98,7 @@ export function openTunnel(
 /** TLS with the server at the other end of a tunnel; errors come as events of the connection. */
 export function secureTunnel(tunnel: Duplex, url: URL, context: SecureContextOptions): Duplex {
   const host = url.hostname.replace(/^\[|\]$/g, '');
-  return tls().connect({ ...context, socket: tunnel, host, ...(ipFamily(host) === 0 && { servername: host }) });
+  return lateTls().connect({ ...context, socket: tunnel, host, ...(ipFamily(host) === 0 && { servername: host }) });
 }
 
 /** As the options of a request name it. */

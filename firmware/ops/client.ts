@@ -1,7 +1,7 @@
 import type { ClientRequest, IncomingMessage } from 'node:http';
 import type Readline from 'node:readline';
+import { lateHttp } from '../late/index.js';
 import { loadOutside } from '../native/index.js';
-import { http } from '../net/index.js';
 import { describeThrown, failure, success, systemErrorCode, type CodedError, type Outcome } from '../outcome/index.js';
 import type { EventReport, EventRequest } from './event.js';
 import type { MeteredReport, MeteredSetting } from './metered.js';
@@ -170,7 +170,7 @@ function exchange<T>(
 ): Promise<Outcome<T, AskError>> {
   return new Promise((resolve) => {
     const options = { socketPath: socket, path: `/${name}`, method, timeout: timeoutMs, agent: false };
-    const outgoing = http().request(options, (reply) => {
+    const outgoing = lateHttp().request(options, (reply) => {
       reply.on('error', (thrown) => resolve(explain(socket, thrown)));
       const read200 = reply.statusCode === 200 ? read(reply) : refusal(socket, reply);
       read200.then(resolve, (thrown: unknown) => resolve(explain(socket, thrown)));

@@ -1,8 +1,8 @@
 import { chmodSync, lstatSync, unlinkSync } from 'node:fs';
 import type { IncomingMessage, RequestListener, Server as HttpServer, ServerResponse } from 'node:http';
 import { connect, createServer, type Server } from 'node:net';
+import { lateHttp } from '../late/index.js';
 import type { Logger } from '../log/index.js';
-import { http } from '../net/index.js';
 import { describeThrown, failure, success, systemErrorCode, type CodedError, type Outcome } from '../outcome/index.js';
 import { readEvent, type EventReport, type EventRequest } from './event.js';
 import { checkMetered, type MeteredReport, type MeteredSetting } from './metered.js';
@@ -114,7 +114,7 @@ export async function openControl(
 
 /** What speaks HTTP with whoever has connected. It does not listen: Node.js takes 3 ms of a start to load it, and nobody asks as early. */
 function makeReader(listener: RequestListener): HttpServer {
-  const reader = http().createServer(
+  const reader = lateHttp().createServer(
     // Each body has its own time: that of an image takes as long as it is.
     { maxHeaderSize: MAX_HEADER_BYTES, requestTimeout: 0, headersTimeout: HEADERS_TIMEOUT_MS },
     listener,
