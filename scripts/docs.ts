@@ -37,7 +37,8 @@ function jsonSchema(): string {
   const schema = toJsonSchema(configurationSchema, {
     typeMode: 'input',
     errorMode: 'ignore',
-    ignoreActions: ['metadata'],
+    overrideAction: ({ valibotAction, jsonSchema }) =>
+      valibotAction.type === 'metadata' ? withoutNotes(jsonSchema) : undefined,
   });
   const { properties, ...rest } = withoutRequired(schema);
   const build = toJsonSchema(buildSchema, { errorMode: 'ignore', ignoreActions: ['metadata'] });
@@ -46,6 +47,11 @@ function jsonSchema(): string {
     properties: { ...properties, build },
     title: 'Configuration of dmgw, and board profiles',
   });
+}
+
+/** Without what the schema notes for people, for which JSON Schema has no words. */
+function withoutNotes(schema: JsonSchema): JsonSchema {
+  return Object.fromEntries(Object.entries(schema).filter(([key]) => !['allowed', 'derived', 'secret'].includes(key)));
 }
 
 /** Sections of a file need not be complete, because another file may hold the rest; items of lists are. */

@@ -31,11 +31,11 @@ export function referenceOf(schema: v.GenericSchema, path = ''): KeyReference[] 
     return Object.entries(entries).flatMap(([key, entry]) => referenceOf(entry, path === '' ? key : `${path}.${key}`));
   }
   const item = itemOf(inner);
-  const { allowed, derived, secret } = notesOf(inner);
+  const { allowed, description: help = '', derived, secret } = notesOf(inner);
   const key: KeyReference = {
     path,
     allowed: item && !entriesOf(item) ? `${allowed}, each ${notesOf(item).allowed}` : allowed,
-    help: v.getDescription(inner) ?? '',
+    help,
     required: inner === schema,
     default: derived ?? defaultText(schema),
     secret: secret === true,

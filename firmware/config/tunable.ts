@@ -30,7 +30,7 @@ export interface Tunable {
 /** The tunable keys, in the order in which they are listed. */
 export const TUNABLES: readonly Tunable[] = TUNABLE_KEYS.map((key) => {
   const schema = schemaOf(key);
-  return { key, help: v.getDescription(schema) ?? '', kind: schema.type === 'array' ? 'lines' : 'number' };
+  return { key, help: notesOf(schema).description ?? '', kind: schema.type === 'array' ? 'lines' : 'number' };
 });
 
 /** What the configuration says of the tunable keys. */

@@ -7,23 +7,33 @@ import { HostNames, ipFamily, Prefixes } from '../net/index.js';
 export interface KeyNotes {
   /** What is allowed, as it stands behind "expected" in an error line. */
   readonly allowed: string;
+  /** What the key is for. */
+  readonly description?: string;
   /** The value is never shown: neither in errors nor by `config show`. */
   readonly secret?: boolean;
   /** The default, in words, where it follows from another key. */
-  readonly derived?: string;
+  readonly derived?: string | undefined;
 }
 
 const notes = <T>(values: KeyNotes) => v.metadata<T, Record<string, unknown>>({ ...values });
 
+// Each start makes all schemas: what can be shared is.
+const NUMBER = v.number();
+const INTEGER = v.integer<number>();
+const STRING = v.string();
+const FILLED = v.minLength<string, 1>(1);
+const SHORT = v.maxLength<string, 255>(255);
+
+const ruled = (rule: (value: string) => boolean, about: KeyNotes) => v.pipe(STRING, v.check(rule), notes(about));
+
 /** A whole number with both bounds inclusive. */
 export const whole = (from: number, to: number, help: string, derived?: string) =>
   v.pipe(
-    v.number(),
-    v.integer(),
+    NUMBER,
+    INTEGER,
     v.minValue(from),
     v.maxValue(to),
-    v.description(help),
-    notes({ allowed: `a whole number from ${from} to ${to}`, ...said(derived) }),
+    notes({ allowed: `a whole number from ${from} to ${to}`, description: help, derived }),
   );
 
 export const DAY_SECONDS = 86_400;
@@ -37,17 +47,20 @@ export const longestRetry = () =>
 export const port = (help: string) => whole(0, 65_535, `${help} 0: any free one, for tests.`);
 
 export const flag = (help: string) =>
-  v.pipe(v.boolean(), v.description(help), notes({ allowed: 'true or false (without quotes)' }));
+  v.pipe(v.boolean(), notes({ allowed: 'true or false (without quotes)', description: help }));
 
 export const choice = <const T extends string>(values: readonly T[], help: string, derived?: string) =>
   v.pipe(
     v.picklist(values),
-    v.description(help),
-    notes({ allowed: values.length === 1 ? `"${values.join()}"` : `one of ${values.join(', ')}`, ...said(derived) }),
+    notes({
+      allowed: values.length === 1 ? `"${values.join()}"` : `one of ${values.join(', ')}`,
+      description: help,
+      derived,
+    }),
   );
 
 export const pattern = (regex: RegExp, allowed: string, help: string, derived?: string) =>
-  v.pipe(v.string(), v.regex(regex), v.description(help), notes({ allowed, ...said(derived) }));
+  v.pipe(STRING, v.regex(regex), notes({ allowed, description: help, derived }));
 
 /** Free text that a DM Server may read: no control characters, at most 255 characters. */
 export const text = (help: string, derived?: string) =>
@@ -58,108 +71,73 @@ export const filledText = (help: string, derived?: string) =>
   pattern(/^[^\u0000-\u001f\u007f]{1,255}$/, 'text of 1 to 255 characters on one line', help, derived);
 
 export const secret = (help: string) =>
-  v.pipe(
-    v.string(),
-    v.minLength(1),
-    v.maxLength(255),
-    v.description(help),
-    notes({ allowed: 'text of 1 to 255 characters', secret: true }),
-  );
+  v.pipe(STRING, FILLED, SHORT, notes({ allowed: 'text of 1 to 255 characters', description: help, secret: true }));
 
 /** Base64 of at most 192 bytes. */
 export const nonce = (help: string) =>
   v.pipe(
-    v.string(),
+    STRING,
     v.regex(/^(?:[A-Za-z0-9+/]{4}){0,64}(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/),
-    v.description(help),
-    notes({ allowed: 'base64 of at most 192 bytes', secret: true }),
+    notes({ allowed: 'base64 of at most 192 bytes', description: help, secret: true }),
   );
 
 export const path = (help: string, derived?: string) =>
-  v.pipe(
-    v.string(),
-    v.check(isPlainPath),
-    v.description(help),
-    notes({ allowed: 'an absolute path without .. such as /srv/dmgw', ...said(derived) }),
-  );
+  ruled(isPlainPath, { allowed: 'an absolute path without .. such as /srv/dmgw', description: help, derived });
 
 /** Beside a `certFile`. */
 export const keyFile = () => path('PEM file of the private key of `certFile`; mode 0600.');
 
 const prefix = () =>
-  v.pipe(
-    v.string(),
-    v.check((value) => Prefixes.parse([value]).ok),
-    notes({ allowed: 'an address prefix such as 192.168.1.0/24 or fd00::/8' }),
-  );
+  ruled((value) => Prefixes.parse([value]).ok, { allowed: 'an address prefix such as 192.168.1.0/24 or fd00::/8' });
 
 /** A host as `HostNames` takes it. */
 const host = () =>
-  v.pipe(
-    v.string(),
-    v.check((value) => HostNames.parse([value]).ok),
-    notes({ allowed: 'a host such as images.example.com, *.example.com or 192.168.1.9' }),
-  );
+  ruled((value) => HostNames.parse([value]).ok, {
+    allowed: 'a host such as images.example.com, *.example.com or 192.168.1.9',
+  });
 
 /** A window of the week, as `WeeklyWindows` takes it. */
 export const weeklyWindow = () =>
-  v.pipe(
-    v.string(),
-    v.check((value) => WeeklyWindows.parse([value], TimeZone.UTC).ok),
-    notes({ allowed: 'a window such as 22:00-06:00, Sat,Sun 00:00-24:00 or Mon-Fri 01:30-05:00' }),
-  );
+  ruled((value) => WeeklyWindows.parse([value], TimeZone.UTC).ok, {
+    allowed: 'a window such as 22:00-06:00, Sat,Sun 00:00-24:00 or Mon-Fri 01:30-05:00',
+  });
 
 export const timeZone = (help: string) =>
-  v.pipe(
-    v.string(),
-    v.check((value) => TimeZone.parse(value).ok),
-    v.description(help),
-    notes({ allowed: 'a time zone as POSIX writes it, with its rules, such as UTC0 or CET-1CEST,M3.5.0,M10.5.0/3' }),
-  );
+  ruled((value) => TimeZone.parse(value).ok, {
+    allowed: 'a time zone as POSIX writes it, with its rules, such as UTC0 or CET-1CEST,M3.5.0,M10.5.0/3',
+    description: help,
+  });
 
 /** A public key as `readSignatureKeys` takes it: an absolute path, or base64 of 32 or 44 bytes. */
 export const signatureKey = () =>
-  v.pipe(
-    v.string(),
-    v.check((value) => isPlainPath(value) || /^(?:[A-Za-z0-9+/]{43}=|[A-Za-z0-9+/]{59}=)$/.test(value)),
-    notes({ allowed: 'the path of a PEM file, or a public key of Ed25519 in base64' }),
-  );
+  ruled((value) => isPlainPath(value) || /^(?:[A-Za-z0-9+/]{43}=|[A-Za-z0-9+/]{59}=)$/.test(value), {
+    allowed: 'the path of a PEM file, or a public key of Ed25519 in base64',
+  });
 
 const networkInterface = () =>
   pattern(/^[^/\s]{1,15}$/, 'the name of a network interface such as br-lan', 'A network interface.');
 
 /** Scheme, host and port of a URL, and nothing else. */
 export const origin = (help: string) =>
-  v.pipe(
-    v.string(),
-    v.check((value) => isHttpUrl(value) && [value, `${value}/`].includes(`${new URL(value).origin}/`)),
-    v.description(help),
-    notes({ allowed: 'scheme, host and port such as https://images.example.com or https://images.example.com:8443' }),
-  );
+  ruled((value) => isHttpUrl(value) && [value, `${value}/`].includes(`${new URL(value).origin}/`), {
+    allowed: 'scheme, host and port such as https://images.example.com or https://images.example.com:8443',
+    description: help,
+  });
 
-const address = () =>
-  v.pipe(
-    v.string(),
-    v.check((value) => ipFamily(value) !== 0),
-    notes({ allowed: 'an IP address such as 192.168.1.1' }),
-  );
+const address = () => ruled((value) => ipFamily(value) !== 0, { allowed: 'an IP address such as 192.168.1.1' });
 
 export const httpUrl = (help: string) =>
-  v.pipe(
-    v.string(),
-    v.check(isHttpUrl),
-    v.description(help),
-    notes({ allowed: 'a URL such as https://dm.example.com/dm, without user, password or #' }),
-  );
+  ruled(isHttpUrl, {
+    allowed: 'a URL such as https://dm.example.com/dm, without user, password or #',
+    description: help,
+  });
 
 /** `udp://<IP address>:<port>` or an http(s) URL whose host is an IP address: names are not looked up in the LAN. */
 export const deviceAddress = (help: string) =>
-  v.pipe(
-    v.string(),
-    v.check((value) => deviceHost(value) !== undefined),
-    v.description(help),
-    notes({ allowed: 'udp://192.168.1.57:2948 or http://192.168.1.57/..., with an IP address as host' }),
-  );
+  ruled((value) => deviceHost(value) !== undefined, {
+    allowed: 'udp://192.168.1.57:2948 or http://192.168.1.57/..., with an IP address as host',
+    description: help,
+  });
 
 /** DevInfo DevId: a URI such as `IMEI:493005100592800`, `urn:uuid:...` or `MAC:001122AABBCC`. */
 export const DEVICE_ID = /^(?:MAC:[0-9A-F]{12}|(?!MAC:)[A-Za-z][A-Za-z0-9.+-]*:[\x21-\x7e]{1,200})$/;
@@ -179,8 +157,7 @@ export const list = <S extends v.GenericSchema>(item: S, { from = 0, to }: ListB
     v.array(item),
     v.minLength(from),
     v.maxLength(to),
-    v.description(help),
-    notes({ allowed: `a list of ${from === 0 ? 'at most' : `${from} to`} ${to} ${of}` }),
+    notes({ allowed: `a list of ${from === 0 ? 'at most' : `${from} to`} ${to} ${of}`, description: help }),
   );
 
 export const prefixes = (help: string, from = 0) => list(prefix(), { from, to: 32 }, help, 'address prefixes');
@@ -193,17 +170,16 @@ export const networkInterfaces = (help: string) => list(networkInterface(), { to
 
 /** A group of keys; any other key is refused. */
 export const section = <E extends v.ObjectEntries>(entries: E, help: string) =>
-  v.pipe(v.strictObject(entries), v.description(help), notes({ allowed: 'an object { ... }' }));
+  v.pipe(v.strictObject(entries), notes({ allowed: 'an object { ... }', description: help }));
 
 /** A section that belongs to somebody else: anything may stand in it. */
 export const foreignSection = (help: string) =>
-  v.pipe(v.record(v.string(), v.unknown()), v.description(help), notes({ allowed: 'an object { ... }' }));
+  v.pipe(v.record(STRING, v.unknown()), notes({ allowed: 'an object { ... }', description: help }));
 
 export const namesOf = (help: string) =>
   v.pipe(
-    v.record(v.string(), v.pipe(v.string(), v.maxLength(255), notes({ allowed: 'text of at most 255 characters' }))),
-    v.description(help),
-    notes({ allowed: 'an object of texts' }),
+    v.record(STRING, v.pipe(STRING, SHORT, notes({ allowed: 'text of at most 255 characters' }))),
+    notes({ allowed: 'an object of texts', description: help }),
   );
 
 /** The host of a device's address as an IP address; undefined where the address is not of an allowed form. */
@@ -230,8 +206,4 @@ function parseUrl(value: string): URL | undefined {
 function isPlainPath(value: string): boolean {
   const tidy = normalize(value);
   return isAbsolute(value) && !value.includes('\0') && (tidy === value || tidy === `${value}/` || `${tidy}/` === value);
-}
-
-function said(derived: string | undefined): Pick<KeyNotes, 'derived'> {
-  return derived === undefined ? {} : { derived };
 }
