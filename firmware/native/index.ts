@@ -100,10 +100,18 @@ export function loadAddons(): void {
 /** The native part, or what lies in its place. @throws the system's error */
 export const openNative = (): Partial<Native> => open(NATIVE) as Partial<Native>;
 
-/** As `require` would, which looks for a file in more places and takes longer to find an addon than to load it. */
+const opened = new Map<AddonName, unknown>();
+
+/**
+ * As `require` would, which looks for a file in more places and takes longer to find an addon than to load it. Once: an addon
+ * that is not of Node-API registers itself when its file is opened for the first time only.
+ */
 function open(name: AddonName): unknown {
+  const before = opened.get(name);
+  if (before !== undefined) return before;
   const addon: { readonly exports: unknown } = { exports: {} };
   process.dlopen(addon, fileOf(name));
+  opened.set(name, addon.exports);
   return addon.exports;
 }
 
