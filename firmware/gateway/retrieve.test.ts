@@ -84,6 +84,24 @@ describe('the section retrieve', () => {
     assert.deepEqual([backoff, maxAttempts], [{ firstMs: 7000, maxMs: 70_000 }, 3]);
   });
 
+  it('tells how much, how fast and how often to flush', () => {
+    const retrieve = {
+      concurrent: 3,
+      fsyncVolumeMiB: 5,
+      idleTimeoutSeconds: 11,
+      minBytesPerSecond: 12,
+      maxBytesPerSecond: 13_000,
+      maxBytesPerSecondPerImage: 14_000,
+    };
+    const options = retrieveOptions(configured(retrieve), new Map(), silentLog);
+    const { concurrency, fsyncVolumeBytes, idleTimeoutMs, minBytesPerSecond } = options;
+    assert.deepEqual(
+      [concurrency, fsyncVolumeBytes, idleTimeoutMs, minBytesPerSecond],
+      [3, 5 * 1024 * 1024, 11_000, 12],
+    );
+    assert.deepEqual([options.maxBytesPerSecond, options.maxBytesPerSecondPerImage], [13_000, 14_000]);
+  });
+
   it('hands on the certificate authorities', () => {
     const { access } = retrieveOptions(
       configured({ caFile: '/etc/ca.pem' }),

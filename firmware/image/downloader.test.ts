@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { eventually } from '../clock/eventually.fixture.js';
 import { systemClock } from '../clock/index.js';
 import { silentLog, type LogFields } from '../log/index.js';
 import { systemDisk, type Disk } from './disk.js';
@@ -249,6 +250,19 @@ describe('a server that', () => {
     assert.equal((await house.until(id, 'waiting')).result, 'unavailable');
     await house.until(id, 'available');
     assert.ok(performance.now() - started >= 1000);
+  });
+
+  it('asks to be asked at once has us pause as long as after any other failure', async () => {
+    const pauses: number[] = [];
+    const system = systemClock(0);
+    const clock = { ...system, after: (ms: number, task: () => void) => (pauses.push(ms), system.after(ms, task)) };
+    origin.behave = firstThen(status(503, { 'Retry-After': '0' }), file);
+    await open({ downloader: { clock, backoff: { firstMs: 43_210, maxMs: 43_210 } } });
+    const { id } = house.add('a', origin.url);
+    await house.until(id, 'waiting');
+    await eventually('the pause', () => pauses.includes(21_605));
+    house.downloader.retryNow();
+    await house.until(id, 'available');
   });
 
   it('asks to wait too long is obeyed up to the bound; a request tries again at once', async () => {

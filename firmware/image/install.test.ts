@@ -397,7 +397,7 @@ const ROWS: readonly Row[] = [
   },
   {
     name: 'a page of a captive portal for its object',
-    site: { '/object': say(200, { 'Content-Type': 'text/html' }, '<html>log in') },
+    site: { '/object': say(200, { 'Content-Type': 'text/html', ETag: '"of-the-page"' }, '<html>log in') },
     digest: SHA,
     ends: 'waiting',
     result: 'captive-portal',

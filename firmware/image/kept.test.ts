@@ -3,7 +3,10 @@ import assert from 'node:assert/strict';
 import { existsSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
+import { systemClock } from '../clock/index.js';
 import { openHouse, pattern, removeFolder, serveFile, sha256, startOrigin, type Behaviour } from './fixture.js';
+import type { ResultCode } from './image.js';
+import { Progress } from './progress.js';
 
 const CONTENT = pattern(300_001);
 const CUT = 100_000;
@@ -31,6 +34,8 @@ interface Row {
 
 const query = (url: string): string => `${url}?token=2`;
 const elsewhere = (_: string, other: string): string => other;
+
+const refuse: Behaviour = (_, response) => void response.writeHead(403).end();
 
 const ROWS: readonly Row[] = [
   { name: 'another query, a strong ETag', file: STRONG, next: query, asks: { ifRange: '"v1"' } },
@@ -75,7 +80,6 @@ describe('after a refusal in the middle, a new ImageURI with', () => {
 });
 
 async function play({ file, digest, laterDigest, next, asks }: Row): Promise<void> {
-  const refuse: Behaviour = (_, response) => void response.writeHead(403).end();
   const origin = await startOrigin((request, response, count) =>
     (count === 1 ? serveFile(CONTENT, { ...file, cutAfter: CUT }) : refuse)(request, response, count),
   );
@@ -97,6 +101,7 @@ async function play({ file, digest, laterDigest, next, asks }: Row): Promise<voi
       if (laterDigest !== undefined) house.catalog.setLeaf(id, 'digest', laterDigest, 's');
       house.catalog.setLeaf(id, 'imageUri', next(origin.url, other.url), 's');
     });
+    assert.equal(house.catalog.byId(id)?.received, asks === 'whole' ? 0 : CUT);
     assert.equal((await house.until(id, 'available')).blob, SHA);
     const last = [...origin.seen, ...other.seen].at(-1);
     const expected = asks === 'whole' ? [undefined, undefined] : [`bytes=${CUT}-`, asks.ifRange];
@@ -109,3 +114,86 @@ async function play({ file, digest, laterDigest, next, asks }: Row): Promise<voi
     removeFolder(house.folder);
   }
 }
+
+it('bytes of two servers, joined under a Digest, have no validator: the next request shows that of neither', async () => {
+  const origin = await startOrigin((request, response, count) =>
+    (count === 1 ? serveFile(CONTENT, { ...STRONG, cutAfter: CUT }) : refuse)(request, response, count),
+  );
+  const other = await startOrigin((request, response, count) =>
+    serveFile(CONTENT, { etag: '"other"', ...(count === 1 && { cutAfter: CUT }) })(request, response, count),
+  );
+  const house = openHouse();
+  try {
+    await house.downloader.start();
+    const { id } = house.add('a', origin.url, SHA);
+    await house.until(id, 'needs-uri');
+    house.catalog.setLeaf(id, 'imageUri', other.url, 's');
+    assert.equal((await house.until(id, 'available')).blob, SHA);
+    assert.deepEqual(
+      other.seen.map(({ headers }) => [headers.range, headers['if-range']]),
+      [
+        [`bytes=${CUT}-`, undefined],
+        [`bytes=${2 * CUT}-`, undefined],
+      ],
+    );
+  } finally {
+    await house.close();
+    await Promise.all([origin.close(), other.close()]);
+    removeFolder(house.folder);
+  }
+});
+
+describe('what has come in of an image', () => {
+  const keeps: Readonly<Record<Exclude<ResultCode, 'ok'>, boolean>> = {
+    unresolved: true,
+    unreachable: true,
+    unavailable: true,
+    broken: true,
+    'server-error': true,
+    unauthorized: true,
+    expired: true,
+    'not-found': true,
+    refused: true,
+    tls: true,
+    'bad-url': true,
+    'address-refused': true,
+    cancelled: false,
+    'captive-portal': false,
+    'bad-reply': false,
+    'descriptor-invalid': false,
+    'descriptor-version': false,
+    'descriptor-mismatch': false,
+    'content-refused': false,
+    clock: false,
+    window: false,
+    metered: false,
+    'no-room': false,
+    disk: false,
+    'digest-mismatch': false,
+    'signature-mismatch': false,
+  };
+  it('is kept for another request after a failure of the way or the server, and given up after one of the image', async () => {
+    const house = openHouse();
+    try {
+      const progress = new Progress(house.catalog.table, systemClock(0));
+      for (const [code, isKept] of Object.entries(keeps) as [Exclude<ResultCode, 'ok'>, boolean][]) {
+        const { id, retrieval } = house.add(code, 'http://127.0.0.1:1/');
+        const key = { id, generation: retrieval.generation };
+        progress.attempting(key, false);
+        progress.fromZero(key, {
+          source: 'http://127.0.0.1:1/',
+          descriptor: undefined,
+          validator: '"v1"',
+          total: 9,
+          contentType: undefined,
+        });
+        progress.durable(key, 5, 5, true);
+        progress.failed(key, code, 'failed');
+        assert.equal(house.catalog.byId(id)?.received, isKept ? 5 : 0, code);
+      }
+    } finally {
+      await house.close();
+      removeFolder(house.folder);
+    }
+  });
+});
