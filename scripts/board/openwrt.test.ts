@@ -832,6 +832,33 @@ ${keys.map((file) => `\tlist signature_keys '${file}'\n`).join('')}`,
     assert.deepEqual(of('add_jail_mount').sort(), needed.map((path) => join(root, path)).sort());
   });
 
+  it('lets the daemon read the partition that holds its DevId, and no other', () => {
+    writeFileSync(
+      join(root, 'proc/mtd'),
+      `dev:    size   erasesize  name
+mtd0: 00080000 00010000 "u-boot"
+mtd3: 00010000 00010000 "factory"
+`,
+    );
+    mkdirSync(join(root, 'dev'), { recursive: true });
+    const [other, device] = [join(root, 'dev/mtd0'), join(root, 'dev/mtd3')];
+    for (const file of [other, device]) writeFileSync(file, '', { mode: 0o600 });
+    const own = WANTED.replace(/dev_id '.*'/, `dev_id_partition_name 'factory'\n\toption dev_id_partition_offset '4'`);
+    configure(own);
+    rmSync(procd);
+    assert.equal(rcCommon('start').code, 0);
+    const shown = asked().filter(([call]) => call === 'add_jail_mount');
+    assert.ok(
+      shown.some(([, ...files]) => files.includes(device)),
+      String(shown),
+    );
+    assert.match(written(calls), new RegExp(`^chown root:dmgw ${device}$`, 'm'));
+    assert.deepEqual(
+      [other, device].map((file) => statSync(file).mode & 0o777),
+      [0o600, 0o640],
+    );
+  });
+
   it('makes the folder of the state for its user, but none below a disk that is not mounted', () => {
     assert.equal(statSync(join(root, 'srv/dmgw/state')).mode & 0o777, 0o700);
     assert.match(written(calls), new RegExp(`^chown dmgw:dmgw ${root}/srv/dmgw/state$`, 'm'));
