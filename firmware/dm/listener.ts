@@ -1,5 +1,4 @@
 import { createSocket, type RemoteInfo, type Socket } from 'node:dgram';
-import { once } from 'node:events';
 import type { Clock } from '../clock/index.js';
 import type { Logger } from '../log/index.js';
 import { ipFamily } from '../net/index.js';
@@ -51,8 +50,9 @@ export async function openListener(
     const socket = ipFamily(address) === 6 ? createSocket({ type: 'udp6', ipv6Only: true }) : createSocket('udp4');
     sockets.push(socket);
     try {
-      socket.bind({ address, port: options.port });
-      await once(socket, 'listening');
+      await new Promise<void>((resolve, reject) => {
+        socket.once('error', reject).bind({ address, port: options.port }, resolve);
+      });
     } catch (thrown) {
       await close();
       return failure('bind', `cannot listen on UDP ${address} port ${options.port}: ${describeThrown(thrown)}`, thrown);

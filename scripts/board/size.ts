@@ -8,6 +8,7 @@ import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { memoryOf } from '../bench/proc.js';
 import { median } from '../bench/statistics.js';
+import { AddressBlock } from '../flow/addresses.js';
 import { Child } from '../flow/child.js';
 import { GatewayProcess } from '../flow/gateway.js';
 import { PROGRAMS } from '../flow/project.js';
@@ -66,15 +67,17 @@ export async function measureHere(nodeFlags: readonly string[]): Promise<Figure[
   // Certificates that a machine adds are read by each start, of the bare Node.js too: 80 ms and 1.2 MB that no router has.
   delete process.env.NODE_EXTRA_CA_CERTS;
   const folder = mkdtempSync(join(tmpdir(), 'dmgw-size-'));
+  const block = await AddressBlock.claim();
   const gateway = new GatewayProcess({
     deviceId: 'urn:uuid:00000000-0000-4000-8000-000000000001',
     accounts: [],
-    lanAddress: '127.0.0.1',
-    lanPrefix: '127.0.0.0/8',
-    wanAddress: '127.0.0.1',
-    wanPrefix: '127.0.0.0/8',
-    servePort: 0,
-    notificationPort: 0,
+    lanAddress: block.gateway,
+    lanPrefix: block.lanPrefix,
+    wanAddress: block.gatewayInWan,
+    wanPrefix: block.wanPrefix,
+    // As on a router: with another one at each start the DM Server would have to be told of it.
+    servePort: await block.freePort(block.gateway, 8080),
+    notificationPort: await block.freePort(block.gatewayInWan, 2948),
     devices: [],
     folder,
     settings: { accounts: [ACCOUNT], session: { startDelaySeconds: 60 }, log: { level: 'info' } },
@@ -104,6 +107,7 @@ export async function measureHere(nodeFlags: readonly string[]): Promise<Figure[
     ];
   } finally {
     await gateway.close();
+    block.release();
     rmSync(folder, { recursive: true, force: true });
   }
 }
