@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { parseConfiguration } from '../../firmware/config/index.js';
 import { boardNames, crossProfile, parseProfile, readProfile } from './profile.js';
+import { installedProfile, uciDefaults } from './uci.js';
 
 const valueAt = (value: unknown, key: string): unknown =>
   key.split('.').reduce<unknown>((at, part) => (at as Record<string, unknown> | undefined)?.[part], value);
@@ -89,6 +90,20 @@ describe('board profiles', () => {
     const words = [join(import.meta.dirname, '../docs.js'), '--check'];
     const { status, stderr } = spawnSync(process.execPath, words, { encoding: 'utf8' });
     assert.deepEqual([status, stderr], [0, '']);
+  });
+
+  it('have the source of the DevId in /etc/config/dmgw alone, where the owner can put another in its place', () => {
+    const { configuration } = crossProfile('openwrt-armv7');
+    const partition = { name: 'factory', offset: 4 };
+    for (const [source, options] of [
+      [{ devIdInterface: 'wan' }, ["option dev_id_interface 'wan'"]],
+      [{ devIdPartition: partition }, ["option dev_id_partition_name 'factory'", "option dev_id_partition_offset '4'"]],
+    ] as const) {
+      const profile = { ...configuration, device: { ...source, model: 'R1' } };
+      assert.deepEqual(installedProfile(profile).device, { model: 'R1' });
+      const lines = uciDefaults('b', profile).split('\n');
+      for (const option of options) assert.ok(lines.includes(`\t${option}`), option);
+    }
   });
 
   it('names the boards that there are', () => {

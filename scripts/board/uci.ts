@@ -21,11 +21,19 @@ const NOT_IN_UCI: ReadonlySet<string> = new Set(['$schema', 'build', 'board', 'n
 const ITEM_SECTIONS: Readonly<Record<string, string>> = { devices: 'end_device' };
 
 /** Of these only one may be set: a package has them in /etc/config/dmgw, where the owner can set another instead. */
-const ONE_OF: ReadonlySet<string> = new Set(['device.devId', 'device.devIdFile', 'device.devIdInterface']);
+const ONE_OF: ReadonlySet<string> = new Set([
+  'device.devId',
+  'device.devIdFile',
+  'device.devIdInterface',
+  'device.devIdPartition',
+]);
+
+/** A key of them, or within one of them. */
+const isOneOf = (key: string): boolean => ONE_OF.has(key.split('.', 2).join('.'));
 
 /** The profile without what its package has in /etc/config/dmgw. */
 export function installedProfile(configuration: Readonly<Record<string, unknown>>): Record<string, unknown> {
-  const device = Object.entries(configuration.device as object).filter(([name]) => !ONE_OF.has(`device.${name}`));
+  const device = Object.entries(configuration.device as object).filter(([name]) => !isOneOf(`device.${name}`));
   return { ...configuration, device: Object.fromEntries(device) };
 }
 
@@ -106,7 +114,7 @@ export function uciDefaults(board: string, configuration: Readonly<Record<string
     const word = kind === 'list' ? 'list' : 'option';
     for (const one of Array.isArray(value) ? value : value === undefined ? [] : [value]) {
       lines.push(
-        `\t${ONE_OF.has(key) ? '' : '#'}${word} ${option} '${typeof one === 'boolean' ? Number(one) : String(one)}'\n`,
+        `\t${isOneOf(key) ? '' : '#'}${word} ${option} '${typeof one === 'boolean' ? Number(one) : String(one)}'\n`,
       );
     }
   }
