@@ -209,22 +209,36 @@ it('no file is cut, named or removed before the record that allows it is durable
   }
 });
 
-it('a rotten file that cannot be put aside is removed', async () => {
-  const folder = mkdtempSync(join(tmpdir(), 'dmgw-blobs-'));
-  try {
-    const rename: Disk['rename'] = (from, to) =>
-      to.includes('/rotten/') ? Promise.reject(new Error('EIO')) : systemDisk.rename(from, to);
-    const disk = { ...systemDisk, rename };
-    const blobs = new BlobStore({ folder, disk, clock: new ManualClock(), log: silentLog, freeFloorBytes: 0 });
-    await blobs.start({ blob: () => true, partial: () => true });
-    writeFileSync(join(folder, 'partial', '1'), CONTENT);
-    await blobs.adopt(1, SHA, sidecarFor({ size: CONTENT.length, contentType: null }, []), () => undefined);
-    await blobs.setRotten(SHA);
-    assert.ok(!readdirSync(join(folder, 'blobs')).includes(SHA));
-  } finally {
-    removeFolder(folder);
-  }
-});
+for (const canBePutAside of [true, false]) {
+  const what = canBePutAside ? 'is put aside' : 'that cannot be put aside is removed';
+  it(`a rotten file ${what}, durably before its images are told`, async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'dmgw-blobs-'));
+    const blobFolder = join(folder, 'blobs');
+    try {
+      const steps: string[] = [];
+      const isThere = (): boolean => readdirSync(blobFolder).includes(SHA);
+      const disk: Disk = {
+        ...systemDisk,
+        rename: (from, to) =>
+          to.includes('/rotten/') && !canBePutAside ? Promise.reject(new Error('EIO')) : systemDisk.rename(from, to),
+        flushFolder: (path) => {
+          if (path === blobFolder && !isThere()) steps.push('flushed');
+          return systemDisk.flushFolder(path);
+        },
+      };
+      const blobs = new BlobStore({ folder, disk, clock: new ManualClock(), log: silentLog, freeFloorBytes: 0 });
+      await blobs.start({ blob: () => true, partial: () => true });
+      writeFileSync(join(folder, 'partial', '1'), CONTENT);
+      await blobs.adopt(1, SHA, sidecarFor({ size: CONTENT.length, contentType: null }, []), () => undefined);
+      steps.length = 0;
+      await blobs.setRotten(SHA, () => steps.push('told'));
+      assert.deepEqual(steps, ['flushed', 'told']);
+      assert.ok(!isThere());
+    } finally {
+      removeFolder(folder);
+    }
+  });
+}
 
 it('content that is there already stays as it is, with what is said beside it; the file that came again is left', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'dmgw-blobs-'));

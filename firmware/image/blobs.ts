@@ -160,7 +160,10 @@ export class BlobStore {
         await this.#putAside(sha256);
       } catch (thrown) {
         this.#log.error('cannot put a rotten file aside', { sha256, reason: describeThrown(thrown) });
-        await this.disk.remove(join(this.#blobFolder, sha256)).catch(() => undefined);
+        await this.disk
+          .remove(join(this.#blobFolder, sha256))
+          .then(() => this.disk.flushFolder(this.#blobFolder))
+          .catch(() => undefined);
       }
       commit();
     });
@@ -170,6 +173,7 @@ export class BlobStore {
     await this.disk.makeFolder(this.#rottenFolder);
     await this.disk.rename(join(this.#blobFolder, sha256), join(this.#rottenFolder, sha256));
     await this.disk.remove(join(this.#blobFolder, `${sha256}.json`));
+    // Else a power cut gives it its name back, under which what has come in anew is looked for.
     await this.disk.flushFolder(this.#blobFolder);
     const rotten = await this.#rotten();
     for (const path of rotten.slice(0, -MAX_ROTTEN)) await this.disk.remove(path);
