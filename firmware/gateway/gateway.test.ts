@@ -184,7 +184,7 @@ describe('the gateway', { skip: NO_CERTIFICATES }, () => {
   it('takes what is signed by its keys, through its proxy, where the server is shown its credential', async () => {
     const seen: unknown[] = [];
     const proxy = await startOrigin(({ url, headers }, response) => {
-      seen.push([url, headers.authorization, headers['proxy-authorization']]);
+      seen.push([url, headers.authorization, headers['proxy-authorization'], headers['user-agent']]);
       response.end('firmware');
     });
     const { privateKey, publicKey } = generateKeyPairSync('ed25519');
@@ -208,7 +208,7 @@ describe('the gateway', { skip: NO_CERTIFICATES }, () => {
     await gateway.until('signed', 'available');
     assert.equal((await gateway.until('unsigned', 'failed')).result, ATTRIBUTES_DIFFER);
     const basic = `Basic ${Buffer.from('gateway:of the proxy').toString('base64')}`;
-    assert.deepEqual(seen, [[`${origin}/file`, 'Bearer of-the-server', basic]]);
+    assert.deepEqual(seen, [[`${origin}/file`, 'Bearer of-the-server', basic, 'dmgw/test']]);
   });
 
   it('waits while the link is metered, as the file says or somebody, but for what has the priority', async () => {

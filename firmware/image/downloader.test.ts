@@ -437,15 +437,51 @@ describe('what a server of the management asks for meanwhile', () => {
     while (partialFiles().length > 0) await sleep(2);
   });
 
-  it('another ImageURI supersedes the running retrieval', async () => {
-    origin.behave = slow;
+  it('another ImageURI supersedes the running retrieval, also where its last byte is on the way', async () => {
+    let finish = (): void => {};
+    origin.behave = (request, response, count) => {
+      slow(request, response, count);
+      finish = () => response.end(CONTENT.subarray(300_000));
+    };
     await open();
     const { id } = house.add('a', origin.url);
     await untilReceived(id);
-    origin.behave = file;
+    const other = pattern(total, 1);
+    origin.behave = serveFile(other);
     house.catalog.setLeaf(id, 'imageUri', origin.url.replace('image', 'other'), 's');
-    assert.equal((await house.until(id, 'available')).blob, SHA);
+    finish();
+    assert.equal((await house.until(id, 'available')).blob, sha256(other));
     assert.equal(origin.seen.at(-1)?.headers.range, undefined);
+  });
+
+  it('one ImageURI after the other, while the bytes that are there are looked at: the last one counts', async () => {
+    origin.behave = firstThen(cut, status(403));
+    await open();
+    const { id } = house.add('a', `${origin.url}?token=1`);
+    await house.until(id, 'needs-uri');
+    const reads: (() => void)[] = [];
+    const read: Disk['read'] = async (...asked) => {
+      await new Promise<void>((resolve) => reads.push(resolve));
+      return systemDisk.read(...asked);
+    };
+    await reopen({ blobs: { disk: { ...systemDisk, read } } });
+    origin.behave = file;
+    const asked = origin.seen.length;
+    house.catalog.setLeaf(id, 'imageUri', `${origin.url}?token=2`, 's');
+    await eventually('the first look', () => reads.length > 0);
+    assert.equal(house.catalog.byId(id)?.state, 'verifying');
+    house.catalog.setLeaf(id, 'imageUri', `${origin.url}?token=3`, 's');
+    house.catalog.setLeaf(id, 'imageUri', `${origin.url}?token=4`, 's');
+    const letGo = setInterval(() => reads.splice(0).forEach((go) => go()), 1);
+    try {
+      assert.equal((await house.until(id, 'available')).blob, SHA);
+    } finally {
+      clearInterval(letGo);
+    }
+    assert.deepEqual(
+      origin.seen.slice(asked).map(({ url, headers }) => [url.split('=').at(-1), headers.range]),
+      [['4', 'bytes=400000-']],
+    );
   });
 
   it('another query of the same file goes on from the watermark', async () => {

@@ -177,6 +177,30 @@ describe('room', () => {
     }
   });
 
+  it('is not made of bytes that a retrieval goes on from, which has begun again while others went', async () => {
+    const origin = await startOrigin((request, response, count) => {
+      if (request.headers.range === undefined) serveFile(pattern(6000), { cutAfter: 1500 })(request, response, count);
+      else response.writeHead(404).end();
+    });
+    let removed = (): void => {};
+    const remove: Disk['remove'] = async (path) => {
+      await systemDisk.remove(path);
+      removed();
+    };
+    try {
+      await open({ blobs: { disk: { ...systemDisk, remove } } });
+      await house.until(house.add('first', origin.url).id, 'failed');
+      const { id } = await house.until(house.add('second', origin.url).id, 'failed');
+      await house.downloader.close();
+      removed = () => assert.ok(house.catalog.request(id, 's').ok);
+      await ask(90, 9000);
+      assert.deepEqual(readdirSync(join(house.folder, 'partial')), [String(id)]);
+      assert.equal(house.catalog.byId(id)?.received, 1500);
+    } finally {
+      await origin.close();
+    }
+  });
+
   it('is made of what is rotten before anything else; of that little is kept', async () => {
     const rotten = (): string[] => readdirSync(join(house.folder, 'rotten'));
     let isTight = false;
