@@ -1,5 +1,5 @@
 /**
- * `make bench-download`: a file from nginx over loopback to the disk, by the gateway, curl and aria2c in turn.
+ * `make bench-download`: a file from nginx over loopback to the disk, by the gateway, curl and aria2c in turn, and its SHA-256 alone.
  * SIZE: MiB of the file (256). RUNS: of each (9). FOLDER: where what comes goes (build/). SIDE_BY_SIDE: numbers of
  * retrievals at the same time, after those, for their memory ('2 4'). Ends with exit code 1 where a target is missed.
  */
@@ -55,6 +55,8 @@ try {
   const contenders: Readonly<Record<string, () => Promise<Cost>>> = {
     curl: () => runCommand(curl),
     'curl, sync': () => runCommand(`${curl}; sync ${came}`),
+    // What is there already: how long the digest alone takes, that cannot be had by two processors at once.
+    'openssl sha256': () => runCommand(`openssl dgst -sha256 ${image}`),
     'curl, openssl sha256, sync': () => runCommand(`${curl}; openssl dgst -sha256 ${came}; sync ${came}`),
     'aria2c -x1': () => runCommand(`aria2c -q -x1 --allow-overwrite=true -d ${target} -o came.bin ${url}`),
     gateway: () => started.retrieve(url, digest),
