@@ -1,12 +1,12 @@
 import { join } from 'node:path';
 import type { Clock } from '../clock/index.js';
-import { lateCrypto } from '../late/index.js';
 import type { Logger } from '../log/index.js';
 import { describeThrown, success, systemErrorCode, type CodedError, type Outcome } from '../outcome/index.js';
 import { Digest } from './digest.js';
 import type { Disk } from './disk.js';
 import { OpenBlobs, type BlobReader } from './open-blobs.js';
-import { formatSidecar, MAX_SIDECAR_BYTES, parseSidecar, type Sidecar } from './sidecar.js';
+import type { Sidecar } from './sidecar.js';
+import { Sidecars } from './sidecars.js';
 
 export interface BlobStoreOptions {
   /** Folder of `blobs/` and `partial/`. */
@@ -75,11 +75,10 @@ export class BlobStore {
   #quota: number | undefined;
   readonly #freeFloor: number;
   readonly #sizes = new Map<string, number>();
-  /** What the sidecars say, as fingerprints of their text: what is said already is not written again. */
-  readonly #described = new Map<string, string>();
   readonly #claims = new Map<PartialId, number>();
   /** Blobs that nobody may remove although no image has them yet, with how many ask for that. */
   readonly #held = new Map<string, number>();
+  readonly #sidecars: Sidecars;
   readonly #open: OpenBlobs;
   /**
    * Adoption and removal happen one after the other, so that a name is never removed right after it was adopted, nor a
@@ -96,6 +95,7 @@ export class BlobStore {
     this.#partialFolder = join(options.folder, 'partial');
     this.#rottenFolder = join(options.folder, 'rotten');
     this.#log = options.log;
+    this.#sidecars = new Sidecars(options.disk, this.#blobFolder);
     this.#open = new OpenBlobs({ ...options, isThere: (sha256) => this.#sizes.has(sha256) });
     this.#quota = options.quotaBytes;
     this.#freeFloor = options.freeFloorBytes ?? 16 * 1024 * 1024;
@@ -108,7 +108,7 @@ export class BlobStore {
     const found: FoundBlob[] = [];
     for (const sha256 of names) {
       const size = (await this.disk.size(join(this.#blobFolder, sha256))) ?? 0;
-      found.push({ sha256, size, sidecar: await this.#readSidecar(sha256) });
+      found.push({ sha256, size, sidecar: await this.#sidecars.read(sha256) });
     }
     return found;
   }
@@ -154,7 +154,6 @@ export class BlobStore {
   setRotten(sha256: string, commit: () => void = () => undefined): Promise<void> {
     return this.#inTurn(async () => {
       this.#sizes.delete(sha256);
-      this.#described.delete(sha256);
       await this.#open.setRotten(sha256);
       try {
         await this.#putAside(sha256);
@@ -172,7 +171,7 @@ export class BlobStore {
   async #putAside(sha256: string): Promise<void> {
     await this.disk.makeFolder(this.#rottenFolder);
     await this.disk.rename(join(this.#blobFolder, sha256), join(this.#rottenFolder, sha256));
-    await this.disk.remove(join(this.#blobFolder, `${sha256}.json`));
+    await this.#sidecars.remove(sha256);
     // Else a power cut gives it its name back, under which what has come in anew is looked for.
     await this.disk.flushFolder(this.#blobFolder);
     const rotten = await this.#rotten();
@@ -350,7 +349,7 @@ export class BlobStore {
     return this.#inTurn(async () => {
       if (this.#sizes.has(sha256)) return commit();
       const path = join(this.#blobFolder, sha256);
-      await this.#writeSidecar(sha256, sidecar);
+      await this.#sidecars.write(sha256, sidecar);
       try {
         await this.disk.rename(this.#partialPath(id), path);
         // Rename first, then the folder: a power cut leaves the partial file or the blob, never a name without content.
@@ -385,8 +384,8 @@ export class BlobStore {
   /** Rewrites the sidecar after the images that use a blob have changed, where that changes anything. */
   describe(sha256: string, sidecar: Sidecar): Promise<void> {
     return this.#inTurn(async () => {
-      const changes = this.#described.get(sha256) !== fingerprint(formatSidecar(sidecar));
-      if (this.#sizes.has(sha256) && changes) await this.#writeSidecar(sha256, sidecar);
+      const isNew = this.#sizes.has(sha256) && !this.#sidecars.isSaid(sha256, sidecar);
+      if (isNew) await this.#sidecars.write(sha256, sidecar);
     });
   }
 
@@ -398,11 +397,10 @@ export class BlobStore {
     return this.#inTurn(async () => {
       if (!this.#sizes.has(sha256) || this.#held.has(sha256) || used()) return;
       this.#sizes.delete(sha256);
-      this.#described.delete(sha256);
       // Room is free only when nobody has the file open.
       await this.#open.closeIdle(sha256);
       await this.disk.remove(join(this.#blobFolder, sha256));
-      await this.disk.remove(join(this.#blobFolder, `${sha256}.json`));
+      await this.#sidecars.remove(sha256);
     });
   }
 
@@ -447,44 +445,9 @@ export class BlobStore {
     return turn;
   }
 
-  async #writeSidecar(sha256: string, sidecar: Sidecar): Promise<void> {
-    const path = join(this.#blobFolder, `${sha256}.json`);
-    const text = formatSidecar(sidecar);
-    this.#described.delete(sha256);
-    const fd = await this.disk.open(`${path}.new`, 'replace');
-    try {
-      await this.disk.write(fd, Buffer.from(text), 0);
-      await this.disk.flush(fd);
-    } finally {
-      await this.disk.close(fd);
-    }
-    await this.disk.rename(`${path}.new`, path);
-    this.#described.set(sha256, fingerprint(text));
-  }
-
   /** Whose blob it is, as far as its sidecar tells. */
   async #sidecarNodes(sha256: string): Promise<readonly string[]> {
-    return (await this.#readSidecar(sha256))?.images.map(({ node }) => node) ?? [];
-  }
-
-  /** Undefined when there is none, or a damaged one. */
-  async #readSidecar(sha256: string): Promise<Sidecar | undefined> {
-    const path = join(this.#blobFolder, `${sha256}.json`);
-    try {
-      const size = await this.disk.size(path);
-      if (size === undefined || size > MAX_SIDECAR_BYTES) return undefined;
-      const buffer = Buffer.alloc(size);
-      const fd = await this.disk.open(path, 'read');
-      try {
-        const text = buffer.toString('utf8', 0, await this.disk.read(fd, buffer, size, 0));
-        this.#described.set(sha256, fingerprint(text));
-        return parseSidecar(text);
-      } finally {
-        await this.disk.close(fd);
-      }
-    } catch {
-      return undefined;
-    }
+    return (await this.#sidecars.read(sha256))?.images.map(({ node }) => node) ?? [];
   }
 
   async #discard(path: string): Promise<void> {
@@ -497,11 +460,6 @@ export class BlobStore {
   #partialPath(id: PartialId): string {
     return join(this.#partialFolder, String(id));
   }
-}
-
-/** Tells texts apart, in a few bytes. */
-function fingerprint(text: string): string {
-  return lateCrypto().createHash('sha256').update(text).digest('base64').slice(0, 16);
 }
 
 function sum(numbers: Iterable<number>): number {
