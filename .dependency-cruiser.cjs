@@ -76,7 +76,7 @@ module.exports = {
     {
       name: 'fixtures-for-tests',
       severity: 'error',
-      from: { pathNot: '(\\.test|\\bfixture)\\.ts$|^scripts/(bench|fault)/' },
+      from: { pathNot: '(\\.test|\\bfixture)\\.ts$|^scripts/(bench|fault|flow)/' },
       to: { path: '^firmware/.*\\.fixture\\.ts$' },
     },
     { name: 'firmware-knows-no-lab', severity: 'error', from: { path: '^firmware/' }, to: { path: '^scripts/' } },

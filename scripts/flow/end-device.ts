@@ -4,7 +4,7 @@ import { Child } from './child.js';
 import type { SharedAccount } from './credentials.js';
 import { readJsonLines } from './json-lines.js';
 import { PROGRAMS } from './project.js';
-import { eventually, type WaitOptions } from './wait.js';
+import { eventually, type Patience } from './wait.js';
 
 /** A line of an End Device's own log. Which fields there are follows from `kind`. */
 export interface DeviceLogEntry {
@@ -96,7 +96,7 @@ export class EndDevice {
   }
 
   /** The first line of its log of this kind. */
-  waitFor(kind: DeviceLogEntry['kind'], options?: WaitOptions): Promise<DeviceLogEntry> {
+  waitFor(kind: DeviceLogEntry['kind'], options?: Patience): Promise<DeviceLogEntry> {
     const what = `'${kind}' in the log of ${this.deviceId}`;
     return eventually(what, () => this.log().find((entry) => entry.kind === kind), options);
   }

@@ -1,27 +1,13 @@
-import { setTimeout as sleep } from 'node:timers/promises';
+import { eventually as wait, type Patience } from '../../firmware/clock/eventually.fixture.js';
 import { PATIENCE } from './project.js';
 
-export interface WaitOptions {
-  /** Default 20 s. */
-  readonly timeoutMs?: number;
-  /** Default 50 ms. */
-  readonly everyMs?: number;
-}
+export type { Patience };
 
-/**
- * Asks again and again until the probe has an answer.
- * @throws when the time is over, with `what` was waited for
- */
+/** As the one of the rooms' tests, for what other processes do: every 50 ms by default, with the patience of the lab. */
 export async function eventually<T>(
   what: string,
-  probe: () => T | undefined | Promise<T | undefined>,
-  { timeoutMs = 20_000, everyMs = 50 }: WaitOptions = {},
+  look: () => T | undefined | false | Promise<T | undefined | false>,
+  { timeoutMs = 20_000, everyMs = 50, ...rest }: Patience = {},
 ): Promise<T> {
-  const deadlineMs = performance.now() + timeoutMs * PATIENCE;
-  for (;;) {
-    const found = await probe();
-    if (found !== undefined) return found;
-    if (performance.now() >= deadlineMs) throw new Error(`waited ${timeoutMs * PATIENCE} ms in vain for ${what}`);
-    await sleep(everyMs);
-  }
+  return wait(what, look, { timeoutMs: timeoutMs * PATIENCE, everyMs, ...rest });
 }
