@@ -5,7 +5,7 @@ import type { Configuration } from './schema/index.js';
 import { deviceHost } from './values.js';
 
 /** What one key cannot say alone. The rules are tried in this order; the first finding is reported. */
-export const RULES: readonly ((configuration: Configuration) => Iterable<Finding>)[] = [
+const RULES: readonly ((configuration: Configuration) => Iterable<Finding>)[] = [
   oneSourceOfDevId,
   distinctServerIds,
   shortAdministrators,

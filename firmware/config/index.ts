@@ -2,11 +2,10 @@
  * The configuration: one schema, read once into a frozen object; its checks, the places on disk, the device's identity.
  * Leaves to the composition root what each value is used for, and to `mo` what the overridden names mean.
  */
-export { accountSettings, type ConfiguredAccount } from './accounts.js';
+export { accountSettings } from './accounts.js';
 export { type ConfigurationError, type ConfigurationErrorCode } from './errors.js';
 export { resolveDevId, type IdentityErrorCode } from './identity.js';
 export { referenceOf, type KeyReference } from './keys.js';
-export type { Layer } from './layers.js';
 export {
   loadConfiguration,
   loadNames,
@@ -17,18 +16,12 @@ export {
   type Places,
 } from './load.js';
 export { preparePlaces, type PlaceError, type PlaceErrorCode } from './places.js';
-export {
-  configurationSchema,
-  type AccountConfiguration,
-  type Configuration,
-  type DeviceConfiguration,
-  type EndDeviceConfiguration,
-} from './schema/index.js';
+export { configurationSchema, type Configuration } from './schema/index.js';
 export { readJson } from './json.js';
 export { checkNamedFiles } from './named-files.js';
 export { provision } from './provision.js';
 export { PROVISIONED_FILE, PROVISIONED_FOLDER } from './provisioned.js';
-export { secretsOf, showConfiguration, type ShownValue } from './show.js';
+export { secretsOf, showConfiguration } from './show.js';
 export { readSignatureKeys, type SignatureKeyErrorCode } from './signatures.js';
 export {
   formatTunable,
@@ -40,11 +33,4 @@ export {
   type TunableValues,
 } from './tunable.js';
 export type { TunableKey } from './tunable-keys.js';
-export {
-  readTlsFiles,
-  RenewedIdentity,
-  type IdentityFiles,
-  type TlsFileError,
-  type TlsFileErrorCode,
-  type TlsFiles,
-} from './tls.js';
+export { readTlsFiles, RenewedIdentity, type TlsFileError, type TlsFileErrorCode, type TlsFiles } from './tls.js';

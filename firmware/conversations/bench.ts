@@ -434,7 +434,7 @@ function withData(item: Element, text: string | Uint8Array): Element {
 }
 
 /** A message of a file as octets; in WBXML, Data of Format `bin` is an opaque, a TNDS document one of WBXML. */
-export function messageOctets(text: string, encoding: Encoding): Uint8Array {
+function messageOctets(text: string, encoding: Encoding): Uint8Array {
   const parsed = parseXml(Buffer.from(text), LIMITS);
   assert.ok(parsed.ok);
   const message = withNamespaces(withoutLayout(parsed.value));

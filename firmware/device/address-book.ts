@@ -1,5 +1,6 @@
+import { canonicalHost } from '../net/index.js';
 import type { Store } from '../store/index.js';
-import { canonicalHost, readEndpoint, type Endpoint } from './address.js';
+import { readEndpoint, type Endpoint } from './address.js';
 
 /** Where and how a device takes its Package#0. */
 export type DeviceAddress = Endpoint & {

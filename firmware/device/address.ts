@@ -1,8 +1,8 @@
-import { canonicalAddress, ipFamily, type Prefixes } from '../net/index.js';
+import { canonicalHost, ipFamily, type Prefixes } from '../net/index.js';
 import { failure, success, type CodedError, type Outcome } from '../outcome/index.js';
 
 /** Connectionless WAP push over UDP (oma-dm-facts.md section 10.6). */
-export const WAP_PUSH_PORT = 2948;
+const WAP_PUSH_PORT = 2948;
 
 /** Where a device takes notifications. `host` is an IP address for `udp`, an IP address or a name for `http`. */
 export type Endpoint =
@@ -29,12 +29,6 @@ export function parseAddress(text: string, lan: Prefixes): Outcome<Endpoint, Add
 /** Reads the value of an Address leaf that was checked when it was set; undefined when it has none of the forms. */
 export function readEndpoint(text: string): Endpoint | undefined {
   return text.toLowerCase().startsWith('udp://') ? readUdp(text) : readHttp(text);
-}
-
-/** One spelling per IP address, so that two texts of the same address compare equal; a name in lower case. */
-export function canonicalHost(host: string): string {
-  const address = canonicalAddress(host);
-  return ipFamily(address) === 6 ? new URL(`http://[${address}]`).hostname.slice(1, -1) : address.toLowerCase();
 }
 
 /** The `host` column that belongs to the value of an Address leaf. */

@@ -26,7 +26,7 @@ export type DeviceErrorCode =
 
 export type DeviceError = CodedError<DeviceErrorCode>;
 
-export const COMPONENT_TYPES = ['EndDevice', 'DMGateway'] as const;
+const COMPONENT_TYPES = ['EndDevice', 'DMGateway'] as const;
 export const MODES = ['transparent', 'proxy', 'adaptation'] as const;
 export const ENCAPSULATIONS = ['wsp', 'raw'] as const;
 

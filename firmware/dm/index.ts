@@ -2,7 +2,7 @@
  * OMA DM 1.2: messages, authentication, notification, sessions and when to open them, alerts that wait.
  * Leaves the nodes to `tree/` and their meaning to `mo/`; knows nothing of images, devices or addressees.
  */
-export { isBootstrap, readBootstrap, type BootstrapAccount, type BootstrapErrorCode } from './bootstrap.js';
+export { isBootstrap, readBootstrap, type BootstrapErrorCode } from './bootstrap.js';
 export {
   accountChanges,
   Accounts,
@@ -27,11 +27,10 @@ export {
   verifyCred,
   verifyMac,
   type CredScheme,
-  type Mac,
 } from './auth.js';
 export { Alert, MIME_WBXML, MIME_XML, Status, VER_DTD, VER_PROTO } from './codes.js';
-export { createSessionRunner, type Carrier, type DialogueOptions } from './dialogue.js';
-export { openListener, PUSH_PORT, type ListenerOptions, type NotificationListener } from './listener.js';
+export { createSessionRunner, type Carrier } from './dialogue.js';
+export { openListener, PUSH_PORT, type NotificationListener } from './listener.js';
 export type {
   AlertCommand,
   BodyCommand,
@@ -53,30 +52,11 @@ export {
   sessionIdText,
   UiMode,
   unwrapPush,
-  verifyNotification,
   wrapWsp,
-  type Notification,
 } from './notification.js';
-export {
-  Outbox,
-  outboxChanges,
-  outboxSchema,
-  type ClientEvent,
-  type GenericAlert,
-  type WaitingAlert,
-} from './outbox.js';
-export {
-  Scheduler,
-  type AccountSchedule,
-  type ScheduledServer,
-  type SchedulerOptions,
-  type SessionEnd,
-  type SessionResult,
-  type SessionRunner,
-  type SessionTrigger,
-  type SessionWait,
-} from './scheduler.js';
+export { Outbox, outboxChanges, outboxSchema, type WaitingAlert } from './outbox.js';
+export { Scheduler, type AccountSchedule, type SessionRunner, type SessionTrigger } from './scheduler.js';
 export { decodeMessage, effectiveMeta, type MessageRefusal } from './syncml.js';
-export { DmTransport, type TransportError, type TransportOptions } from './transport.js';
-export { verifyTrigger, type VerifiedTrigger } from './trigger.js';
-export { wbxmlWire, wireOf, WIRES, xmlWire, type Encoding, type MediaType, type Wire } from './wire.js';
+export { DmTransport, type TransportError } from './transport.js';
+export { verifyTrigger } from './trigger.js';
+export { wbxmlWire, wireOf, WIRES, xmlWire, type Encoding, type Wire } from './wire.js';

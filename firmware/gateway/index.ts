@@ -3,4 +3,3 @@
  * reverse order. Leaves to the rooms what the parts do, and to `run.ts` the process.
  */
 export { startGateway, type Gateway } from './gateway.js';
-export type { GatewayOptions } from './ground.js';

@@ -5,6 +5,6 @@
  * Leaves to others what is answered, and on which addresses it listens.
  */
 export { CONNECTIONS_TOLD } from './admission.js';
-export { HttpConnection, type ConnectionLimits, type ConnectionOptions, type Handler } from './connection.js';
-export { HttpServer, type HttpLimits, type HttpServerOptions, type ListenError } from './server.js';
+export { HttpConnection, type Handler } from './connection.js';
+export { HttpServer, type HttpLimits, type ListenError } from './server.js';
 export { type HttpRequest } from './request.js';

@@ -4,41 +4,32 @@
  * Leaves to others what a management object makes of it, who the devices are, and who needs to be told.
  */
 export type { AcceptanceError } from './acceptance.js';
-export { BlobStore, type BlobStoreOptions, type Usage } from './blobs.js';
+export { BlobStore, type BlobStoreOptions } from './blobs.js';
 export { Arrivals } from './arrivals.js';
-export {
-  Catalog,
-  type CatalogError,
-  type CatalogErrorCode,
-  type CatalogOptions,
-  type RequestAnswer,
-  type SentContent,
-} from './catalog.js';
-export { Deliveries, rangesText, type DeliveriesOptions, type Delivery } from './deliveries.js';
+export { Catalog, type CatalogError, type CatalogErrorCode, type CatalogOptions } from './catalog.js';
+export { Deliveries, rangesText, type Delivery } from './deliveries.js';
 export { systemDisk, type Disk } from './disk.js';
 export { Downloader, type DownloaderOptions } from './downloader.js';
 export {
-  digestHex,
   NO_LEAVES,
   type ImageEvent,
   type ImageEventKind,
   type ImageLeaf,
-  type ImageLeaves,
   type ImageRecord,
   type ResultCode,
 } from './image.js';
 export { lanAddresses } from './lan-addresses.js';
 export { meteredSwitch } from './metered.js';
-export { isImageId, mirrorsOf, type LeafValue } from './leaves.js';
+export { mirrorsOf } from './leaves.js';
 export { findImages, type FoundImages } from './recovery.js';
-export { ImageRetention, type ImageRetentionOptions } from './retention.js';
+export { ImageRetention } from './retention.js';
 export type { PinSource } from './room.js';
-export { forgetSeeds, hasSeeds, seedImage, type Seed, type SeedErrorCode } from './seed.js';
+export { forgetSeeds, hasSeeds, seedImage, type SeedErrorCode } from './seed.js';
 export type { LostImage } from './sidecar.js';
-export { Scrub, scrubSchema, type ScrubOptions, type ScrubProgress } from './scrub.js';
+export { Scrub, scrubSchema, type ScrubProgress } from './scrub.js';
 export { imageSchema, imageServerSchema, momentSchema, piecesSchema, retrievalSchema } from './schema.js';
 export type { Reactions } from './accounting.js';
 export { ImageServer, type ServerOptions } from './server.js';
-export { isRunning, STATE_NUMBER, type ImageState } from './states.js';
-export { Tokens, type TokensOptions } from './tokens.js';
-export { Uploads, type Upload, type UploadError, type UploadErrorCode, type UploadsOptions } from './upload.js';
+export { isRunning, STATE_NUMBER } from './states.js';
+export { Tokens } from './tokens.js';
+export { Uploads, type Upload, type UploadError, type UploadErrorCode } from './upload.js';

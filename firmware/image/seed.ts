@@ -20,7 +20,7 @@ export interface Seed {
 const FILE: PartialId = 'data-1';
 
 /** In a storeDir: images of nobody's have been put into it, for the next start to look for. */
-export const SEED_MARK = 'seeded';
+const SEED_MARK = 'seeded';
 
 /** Whether images were put into a store since the gateway last looked. @throws the system's error */
 export function hasSeeds({ disk, folder }: BlobStore): boolean {

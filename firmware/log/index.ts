@@ -4,7 +4,7 @@
  * digests or query strings of URLs.
  */
 
-export { LogRing, type KeptLine } from './ring.js';
+export { LogRing } from './ring.js';
 
 export type LogLevel = 'error' | 'warn' | 'info' | 'debug';
 export type LogFields = Readonly<Record<string, string | number | boolean | undefined>>;

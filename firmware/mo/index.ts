@@ -4,14 +4,12 @@
  */
 export { config } from './config.js';
 export { deviceInventory } from './device-inventory.js';
-export { devDetail, devInfo, type DeviceFacts } from './device.js';
+export { devDetail, devInfo } from './device.js';
 export { dmAccounts } from './dm-account.js';
 export { fanout } from './fanout.js';
-export { imageInventory, type ImageInventoryOptions } from './image-inventory.js';
-export { tellDamage, tellRotten, type Damage } from './damage.js';
-export { Names, type AlertKey, type MoKey } from './names.js';
+export { imageInventory } from './image-inventory.js';
+export { tellDamage, tellRotten } from './damage.js';
+export { Names, type MoKey } from './names.js';
 export { managementObjects, parseNames } from './objects.js';
-export { Scomo, SCOMO_RESULT } from './scomo.js';
+export { SCOMO_RESULT } from './scomo.js';
 export { storage, type StorageFigures } from './storage.js';
-export { Definer, permanent } from './define.js';
-export { RecordProvider, type RecordLeaf, type Records } from './records.js';

@@ -4,7 +4,7 @@
  */
 export { StreamReader, type BodyReader, type ByteSink } from './body.js';
 export { Credentials, type Credential } from './credentials.js';
-export { wanAddresses, type AddressFilter, type HostFilter, type WanRanges } from './destinations.js';
+export { wanAddresses, type AddressFilter } from './destinations.js';
 export { canonicalHost, HostNames } from './hosts.js';
 export { ipFamily } from './family.js';
 export { proxyAuthorization, type Proxy } from './proxy.js';

@@ -1,23 +1,20 @@
 import { failure, success, type CodedError, type Outcome } from '../outcome/index.js';
 
 /** The writable leaves of Fanout/<x>. */
-export const FANOUT_LEAVES = [
-  'type',
-  'targets',
-  'notification',
-  'repeat',
-  'interval',
-  'lifetime',
-  'rate',
-  'waveSize',
-  'abortAfterFailures',
-  'imageRef',
-] as const;
-export type FanoutLeaf = (typeof FANOUT_LEAVES)[number];
+export type FanoutLeaf =
+  | 'type'
+  | 'targets'
+  | 'notification'
+  | 'repeat'
+  | 'interval'
+  | 'lifetime'
+  | 'rate'
+  | 'waveSize'
+  | 'abortAfterFailures'
+  | 'imageRef';
 
 /** The writable leaves of Fanout/<x>/Target/<y>. */
-export const TARGET_LEAVES = ['deviceId', 'notification', 'reacted'] as const;
-export type TargetLeaf = (typeof TARGET_LEAVES)[number];
+export type TargetLeaf = 'deviceId' | 'notification' | 'reacted';
 
 /** Text for chr, number for int, boolean for bool, bytes for bin. */
 export type LeafValue = string | number | boolean | Uint8Array;

@@ -5,7 +5,7 @@ import type { Clock } from '../clock/index.js';
  * Sends that are watched at the same time. Fewer than half of a batch, so that they do not hold up the others; each takes
  * a descriptor.
  */
-export const MAX_WATCHED = 24;
+const MAX_WATCHED = 24;
 
 /** Refusals come back at once in a LAN. */
 const ANSWER_WITHIN_MS = 100;

@@ -14,8 +14,6 @@ import { gatherHealth, gatherStatus, meteredReport } from './report.js';
 import { sessionOperations } from './sessions.js';
 import { treeOperations } from './tree.js';
 
-export type { OperatorParts } from './parts.js';
-
 /** All that the control socket shows and takes, but for the settings. */
 export function operatorPorts(parts: OperatorParts): Omit<ControlPorts, 'settings' | 'setMetered'> {
   return {

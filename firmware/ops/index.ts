@@ -21,7 +21,6 @@ export {
   openControl,
   type Answer,
   type ControlErrorCode,
-  type ControlMode,
   type ControlPorts,
   type ControlServer,
   type OperationPorts,
@@ -32,21 +31,15 @@ export { formatBytes, formatDuration, formatTable, printable } from './format.js
 export { memoryReport, writtenBytes } from './memory.js';
 export { isMeteredSetting, renderMetered, type MeteredReport, type MeteredSetting } from './metered.js';
 export type {
-  AnsweredName,
-  Answers,
   Asked,
-  ChildRow,
   DeviceRow,
   Done,
   FanoutDetail,
   ImageDetail,
   LogLine,
-  NodeReport,
   Page,
   RequestOf,
   SessionsAsked,
-  StreamedName,
-  TargetRow,
   Verification,
 } from './operations.js';
 export { ANSI_PAINT, NO_PAINT, renderHealth, renderStatus, type Paint } from './render.js';
@@ -60,13 +53,7 @@ export {
   type HealthCheck,
   type HealthReport,
   type ImageReport,
-  type ListenerReport,
-  type MemoryReport,
   type Problem,
   type RetrieveReport,
-  type ServeReport,
-  type SettingsReport,
   type StatusReport,
-  type StoreReport,
-  type TrafficReport,
 } from './reports.js';

@@ -2,7 +2,7 @@ import * as v from 'valibot';
 import type { ImageReport } from './reports.js';
 
 /** Rows of one answer: a list of thousands is asked for in pages, and nobody holds all of it. */
-export const MAX_PAGE = 200;
+const MAX_PAGE = 200;
 
 const text = (longest: number) => v.pipe(v.string(), v.maxLength(longest));
 const filled = (longest: number) => v.pipe(v.string(), v.minLength(1), v.maxLength(longest));

@@ -3,7 +3,7 @@ import type { ControlPorts, OperationPorts } from './control.js';
 const refuse = (): Promise<never> => Promise.reject(new Error('nothing is asked here'));
 
 /** Operations that nothing is asked of. */
-export const refusingOperations: OperationPorts = {
+const refusingOperations: OperationPorts = {
   'images/list': refuse,
   'images/show': refuse,
   'images/add': refuse,

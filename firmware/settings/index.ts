@@ -3,6 +3,6 @@
  * Leaves to `config/` what each value may be, and to the composition root to apply it.
  */
 export { settingSchema } from './schema.js';
-export { Settings, type ChangedSetting, type SettingError, type SettingErrorCode } from './settings.js';
-export { TUNABLES_BY_SECTION, type TunableSection } from './sections.js';
+export { Settings, type SettingError, type SettingErrorCode } from './settings.js';
+export { TUNABLES_BY_SECTION } from './sections.js';
 export type { TunableKey } from '../config/index.js';

@@ -5,11 +5,4 @@
 export { ReadCache } from './read-cache.js';
 export { openOrReplace, type Fresh, type OpenedStore } from './rescue.js';
 export { isLocked, openStore, rehearseMigration, type Migration, type StoreOptions } from './sqlite.js';
-export {
-  StoreError,
-  type SchemaStep,
-  type SqlValue,
-  type Statement,
-  type Store,
-  type StoreErrorCode,
-} from './store.js';
+export { StoreError, type SchemaStep, type SqlValue, type Store, type StoreErrorCode } from './store.js';

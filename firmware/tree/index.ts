@@ -3,7 +3,7 @@
  * Leaves the protocol to `dm/` and the meaning of the nodes to their providers.
  */
 export { aclFor } from './acl.js';
-export { MAX_VALUE_BYTES, type Access, type Format, type NodeDefinition, type Occurrence } from './definition.js';
+export { type Access, type Format, type NodeDefinition, type Occurrence } from './definition.js';
 export { ddfDocument, type DescribedDevice } from './ddf.js';
 export { treeFailure, type TreeError, type TreeErrorCode, type TreeOutcome } from './errors.js';
 export type { ListedNode, Listing } from './listing.js';
@@ -22,9 +22,8 @@ export type {
   StoredValue,
   Subject,
 } from './provider.js';
-export type { Actor } from './rights.js';
 export { treeDefinition, type DescribedObject, type Mount } from './route.js';
 export { readTnds, type SubTree } from './tnds-read.js';
-export { Tree, type ChildNode } from './tree.js';
+export { Tree } from './tree.js';
 export { fitsUriLimits, formatNodeUri, isListUri, URI_LIMITS } from './uri.js';
 export type { ValueSink } from './value-sink.js';

@@ -11,7 +11,7 @@ import { run } from './run.js';
 const CACHE = join(PROJECT_ROOT, 'build/cross');
 
 /** As Debian names the architecture, and the emulator that runs its programs. */
-export const DEBIAN = {
+const DEBIAN = {
   arm: { name: 'armhf', emulator: 'qemu-arm-static' },
   arm64: { name: 'arm64', emulator: 'qemu-aarch64-static' },
 } as const;

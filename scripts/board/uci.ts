@@ -46,7 +46,7 @@ const KINDS: Readonly<Record<string, UciKey['kind']>> = {
 };
 
 /** Every key that UCI can set, in the order of the schema. */
-export function uciKeys(): UciKey[] {
+function uciKeys(): UciKey[] {
   const { properties = {} } = toJsonSchema(configurationSchema, {
     typeMode: 'input',
     errorMode: 'ignore',

@@ -3,7 +3,7 @@ import { ProgressBar } from '../bench/progress-bar.js';
 import type { DeviceResult, NineSteps, Observer, StepResult } from '../flow/nine-steps.js';
 
 /** What each step is, for people. */
-export const STEP_TITLES: Readonly<Record<number, string>> = {
+const STEP_TITLES: Readonly<Record<number, string>> = {
   1: 'the DM Server configures ImageURI',
   2: 'the gateway retrieves the image',
   3: 'the gateway stores it and assigns LocalImageURI',

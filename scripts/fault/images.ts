@@ -19,7 +19,7 @@ import { openTestStore } from '../../firmware/store/store.fixture.js';
 export type Images = Pick<DownloaderOptions, 'store' | 'catalog' | 'blobs' | 'clock' | 'random' | 'log'>;
 
 /** Where the images of such a folder are: not beside the database, whose folder has syncs of its own. */
-export function storeDirOf(folder: string): string {
+function storeDirOf(folder: string): string {
   return join(folder, 'store');
 }
 

@@ -20,7 +20,7 @@ export type FuzzResult =
   | { readonly ok: false; readonly fault: string; readonly file: string };
 
 /** Where failed lives are put. */
-export const FUZZ_FOLDER = join(PROJECT_ROOT, 'build/fuzz');
+const FUZZ_FOLDER = join(PROJECT_ROOT, 'build/fuzz');
 
 /** The process that does the work. */
 const WORKER = fileURLToPath(import.meta.resolve('./worker.js'));
