@@ -7,6 +7,8 @@ export interface RunOptions {
   readonly env?: Readonly<Record<string, string | undefined>>;
   /** Takes what the program prints; without it that is returned. */
   readonly logFile?: string;
+  /** It is killed then; without it it may take as long as it likes. */
+  readonly timeoutMs?: number;
 }
 
 const SHOWN_LINES = 15;
@@ -16,7 +18,7 @@ const SHOWN_LINES = 15;
  * @throws with the end of what it printed when it fails or cannot be started
  */
 export function run(program: string, args: readonly string[], options: RunOptions = {}): string {
-  const { cwd, env, logFile } = options;
+  const { cwd, env, logFile, timeoutMs } = options;
   const log = logFile === undefined ? undefined : openSync(logFile, 'w');
   const done = spawnSync(program, args, {
     cwd,
@@ -24,6 +26,8 @@ export function run(program: string, args: readonly string[], options: RunOption
     stdio: ['ignore', log ?? 'pipe', log ?? 'pipe'],
     encoding: 'utf8',
     maxBuffer: 64 * 1024 * 1024,
+    timeout: timeoutMs,
+    killSignal: 'SIGKILL',
   });
   if (log !== undefined) closeSync(log);
   if (done.status === 0) return logFile === undefined ? done.stdout : '';

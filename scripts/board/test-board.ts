@@ -33,6 +33,8 @@ const DEVICES = 3;
 const KILLS = { all: 6, quick: 1 };
 /** How much longer than on this machine things take under the emulator. */
 const PATIENCE = 8;
+/** Of one file, under the emulator: the longest takes a minute. What a failed test has left open would wait for ever. */
+const UNIT_TESTS_WITHIN_MS = 600_000;
 
 /** One part of the proof, and what it showed. @throws when it shows that something does not work on the board */
 interface Part {
@@ -139,7 +141,9 @@ async function runUnitTests(node: string, app: string, folder: string): Promise<
     if (wrong.length > 0 || (code !== 0 && failed.length === 0)) {
       throw new Error(`${test}: ${wrong.join('; ') || `ended with exit code ${code}`}; see ${log}`);
     }
-    passed += Number(/^# pass (\d+)$/m.exec(printed)?.[1] ?? 0);
+    const [, count] = /^# pass (\d+)$/m.exec(printed) ?? [];
+    if (count === undefined) throw new Error(`${test}: did not come to its end; see ${log}`);
+    passed += Number(count);
   }
   if (passed === 0) throw new Error('no unit test has run');
   return `${passed} tests of ${UNIT_TESTS.length} files passed`;
@@ -152,7 +156,7 @@ function exitCodeOf(
   logFile: string,
 ): number {
   try {
-    run(program, args, { env, logFile });
+    run(program, args, { env, logFile, timeoutMs: UNIT_TESTS_WITHIN_MS });
     return 0;
   } catch {
     return 1;
