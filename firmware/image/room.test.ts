@@ -136,6 +136,25 @@ describe('room', () => {
     assert.deepEqual(withState('evicted'), ['first', 'other', 'last']);
   });
 
+  it('is made of the next ones where somebody comes for what was to go, though what is rotten has gone before', async () => {
+    await open();
+    const { blob } = house.catalog.byId(await bring('rotten', 1000))!;
+    await house.blobs.setRotten(blob!, () => house.catalog.lost(blob!));
+    await bring('first', 2000);
+    const read = house.catalog.byId(await bring('read', 2000))!.blob!;
+    for (const node of ['held', 'next', 'last']) await bring(node, 2000);
+    let gone = 0;
+    const release = async (sha256: string): Promise<void> => {
+      gone += 1;
+      if (gone === 1) assert.ok(await house.blobs.openBlob(read));
+      // Its record has let it go, its bytes stay.
+      if (gone === 2) house.blobs.hold(sha256);
+      await releaseBlob(house, sha256);
+    };
+    assert.ok((await makeRoom(90, 6000, { ...house, pins: { needs: () => false }, release })).ok);
+    assert.deepEqual(withState('evicted'), ['first', 'held', 'next', 'last']);
+  });
+
   it('is made of a shared blob only when no image with it is needed, and then of all of them', async () => {
     await open();
     await bring('a', 4000, 7);

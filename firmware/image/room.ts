@@ -20,7 +20,8 @@ interface Parts {
 /** Something that may go: how much room that makes, and how it goes. */
 interface Candidate {
   readonly bytes: number;
-  readonly go: () => Promise<void>;
+  /** @returns whether it has gone: somebody may have come for it while another one went, which takes its time on slow flash */
+  readonly go: () => Promise<boolean>;
 }
 
 /**
@@ -31,18 +32,25 @@ interface Candidate {
 export function makeRoom(id: PartialId, bytes: number, parts: Parts): Promise<Outcome<undefined, NoRoom>> {
   return parts.blobs.reserve(id, bytes, async (missingBytes) => {
     // What is rotten takes room on the disk, though none of the quota.
-    if (await parts.blobs.dropRotten()) return true;
-    const chosen: Candidate[] = [];
-    let freed = 0;
-    for (const candidate of candidates(parts)) {
-      if (freed >= missingBytes) break;
-      chosen.push(candidate);
-      freed += candidate.bytes;
-    }
-    if (freed < missingBytes) return false;
-    for (const { go } of chosen) await go();
-    return true;
+    return (await parts.blobs.dropRotten()) || evict(missingBytes, parts);
   });
+}
+
+/** @returns false: all of it would not be enough, nothing has gone */
+async function evict(missingBytes: number, parts: Parts): Promise<boolean> {
+  const chosen: Candidate[] = [];
+  let freed = 0;
+  for (const candidate of candidates(parts)) {
+    if (freed >= missingBytes) break;
+    chosen.push(candidate);
+    freed += candidate.bytes;
+  }
+  if (freed < missingBytes) return false;
+  let missing = missingBytes;
+  for (const { bytes, go } of chosen) if (await go()) missing -= bytes;
+  // Others go in the place of those that somebody has come for. Each time something has gone: this ends.
+  if (missing > 0 && missing < missingBytes) await evict(missing, parts);
+  return true;
 }
 
 /** As `makeRoom`, for a retrieval. @returns the fault that it ends with when there is no room */
@@ -68,8 +76,10 @@ function leftBytes(
       bytes: received,
       go: async () => {
         catalog.dropPartial(id);
-        // Its retrieval may have begun again meanwhile.
-        if (catalog.byId(id)?.state === state) await blobs.dropPartial(id);
+        // Its retrieval may have begun again.
+        if (catalog.byId(id)?.state !== state) return false;
+        await blobs.dropPartial(id);
+        return true;
       },
     }));
 }
@@ -94,10 +104,10 @@ function evictable(images: readonly ImageRecord[], { catalog, blobs, pins, relea
     .map(([sha256, holders]) => ({
       bytes: holders[0]?.size ?? 0,
       go: async () => {
-        // While another one went, which takes its time on slow flash, somebody may have come for it.
-        if (isSpared(sha256)) return;
+        if (isSpared(sha256)) return false;
         for (const { id } of table.holders(sha256)) catalog.evict(id);
         await release(sha256);
+        return !blobs.has(sha256);
       },
     }));
 }
