@@ -319,16 +319,16 @@ describe('the daemon', () => {
   });
 
   it('says that it waits to be provisioned where a reset has left too little', async () => {
-    const { lan, ...rest } = configuration;
+    const { device, ...rest } = configuration;
     const child = await started();
     file('run.json', rest);
-    writeFileSync(join(configuration.stateDir, 'provisioned.json'), JSON.stringify({ lan }), { mode: 0o600 });
+    writeFileSync(join(configuration.stateDir, 'provisioned.json'), JSON.stringify({ device }), { mode: 0o600 });
     const { code, out, err } = await dmgw('factory-reset', '--yes', '--config', path);
     file('run.json', configuration);
     assert.deepEqual([code, err], [0, '']);
     assert.match(
       out,
-      /^everything is forgotten, the gateway waits to be provisioned \(.*run\.json: lan: missing.*\)\n$/,
+      /^everything is forgotten, the gateway waits to be provisioned \(.*run\.json: device: missing.*\)\n$/,
     );
     if (child.exitCode === null) await once(child, 'exit');
     assert.equal(child.exitCode, 2);

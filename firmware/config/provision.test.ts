@@ -85,6 +85,21 @@ describe("root's provisioning of a gateway that has a user of its own", { skip: 
     assert.match(String(await run(ofDevice({ client: { secret: 'one' } }))), /cannot be read \(EACCES/);
   });
 
+  it('takes nothing else from what was provisioned, however it came there: the folder is not of root', async () => {
+    const provisioned = join(stateDir, 'provisioned.json');
+    for (const [key, value] of [
+      ['storeDir', '/etc'],
+      ['requireMount', '/'],
+    ] as const) {
+      writeFileSync(provisioned, JSON.stringify({ device: { model: 'R2' }, [key]: value }), { mode: 0o600 });
+      chownSync(provisioned, OWNER, OWNER);
+      const text = `${provisioned}: '${key}' is not provisioned; expected accounts, device, retrieve`;
+      const loaded = loadConfiguration({ file }, 0);
+      assert.equal(loaded.ok ? '' : loaded.error.text, text);
+      assert.equal(await run(ofDevice({ name: 'x' })), text);
+    }
+  });
+
   it('makes a folder that is missing for whom the one above it belongs to', async () => {
     const inner = join(stateDir, 'inner');
     writeFileSync(file, JSON.stringify({ ...minimal(), stateDir: inner, accounts: [account()] }));

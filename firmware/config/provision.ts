@@ -6,13 +6,10 @@ import { describeThrown, success, type CodedError, type Failure, type Outcome } 
 import { refuse } from './errors.js';
 import { isObject, mergeLayers, type Layer } from './layers.js';
 import { parseConfiguration, readLayers, type ConfigurationFiles } from './load.js';
-import { PROVISIONED_FILE, PROVISIONED_FOLDER, provisionedLayer } from './provisioned.js';
+import { PROVISIONED_FILE, PROVISIONED_FOLDER, provisionedLayer, wrongForm } from './provisioned.js';
 import { readTlsFiles } from './tls.js';
 
 type Fields = Readonly<Record<string, unknown>>;
-
-/** What may be provisioned: keys of the configuration that tell one device, or its owner, from another. */
-const SECTIONS: ReadonlySet<string> = new Set(['accounts', 'device', 'retrieve']);
 
 /** PEM text in a document, and the key of the configuration that names its file. */
 const PEMS = { ca: 'caFile', cert: 'certFile', key: 'keyFile' } as const;
@@ -62,17 +59,6 @@ function provisionInto(
   } catch (thrown) {
     return writing.undo(refuse('unreadable', writing.file, [], `cannot be written (${describeThrown(thrown)})`));
   }
-}
-
-/** Half a sentence; undefined where all is right so far. */
-function wrongForm(document: unknown): string | undefined {
-  if (!isObject(document)) return 'is not an object { ... }';
-  const key = Object.keys(document).find((name) => !SECTIONS.has(name));
-  if (key !== undefined) return `'${key}' is not provisioned; expected ${[...SECTIONS].join(', ')}`;
-  const { accounts = [] } = document;
-  if (!Array.isArray(accounts)) return 'accounts is not a list';
-  const named = accounts.every((account) => isObject(account) && typeof account.serverId === 'string');
-  return named ? undefined : 'an account has no serverId';
 }
 
 /** PEM text goes into files of its own, whose names say what is in them: the same text is the same file. */

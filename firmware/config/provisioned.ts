@@ -1,15 +1,33 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { success, type Outcome } from '../outcome/index.js';
+import { refuse, type ConfigurationError } from './errors.js';
 import { checkSecrecy, readConfigurationFile } from './file.js';
 import { isObject, mergeLayers, type Layer } from './layers.js';
-import type { ConfigurationError } from './errors.js';
 
 /** What only this device has, such as secrets; `dmgw provision` writes it. */
 export const PROVISIONED_FILE = 'provisioned.json';
 
 /** Where `dmgw provision` puts what stands in files of their own. */
 export const PROVISIONED_FOLDER = 'provisioned';
+
+/** What may be provisioned: keys of the configuration that tell one device, or its owner, from another. */
+const SECTIONS: ReadonlySet<string> = new Set(['accounts', 'device', 'retrieve']);
+
+/**
+ * Whether this may be provisioned: nothing else, for the file belongs to the gateway's user, and root makes folders and
+ * gives them away as the rest of the configuration says.
+ * @returns half a sentence; undefined where all is right so far
+ */
+export function wrongForm(document: unknown): string | undefined {
+  if (!isObject(document)) return 'is not an object { ... }';
+  const key = Object.keys(document).find((name) => !SECTIONS.has(name));
+  if (key !== undefined) return `'${key}' is not provisioned; expected ${[...SECTIONS].join(', ')}`;
+  const { accounts = [] } = document;
+  if (!Array.isArray(accounts)) return 'accounts is not a list';
+  const named = accounts.every((account) => isObject(account) && typeof account.serverId === 'string');
+  return named ? undefined : 'an account has no serverId';
+}
 
 /**
  * The layer above all others, from the folder that the others call stateDir; undefined where there is none.
@@ -27,7 +45,9 @@ export function provisionedLayer(
   const read = readConfigurationFile(file);
   if (!read.ok) return read;
   const secrecy = checkSecrecy(file, read.value, uid);
-  return secrecy.ok ? success({ file, value: read.value.value }) : secrecy;
+  if (!secrecy.ok) return secrecy;
+  const form = wrongForm(read.value.value);
+  return form === undefined ? success({ file, value: read.value.value }) : refuse('bad-value', file, [], form);
 }
 
 /**
