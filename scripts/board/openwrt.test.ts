@@ -285,11 +285,18 @@ config end_device
 	list groups 'hall'
 `;
 
+/** With a state that lies where the daemon reads it: it is not in the root. */
+const PROVISIONED = WANTED.replace('/srv/dmgw/state', join(folder, 'state'));
+function provision(text: string): void {
+  mkdirSync(join(folder, 'state'), { recursive: true });
+  writeFileSync(join(folder, 'state/provisioned.json'), text, { mode: 0o600 });
+}
+
 const rcCommon = (action: string, env: Record<string, string> = {}): { code: number | null; out: string } =>
   shell([join(STAND_INS, 'rc.common'), join(root, 'etc/init.d/dmgw'), action], env);
 const configure = (text: string): void => writeFileSync(join(root, 'etc/config/dmgw'), text);
 const generated = (): Record<string, never> =>
-  JSON.parse(readFileSync(join(root, 'var/run/dmgw/dmgw.json'), 'utf8')) as Record<string, never>;
+  JSON.parse(readFileSync(join(root, 'var/run/dmgw.json'), 'utf8')) as Record<string, never>;
 const asked = (): string[][] =>
   written(procd)
     .trimEnd()
@@ -359,13 +366,13 @@ describe(`the scripts of the package, with ${SHELL.join(' ')}`, () => {
       serve: { interfaces: ['br-lan'] },
       discovery: { interfaces: ['br-lan'] },
     });
-    const config = join(root, 'var/run/dmgw/dmgw.json');
+    const config = join(root, 'var/run/dmgw.json');
     assert.deepEqual(
-      [dirname(config), config].map((path) => statSync(path).mode & 0o777),
+      [join(root, 'var/run/dmgw'), config].map((path) => statSync(path).mode & 0o777),
       [0o750, 0o600],
     );
     assert.match(written(calls), new RegExp(`^chown dmgw:dmgw ${root}/var/run/dmgw\\.json\\.new$`, 'm'));
-    assert.deepEqual(readdirSync(join(root, 'var/run')), ['dmgw']);
+    assert.deepEqual(readdirSync(join(root, 'var/run')).sort(), ['dmgw', 'dmgw.json']);
     const board = join(root, 'usr/share/dmgw/board.json');
     const settings = Object.fromEntries(
       asked()
@@ -463,7 +470,7 @@ config serve 'serve'
   it('refuse a wrong configuration in one line, in the log too, and leave the one that runs as it was', () => {
     configure(WANTED);
     assert.equal(rcCommon('start').code, 0);
-    const before = readFileSync(join(root, 'var/run/dmgw/dmgw.json'), 'utf8');
+    const before = readFileSync(join(root, 'var/run/dmgw.json'), 'utf8');
     rmSync(procd);
     for (const [wrong, expected] of [
       [
@@ -482,7 +489,7 @@ config serve 'serve'
       assert.match(written(log), /^daemon\.err \/etc\/config\/dmgw: /);
       assert.match(written(log), expected);
     }
-    assert.equal(readFileSync(join(root, 'var/run/dmgw/dmgw.json'), 'utf8'), before);
+    assert.equal(readFileSync(join(root, 'var/run/dmgw.json'), 'utf8'), before);
     assert.equal(written(procd), '', 'procd is asked for nothing');
   });
 
@@ -752,6 +759,24 @@ esac
       assert.equal(ownerOf(others), 0, others);
   });
 
+  it("take no folder and no right from the daemon's own folders", { skip: NO_ROOT }, () => {
+    configure(WANTED);
+    const start = (): ReturnType<typeof rcCommon> => rcCommon('start', { STAND_IN_OWNER: OWNER.join(':') });
+    assert.equal(start().code, 0);
+    const [etc, run] = [join(root, 'etc'), join(root, 'var/run/dmgw')];
+    const before = readdirSync(etc);
+    for (const name of ['dmgw.json', 'dmgw.json.new']) symlinkSync(etc, join(run, name));
+    assert.equal(start().code, 0);
+    assert.deepEqual(readdirSync(etc), before);
+
+    provision('{"storeDir":"/etc","requireMount":"/"}');
+    configure(PROVISIONED);
+    const { code, out } = start();
+    assert.equal(code, 1);
+    assert.match(out, /provisioned\.json: 'storeDir' is not provisioned; expected accounts, device, retrieve\n$/);
+    assert.deepEqual([statSync(etc).uid, statSync(etc).mode & 0o777], [0, 0o755]);
+  });
+
   it("leave a folder within the daemon's own one to the daemon", { skip: NO_ROOT }, () => {
     configure(
       WANTED.replace(
@@ -773,9 +798,9 @@ esac
     assert.equal(rcCommon('start').code, 0);
     const command = (...typed: string[]): { code: number | null; out: string } =>
       shell([join(root, 'usr/bin/dmgw'), ...typed]);
-    assert.match(command('config', 'check').out, /\/var\/run\/dmgw\/dmgw\.json: ok\n$/);
+    assert.match(command('config', 'check').out, /\/var\/run\/dmgw\.json: ok\n$/);
     const other = join(root, 'other.json');
-    copyFileSync(join(root, 'var/run/dmgw/dmgw.json'), other);
+    copyFileSync(join(root, 'var/run/dmgw.json'), other);
     const board = join(root, 'usr/share/dmgw/board.json');
     assert.equal(command('config', 'check', '--config', other, '--board', board).out, `${other}: ok\n`);
     assert.match(command('version').out, /^dmgw \d/);
@@ -792,7 +817,7 @@ describe('a start of the daemon', () => {
     const { publicKey } = generateKeyPairSync('ed25519');
     const key = publicKey.export({ type: 'spki', format: 'pem' });
     // The daemon is not in the root.
-    const keys = ['a[1]', 'b'].map((name) => join(folder, `${name}.pem`));
+    const keys = ['a[1]', 'b', 'of two', '*'].map((name) => join(folder, `${name}.pem`));
     // The profile has a list of its own, beside the file with the leases.
     const ofBoard = ['c', 'd'].map((name) => join(folder, `${name}.pem`));
     const retrieve = Object.assign({}, profile.configuration.retrieve, { signatureKeys: ofBoard });
@@ -825,9 +850,9 @@ ${keys.map((file) => `\tlist signature_keys '${file}'\n`).join('')}`,
       ['/var/run/dmgw', '/srv/dmgw/state', '/mnt/data/dmgw'].map((path) => root + path),
     );
     const needed = [
-      ...['usr/lib/dmgw', 'usr/share/dmgw', 'var/run/dmgw/dmgw.json', 'etc/hosts', 'etc/ssl/certs'],
+      ...['usr/lib/dmgw', 'usr/share/dmgw', 'var/run/dmgw.json', 'etc/hosts', 'etc/ssl/certs'],
       ...['etc/factory/devid', 'var/run/link', 'tmp/dhcp.leases'],
-      ...['a[1]', 'b', 'c', 'd'].map((name) => join(folder, `${name}.pem`)),
+      ...['a[1]', 'b', 'of two', '*', 'c', 'd'].map((name) => join(folder, `${name}.pem`)),
     ];
     assert.deepEqual(of('add_jail_mount').sort(), needed.map((path) => join(root, path)).sort());
   });
@@ -838,25 +863,39 @@ ${keys.map((file) => `\tlist signature_keys '${file}'\n`).join('')}`,
       `dev:    size   erasesize  name
 mtd0: 00080000 00010000 "u-boot"
 mtd3: 00010000 00010000 "factory"
+mtd4: 00010000 00010000 "1e1"
+mtd5: 00010000 00010000 "10"
 `,
     );
+    for (const name of ['dev/mtd4', 'dev/mtd5']) writeFileSync(join(root, name), '');
     mkdirSync(join(root, 'dev'), { recursive: true });
     const [other, device] = [join(root, 'dev/mtd0'), join(root, 'dev/mtd3')];
     for (const file of [other, device]) writeFileSync(file, '', { mode: 0o600 });
-    const own = WANTED.replace(/dev_id '.*'/, `dev_id_partition_name 'factory'\n\toption dev_id_partition_offset '4'`);
-    configure(own);
-    rmSync(procd);
-    assert.equal(rcCommon('start').code, 0);
-    const shown = asked().filter(([call]) => call === 'add_jail_mount');
-    assert.ok(
-      shown.some(([, ...files]) => files.includes(device)),
-      String(shown),
-    );
+    const named = (name: string): string =>
+      WANTED.replace(/dev_id '.*'/, `dev_id_partition_name '${name}'\n\toption dev_id_partition_offset '4'`);
+    const shown = (text: string): string[] => {
+      configure(text);
+      rmSync(procd);
+      assert.equal(rcCommon('start').code, 0);
+      return asked().flatMap(([call, ...files]) =>
+        call === 'add_jail_mount' ? files.filter((file) => dirname(file) === join(root, 'dev')) : [],
+      );
+    };
+    const modes = (): number[] => [other, device].map((file) => statSync(file).mode & 0o777);
+    assert.deepEqual(shown(named('factory')), [device]);
     assert.match(written(calls), new RegExp(`^chown root:dmgw ${device}$`, 'm'));
-    assert.deepEqual(
-      [other, device].map((file) => statSync(file).mode & 0o777),
-      [0o600, 0o640],
-    );
+    assert.deepEqual(modes(), [0o600, 0o640]);
+    assert.equal(rcCommon('stop_service').code, 0);
+    assert.match(written(calls), new RegExp(`^chown root:root ${device}$`, 'm'));
+    assert.deepEqual(modes(), [0o600, 0o600]);
+
+    assert.deepEqual(shown(named('10')), [join(root, 'dev/mtd5')]);
+    // Where the header of the list would be a device, and where the daemon has put a name.
+    writeFileSync(join(root, 'dev/dev'), '');
+    provision(JSON.stringify({ device: { devIdPartition: { name: 'u-boot', offset: 4 } } }));
+    assert.deepEqual(shown(PROVISIONED.replace(/\toption dev_id .*\n/, '')), []);
+    assert.deepEqual(modes(), [0o600, 0o600]);
+    assert.equal(rcCommon('stop_service').code, 0);
   });
 
   it('makes the folder of the state for its user, but none below a disk that is not mounted', () => {

@@ -6,7 +6,7 @@ root=${IPKG_INSTROOT:-}
 case " $* " in
 *' --config'* | *' --socket'* | *' --help '* | *' -h '* | ' config keys '*) ;;
 *) case "${1:-}" in '' | help | version | compile | ddf | -*) ;; *)
-	set -- "$@" --config "$root/var/run/dmgw/dmgw.json" --board "$root/usr/share/dmgw/board.json" ;;
+	set -- "$@" --config "$root/var/run/dmgw.json" --board "$root/usr/share/dmgw/board.json" ;;
 esac ;;
 esac
 # What a sysupgrade has kept would come back.
