@@ -209,31 +209,39 @@ it('no file is cut, named or removed before the record that allows it is durable
   }
 });
 
-for (const canBePutAside of [true, false]) {
-  const what = canBePutAside ? 'is put aside' : 'that cannot be put aside is removed';
-  it(`a rotten file ${what}, durably before its images are told`, async () => {
+const NOT_ASIDE = 'cannot put a rotten file aside';
+for (const [what, fails, expected] of [
+  ['is put aside, durably', '', ['flushed', 'told']],
+  ['that cannot be put aside is removed, with what is beside it, durably', 'rename', [NOT_ASIDE, 'flushed', 'told']],
+  ['that cannot be removed either is logged', 'rename remove', [NOT_ASIDE, 'cannot remove a file', 'told']],
+] as const) {
+  it(`a rotten file ${what} before its images are told`, async () => {
     const folder = mkdtempSync(join(tmpdir(), 'dmgw-blobs-'));
     const blobFolder = join(folder, 'blobs');
     try {
       const steps: string[] = [];
-      const isThere = (): boolean => readdirSync(blobFolder).includes(SHA);
+      const left = (): string[] => readdirSync(blobFolder);
       const disk: Disk = {
         ...systemDisk,
         rename: (from, to) =>
-          to.includes('/rotten/') && !canBePutAside ? Promise.reject(new Error('EIO')) : systemDisk.rename(from, to),
+          to.includes('/rotten/') && fails.includes('rename')
+            ? Promise.reject(new Error('EIO'))
+            : systemDisk.rename(from, to),
+        remove: (path) => (fails.includes('remove') ? Promise.reject(new Error('EIO')) : systemDisk.remove(path)),
         flushFolder: (path) => {
-          if (path === blobFolder && !isThere()) steps.push('flushed');
+          if (path === blobFolder && left().length === 0) steps.push('flushed');
           return systemDisk.flushFolder(path);
         },
       };
-      const blobs = new BlobStore({ folder, disk, clock: new ManualClock(), log: silentLog, freeFloorBytes: 0 });
+      const log = { ...silentLog, error: (text: string) => steps.push(text) };
+      const blobs = new BlobStore({ folder, disk, clock: new ManualClock(), log, freeFloorBytes: 0 });
       await blobs.start({ blob: () => true, partial: () => true });
       writeFileSync(join(folder, 'partial', '1'), CONTENT);
       await blobs.adopt(1, SHA, sidecarFor({ size: CONTENT.length, contentType: null }, []), () => undefined);
       steps.length = 0;
       await blobs.setRotten(SHA, () => steps.push('told'));
-      assert.deepEqual(steps, ['flushed', 'told']);
-      assert.ok(!isThere());
+      assert.deepEqual(steps, expected);
+      assert.deepEqual(left(), fails.includes('remove') ? [SHA, `${SHA}.json`] : []);
     } finally {
       removeFolder(folder);
     }

@@ -159,10 +159,12 @@ export class BlobStore {
         await this.#putAside(sha256);
       } catch (thrown) {
         this.#log.error('cannot put a rotten file aside', { sha256, reason: describeThrown(thrown) });
+        const path = join(this.#blobFolder, sha256);
         await this.disk
-          .remove(join(this.#blobFolder, sha256))
+          .remove(path)
+          .then(() => this.#sidecars.remove(sha256))
           .then(() => this.disk.flushFolder(this.#blobFolder))
-          .catch(() => undefined);
+          .catch(this.#cannotRemove(path));
       }
       commit();
     });
@@ -452,9 +454,12 @@ export class BlobStore {
 
   async #discard(path: string): Promise<void> {
     this.#log.warn('removing a file that no image wants', { path });
-    await this.disk.remove(path).catch((thrown: unknown) => {
-      this.#log.error('cannot remove a file', { path, reason: describeThrown(thrown) });
-    });
+    await this.disk.remove(path).catch(this.#cannotRemove(path));
+  }
+
+  /** Tells of it, no more. */
+  #cannotRemove(path: string): (thrown: unknown) => void {
+    return (thrown) => this.#log.error('cannot remove a file', { path, reason: describeThrown(thrown) });
   }
 
   #partialPath(id: PartialId): string {
