@@ -8,7 +8,7 @@ import { after, before, describe, it } from 'node:test';
 import { PROJECT_ROOT, requirePrograms } from '../flow/project.js';
 import { addonFile, filesBelow, NATIVE_FILE, REQUIRED_ADDONS, sha256Of } from './addons.js';
 import { bundledComponents } from './components.js';
-import { buildFirmware } from './firmware.js';
+import { buildFirmware, buildMdns } from './firmware.js';
 import { describeApp, type Manifest } from './manifest.js';
 import { crossProfile } from './profile.js';
 
@@ -46,6 +46,42 @@ describe("a firmware for OpenWrt without OpenWrt's SDK", () => {
     refused('old', `${asked}; there is no arm-openwrt-linux-muslgnueabi-gcc in ${folder}/staging_dir/toolchain-*/bin`);
     assert.deepEqual(readdirSync(join(folder, 'old')), ['app']);
     assert.ok(existsSync(join(folder, 'old/app/kept')));
+  });
+});
+
+describe('what a board has for the mDNS daemon', () => {
+  const toolchain = { prefix: '', nodeFolder: '' };
+  const app = join(folder, 'mdns');
+  // The addon of this machine stands for that of the board.
+  const addon = join(PROJECT_ROOT, 'node_modules', addonFile('mdns'));
+
+  const skip = existsSync(addon) ? false : 'the package mdns is not installed';
+  it('comes with the text of each licence of what is in it, which its package has from nowhere else', { skip }, () => {
+    const built = buildMdns(
+      () => addon,
+      toolchain,
+      app,
+      (line) => assert.fail(line),
+    );
+    assert.equal(built, app);
+    const texts = readFileSync(join(app, 'node_modules/mdns/LICENSES'), 'utf8');
+    for (const name of ['mdns', 'nan']) {
+      assert.match(texts, new RegExp(`^${name} \\d\\S+ \\(MIT\\)$`, 'm'));
+      const own = readdirSync(join(PROJECT_ROOT, 'node_modules', name)).find((file) => /^license/i.test(file)) ?? '';
+      const text = readFileSync(join(PROJECT_ROOT, 'node_modules', name, own), 'utf8');
+      assert.ok(texts.includes(text.replaceAll('\r', '').trim()), name);
+    }
+  });
+
+  it('is left out, in one line, where the addon cannot be compiled', () => {
+    const told: string[] = [];
+    const fails = (): string => {
+      throw new Error('no dns_sd.h\nand more');
+    };
+    const built = buildMdns(fails, toolchain, app, (line) => told.push(line));
+    assert.equal(built, undefined);
+    assert.deepEqual(told, ['without mdns, which is optional: no dns_sd.h']);
+    assert.equal(existsSync(app), false);
   });
 });
 

@@ -72,7 +72,7 @@ export function buildFirmware(
   }
   tell(`${NATIVE} for ${build.toolchain}`);
   buildNative(build, toolchain, tree, app);
-  const mdns = buildMdns(build, toolchain, tree, mdnsApp, tell);
+  const mdns = buildMdns(() => compileAddon('mdns', build, toolchain, tree), toolchain, mdnsApp, tell);
 
   writeBoardFiles(folder, { name, build, configuration });
   const epochSeconds = sourceEpochSeconds();
@@ -94,16 +94,19 @@ export function writeBoardFiles(
   put('dmgw.config', uciDefaults(name, configuration));
 }
 
-/** `mdns` is optional, and does not build everywhere: then there is no package of it. */
-function buildMdns(
-  build: CrossBuild,
+/**
+ * `mdns` is optional, and does not build everywhere: then there is no package of it.
+ * @param compile its addon
+ * @returns `app`, with all that the package has; undefined where there is none
+ */
+export function buildMdns(
+  compile: () => string,
   toolchain: Toolchain,
-  tree: string,
   app: string,
   tell: (line: string) => void,
 ): string | undefined {
   try {
-    stageAddon('mdns', compileAddon('mdns', build, toolchain, tree), toolchain, app);
+    stageAddon('mdns', compile(), toolchain, app);
     // Its package has nothing else that is not also the daemon's.
     const texts = licenseTexts(addonComponents('mdns', sha256Of(join(app, 'node_modules', addonFile('mdns')))));
     writeFileSync(join(app, 'node_modules/mdns', LICENSES_FILE), texts);
