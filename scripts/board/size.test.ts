@@ -3,7 +3,8 @@ import { mkdtempSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
-import { measurePackage, renderFigures, verdictOf } from './size.js';
+import { AddressBlock } from '../flow/addresses.js';
+import { measureHere, measurePackage, renderFigures, verdictOf } from './size.js';
 
 describe('a budget', () => {
   for (const [value, target, ceiling, verdict] of [
@@ -46,4 +47,11 @@ describe('a budget', () => {
     assert.match(head ?? '', /^FIGURE +MEASURED +TARGET$/);
     assert.match(line ?? '', /^idle RssAnon +15\.90 MB +<= 12\.00 MB +missed; not more than 20\.00 MB$/);
   });
+});
+
+it('what is measured on this machine gives its addresses back where it cannot begin', async ({ mock }) => {
+  mock.method(AddressBlock.prototype, 'freePort', () => Promise.reject(new Error('no free port')));
+  const release = mock.method(AddressBlock.prototype, 'release');
+  await assert.rejects(measureHere([]), { message: 'no free port' });
+  assert.equal(release.mock.callCount(), 1);
 });

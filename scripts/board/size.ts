@@ -68,48 +68,55 @@ export async function measureHere(nodeFlags: readonly string[]): Promise<Figure[
   delete process.env.NODE_EXTRA_CA_CERTS;
   const folder = mkdtempSync(join(tmpdir(), 'dmgw-size-'));
   const block = await AddressBlock.claim();
-  const gateway = new GatewayProcess({
-    deviceId: 'urn:uuid:00000000-0000-4000-8000-000000000001',
-    accounts: [],
-    lanAddress: block.gateway,
-    lanPrefix: block.lanPrefix,
-    wanAddress: block.gatewayInWan,
-    wanPrefix: block.wanPrefix,
-    // As on a router: with another one at each start the DM Server would have to be told of it.
-    servePort: await block.freePort(block.gateway, 8080),
-    notificationPort: await block.freePort(block.gatewayInWan, 2948),
-    devices: [],
-    folder,
-    settings: { accounts: [ACCOUNT], session: { startDelaySeconds: 60 }, log: { level: 'info' } },
-    nodeFlags,
-  });
   try {
-    // With these flags.
-    run(process.execPath, [...nodeFlags, PROGRAMS.gateway, 'compile']);
-    const bareCommand = [process.execPath, ...nodeFlags, '-e', '0'];
-    const ratios: number[] = [];
-    for (let start = 0; start < STARTS; start += 1) {
-      // By turns, so that what else the machine does meets both, and both by way of the same programs.
-      const bare = await timed(() => new Child({ name: 'bare', command: bareCommand, logFile: gateway.logFile }).ended);
-      ratios.push((await timed(() => gateway.startListening())) / bare);
-      if (start < STARTS - 1) await gateway.stop();
+    const gateway = new GatewayProcess({
+      deviceId: 'urn:uuid:00000000-0000-4000-8000-000000000001',
+      accounts: [],
+      lanAddress: block.gateway,
+      lanPrefix: block.lanPrefix,
+      wanAddress: block.gatewayInWan,
+      wanPrefix: block.wanPrefix,
+      // As on a router: with another one at each start the DM Server would have to be told of it.
+      servePort: await block.freePort(block.gateway, 8080),
+      notificationPort: await block.freePort(block.gatewayInWan, 2948),
+      devices: [],
+      folder,
+      settings: { accounts: [ACCOUNT], session: { startDelaySeconds: 60 }, log: { level: 'info' } },
+      nodeFlags,
+    });
+    try {
+      return await measured(gateway, nodeFlags);
+    } finally {
+      await gateway.close();
     }
-    await sleep(SETTLE_MS);
-    const { pid } = gateway.child;
-    const memory = memoryOf(pid);
-    if (!memory) throw new Error(gateway.child.describe('has ended'));
-    return [
-      ...programFigures(dirname(PROGRAMS.gateway)),
-      { ...BUDGETS.memory, value: memory.rssAnonBytes / 1_000_000 },
-      { ...BUDGETS.start, value: median(ratios) },
-      { ...BUDGETS.files, value: readdirSync(`/proc/${pid}/fd`).length },
-      { ...BUDGETS.threads, value: readdirSync(`/proc/${pid}/task`).length },
-    ];
   } finally {
-    await gateway.close();
     block.release();
     rmSync(folder, { recursive: true, force: true });
   }
+}
+
+async function measured(gateway: GatewayProcess, nodeFlags: readonly string[]): Promise<Figure[]> {
+  // With these flags.
+  run(process.execPath, [...nodeFlags, PROGRAMS.gateway, 'compile']);
+  const bareCommand = [process.execPath, ...nodeFlags, '-e', '0'];
+  const ratios: number[] = [];
+  for (let start = 0; start < STARTS; start += 1) {
+    // By turns, so that what else the machine does meets both, and both by way of the same programs.
+    const bare = await timed(() => new Child({ name: 'bare', command: bareCommand, logFile: gateway.logFile }).ended);
+    ratios.push((await timed(() => gateway.startListening())) / bare);
+    if (start < STARTS - 1) await gateway.stop();
+  }
+  await sleep(SETTLE_MS);
+  const { pid } = gateway.child;
+  const memory = memoryOf(pid);
+  if (!memory) throw new Error(gateway.child.describe('has ended'));
+  return [
+    ...programFigures(dirname(PROGRAMS.gateway)),
+    { ...BUDGETS.memory, value: memory.rssAnonBytes / 1_000_000 },
+    { ...BUDGETS.start, value: median(ratios) },
+    { ...BUDGETS.files, value: readdirSync(`/proc/${pid}/fd`).length },
+    { ...BUDGETS.threads, value: readdirSync(`/proc/${pid}/task`).length },
+  ];
 }
 
 /** What a board's bundle and package take. @param app folder of the bundle @param packageFile the daemon's .ipk, with the addons */
