@@ -14,7 +14,7 @@ export async function compileStart(compiled: () => Buffer): Promise<Buffer> {
   const folder = mkdtempSync(join(tmpdir(), 'dmgw-'));
   const remove = (): void => rmSync(folder, { recursive: true, force: true });
   // Of the gateway's own listeners the first that hears of a defect ends the process.
-  process.on('uncaughtException', remove).on('unhandledRejection', remove);
+  process.on('uncaughtExceptionMonitor', remove).on('unhandledRejection', remove);
   try {
     const file = join(folder, 'dmgw.json');
     const socket = join(folder, 'socket');

@@ -52,6 +52,7 @@ async function start(
   const ground = laid.value;
   const { fresh, log, names, settings, store } = ground;
 
+  // They are asked for what is built behind them when something happens: not before all is built.
   const devices = buildDevices(ground, {
     capacity: { free: () => images.imageServer.load.free },
     onRemove: (node) => management.tree.forgetNode([...names.place('DeviceInventory'), node]),

@@ -41,7 +41,7 @@ export interface GatewayOptions {
 export type OnClose = (closing: () => Promise<void> | void) => void;
 
 /** What every part of the gateway stands on. */
-export interface Ground extends GatewayOptions {
+export interface Ground extends Omit<GatewayOptions, 'onFatal'> {
   readonly configuration: Configuration;
   readonly clock: Clock;
   readonly names: Names;

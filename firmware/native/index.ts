@@ -115,9 +115,10 @@ function open(name: AddonName): unknown {
   return addon.exports;
 }
 
-/** Beside this program, or in a folder above it. */
+/** The part in C lies beside this program; the others may lie in a folder above it, where `require` would find them too. */
 function fileOf(name: AddonName): string {
   const beside = import.meta.dirname;
+  if (name === NATIVE) return join(beside, FILES[name]);
   for (let folder = beside; folder !== dirname(folder); folder = dirname(folder)) {
     const file = join(folder, FILES[name]);
     if (existsSync(file)) return file;

@@ -26,7 +26,7 @@ import { setImmediate } from 'node:timers/promises';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { Worker } from 'node:worker_threads';
-import { NATIVE, native, NOT_IN_MEMORY, type Native, type NativeHash } from './index.js';
+import { ADDONS, loadAddon, NATIVE, native, NOT_IN_MEMORY, type Native, type NativeHash } from './index.js';
 
 const FAILED = -2;
 const KIB = 1024;
@@ -35,6 +35,11 @@ const MIB = 1024 * KIB;
 const folder = mkdtempSync(join(tmpdir(), 'dmgw-native-'));
 after(() => rmSync(folder, { recursive: true }));
 const { sendDatagram, sendFile, unacknowledged } = native();
+
+describe('an addon', () => {
+  // One that is not of Node-API has functions the first time only that its file is opened.
+  for (const name of ADDONS) it(`is opened once: ${name}`, () => assert.equal(loadAddon(name), loadAddon(name)));
+});
 
 function fileOf(content: Uint8Array, within = folder): string {
   const file = join(within, `file-${randomBytes(4).toString('hex')}`);

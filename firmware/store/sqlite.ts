@@ -1,4 +1,4 @@
-import { chmodSync, closeSync, fdatasync, openSync } from 'node:fs';
+import { chmodSync, closeSync, fdatasync, fsync, openSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { promisify } from 'node:util';
 import { describeThrown, systemErrorCode } from '../outcome/index.js';
@@ -14,7 +14,6 @@ import {
   type Store,
   type StoreErrorCode,
 } from './store.js';
-import { flushFolder } from '../files/index.js';
 
 export interface StoreOptions {
   /** Path of the database file; its folder exists. */
@@ -45,9 +44,19 @@ export function openStore(options: StoreOptions): Store {
     migrate(db, options.schema);
     return new SqliteStore(db, options.file, journal, options.checkpointPages ?? 256);
   } catch (thrown) {
-    db?.close();
+    if (db) closeFlushed(db);
     throw asStoreError(thrown, options.file);
   }
+}
+
+/** Closing copies what is in the WAL into the database and removes it: that is flushed, or the WAL stays. */
+function closeFlushed(db: Database): void {
+  try {
+    db.pragma('synchronous = FULL');
+  } catch {
+    // Of a database in which nothing can be read, nothing is copied.
+  }
+  db.close();
 }
 
 /** True while another process has the database. Leaves the file as it is. */
@@ -107,8 +116,8 @@ function chooseJournal(db: Database, log: Logger): 'wal' | 'truncate' {
   db.pragma('locking_mode = EXCLUSIVE');
   try {
     if (db.pragmaValue('journal_mode = WAL') === 'wal') {
-      // A commit is written, not flushed, by SQLite: durable() flushes the WAL outside the event loop.
-      db.pragma('synchronous = NORMAL');
+      // What is committed SQLite writes: durable() flushes it, outside the event loop.
+      db.pragma('synchronous = OFF');
       db.pragma('wal_autocheckpoint = 0');
       probe(db);
       return 'wal';
@@ -188,8 +197,8 @@ class SqliteStore implements Store {
   #queued: Promise<void> | undefined;
   /** Where the journal is a WAL. */
   readonly #wal: { readonly walFd: number; readonly databaseFd: number; readonly checkpoint: Checkpoint } | undefined;
-  /** A power cut leaves the WAL in its folder. */
-  #named = false;
+  /** Until it is flushed: in it SQLite makes a WAL at each start. */
+  #folder: number | undefined;
   /** Flushes begin after this. */
   #held: Promise<void> | undefined;
   #checkpointing: Promise<void> | undefined;
@@ -204,11 +213,10 @@ class SqliteStore implements Store {
     checkpointPages: number,
   ) {
     if (journal !== 'wal') return;
+    this.#folder = openSync(dirname(file), 'r');
     const walFd = openSync(`${file}-wal`, 'r+');
     // It stays open until SQLite has closed its own: closing it would take away SQLite's lock, as POSIX wants it.
     const databaseFd = openSync(file, 'r+');
-    // From here on every flush is ours.
-    db.pragma('synchronous = OFF');
     const parts = {
       walFd,
       databaseFd,
@@ -298,10 +306,8 @@ class SqliteStore implements Store {
       await this.durable();
       await this.#checkpointing;
     } finally {
-      // The last one to close copies the WAL into the database.
-      this.db.pragma('synchronous = FULL');
-      this.db.close();
-      for (const fd of this.#wal ? [this.#wal.walFd, this.#wal.databaseFd] : []) closeSync(fd);
+      closeFlushed(this.db);
+      for (const fd of [this.#folder, this.#wal?.walFd, this.#wal?.databaseFd]) if (fd !== undefined) closeSync(fd);
     }
   }
 
@@ -323,9 +329,12 @@ class SqliteStore implements Store {
 
   async #flushWal(fd: number): Promise<void> {
     await this.#held;
-    // SQLite makes a WAL at each start, and has been told to flush nothing.
-    if (!this.#named) await flushFolder(dirname(this.file));
-    this.#named = true;
+    const folder = this.#folder;
+    if (folder !== undefined) {
+      await flushNames(folder);
+      this.#folder = undefined;
+      closeSync(folder);
+    }
     await flushFile(fd);
   }
 
@@ -457,6 +466,7 @@ class SqliteStore implements Store {
 }
 
 const flushFile = promisify(fdatasync);
+const flushNames = promisify(fsync);
 
 function storeErrorCode(thrown: unknown): StoreErrorCode {
   const code = systemErrorCode(thrown) ?? '';

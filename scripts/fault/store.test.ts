@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import { statSync } from 'node:fs';
 import { join } from 'node:path';
-import { before, describe, it } from 'node:test';
+import { after, before, describe, it } from 'node:test';
 import { silentLog } from '../../firmware/log/index.js';
 import type { Store } from '../../firmware/store/index.js';
 import { openTestStore } from '../../firmware/store/store.fixture.js';
@@ -51,6 +51,41 @@ describe('the store when the power goes', { skip }, () => {
   it('is seen to break where no sync does anything', async () => {
     const done = await run('all-lies', 'lie sync', ROUNDS, 1);
     assert.ok(done.faults.length > 0);
+  });
+});
+
+describe('the store where no flush succeeds', { skip }, () => {
+  const disk = new FaultyDisk('unflushed', '');
+  after(() => disk.remove());
+  const file = join(disk.folder, 'dmgw.db');
+  const room = (name: string): string => JSON.stringify(new URL(`../../firmware/${name}/index.js`, import.meta.url));
+
+  /** Opens the database in a process that is killed behind it. @returns how: its journal, or the code of the error */
+  const opens = (rules: string, steps: readonly string[], behind = ''): string => {
+    const schema = JSON.stringify(steps.map((sql) => ({ owner: 'test', sql })));
+    const script = `import { openStore } from ${room('store')}; import { silentLog } from ${room('log')};
+      import { writeSync } from 'node:fs';
+      const opened = () => openStore({ file: ${JSON.stringify(file)}, schema: ${schema}, log: silentLog, cacheKib: 512 });
+      try { const store = opened(); writeSync(1, store.journal); ${behind} } catch (thrown) { writeSync(1, thrown.code); }
+      process.kill(process.pid, 'SIGKILL');`;
+    disk.rules = rules;
+    const env = { ...process.env, ...disk.environment };
+    return spawnSync(process.execPath, ['--input-type=module', '-e', script], { env, encoding: 'utf8' }).stdout;
+  };
+
+  it('is opened, and flushes nothing for it', () => {
+    const made = opens('', ['CREATE TABLE t (n INTEGER)'], 'await store.close();');
+    assert.equal(made, 'wal');
+    assert.equal(opens('fail EIO sync 1+', ['CREATE TABLE t (n INTEGER)']), 'wal');
+  });
+
+  it('lets no WAL go when it is refused', () => {
+    const { size } = statSync(`${file}-wal`);
+    assert.ok(size > 0);
+    assert.equal(opens('fail EIO sync 1+', []), 'newer-schema');
+    assert.ok(statSync(`${file}-wal`).size >= size);
+    assert.equal(opens('', []), 'newer-schema');
+    assert.equal(statSync(`${file}-wal`, { throwIfNoEntry: false }), undefined);
   });
 });
 
