@@ -120,6 +120,7 @@ it('what a retrieval leaves is flushed before anything rests on it: content, sid
   folder = other.folder;
   try {
     await other.downloader.start();
+    assert.deepEqual(story, []);
     const { id } = await other.until(other.add('fw', origin.url).id, 'available');
     assert.deepEqual(story, [
       'flush .',

@@ -80,6 +80,8 @@ export class BlobStore {
   readonly #held = new Map<string, number>();
   readonly #sidecars: Sidecars;
   readonly #open: OpenBlobs;
+  /** Durably. */
+  #areFoldersNamed = false;
   /**
    * Adoption and removal happen one after the other, so that a name is never removed right after it was adopted, nor a
    * partial file right after it was opened.
@@ -163,7 +165,7 @@ export class BlobStore {
         await this.disk
           .remove(path)
           .then(() => this.#sidecars.remove(sha256))
-          .then(() => this.disk.flushFolder(this.#blobFolder))
+          .then(() => this.#flushNames(this.#blobFolder))
           .catch(this.#cannotRemove(path));
       }
       commit();
@@ -175,7 +177,7 @@ export class BlobStore {
     await this.disk.rename(join(this.#blobFolder, sha256), join(this.#rottenFolder, sha256));
     await this.#sidecars.remove(sha256);
     // Else a power cut gives it its name back, under which what has come in anew is looked for.
-    await this.disk.flushFolder(this.#blobFolder);
+    await this.#flushNames(this.#blobFolder);
     const rotten = await this.#rotten();
     for (const path of rotten.slice(0, -MAX_ROTTEN)) await this.disk.remove(path);
   }
@@ -196,8 +198,14 @@ export class BlobStore {
   async start(wanted: Wanted): Promise<void> {
     await this.disk.makeFolder(this.#blobFolder);
     await this.disk.makeFolder(this.#partialFolder);
-    // A folder that was made just now must not vanish with what is then put into it.
-    await Promise.all([this.disk.flushFolder(this.folder), this.#find(wanted)]);
+    await this.#find(wanted);
+  }
+
+  /** Of the files in a folder, and at first of the folder itself: a start may have made it. */
+  async #flushNames(folder: string): Promise<void> {
+    if (!this.#areFoldersNamed) await this.disk.flushFolder(this.folder);
+    this.#areFoldersNamed = true;
+    await this.disk.flushFolder(folder);
   }
 
   async #find(wanted: Wanted): Promise<void> {
@@ -306,7 +314,7 @@ export class BlobStore {
     if (!isNew) return fd;
     try {
       // Flushed bytes are worth nothing in a file whose name a power cut takes away.
-      await this.disk.flushFolder(this.#partialFolder);
+      await this.#flushNames(this.#partialFolder);
       return fd;
     } catch (thrown) {
       await this.disk.close(fd);
@@ -355,7 +363,7 @@ export class BlobStore {
       try {
         await this.disk.rename(this.#partialPath(id), path);
         // Rename first, then the folder: a power cut leaves the partial file or the blob, never a name without content.
-        await this.disk.flushFolder(this.#blobFolder);
+        await this.#flushNames(this.#blobFolder);
       } catch (thrown) {
         // It may have the name now, without being counted: it goes back, or nobody would find it.
         await this.disk.rename(path, this.#partialPath(id)).catch(() => this.disk.remove(path).catch(() => undefined));
