@@ -10,6 +10,7 @@ import {
   writeSync,
 } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { syncFolder } from '../files/index.js';
 import { describeThrown, failure, success, systemErrorCode, type CodedError, type Outcome } from '../outcome/index.js';
 import { isBelow } from './checks.js';
 import type { Configuration } from './schema/index.js';
@@ -81,6 +82,8 @@ function makeFolder(folder: string): void {
   if (statSync(folder, { throwIfNoEntry: false })?.isDirectory()) return;
   if (dirname(folder) !== folder) makeFolder(dirname(folder));
   mkdirSync(folder, { mode: 0o700 });
+  // Nothing in it is durable before its name is.
+  syncFolder(dirname(folder));
 }
 
 /** The memory file system that a folder is on, or would be made on; undefined for any other. */

@@ -2,7 +2,7 @@
  * The whole gateway and a DM Server in one process, speaking over loopback: for what needs no process of its own, and is
  * started in a tenth of the time. Only the gateway's files are in the folder that it is given.
  */
-import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseConfiguration } from '../../firmware/config/index.js';
@@ -152,8 +152,6 @@ async function startWith(
   controlFolder: string,
 ): Promise<Gateway> {
   const [stateDir, storeDir] = [join(folder, 'state'), join(folder, 'store')];
-  mkdirSync(stateDir, { recursive: true });
-  mkdirSync(storeDir, { recursive: true });
   const value = {
     stateDir,
     storeDir,
