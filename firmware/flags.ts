@@ -25,8 +25,8 @@ const STREAM_BYTES = 16 * 1024;
 /**
  * To be called before anything runs that lasts: V8 would keep 2 MB more for it, for good. But after what a start needs of
  * Node.js is loaded: with any flag of V8, be it on its command line, Node.js no longer uses what is compiled of its modules in its
- * program, and a start takes half as long again; so do sessions and retrievals once, for what they need of it. A flag that V8 heeds only at its beginning, as those of its threads, must not be
- * set here: the process would end at some garbage collection.
+ * program, and a start takes half as long again; so do sessions and retrievals once, for what they need of it. A flag that V8
+ * heeds only at its beginning, as those of its threads, must not be set here: the process would end at some garbage collection.
  */
 export function setFlags(): void {
   for (const flag of FLAGS) lateV8().setFlagsFromString(flag);

@@ -3,5 +3,5 @@
  * Leaves to each room what stands in its files; images and the database have ways of their own (`image`, `store`).
  */
 export { asOwnerOf, type OwnerError } from './owner.js';
-export { flushFolder, syncFile, syncFolder } from './sync.js';
+export { syncFile, syncFolder } from './sync.js';
 export { writeDurably } from './write.js';

@@ -10,6 +10,7 @@ import {
   type Configuration,
   type TlsFiles,
 } from '../config/index.js';
+import { lateCrypto } from '../late/index.js';
 import type { Logger, LogRing } from '../log/index.js';
 import { parseNames, type Names } from '../mo/index.js';
 import { Prefixes } from '../net/index.js';
@@ -44,6 +45,8 @@ export type OnClose = (closing: () => Promise<void> | void) => void;
 export interface Ground extends Omit<GatewayOptions, 'onFatal'> {
   readonly configuration: Configuration;
   readonly clock: Clock;
+  /** That nobody can guess. */
+  readonly randomBytes: (bytes: number) => Uint8Array;
   readonly names: Names;
   readonly signatureKeys: readonly KeyObject[];
   readonly tls: TlsFiles;
@@ -98,6 +101,7 @@ export function layGround(
     ...options,
     configuration,
     clock,
+    randomBytes: (bytes) => lateCrypto().randomBytes(bytes),
     names: names.value,
     signatureKeys: signatureKeys.value,
     tls: tls.value,

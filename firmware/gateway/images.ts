@@ -14,7 +14,6 @@ import {
   Uploads,
   type ServerOptions,
 } from '../image/index.js';
-import { lateCrypto } from '../late/index.js';
 import { Prefixes } from '../net/index.js';
 import type { Devices } from './devices.js';
 import type { Ground } from './ground.js';
@@ -108,9 +107,8 @@ export function buildImages(ground: Ground, { reactions, pins }: Pick<Devices, '
 const MIB = 1024 * 1024;
 const HOUR_MS = 3_600_000;
 
-function tokensOf({ configuration: { serve }, store, clock, lan }: Ground): Tokens | undefined {
+function tokensOf({ configuration: { serve }, store, clock, lan, randomBytes }: Ground): Tokens | undefined {
   if (serve.tokenHours === 0) return undefined;
-  const randomBytes = (bytes: number): Uint8Array => lateCrypto().randomBytes(bytes);
   return new Tokens({ store, clock, subnets: lan, lifetimeMs: serve.tokenHours * HOUR_MS, randomBytes });
 }
 

@@ -1,5 +1,4 @@
 import { createSessionRunner, Scheduler } from '../dm/index.js';
-import { lateCrypto } from '../late/index.js';
 import { mayMoveTo, transportTo } from './dm-servers.js';
 import type { Ground } from './ground.js';
 import type { Management } from './management.js';
@@ -9,7 +8,7 @@ const MIB = 1024 * 1024;
 
 /** The sessions with the DM Servers, none of them begun. An alert that waits has one held. */
 export function buildSessions(ground: Ground, { accounts, outbox, tree }: Management): Scheduler {
-  const { configuration, clock, log, store } = ground;
+  const { configuration, clock, log, randomBytes, store } = ground;
   const { session } = configuration;
   const holdSession = createSessionRunner({
     accounts,
@@ -21,7 +20,7 @@ export function buildSessions(ground: Ground, { accounts, outbox, tree }: Manage
     deviceId: ground.deviceId,
     maxMsgSize: session.maxMessageBytes,
     maxObjSize: session.maxObjectMiB * MIB,
-    randomBytes: (bytes) => lateCrypto().randomBytes(bytes),
+    randomBytes,
     connect: (account) => transportTo(account, ground),
     mayMoveTo: (serverId, hostname) => mayMoveTo(configuration, serverId, hostname),
   });

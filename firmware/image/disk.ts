@@ -17,7 +17,6 @@ import {
   write,
 } from 'node:fs';
 import { promisify } from 'node:util';
-import { flushFolder } from '../files/index.js';
 import { native } from '../native/index.js';
 import { systemErrorCode } from '../outcome/index.js';
 
@@ -134,7 +133,14 @@ export const systemDisk: Disk = {
   truncate: (fd, length) => promisify(ftruncate)(fd, length),
   flushData: (fd) => flushContent(fd),
   flush: (fd) => flushFile(fd),
-  flushFolder,
+  async flushFolder(path) {
+    const fd = await openFile(path, 'r');
+    try {
+      await flushFile(fd);
+    } finally {
+      await closeFile(fd);
+    }
+  },
   rename: (from, to) => promisify(rename)(from, to),
   async remove(path) {
     try {

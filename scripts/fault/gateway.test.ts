@@ -44,9 +44,23 @@ type TestImage = Awaited<ReturnType<typeof testImage>>;
 const images = (count: number, seed: number, bytes = IMAGE_BYTES): Promise<TestImage[]> =>
   Promise.all(Array.from({ length: count }, (_, index) => testImage(`fault-${seed + index}`, bytes, seed + index)));
 
-/** A disk under the gateway of a lab. */
-function diskOf(lab: Lab, rules: string): FaultyDisk {
-  return new FaultyDisk('gateway', rules, [lab.gateway.stateDir, lab.gateway.storeDir]);
+/** Starts the gateway of a lab anew, on a disk with these rules. */
+async function onDisk<T>(lab: Lab, rules: string, work: (disk: FaultyDisk) => Promise<T>): Promise<T> {
+  await lab.gateway.stop();
+  const disk = new FaultyDisk('gateway', rules, [lab.gateway.stateDir, lab.gateway.storeDir]);
+  try {
+    await disk.under(() => lab.gateway.start());
+    return await work(disk);
+  } finally {
+    disk.remove();
+  }
+}
+
+/** Has an image retrieved. @returns its LocalImageURI */
+async function retrieved(lab: Lab, node: string, image: TestImage): Promise<string> {
+  await lab.manage(addImage(node, { uri: lab.downloads.urlOf(image.path) }));
+  await retrievalAlert(lab, node);
+  return (await readImage(lab, node)).LocalImageURI;
 }
 
 /** What the gateway offers under an image's name has its content, whatever else has happened. */
@@ -85,10 +99,7 @@ describe('the gateway when the power goes during a retrieval', { skip }, () => {
       for (const [round, rule] of rules.entries()) {
         const image = offered[round]!;
         const node = `i${round}`;
-        await lab.gateway.stop();
-        const disk = diskOf(lab, `seed ${round + 1}; names ${round % 2 === 0 ? 'ordered' : 'strict'}`);
-        try {
-          await disk.under(() => lab.gateway.start());
+        await onDisk(lab, `seed ${round + 1}; names ${round % 2 === 0 ? 'ordered' : 'strict'}`, async (disk) => {
           await lab.downloads.rate(CRAWL);
           const { ended } = lab.gateway.child;
           await lab.manage(addImage(node, { uri: lab.downloads.urlOf(image.path) }));
@@ -109,9 +120,7 @@ describe('the gateway when the power goes during a retrieval', { skip }, () => {
           const { bytes, ranges } = coverageOf(await lab.downloads.accesses(), image.path, image.bytes);
           const cut = disk.cutSince(0)?.replaceAll(/\/\S*\/gateway\//g, '') ?? '';
           t.diagnostic(`${cut} -> ${(bytes / image.bytes).toFixed(2)} (${ranges.join(' ')})`);
-        } finally {
-          disk.remove();
-        }
+        });
       }
       // What was there once stays there.
       for (const [round, image] of offered.entries()) await expectAvailable(lab, `i${round}`, image);
@@ -125,10 +134,7 @@ describe('the gateway when the power goes while it serves an image that comes in
     assert.ok(image);
     const gateway = { settings: { serve: { cutThrough: true } } };
     await withLab('power-cut-arriving', { devices: 0, offers: [image.offer], gateway }, async (lab) => {
-      await lab.gateway.stop();
-      const disk = diskOf(lab, 'loss all; names kept');
-      try {
-        await disk.under(() => lab.gateway.start());
+      await onDisk(lab, 'loss all; names kept', async (disk) => {
         await lab.downloads.rate(2 * MIB);
         await lab.manage(addImage('a', { uri: lab.downloads.urlOf(image.path), digest: image.sha256 }));
         const uri = await eventually('LocalImageURI', async () => {
@@ -159,9 +165,7 @@ describe('the gateway when the power goes while it serves an image that comes in
         const whole = sha256At(uri);
         await lab.downloads.rate(0);
         assert.equal(await whole, image.sha256);
-      } finally {
-        disk.remove();
-      }
+      });
     });
   });
 });
@@ -176,19 +180,14 @@ describe('the gateway where the sync of an image does nothing', { skip }, () => 
       for (let round = 0; round < rounds && wrong === undefined; round += 1) {
         const image = offered[round]!;
         const node = `i${round}`;
-        await lab.gateway.stop();
-        const disk = diskOf(lab, `seed ${round}; names kept; lie sync */partial/*`);
-        try {
-          await disk.under(() => lab.gateway.start());
+        wrong = await onDisk(lab, `seed ${round}; names kept; lie sync */partial/*`, async (disk) => {
           await lab.manage(addImage(node, { uri: lab.downloads.urlOf(image.path) }));
           await retrievalAlert(lab, node);
           await disk.tell('cut now');
           await lab.gateway.child.ended;
           await lab.gateway.start();
-          wrong = await expectNothingWrong(lab, node, image).then(() => undefined, String);
-        } finally {
-          disk.remove();
-        }
+          return expectNothingWrong(lab, node, image).then(() => undefined, String);
+        });
         t.diagnostic(`round ${round + 1}: ${wrong === undefined ? 'nothing seen' : 'wrong content seen'}`);
       }
       assert.ok(wrong, 'a lost sync was not noticed: these tests prove nothing');
@@ -214,10 +213,7 @@ describe('the gateway on a disk that fails', { skip }, () => {
     ];
     const offered = await images(rows.length, 60);
     await withLab('disk-errors', { devices: 0, offers: offered.map(({ offer }) => offer) }, async (lab) => {
-      await lab.gateway.stop();
-      const disk = diskOf(lab, '');
-      try {
-        await disk.under(() => lab.gateway.start());
+      await onDisk(lab, '', async (disk) => {
         for (const [index, [rule, result]] of rows.entries()) {
           const image = offered[index]!;
           const node = `i${index}`;
@@ -235,9 +231,7 @@ describe('the gateway on a disk that fails', { skip }, () => {
           await expectAvailable(lab, node, image);
         }
         assert.deepEqual(disk.notCovered, []);
-      } finally {
-        disk.remove();
-      }
+      });
     });
   });
 
@@ -253,10 +247,7 @@ describe('the gateway on a disk that fails', { skip }, () => {
       for (const [index, rule] of rules.entries()) {
         const image = offered[index]!;
         const node = `i${index}`;
-        await lab.gateway.stop();
-        const disk = diskOf(lab, `seed ${index}`);
-        try {
-          await disk.under(() => lab.gateway.start());
+        await onDisk(lab, `seed ${index}`, async (disk) => {
           await lab.downloads.rate(CRAWL);
           const { ended } = lab.gateway.child;
           await lab.manage(addImage(node, { uri: lab.downloads.urlOf(image.path) }));
@@ -268,9 +259,7 @@ describe('the gateway on a disk that fails', { skip }, () => {
           await expectNothingWrong(lab, node, image);
           await expectAvailable(lab, node, image);
           assert.equal((await retrievalAlert(lab, node)).data, SUCCESS);
-        } finally {
-          disk.remove();
-        }
+        });
       }
     });
   });
@@ -279,18 +268,13 @@ describe('the gateway on a disk that fails', { skip }, () => {
     const [image] = await images(1, 75, 64 * 1024);
     assert.ok(image);
     await withLab('unhealthy', { devices: 0, offers: [image.offer] }, async (lab) => {
-      await lab.gateway.stop();
-      const disk = diskOf(lab, '');
-      try {
-        await disk.under(() => lab.gateway.start());
-        await lab.manage(addImage('a', { uri: lab.downloads.urlOf(image.path) }));
-        await retrievalAlert(lab, 'a');
-        const { LocalImageURI } = await readImage(lab, 'a');
+      await onDisk(lab, '', async (disk) => {
+        const uri = await retrieved(lab, 'a', image);
         assert.equal((await lab.gateway.command('health')).code, 0);
         await disk.tell('fail EIO sync 1+ *-wal');
         // It counts once its client has gone.
         await once(
-          get(LocalImageURI, { agent: false }, (reply) => reply.resume()),
+          get(uri, { agent: false }, (reply) => reply.resume()),
           'close',
         );
         const { code, stdout } = await eventually('something that health flushes', async () => {
@@ -301,9 +285,7 @@ describe('the gateway on a disk that fails', { skip }, () => {
         });
         assert.equal(code, 1, stdout);
         assert.match(stdout, /^not healthy\nFAIL {2}database: .*dmgw\.db cannot be read or written \(EIO/);
-      } finally {
-        disk.remove();
-      }
+      });
     });
   });
 
@@ -311,26 +293,19 @@ describe('the gateway on a disk that fails', { skip }, () => {
     const [image] = await images(1, 80);
     assert.ok(image);
     await withLab('read-errors', { devices: 0, offers: [image.offer] }, async (lab) => {
-      await lab.gateway.stop();
-      const disk = diskOf(lab, '');
-      try {
-        await disk.under(() => lab.gateway.start());
-        await lab.manage(addImage('a', { uri: lab.downloads.urlOf(image.path) }));
-        await retrievalAlert(lab, 'a');
-        const { LocalImageURI } = await readImage(lab, 'a');
+      await onDisk(lab, '', async (disk) => {
+        const uri = await retrieved(lab, 'a', image);
         for (const rule of ['fail EIO read 1+ */blobs/*', 'fail EIO read 3+ */blobs/*']) {
           await disk.tell(rule);
-          const reply = await fetchLocal(LocalImageURI).catch(() => undefined);
+          const reply = await fetchLocal(uri).catch(() => undefined);
           assert.ok(reply === undefined || reply.status >= 500, `${rule}: ${reply?.status ?? 0}`);
           await disk.tell('clear');
         }
         await disk.tell('slow read 4000000 */blobs/*');
-        assert.equal(await sha256At(LocalImageURI), image.sha256);
+        assert.equal(await sha256At(uri), image.sha256);
         await disk.tell('clear');
         await expectAvailable(lab, 'a', image);
-      } finally {
-        disk.remove();
-      }
+      });
     });
   });
 });
@@ -342,19 +317,14 @@ describe('the gateway on a slow disk', { skip }, () => {
     const meter = new LoopMeter('slow-disk');
     const offers = [first.offer, second.offer];
     await withLab('slow-disk', { devices: 0, offers, gateway: { nodeFlags: meter.nodeFlags } }, async (lab) => {
-      await lab.gateway.stop();
-      const disk = diskOf(lab, 'slow sync 100');
-      try {
-        await disk.under(() => lab.gateway.start());
-        await lab.manage(addImage('a', { uri: lab.downloads.urlOf(first.path) }));
-        await retrievalAlert(lab, 'a');
-        const { LocalImageURI } = await readImage(lab, 'a');
+      await onDisk(lab, 'slow sync 100', async () => {
+        const uri = await retrieved(lab, 'a', first);
         await lab.downloads.rate(MIB);
         meter.begin();
         await lab.manage(addImage('b', { uri: lab.downloads.urlOf(second.path) }));
         let served = 0;
         await eventually('the second image', async () => {
-          assert.equal(await sha256At(LocalImageURI), first.sha256);
+          assert.equal(await sha256At(uri), first.sha256);
           served += 1;
           return (await lab.gateway.image('b'))?.state === 'available' || undefined;
         });
@@ -364,10 +334,7 @@ describe('the gateway on a slow disk', { skip }, () => {
             `longest ${longest.toFixed(1)} ms; served ${served} times`,
         );
         assert.ok(p99 < 50);
-      } finally {
-        disk.remove();
-        meter.remove();
-      }
+      }).finally(() => meter.remove());
     });
   });
 });
@@ -377,10 +344,7 @@ describe('a stop of the gateway', { skip }, () => {
     const [image] = await images(1, 150);
     assert.ok(image);
     await withLab('endless-disk', { devices: 0, offers: [image.offer] }, async (lab) => {
-      await lab.gateway.stop();
-      const disk = diskOf(lab, 'slow sync 60000 */storeDir/partial/*');
-      try {
-        await disk.under(() => lab.gateway.start());
+      await onDisk(lab, 'slow sync 60000 */storeDir/partial/*', async () => {
         await lab.manage(addImage('a', { uri: lab.downloads.urlOf(image.path) }));
         await eventually('a flush', async () => ((await lab.gateway.image('a'))?.arrivedBytes ?? 0) > 0 || undefined);
         const beganMs = performance.now();
@@ -389,9 +353,7 @@ describe('a stop of the gateway', { skip }, () => {
         assert.deepEqual(end, { code: 1, signal: null });
         assert.ok(seconds > 4.9, `${seconds} s`);
         assert.match(readFileSync(lab.gateway.logFile, 'utf8'), /error .*stop took too long/);
-      } finally {
-        disk.remove();
-      }
+      });
       await lab.gateway.start();
     });
   });
@@ -404,10 +366,7 @@ describe('what a power cut costs', { skip }, () => {
     assert.ok(image);
     let wan = 0;
     await withLab(name, { devices: 0, offers: [image.offer] }, async (lab) => {
-      await lab.gateway.stop();
-      const disk = diskOf(lab, rules);
-      try {
-        await disk.under(() => lab.gateway.start());
+      await onDisk(lab, rules, async (disk) => {
         const { ended } = lab.gateway.child;
         await lab.downloads.rate(8 * MIB);
         await lab.manage(addImage('a', { uri: lab.downloads.urlOf(image.path) }));
@@ -417,9 +376,7 @@ describe('what a power cut costs', { skip }, () => {
         await lab.gateway.start();
         await expectAvailable(lab, 'a', image);
         wan = coverageOf(await lab.downloads.accesses(), image.path, image.bytes).bytes;
-      } finally {
-        disk.remove();
-      }
+      });
     });
     return wan;
   }
@@ -446,11 +403,8 @@ describe('what a power cut costs', { skip }, () => {
     const [image] = await images(1, 92);
     assert.ok(image);
     await withLab('cut-after-failed-flush', { devices: 0, offers: [image.offer] }, async (lab) => {
-      await lab.gateway.stop();
       // Behind ten flushes of 256 KiB comes that before the pause, where the connection breaks: it fails. Later ones do not.
-      const disk = diskOf(lab, 'loss all; names kept; fail EIO sync 11 */partial/*');
-      try {
-        await disk.under(() => lab.gateway.start());
+      await onDisk(lab, 'loss all; names kept; fail EIO sync 11 */partial/*', async (disk) => {
         await lab.downloads.fault({ kind: 'cut-at', path: image.path, offsets: [2.5 * MIB + 50_000] });
         await lab.downloads.rate(MIB);
         await lab.manage(addImage('a', { uri: lab.downloads.urlOf(image.path) }));
@@ -464,9 +418,7 @@ describe('what a power cut costs', { skip }, () => {
         await lab.downloads.rate(0);
         await lab.gateway.start();
         await expectAvailable(lab, 'a', image);
-      } finally {
-        disk.remove();
-      }
+      });
     });
   });
 });

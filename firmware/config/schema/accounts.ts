@@ -14,15 +14,25 @@ import {
   section,
 } from '../values.js';
 
-const firstNonce = (whose: string) =>
-  v.optional(
-    nonce(
-      `First nonce of md5 and mac for the ${whose}'s digests, base64. Later ones are agreed on in sessions and kept.`,
-    ),
-    '',
+/** What one side proves itself to the other with. */
+const proofOf = (side: 'gateway' | 'server', other: 'gateway' | 'server', otherwise: string, when = '') =>
+  section(
+    {
+      scheme: v.optional(
+        choice(['md5', 'mac', 'basic', 'none'], `How the ${side} proves itself to the ${other}.`),
+        'md5',
+      ),
+      name: v.exactOptional(filledText(`User name of the ${side}.`, otherwise)),
+      secret: v.exactOptional(secret(`Password of the ${side}; needed unless the scheme is none.`)),
+      nonce: v.optional(
+        nonce(
+          `First nonce of md5 and mac for the ${side}'s digests, base64. Later ones are agreed on in sessions and kept.`,
+        ),
+        '',
+      ),
+    },
+    `How the ${side} proves itself to the ${other}${when}.`,
   );
-
-const scheme = (what: string) => v.optional(choice(['md5', 'mac', 'basic', 'none'], what), 'md5');
 
 export const accountSchema = v.pipe(
   section(
@@ -66,24 +76,8 @@ export const accountSchema = v.pipe(
         ),
         'xml',
       ),
-      client: section(
-        {
-          scheme: scheme('How the gateway proves itself to the server.'),
-          name: v.exactOptional(filledText('User name of the gateway.', 'the DevId')),
-          secret: v.exactOptional(secret('Password of the gateway; needed unless the scheme is none.')),
-          nonce: firstNonce('gateway'),
-        },
-        'How the gateway proves itself to the server.',
-      ),
-      server: section(
-        {
-          scheme: scheme('How the server proves itself to the gateway.'),
-          name: v.exactOptional(filledText('User name of the server.', 'the serverId')),
-          secret: v.exactOptional(secret('Password of the server; needed unless the scheme is none.')),
-          nonce: firstNonce('server'),
-        },
-        'How the server proves itself to the gateway, in sessions and in notifications.',
-      ),
+      client: proofOf('gateway', 'server', 'the DevId'),
+      server: proofOf('server', 'gateway', 'the serverId', ', in sessions and in notifications'),
     },
     'A DM Server that manages this gateway.',
   ),
