@@ -2,7 +2,7 @@
  * Who may import whom. The rooms stand in firmware/README.md; each room's face is its index.ts.
  * `foundations` may be imported by every room and import only each other.
  */
-const foundations = ['outcome', 'clock', 'log', 'net', 'machine', 'files', 'native', 'late'];
+const foundations = ['outcome', 'clock', 'log', 'net', 'machine', 'files', 'native', 'late', 'shape'];
 
 /** room -> the rooms it may import, beside the foundations */
 const allowed = {
@@ -14,6 +14,7 @@ const allowed = {
   files: [],
   native: [],
   late: [],
+  shape: [],
   codec: [],
   store: [],
   tree: ['codec', 'store'],

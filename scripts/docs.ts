@@ -5,10 +5,11 @@
  */
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { toJsonSchema, type JsonSchema } from '@valibot/to-json-schema';
+import { toJsonSchema } from '@valibot/to-json-schema';
 import { format } from 'prettier';
 import { commandReference } from '../firmware/cli/index.js';
 import { configurationSchema, referenceOf, type KeyReference } from '../firmware/config/index.js';
+import { jsonSchemaOf } from './board/json-schema.js';
 import { buildSchema } from './board/profile.js';
 import { PROJECT_ROOT } from './flow/project.js';
 
@@ -34,35 +35,14 @@ async function update(name: string, content: string | undefined): Promise<string
 
 /** For editors: a board profile and a configuration file name it as `$schema`. */
 function jsonSchema(): string {
-  const schema = toJsonSchema(configurationSchema, {
-    typeMode: 'input',
-    errorMode: 'ignore',
-    overrideAction: ({ valibotAction, jsonSchema }) =>
-      valibotAction.type === 'metadata' ? withoutNotes(jsonSchema) : undefined,
-  });
-  const { properties, ...rest } = withoutRequired(schema);
+  const { properties, ...rest } = jsonSchemaOf(configurationSchema);
   const build = toJsonSchema(buildSchema, { errorMode: 'ignore', ignoreActions: ['metadata'] });
   return JSON.stringify({
+    $schema: build.$schema,
     ...rest,
-    properties: { ...properties, build },
+    properties: { ...(properties as object), build },
     title: 'Configuration of dmgw, and board profiles',
   });
-}
-
-/** Without what the schema notes for people, for which JSON Schema has no words. */
-function withoutNotes(schema: JsonSchema): JsonSchema {
-  return Object.fromEntries(Object.entries(schema).filter(([key]) => !['allowed', 'derived', 'secret'].includes(key)));
-}
-
-/** Sections of a file need not be complete, because another file may hold the rest; items of lists are. */
-function withoutRequired(schema: JsonSchema): JsonSchema {
-  const { required, properties, ...rest } = schema;
-  if (!properties) return required ? { ...rest, required } : rest;
-  const entries = Object.entries(properties).map(([key, value]) => [
-    key,
-    typeof value === 'object' ? withoutRequired(value) : value,
-  ]);
-  return { ...rest, properties: Object.fromEntries(entries) as typeof properties };
 }
 
 /** README.md with fresh tables; undefined where there is no README.md or no place for the tables in it. */

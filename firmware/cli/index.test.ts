@@ -37,8 +37,8 @@ describe('the command line', () => {
     [['event'], "dmgw: 'event' needs TYPE; see: dmgw help\n"],
     [['metered', 'maybe'], "dmgw: 'metered' takes on, off or auto, not 'maybe'; see: dmgw help\n"],
     [['event', 'a', 'b', 'c'], "dmgw: 'event' takes no 'c'; see: dmgw help\n"],
-    [['event', 'a', '--board'], "dmgw: option '--board <value>' argument missing; see: dmgw help\n"],
-    [['status', '--config'], "dmgw: option '--config <value>' argument missing; see: dmgw help\n"],
+    [['event', 'a', '--board'], "dmgw: '--board' needs a value; see: dmgw help\n"],
+    [['status', '--config'], "dmgw: '--config' needs a value; see: dmgw help\n"],
   ];
   for (const [words, line] of WRONG) {
     it(`refuses '${words.join(' ')}' with one line and exit code 2`, async () => {

@@ -1,7 +1,7 @@
-import { parseArgs } from 'node:util';
-import { describeThrown, success, type Outcome } from '../outcome/index.js';
+import { success, type Outcome } from '../outcome/index.js';
+import { readArguments } from './arguments.js';
 import type { Command } from './command.js';
-import { OPTIONS, type Given, type OptionName } from './options.js';
+import type { Given, OptionName } from './options.js';
 
 /** What somebody has typed. */
 export type Typed =
@@ -19,30 +19,20 @@ const ALSO: Readonly<Record<string, string>> = { image: 'images', device: 'devic
 
 /** Reads the arguments. @returns or what is wrong, in half a sentence */
 export function parse(words: readonly string[], commands: readonly Command[]): Outcome<Typed, string> {
-  const parsed = split(words);
-  if (!parsed.ok) return parsed;
-  const { given, positionals } = parsed.value;
+  const read = readArguments(words);
+  if (!read.ok) return read;
+  const { given, operands } = read.value;
   if (given.version === true) return success({ kind: 'version', json: given.json === true });
-  const helps = given.help === true || positionals[0] === 'help' || words.length === 0;
-  const [first = '', ...others] = positionals[0] === 'help' ? positionals.slice(1) : positionals;
+  const helps = given.help === true || operands[0] === 'help' || words.length === 0;
+  const [first = '', ...others] = operands[0] === 'help' ? operands.slice(1) : operands;
   const typed = first === '' ? [] : [ALSO[first] ?? first, ...others];
   if (helps && typed.length === 0) return success({ kind: 'help', command: undefined });
   const command = commandOf(typed, commands);
   if (!command) return wrong(unknown(typed, commands));
   if (helps) return success({ kind: 'help', command });
-  const operands = typed.slice(command.name.split(' ').length);
-  const reason = wrongOption(command, given) ?? wrongOperands(command, operands);
-  return reason === undefined ? success({ kind: 'command', command, given, operands }) : wrong(reason);
-}
-
-function split(words: readonly string[]): Outcome<{ given: Given; positionals: readonly string[] }, string> {
-  try {
-    const { values, positionals } = parseArgs({ args: [...words], options: OPTIONS, allowPositionals: true });
-    return success({ given: values, positionals });
-  } catch (thrown) {
-    const text = describeThrown(thrown).replace(/\. .*$/, '');
-    return wrong(text.replace(/^./, (letter) => letter.toLowerCase()));
-  }
+  const its = typed.slice(command.name.split(' ').length);
+  const reason = wrongOption(command, given) ?? wrongOperands(command, its);
+  return reason === undefined ? success({ kind: 'command', command, given, operands: its }) : wrong(reason);
 }
 
 /** The command with the longest name that the words begin with. */

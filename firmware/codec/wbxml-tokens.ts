@@ -57,34 +57,43 @@ const HOLDING_OCTETS: Readonly<Partial<Record<Namespace, string>>> = {
   dmddf: 'Value',
 };
 
-/** By page, then by token. */
-const NAMES: readonly (readonly (ElementName | undefined)[])[] = PAGES.map(([namespace, list]) => {
-  const known = list.split(/\s+/).map((name, place): ElementName | undefined => {
-    const holdsOctets = HOLDING_OCTETS[namespace] === name;
-    const token = Tag.FIRST + place;
-    const tokens = { empty: String.fromCharCode(token), start: String.fromCharCode(token | Tag.WITH_CONTENT) };
-    return name === '-' ? undefined : makeName(namespace, name, tokens, holdsOctets);
-  });
-  return [...Array<undefined>(Tag.FIRST), ...known];
-});
+/** The names of a code page. */
+interface Page {
+  readonly byToken: readonly (ElementName | undefined)[];
+  readonly byName: ReadonlyMap<string, ElementName>;
+}
 
-/** By namespace, then by name. */
-const BY_NAME: ReadonlyMap<Namespace, ReadonlyMap<string, ElementName>> = new Map(
-  PAGES.map(([namespace], page) => [
-    namespace,
-    new Map(NAMES[page]?.flatMap((known) => (known ? [[known.name, known] as const] : []))),
-  ]),
-);
+/** Each is made by the first document that needs it: a start has none. */
+const pages: Page[] = [];
+
+function pageAt(place: number): Page | undefined {
+  const listed = PAGES[place];
+  return listed && (pages[place] ??= makePage(...listed));
+}
+
+function makePage(namespace: Namespace, list: string): Page {
+  const byToken = Array<ElementName | undefined>(Tag.FIRST);
+  const byName = new Map<string, ElementName>();
+  for (const name of list.split(/\s+/)) {
+    const token = byToken.length;
+    const tokens = { empty: String.fromCharCode(token), start: String.fromCharCode(token | Tag.WITH_CONTENT) };
+    const known = name === '-' ? undefined : makeName(namespace, name, tokens, HOLDING_OCTETS[namespace] === name);
+    byToken.push(known);
+    if (known) byName.set(name, known);
+  }
+  return { byToken, byName };
+}
 
 /** The element that a token stands for on a code page; an element of no known namespace where the page has no such token. */
 export function nameOfToken(page: number, token: number): Pick<ElementName, 'namespace' | 'name' | 'holdsOctets'> {
-  const known = NAMES[page]?.[token];
+  const known = pageAt(page)?.byToken[token];
   return known ?? { namespace: 'other', name: `unknown-${page}-${token.toString(16)}`, holdsOctets: true };
 }
 
 /** The name of an element. It has a token where the page of its namespace has one for it. */
 export function nameOf(namespace: Namespace, name: string): ElementName {
-  return BY_NAME.get(namespace)?.get(name) ?? makeName(namespace, name, undefined, false);
+  const known = namespace === 'other' ? undefined : pageAt(PAGE_OF[namespace])?.byName.get(name);
+  return known ?? makeName(namespace, name, undefined, false);
 }
 
 /** The code page of a namespace that has tokens. */

@@ -1,6 +1,6 @@
 import { Credentials, Prefixes } from '../net/index.js';
 import type { Finding } from './explain.js';
-import { formatPath, type KeyPath } from './keys.js';
+import { formatPath, type KeyPath } from '../shape/index.js';
 import type { Configuration } from './schema/index.js';
 import { deviceHost } from './values.js';
 

@@ -1,5 +1,5 @@
 import type { CodedError, Failure } from '../outcome/index.js';
-import { formatPath, type KeyPath } from './keys.js';
+import { formatPath, type KeyPath } from '../shape/index.js';
 
 export type ConfigurationErrorCode =
   | 'unreadable' // the file is missing, not a file, too large, or may not be read

@@ -40,7 +40,7 @@ class Unexpected extends Error {
 const STRING = /"[^"\\\u0000-\u001f]*(?:\\(?:["\\/bfnrt]|u[0-9A-Fa-f]{4})[^"\\\u0000-\u001f]*)*"/y;
 const NUMBER = /-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?/y;
 const WORD = /true|false|null/y;
-const SPACE = /[ \t\r\n]*/y;
+const SPACE = ' \t\r\n';
 
 class Reader {
   #at = 0;
@@ -104,7 +104,7 @@ class Reader {
   }
 
   #space(): void {
-    this.#match(SPACE);
+    while (SPACE.includes(this.text[this.#at] ?? '-')) this.#at += 1;
   }
 
   #text(character: string): boolean {
@@ -120,10 +120,11 @@ class Reader {
   }
 
   #match(token: RegExp): string | undefined {
-    token.lastIndex = this.#at;
-    const found = token.exec(this.text)?.[0];
-    this.#at += found?.length ?? 0;
-    return found;
+    const start = this.#at;
+    token.lastIndex = start;
+    if (!token.test(this.text)) return undefined;
+    this.#at = token.lastIndex;
+    return this.text.slice(start, this.#at);
   }
 
   #fail(expected: string): never {

@@ -1,4 +1,4 @@
-import type { KeyPath } from './keys.js';
+import type { KeyPath } from '../shape/index.js';
 
 /** One source of values, such as the configuration file or a board profile. */
 export interface Layer {

@@ -61,6 +61,7 @@ const WRONG: [string, unknown, string][] = [
     with_({ discovery: { backend: 'mdns' } }),
     'F: discovery.backend: "mdns" is not allowed; expected one of auto, daemon, builtin, off',
   ],
+  ['a list for names', with_({ names: [] }), 'F: names: a list of 0 is not allowed; expected an object of texts'],
   ['a list for a section', with_({ device: [] }), 'F: device: a list of 0 is not allowed; expected an object { ... }'],
   ['a text for a section', with_({ lan: 'eth0' }), 'F: lan: "eth0" is not allowed; expected an object { ... }'],
   [
@@ -400,8 +401,10 @@ describe('a configuration file', () => {
   });
 
   it('with secrets is refused for its mode, whatever else is wrong in it', () => {
-    write(JSON.stringify({ accounts: [{ client: { secret: 'x' } }] }), 0o644);
-    assert.match(line(), /holds secrets and has mode 0644/);
+    for (const secret of ['x', ['x'], { a: 'x' }]) {
+      write(JSON.stringify({ accounts: [{ client: { secret } }] }), 0o644);
+      assert.match(line(), /holds secrets and has mode 0644/);
+    }
   });
 
   it('with secrets that belongs to somebody else is refused', { skip: uid !== 0 && 'needs root' }, () => {

@@ -1,12 +1,12 @@
-import * as v from 'valibot';
 import { success, type Failure, type Outcome } from '../outcome/index.js';
+import { derived, readValue, section, type Shape } from '../shape/index.js';
 import { firstContradiction } from './checks.js';
 import { refuse, type ConfigurationError } from './errors.js';
-import { explainIssues, type Finding } from './explain.js';
+import { explain, type Finding } from './explain.js';
 import { checkSecrecy, readConfigurationFile, type ReadFile } from './file.js';
+import { shapeIn } from './keys.js';
 import { blamedLayer, mergeLayers, type Layer } from './layers.js';
 import { overlay, provisionedLayer } from './provisioned.js';
-import { isSecret, leavesOf } from './show.js';
 import { configurationSchema, withControlSocket, type Configuration } from './schema/index.js';
 
 export interface LoadedConfiguration {
@@ -36,7 +36,7 @@ export function loadConfiguration(
   if (!provisioned.ok) return provisioned;
   const parsed = parseConfiguration(layers, provisioned.value);
   for (const layer of layers) {
-    const secrecy = holdsSecrets(layer.value) ? checkSecrecy(layer.file, layer, uid) : success();
+    const secrecy = holdsSecrets(layer.value, configurationSchema) ? checkSecrecy(layer.file, layer, uid) : success();
     if (!secrecy.ok) return secrecy;
   }
   return parsed;
@@ -62,9 +62,8 @@ export function loadPlaces(files: ConfigurationFiles): Outcome<Places, Configura
   if (!read.ok) return read;
   const { stateDir, storeDir, controlSocket, requireMount, volatile } = configurationSchema.entries;
   const entries = { stateDir, storeDir, controlSocket, requireMount, volatile };
-  const schema = v.pipe(v.strictObject(entries), v.transform(withControlSocket));
-  const parsed = v.safeParse(schema, only(entries, mergeLayers(read.value)));
-  return parsed.success ? success(parsed.output) : refuseFinding(read.value, explainIssues(schema, parsed.issues));
+  const places = readValue(derived(section(entries), withControlSocket), only(entries, mergeLayers(read.value)));
+  return places.ok ? places : refuseFinding(read.value, explain(places.error));
 }
 
 /** The overridden names of one file alone: a board profile has no whole configuration yet. */
@@ -72,10 +71,9 @@ export function loadNames(file: string): Outcome<Configuration['names'], Configu
   const read = readConfigurationFile(file);
   if (!read.ok) return read;
   const entries = { names: configurationSchema.entries.names };
-  const schema = v.strictObject(entries);
-  const parsed = v.safeParse(schema, only(entries, read.value.value));
-  if (parsed.success) return success(parsed.output.names);
-  const { code, path, reason } = explainIssues(schema, parsed.issues);
+  const names = readValue(section(entries), only(entries, read.value.value));
+  if (names.ok) return success(names.value.names);
+  const { code, path, reason } = explain(names.error);
   return refuse(code, file, path, reason);
 }
 
@@ -90,20 +88,23 @@ export function parseConfiguration(
   provisioned?: Layer,
 ): Outcome<LoadedConfiguration, ConfigurationError> {
   const { layers, merged } = provisioned ? overlay(provisioned, files) : { layers: files, merged: mergeLayers(files) };
-  const parsed = v.safeParse(configurationSchema, merged);
-  if (!parsed.success) return refuseFinding(layers, explainIssues(configurationSchema, parsed.issues));
-  const finding = firstContradiction(parsed.output);
+  const configuration = readValue(configurationSchema, merged);
+  if (!configuration.ok) return refuseFinding(layers, explain(configuration.error));
+  const finding = firstContradiction(configuration.value);
   if (finding) return refuseFinding(layers, finding);
-  return success({ configuration: freeze(parsed.output), layers });
+  return success({ configuration: freeze(configuration.value), layers });
 }
 
 function refuseFinding(layers: readonly Layer[], { code, path, reason }: Finding): Failure<ConfigurationError> {
   return refuse(code, blamedLayer(layers, path)?.file ?? '', path, reason);
 }
 
-/** True where a secret stands anywhere in a file, whether the rest of it is right or not. */
-function holdsSecrets(value: unknown): boolean {
-  return leavesOf(value, []).some(({ path, value: leaf }) => leaf !== '' && isSecret(path));
+/** True where a secret stands anywhere in a value, whether the rest of it is right or not. */
+function holdsSecrets(value: unknown, shape: Shape | undefined): boolean {
+  if (!shape) return false;
+  if (shape.secret === true) return value !== '';
+  if (typeof value !== 'object' || value === null) return false;
+  return Object.entries(value).some(([key, inner]) => holdsSecrets(inner, shapeIn(shape, key)));
 }
 
 function freeze<T>(value: T): T {

@@ -1,4 +1,5 @@
-import { formatPath, notesOf, schemaAt, type KeyPath } from './keys.js';
+import { formatPath, type KeyPath } from '../shape/index.js';
+import { shapeAt } from './keys.js';
 import { layerOf, type Layer } from './layers.js';
 import { configurationSchema, type Configuration } from './schema/index.js';
 
@@ -35,7 +36,7 @@ interface Leaf {
 }
 
 /** The values that are not sections: plain values, lists of plain values, empty lists and objects. */
-export function leavesOf(value: unknown, path: KeyPath): Leaf[] {
+function leavesOf(value: unknown, path: KeyPath): Leaf[] {
   if (typeof value !== 'object' || value === null) return [{ path, value }];
   const plainList = Array.isArray(value) && value.every((item) => typeof item !== 'object');
   const inner: [string | number, unknown][] = Array.isArray(value) ? [...value.entries()] : Object.entries(value);
@@ -44,7 +45,6 @@ export function leavesOf(value: unknown, path: KeyPath): Leaf[] {
 }
 
 /** True where the schema says that the value at a path is never shown. */
-export function isSecret(path: KeyPath): boolean {
-  const schema = schemaAt(configurationSchema, path);
-  return schema !== undefined && notesOf(schema).secret === true;
+function isSecret(path: KeyPath): boolean {
+  return shapeAt(configurationSchema, path)?.secret === true;
 }

@@ -1,6 +1,6 @@
-import * as v from 'valibot';
 import { failure, success, type CodedError, type Outcome } from '../outcome/index.js';
-import { notesOf, schemaAt } from './keys.js';
+import { allowedBy, readValue, type Shape } from '../shape/index.js';
+import { shapeAt } from './keys.js';
 import { configurationSchema, type Configuration } from './schema/index.js';
 import { TUNABLE_KEYS, type TunableKey } from './tunable-keys.js';
 
@@ -29,8 +29,8 @@ export interface Tunable {
 
 /** The tunable keys, in the order in which they are listed. */
 export const TUNABLES: readonly Tunable[] = TUNABLE_KEYS.map((key) => {
-  const schema = schemaOf(key);
-  return { key, help: notesOf(schema).description ?? '', kind: schema.type === 'array' ? 'lines' : 'number' };
+  const { help = '', kind } = shapeOfKey(key);
+  return { key, help, kind: kind === 'list' ? 'lines' : 'number' };
 });
 
 /** What the configuration says of the tunable keys. */
@@ -53,11 +53,11 @@ export function parseTunable<K extends TunableKey>(
   key: K,
   text: string,
 ): Outcome<TunableValues[K], CodedError<'bad-value'>> {
-  const schema = schemaOf(key);
-  const parsed = v.safeParse(schema, schema.type === 'array' ? linesOf(text) : numberOf(text));
-  return parsed.success
-    ? success(parsed.output as TunableValues[K])
-    : failure('bad-value', `${key}: expected ${notesOf(schema).allowed}`);
+  const shape = shapeOfKey(key);
+  const read = readValue(shape, shape.kind === 'list' ? linesOf(text) : numberOf(text));
+  return read.ok
+    ? success(read.value as TunableValues[K])
+    : failure('bad-value', `${key}: expected ${allowedBy(shape)}`);
 }
 
 /** The text that `parseTunable` takes. */
@@ -65,10 +65,10 @@ export function formatTunable(value: TunableValue): string {
   return typeof value === 'number' ? String(value) : value.join('\n');
 }
 
-function schemaOf(key: TunableKey): v.GenericSchema {
-  const schema = schemaAt(configurationSchema, key.split('.'));
-  if (!schema) throw new Error(`the configuration has no ${key}`);
-  return schema;
+function shapeOfKey(key: TunableKey): Shape {
+  const shape = shapeAt(configurationSchema, key.split('.'));
+  if (!shape) throw new Error(`the configuration has no ${key}`);
+  return shape;
 }
 
 function linesOf(text: string): string[] {

@@ -1,40 +1,9 @@
 import { isAbsolute, normalize } from 'node:path';
-import * as v from 'valibot';
 import { TimeZone, WeeklyWindows } from '../clock/index.js';
 import { HostNames, ipFamily, Prefixes } from '../net/index.js';
+import { list, record, text, whole, type Notes } from '../shape/index.js';
 
-/** What a key's schema says beside its type: for error lines and for the reference. */
-export interface KeyNotes {
-  /** What is allowed, as it stands behind "expected" in an error line. */
-  readonly allowed: string;
-  /** What the key is for. */
-  readonly description?: string;
-  /** The value is never shown: neither in errors nor by `config show`. */
-  readonly secret?: boolean;
-  /** The default, in words, where it follows from another key. */
-  readonly derived?: string | undefined;
-}
-
-const notes = <T>(values: KeyNotes) => v.metadata<T, Record<string, unknown>>({ ...values });
-
-// Each start makes all schemas: what can be shared is.
-const NUMBER = v.number();
-const INTEGER = v.integer<number>();
-const STRING = v.string();
-const FILLED = v.minLength<string, 1>(1);
-const SHORT = v.maxLength<string, 255>(255);
-
-const ruled = (rule: (value: string) => boolean, about: KeyNotes) => v.pipe(STRING, v.check(rule), notes(about));
-
-/** A whole number with both bounds inclusive. */
-export const whole = (from: number, to: number, help: string, derived?: string) =>
-  v.pipe(
-    NUMBER,
-    INTEGER,
-    v.minValue(from),
-    v.maxValue(to),
-    notes({ allowed: `a whole number from ${from} to ${to}`, description: help, derived }),
-  );
+const ruled = (rule: (value: string) => boolean, about: Notes) => text({ rule, ...about });
 
 export const DAY_SECONDS = 86_400;
 
@@ -46,43 +15,30 @@ export const longestRetry = () =>
 
 export const port = (help: string) => whole(0, 65_535, `${help} 0: any free one, for tests.`);
 
-export const flag = (help: string) =>
-  v.pipe(v.boolean(), notes({ allowed: 'true or false (without quotes)', description: help }));
-
-export const choice = <const T extends string>(values: readonly T[], help: string, derived?: string) =>
-  v.pipe(
-    v.picklist(values),
-    notes({
-      allowed: values.length === 1 ? `"${values.join()}"` : `one of ${values.join(', ')}`,
-      description: help,
-      derived,
-    }),
-  );
-
 export const pattern = (regex: RegExp, allowed: string, help: string, derived?: string) =>
-  v.pipe(STRING, v.regex(regex), notes({ allowed, description: help, derived }));
+  text({ pattern: regex, allowed, help, derived });
 
 /** Free text that a DM Server may read: no control characters, at most 255 characters. */
-export const text = (help: string, derived?: string) =>
+export const line = (help: string, derived?: string) =>
   pattern(/^[^\u0000-\u001f\u007f]{0,255}$/, 'text of at most 255 characters on one line', help, derived);
 
-/** As `text`, but not empty. */
-export const filledText = (help: string, derived?: string) =>
+/** As `line`, but not empty. */
+export const filledLine = (help: string, derived?: string) =>
   pattern(/^[^\u0000-\u001f\u007f]{1,255}$/, 'text of 1 to 255 characters on one line', help, derived);
 
-export const secret = (help: string) =>
-  v.pipe(STRING, FILLED, SHORT, notes({ allowed: 'text of 1 to 255 characters', description: help, secret: true }));
+export const secret = (help: string) => text({ from: 1, to: 255, help, secret: true });
 
 /** Base64 of at most 192 bytes. */
 export const nonce = (help: string) =>
-  v.pipe(
-    STRING,
-    v.regex(/^(?:[A-Za-z0-9+/]{4}){0,64}(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/),
-    notes({ allowed: 'base64 of at most 192 bytes', description: help, secret: true }),
-  );
+  text({
+    pattern: /^(?:[A-Za-z0-9+/]{4}){0,64}(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/,
+    allowed: 'base64 of at most 192 bytes',
+    help,
+    secret: true,
+  });
 
 export const path = (help: string, derived?: string) =>
-  ruled(isPlainPath, { allowed: 'an absolute path without .. such as /srv/dmgw', description: help, derived });
+  ruled(isPlainPath, { allowed: 'an absolute path without .. such as /srv/dmgw', help, derived });
 
 /** Beside a `certFile`. */
 export const keyFile = () => path('PEM file of the private key of `certFile`; mode 0600.');
@@ -105,7 +61,7 @@ export const weeklyWindow = () =>
 export const timeZone = (help: string) =>
   ruled((value) => TimeZone.parse(value).ok, {
     allowed: 'a time zone as POSIX writes it, with its rules, such as UTC0 or CET-1CEST,M3.5.0,M10.5.0/3',
-    description: help,
+    help,
   });
 
 /** A public key as `readSignatureKeys` takes it: an absolute path, or base64 of 32 or 44 bytes. */
@@ -121,7 +77,7 @@ const networkInterface = () =>
 export const origin = (help: string) =>
   ruled((value) => isHttpUrl(value) && [value, `${value}/`].includes(`${new URL(value).origin}/`), {
     allowed: 'scheme, host and port such as https://images.example.com or https://images.example.com:8443',
-    description: help,
+    help,
   });
 
 const address = () => ruled((value) => ipFamily(value) !== 0, { allowed: 'an IP address such as 192.168.1.1' });
@@ -129,14 +85,14 @@ const address = () => ruled((value) => ipFamily(value) !== 0, { allowed: 'an IP 
 export const httpUrl = (help: string) =>
   ruled(isHttpUrl, {
     allowed: 'a URL such as https://dm.example.com/dm, without user, password or #',
-    description: help,
+    help,
   });
 
 /** `udp://<IP address>:<port>` or an http(s) URL whose host is an IP address: names are not looked up in the LAN. */
 export const deviceAddress = (help: string) =>
   ruled((value) => deviceHost(value) !== undefined, {
     allowed: 'udp://192.168.1.57:2948 or http://192.168.1.57/..., with an IP address as host',
-    description: help,
+    help,
   });
 
 /** DevInfo DevId: a URI such as `IMEI:493005100592800`, `urn:uuid:...` or `MAC:001122AABBCC`. */
@@ -147,19 +103,6 @@ export const DEVICE_ID_ALLOWED =
 
 export const deviceId = (help: string) => pattern(DEVICE_ID, DEVICE_ID_ALLOWED, help);
 
-interface ListBounds {
-  readonly from?: number;
-  readonly to: number;
-}
-
-export const list = <S extends v.GenericSchema>(item: S, { from = 0, to }: ListBounds, help: string, of: string) =>
-  v.pipe(
-    v.array(item),
-    v.minLength(from),
-    v.maxLength(to),
-    notes({ allowed: `a list of ${from === 0 ? 'at most' : `${from} to`} ${to} ${of}`, description: help }),
-  );
-
 export const prefixes = (help: string, from = 0) => list(prefix(), { from, to: 32 }, help, 'address prefixes');
 
 export const addresses = (to: number, help: string) => list(address(), { to }, help, 'IP addresses');
@@ -168,19 +111,14 @@ export const hosts = (to: number, help: string) => list(host(), { to }, help, 'h
 
 export const networkInterfaces = (help: string) => list(networkInterface(), { to: 8 }, help, 'names of interfaces');
 
-/** A group of keys; any other key is refused. */
-export const section = <E extends v.ObjectEntries>(entries: E, help: string) =>
-  v.pipe(v.strictObject(entries), notes({ allowed: 'an object { ... }', description: help }));
-
 /** A section that belongs to somebody else: anything may stand in it. */
-export const foreignSection = (help: string) =>
-  v.pipe(v.record(STRING, v.unknown()), notes({ allowed: 'an object { ... }', description: help }));
+export const foreignSection = (help: string) => record(undefined, { help });
 
 export const namesOf = (help: string) =>
-  v.pipe(
-    v.record(STRING, v.pipe(STRING, SHORT, notes({ allowed: 'text of at most 255 characters' }))),
-    notes({ allowed: 'an object of texts', description: help }),
-  );
+  record(text({ from: 0, to: 255, allowed: 'text of at most 255 characters' }), {
+    allowed: 'an object of texts',
+    help,
+  });
 
 /** The host of a device's address as an IP address; undefined where the address is not of an allowed form. */
 export function deviceHost(value: string): string | undefined {

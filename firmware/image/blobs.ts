@@ -105,11 +105,11 @@ export class BlobStore {
 
   /** The blobs that are there, before `start` removes what nobody wants. @throws the system's error */
   async found(): Promise<FoundBlob[]> {
-    await this.disk.makeFolder(this.#blobFolder);
-    const names = (await this.disk.list(this.#blobFolder)).filter((name) => SHA256_NAME.test(name));
+    this.disk.makeFolderNow(this.#blobFolder);
+    const names = this.disk.listNow(this.#blobFolder).filter((name) => SHA256_NAME.test(name));
     const found: FoundBlob[] = [];
     for (const sha256 of names) {
-      const size = (await this.disk.size(join(this.#blobFolder, sha256))) ?? 0;
+      const size = this.disk.sizeNow(join(this.#blobFolder, sha256)) ?? 0;
       found.push({ sha256, size, sidecar: await this.#sidecars.read(sha256) });
     }
     return found;
@@ -196,8 +196,8 @@ export class BlobStore {
    * @throws the system's error when the folder cannot be used
    */
   async start(wanted: Wanted): Promise<void> {
-    await this.disk.makeFolder(this.#blobFolder);
-    await this.disk.makeFolder(this.#partialFolder);
+    this.disk.makeFolderNow(this.#blobFolder);
+    this.disk.makeFolderNow(this.#partialFolder);
     await this.#find(wanted);
   }
 
@@ -209,21 +209,21 @@ export class BlobStore {
   }
 
   async #find(wanted: Wanted): Promise<void> {
-    for (const name of await this.disk.list(this.#blobFolder)) {
+    for (const name of this.disk.listNow(this.#blobFolder)) {
       const path = join(this.#blobFolder, name);
-      const size = (await this.disk.size(path)) ?? 0;
+      const size = this.disk.sizeNow(path) ?? 0;
       if (SHA256_NAME.test(name) && wanted.blob(name, size, await this.#sidecarNodes(name)))
         this.#sizes.set(name, size);
       else if (!SIDECAR_NAME.test(name)) await this.#discard(path);
     }
-    for (const name of await this.disk.list(this.#blobFolder)) {
+    for (const name of this.disk.listNow(this.#blobFolder)) {
       const owner = SIDECAR_NAME.exec(name)?.[1];
       if (owner !== undefined && !this.#sizes.has(owner)) await this.#discard(join(this.#blobFolder, name));
     }
-    for (const name of await this.disk.list(this.#partialFolder)) {
+    for (const name of this.disk.listNow(this.#partialFolder)) {
       const path = join(this.#partialFolder, name);
       const id = /^[1-9]\d{0,14}$/.test(name) ? Number(name) : undefined;
-      if (id !== undefined && wanted.partial(id)) this.#claims.set(id, (await this.disk.size(path)) ?? 0);
+      if (id !== undefined && wanted.partial(id)) this.#claims.set(id, this.disk.sizeNow(path) ?? 0);
       else await this.#discard(path);
     }
   }

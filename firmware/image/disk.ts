@@ -4,9 +4,11 @@ import {
   fsync,
   ftruncate,
   mkdir,
+  mkdirSync,
   open,
   read,
   readdir,
+  readdirSync,
   readSync,
   rename,
   stat,
@@ -15,8 +17,10 @@ import {
   statSync,
   unlink,
   write,
+  type Stats,
+  type StatsFs,
 } from 'node:fs';
-import { promisify } from 'node:util';
+import { inPool } from '../files/index.js';
 import { native } from '../native/index.js';
 import { systemErrorCode } from '../outcome/index.js';
 
@@ -28,6 +32,9 @@ export interface Disk {
   /** Creates the folder and its parents, readable by this user only. */
   makeFolder(path: string): Promise<void>;
   list(folder: string): Promise<string[]>;
+  /** These two are for the start, when nobody is served yet: threads that it does not need are not made. */
+  makeFolderNow(path: string): void;
+  listNow(folder: string): string[];
   /** Bytes of a file; undefined when there is none. */
   size(path: string): Promise<number | undefined>;
   sizeNow(path: string): number | undefined;
@@ -67,21 +74,20 @@ const FOLDER_MODE = 0o700;
 
 const OPEN_FLAGS = { read: 'r', replace: 'w+' } as const;
 
-const openFile = promisify(open);
-const closeFile = promisify(close);
-const flushFile = promisify(fsync);
-const flushContent = promisify(fdatasync);
-const statFile = promisify(stat);
+const openFile = (path: string, flags: string): Promise<number> =>
+  inPool<number>((done) => open(path, flags, FILE_MODE, done));
 
 /** The machine's file system. */
 export const systemDisk: Disk = {
   async makeFolder(path) {
-    await promisify(mkdir)(path, { recursive: true, mode: FOLDER_MODE });
+    await inPool<unknown>((done) => mkdir(path, { recursive: true, mode: FOLDER_MODE }, done));
   },
-  list: (folder) => promisify(readdir)(folder),
+  makeFolderNow: (path) => void mkdirSync(path, { recursive: true, mode: FOLDER_MODE }),
+  list: (folder) => inPool<string[]>((done) => readdir(folder, done)),
+  listNow: (folder) => readdirSync(folder),
   async size(path) {
     try {
-      return (await statFile(path)).size;
+      return (await inPool<Stats>((done) => stat(path, done))).size;
     } catch (thrown) {
       if (systemErrorCode(thrown) === 'ENOENT') return undefined;
       throw thrown;
@@ -89,7 +95,7 @@ export const systemDisk: Disk = {
   },
   sizeNow: (path) => statSync(path, { throwIfNoEntry: false })?.size,
   async freeBytes(path) {
-    const { bavail, bsize } = await promisify(statfs)(path);
+    const { bavail, bsize } = await inPool<StatsFs>((done) => statfs(path, done));
     return bavail * bsize;
   },
   freeBytesNow(path) {
@@ -97,22 +103,16 @@ export const systemDisk: Disk = {
     return bavail * bsize;
   },
   async open(path, how) {
-    if (how !== 'update') return openFile(path, OPEN_FLAGS[how], FILE_MODE);
+    if (how !== 'update') return openFile(path, OPEN_FLAGS[how]);
     try {
       return await openFile(path, 'r+');
     } catch (thrown) {
-      if (systemErrorCode(thrown) === 'ENOENT') return openFile(path, 'wx+', FILE_MODE);
+      if (systemErrorCode(thrown) === 'ENOENT') return openFile(path, 'wx+');
       throw thrown;
     }
   },
-  close: (fd) => closeFile(fd),
-  read: (fd, buffer, length, position) =>
-    new Promise((resolve, reject) => {
-      read(fd, buffer, 0, length, position, (error, bytes) => {
-        if (error) reject(error);
-        else resolve(bytes);
-      });
-    }),
+  close: (fd) => inPool((done) => close(fd, done)),
+  read: (fd, buffer, length, position) => inPool<number>((done) => read(fd, buffer, 0, length, position, done)),
   readNow: (fd, buffer, length, position) => readSync(fd, buffer, 0, length, position),
   sendNow(fd, socket, length, position) {
     const taken = native().sendFile(socket, fd, position, length);
@@ -130,21 +130,21 @@ export const systemDisk: Disk = {
       };
       writeFrom(0);
     }),
-  truncate: (fd, length) => promisify(ftruncate)(fd, length),
-  flushData: (fd) => flushContent(fd),
-  flush: (fd) => flushFile(fd),
+  truncate: (fd, length) => inPool((done) => ftruncate(fd, length, done)),
+  flushData: (fd) => inPool((done) => fdatasync(fd, done)),
+  flush: (fd) => inPool((done) => fsync(fd, done)),
   async flushFolder(path) {
     const fd = await openFile(path, 'r');
     try {
-      await flushFile(fd);
+      await systemDisk.flush(fd);
     } finally {
-      await closeFile(fd);
+      await systemDisk.close(fd);
     }
   },
-  rename: (from, to) => promisify(rename)(from, to),
+  rename: (from, to) => inPool((done) => rename(from, to, done)),
   async remove(path) {
     try {
-      await promisify(unlink)(path);
+      await inPool((done) => unlink(path, done));
     } catch (thrown) {
       if (systemErrorCode(thrown) !== 'ENOENT') throw thrown;
     }

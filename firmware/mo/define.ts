@@ -13,6 +13,9 @@ interface LeafExtras {
 /** Access letters as in the node tables of the documentation: G Get, R Replace, A Add, D Delete, X Exec. */
 const LETTERS: Readonly<Record<string, Access>> = { A: 'Add', D: 'Delete', G: 'Get', R: 'Replace', X: 'Exec' };
 
+/** What letters stand for: of the hundred nodes most have the same few. */
+const accessOf = new Map<string, readonly Access[]>();
+
 /** Makes the node definitions of one management object under the names in use. */
 export class Definer {
   constructor(
@@ -21,22 +24,19 @@ export class Definer {
   ) {}
 
   /** A leaf that exists with its parent, or, with Add among its access, once a server adds it. */
-  leaf(key: string, format: Format, access: string, description: string, extras: LeafExtras = {}): NodeDefinition {
+  leaf(key: string, format: Format, access: string, description: string, extras?: LeafExtras): NodeDefinition {
     const addable = access.includes('A');
     return {
       key,
       name: this.names.node(this.mo, key),
       format,
       // What can be read can be copied.
-      access: access.includes('G') ? [...toAccess(access), 'Copy'] : toAccess(access),
-      occurrence: extras.occurrence ?? (addable ? 'ZeroOrOne' : 'One'),
+      access: toAccess(access, access.includes('G')),
+      occurrence: addable ? 'ZeroOrOne' : 'One',
       scope: 'Dynamic',
       description,
       versioned: addable || access.includes('R'),
-      ...(extras.type !== undefined && { type: extras.type }),
-      ...(extras.maxBytes !== undefined && { maxBytes: extras.maxBytes }),
-      ...(extras.streamed && { streamed: true }),
-      ...(extras.defaultValue !== undefined && { defaultValue: extras.defaultValue }),
+      ...extras,
     };
   }
 
@@ -108,7 +108,15 @@ export function unversioned(definition: NodeDefinition): NodeDefinition {
   };
 }
 
-function toAccess(letters: string): Access[] {
+function toAccess(letters: string, canBeCopied = false): readonly Access[] {
+  const key = canBeCopied ? `${letters}+` : letters;
+  const access =
+    accessOf.get(key) ?? Object.freeze([...readLetters(letters), ...(canBeCopied ? ['Copy' as const] : [])]);
+  accessOf.set(key, access);
+  return access;
+}
+
+function readLetters(letters: string): Access[] {
   return letters.split('').map((letter) => {
     const access = LETTERS[letter];
     if (!access) throw new Error(`'${letter}' is no access letter`);

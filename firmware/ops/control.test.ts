@@ -149,13 +149,11 @@ describe('the control socket', () => {
     await open({ ...ports, operations: { ...refusingPorts.operations, 'images/add': () => added } });
     const refused: readonly (readonly [Asked<'images/add'>, string])[] = [
       [{ id: 'a', uri: 'http://x/' }, "an image 'a' exists"],
-      [{ id: '', uri: 'http://x/' }, 'id: Invalid length: Expected >=1 but received 0'],
-      [{ id: 'a', uri: 'x'.repeat(9000) }, 'uri: Invalid length: Expected <=8192 but received 9000'],
+      [{ id: '', uri: 'http://x/' }, 'id: expected text of 1 to 255 characters'],
+      [{ id: 'a', uri: 'x'.repeat(9000) }, 'uri: expected text of 1 to 8192 characters'],
       [{ id: 'a', uri: 'x'.repeat(20_000) }, 'a request has at most 16384 bytes'],
-      [
-        { id: 'a', uri: 'u', other: 1 } as Asked<'images/add'>,
-        'other: Invalid key: Expected never but received "other"',
-      ],
+      [{ id: 'a', uri: 'u', other: 1 } as Asked<'images/add'>, 'other: unknown key'],
+      [[] as unknown as Asked<'images/add'>, 'the request: expected an object { ... }'],
     ];
     for (const [asked, text] of refused) {
       const answer = await operate(path, 'images/add', asked);

@@ -1,73 +1,84 @@
-import * as v from 'valibot';
+import {
+  exactOptional,
+  flag,
+  number,
+  optional,
+  section,
+  text as textOf,
+  whole,
+  type InOf,
+  type OutOf,
+} from '../shape/index.js';
 import type { ImageReport } from './reports.js';
 
 /** Rows of one answer: a list of thousands is asked for in pages, and nobody holds all of it. */
 const MAX_PAGE = 200;
 
-const text = (longest: number) => v.pipe(v.string(), v.maxLength(longest));
-const filled = (longest: number) => v.pipe(v.string(), v.minLength(1), v.maxLength(longest));
-const whole = (from: number, to: number) => v.pipe(v.number(), v.integer(), v.minValue(from), v.maxValue(to));
+const text = (longest: number) => textOf({ from: 0, to: longest });
+const filled = (longest: number) => textOf({ from: 1, to: longest });
 
-const page = {
+/** What `REQUESTS` is made of is made by each request: a start has none, and few come. */
+const page = () => ({
   /** Continue behind this one: `next` of the page before. */
-  after: v.exactOptional(text(2048)),
-  limit: v.optional(whole(1, MAX_PAGE), MAX_PAGE),
-};
+  after: exactOptional(text(2048)),
+  limit: optional(whole(1, MAX_PAGE), MAX_PAGE),
+});
 
 /** The name of a node, an ImageID, a DevId. */
-const name = filled(255);
+const name = () => filled(255);
 
 /** What somebody may say of an image, beside where it is. The catalog says what is allowed in each. */
-const imageLeaves = {
-  name: v.exactOptional(text(255)),
-  version: v.exactOptional(text(255)),
-  description: v.exactOptional(text(255)),
-  digest: v.exactOptional(text(255)),
-  signature: v.exactOptional(text(255)),
-  priority: v.exactOptional(v.number()),
-  pinned: v.exactOptional(v.boolean()),
-};
+const imageLeaves = () => ({
+  name: exactOptional(text(255)),
+  version: exactOptional(text(255)),
+  description: exactOptional(text(255)),
+  digest: exactOptional(text(255)),
+  signature: exactOptional(text(255)),
+  priority: exactOptional(number()),
+  pinned: exactOptional(flag()),
+});
 
 /** Longest ImageURI, in characters; the catalog has the last word. */
 const MAX_URI_LENGTH = 8 * 1024;
 
 /** What can be asked of the running gateway, and what a request says. Each is `POST /<name>` with JSON. */
 export const REQUESTS = {
-  'images/list': v.strictObject(page),
-  'images/show': v.strictObject({ id: name }),
-  'images/add': v.strictObject({ id: name, uri: filled(MAX_URI_LENGTH), ...imageLeaves }),
+  'images/list': () => section(page()),
+  'images/show': () => section({ id: name() }),
+  'images/add': () => section({ id: name(), uri: filled(MAX_URI_LENGTH), ...imageLeaves() }),
   /** The octets of the image follow. */
-  'images/content': v.strictObject({ id: name, bytes: whole(0, Number.MAX_SAFE_INTEGER), ...imageLeaves }),
-  'images/fetch': v.strictObject({ id: name, uri: v.exactOptional(filled(MAX_URI_LENGTH)) }),
-  'images/pin': v.strictObject({ id: name, pinned: v.boolean() }),
-  'images/remove': v.strictObject({ id: name }),
-  'images/verify': v.strictObject({ id: name }),
-  'devices/list': v.strictObject(page),
-  'devices/add': v.strictObject({
-    deviceId: name,
-    address: name,
-    name: v.exactOptional(text(255)),
-    groups: v.exactOptional(text(255)),
-    encapsulation: v.exactOptional(text(16)),
-    mode: v.exactOptional(text(16)),
-  }),
-  'devices/remove': v.strictObject({ deviceId: name }),
-  'fanout/list': v.strictObject(page),
-  'fanout/show': v.strictObject({ id: name }),
-  'fanout/targets': v.strictObject({ id: name, ...page }),
-  'fanout/stop': v.strictObject({ id: name }),
-  'session/now': v.strictObject({ server: v.exactOptional(name) }),
-  'tree/get': v.strictObject({ uri: filled(2048) }),
-  'tree/ls': v.strictObject({ uri: filled(2048), ...page }),
-  reload: v.strictObject({}),
+  'images/content': () => section({ id: name(), bytes: whole(0, Number.MAX_SAFE_INTEGER), ...imageLeaves() }),
+  'images/fetch': () => section({ id: name(), uri: exactOptional(filled(MAX_URI_LENGTH)) }),
+  'images/pin': () => section({ id: name(), pinned: flag() }),
+  'images/remove': () => section({ id: name() }),
+  'images/verify': () => section({ id: name() }),
+  'devices/list': () => section(page()),
+  'devices/add': () =>
+    section({
+      deviceId: name(),
+      address: name(),
+      name: exactOptional(text(255)),
+      groups: exactOptional(text(255)),
+      encapsulation: exactOptional(text(16)),
+      mode: exactOptional(text(16)),
+    }),
+  'devices/remove': () => section({ deviceId: name() }),
+  'fanout/list': () => section(page()),
+  'fanout/show': () => section({ id: name() }),
+  'fanout/targets': () => section({ id: name(), ...page() }),
+  'fanout/stop': () => section({ id: name() }),
+  'session/now': () => section({ server: exactOptional(name()) }),
+  'tree/get': () => section({ uri: filled(2048) }),
+  'tree/ls': () => section({ uri: filled(2048), ...page() }),
+  reload: () => section({}),
   /** @see LogLine */
-  logs: v.strictObject({ follow: v.boolean(), lines: whole(0, 10_000) }),
+  logs: () => section({ follow: flag(), lines: whole(0, 10_000) }),
 } as const;
 
 export type RequestName = keyof typeof REQUESTS;
-export type RequestOf<Name extends RequestName> = v.InferOutput<(typeof REQUESTS)[Name]>;
+export type RequestOf<Name extends RequestName> = OutOf<ReturnType<(typeof REQUESTS)[Name]>>;
 /** As a client may write it: what has a default may be missing. */
-export type Asked<Name extends RequestName> = v.InferInput<(typeof REQUESTS)[Name]>;
+export type Asked<Name extends RequestName> = InOf<ReturnType<(typeof REQUESTS)[Name]>>;
 
 /** Some rows of a list, in its order. */
 export interface Page<Row> {

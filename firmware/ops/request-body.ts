@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http';
-import * as v from 'valibot';
 import { failure, success, type CodedError, type Outcome } from '../outcome/index.js';
+import { allowedBy, formatPath, readValue } from '../shape/index.js';
 import { REQUESTS, type RequestName, type RequestOf } from './operations.js';
 
 /** Octets of a request. */
@@ -63,11 +63,14 @@ export function checkRequest<Name extends RequestName>(
   value: unknown,
 ): Outcome<RequestOf<Name>, CodedError<'bad-request'>> {
   if (value === 'too-long') return failure('bad-request', `a request has at most ${MAX_REQUEST_BYTES} bytes`);
-  const parsed = v.safeParse(REQUESTS[name], value);
-  if (parsed.success) return success(parsed.output as RequestOf<Name>);
-  const [issue] = parsed.issues;
-  const key = v.getDotPath(issue);
-  return failure('bad-request', `${key === null ? 'the request' : key}: ${issue.message}`);
+  const read = readValue(REQUESTS[name](), value);
+  if (read.ok) return success(read.value as RequestOf<Name>);
+  const { code, path, shape } = read.error;
+  const what = path.length === 0 ? 'the request' : formatPath(path);
+  return failure(
+    'bad-request',
+    code === 'unknown-key' ? `${what}: unknown key` : `${what}: expected ${allowedBy(shape)}`,
+  );
 }
 
 function parseJson(octets: Buffer): unknown {

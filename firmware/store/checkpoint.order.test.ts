@@ -5,7 +5,6 @@ import { syncBuiltinESMExports } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import { promisify } from 'node:util';
 import { silentLog } from '../log/index.js';
 import type { Store } from './index.js';
 
@@ -17,25 +16,22 @@ const note = (what: string, fd: number): void => {
   if (what === 'flush' || story.at(-1) !== line) story.push(line);
 };
 
-const plain = { fdatasync: promisify(fs.fdatasync), fsync: promisify(fs.fsync), write: promisify(fs.write) };
-const watched = {
-  fdatasync: (fd: number) => {
-    note('flush', fd);
-    return plain.fdatasync(fd);
+const plain = { fdatasync: fs.fdatasync, fsync: fs.fsync, write: fs.write };
+Object.assign(fs, {
+  fdatasync: (...args: Parameters<typeof plain.fdatasync>) => {
+    note('flush', args[0]);
+    plain.fdatasync(...args);
   },
   /** Of a folder: nothing else is flushed by it while a store is open. */
-  fsync: (fd: number) => {
+  fsync: (...args: Parameters<typeof plain.fsync>) => {
     story.push('flush folder');
-    return plain.fsync(fd);
+    plain.fsync(...args);
   },
   write: (...args: Parameters<typeof plain.write>) => {
     note('write', args[0]);
-    return plain.write(...args);
+    plain.write(...args);
   },
-};
-Object.assign(fs.fdatasync, { [promisify.custom]: watched.fdatasync });
-Object.assign(fs.fsync, { [promisify.custom]: watched.fsync });
-Object.assign(fs.write, { [promisify.custom]: watched.write });
+});
 syncBuiltinESMExports();
 
 // They take hold of the functions above when they are loaded.

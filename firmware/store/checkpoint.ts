@@ -1,5 +1,5 @@
 import { fdatasync, fdatasyncSync, read, write, writeSync } from 'node:fs';
-import { promisify } from 'node:util';
+import { inPool } from '../files/index.js';
 import { systemErrorCode } from '../outcome/index.js';
 import { WAL_HEADER_BYTES, WalReader } from './wal.js';
 
@@ -26,9 +26,7 @@ const PAGES_AT_ONCE = 16;
 /** Without its magic number, a WAL is an empty one to a recovery. */
 const NO_HEADER = Buffer.alloc(WAL_HEADER_BYTES);
 
-const readAt = promisify(read);
-const writeAt = promisify(write);
-const flush = promisify(fdatasync);
+const flush = (fd: number): Promise<void> => inPool((done) => fdatasync(fd, done));
 
 /**
  * Copies the WAL into the database and has it begin anew, with every flush in the thread pool: SQLite would wait for
@@ -152,12 +150,13 @@ function isFull(thrown: unknown): boolean {
 
 /** @throws where the file ends before */
 async function fill(fd: number, buffer: Buffer, position: number): Promise<void> {
-  const { bytesRead } = await readAt(fd, buffer, 0, buffer.length, position);
+  const bytesRead = await inPool<number>((done) => read(fd, buffer, 0, buffer.length, position, done));
   if (bytesRead < buffer.length) throw Object.assign(new Error('the WAL has become shorter'), { code: 'EIO' });
 }
 
 async function put(fd: number, bytes: Buffer, position: number): Promise<void> {
   for (let from = 0; from < bytes.length;) {
-    from += (await writeAt(fd, bytes, from, bytes.length - from, position + from)).bytesWritten;
+    const start = from;
+    from += await inPool<number>((done) => write(fd, bytes, start, bytes.length - start, position + start, done));
   }
 }

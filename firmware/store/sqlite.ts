@@ -1,6 +1,6 @@
 import { chmodSync, closeSync, fdatasync, fsync, openSync } from 'node:fs';
 import { dirname } from 'node:path';
-import { promisify } from 'node:util';
+import { inPool } from '../files/index.js';
 import { describeThrown, systemErrorCode } from '../outcome/index.js';
 import type { Logger } from '../log/index.js';
 import { Checkpoint } from './checkpoint.js';
@@ -331,11 +331,11 @@ class SqliteStore implements Store {
     await this.#held;
     const folder = this.#folder;
     if (folder !== undefined) {
-      await flushNames(folder);
+      await inPool((done) => fsync(folder, done));
       this.#folder = undefined;
       closeSync(folder);
     }
-    await flushFile(fd);
+    await inPool((done) => fdatasync(fd, done));
   }
 
   #checkpoint(): void {
@@ -464,9 +464,6 @@ class SqliteStore implements Store {
     }
   }
 }
-
-const flushFile = promisify(fdatasync);
-const flushNames = promisify(fsync);
 
 function storeErrorCode(thrown: unknown): StoreErrorCode {
   const code = systemErrorCode(thrown) ?? '';

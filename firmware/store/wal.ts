@@ -1,18 +1,15 @@
 import { read } from 'node:fs';
-import { endianness } from 'node:os';
-import { promisify } from 'node:util';
+import { inPool } from '../files/index.js';
 
 /** https://www.sqlite.org/fileformat2.html#the_write_ahead_log, sections 4.1 and 4.2. */
 export const WAL_HEADER_BYTES = 32;
 const FRAME_HEADER_BYTES = 24;
 
 /** Its lowest bit says in which order of bytes the checksums were counted: that of the machine that wrote it. */
-const MAGIC = endianness() === 'BE' ? 0x377f_0683 : 0x377f_0682;
+const MAGIC = new Uint8Array(Uint16Array.of(1).buffer)[0] === 0 ? 0x377f_0683 : 0x377f_0682;
 
 /** Frames that are read at once. */
 const FRAMES_AT_ONCE = 16;
-
-const readAt = promisify(read);
 
 /** Where the reading of a WAL stands: behind so many frames, with their checksum. */
 interface Position {
@@ -106,8 +103,8 @@ export class WalReader {
     return true;
   }
 
-  async #read(buffer: Buffer, position: number): Promise<number> {
-    return (await readAt(this.fd, buffer, 0, buffer.length, position)).bytesRead;
+  #read(buffer: Buffer, position: number): Promise<number> {
+    return inPool<number>((done) => read(this.fd, buffer, 0, buffer.length, position, done));
   }
 }
 

@@ -1,15 +1,31 @@
 import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { addonComponents, bundledComponents, cycloneDx } from './components.js';
 
 const PRODUCT = { name: 'dmgw', version: '1.2.3', license: 'Apache-2.0', purl: 'pkg:generic/dmgw@1.2.3' };
 
 describe('the list of components', () => {
-  it('has what is in the bundle, and nothing of the tests or of the build', () => {
-    const names = bundledComponents().map(({ name }) => name);
-    assert.ok(names.includes('valibot'), names.join());
-    for (const other of ['esbuild', 'tsup', 'fast-check', 'better-sqlite3']) assert.ok(!names.includes(other), other);
+  it('has the packages that the build says are in the bundle, each once', () => {
+    const inputs = ['firmware/main.ts', 'node_modules/valibot/dist/index.mjs', 'node_modules/valibot/dist/other.mjs'];
+    const folder = mkdtempSync(join(tmpdir(), 'dmgw-components-'));
+    try {
+      const metafile = join(folder, 'metafile.json');
+      const named = (names: string[]): unknown => ({ inputs: Object.fromEntries(names.map((name) => [name, {}])) });
+      const beside = named(['node_modules/fast-check/lib/fast-check.js']);
+      writeFileSync(metafile, JSON.stringify({ outputs: { 'build/a.cjs': named(inputs), 'build/b.js': beside } }));
+      assert.deepEqual(
+        bundledComponents(metafile).map(({ name, license }) => [name, license]),
+        [['valibot', 'MIT']],
+      );
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
   });
+
+  it('has none today: what is in the bundle is ours', () => assert.deepEqual(bundledComponents(), []));
 
   it('has the C libraries that the addons carry, by the version in their headers', () => {
     const found = [...addonComponents('better-sqlite3', 'a'), ...addonComponents('libxmljs2', 'b')];

@@ -2,8 +2,8 @@
  * The configuration as OpenWrt has it: which option of /etc/config/dmgw is which key of the daemon, and the file that a
  * package brings. Both follow from the daemon's schema and the board's profile; board/openwrt/dmgw/files/uci.sh reads them.
  */
-import { toJsonSchema, type JsonSchema } from '@valibot/to-json-schema';
 import { configurationSchema } from '../../firmware/config/index.js';
+import { shapeOf, type Key, type Shape } from '../../firmware/shape/index.js';
 
 /** One key: `session interval_seconds session.intervalSeconds number`. */
 export interface UciKey {
@@ -37,24 +37,22 @@ export function installedProfile(configuration: Readonly<Record<string, unknown>
   return { ...configuration, device: Object.fromEntries(device) };
 }
 
-const KINDS: Readonly<Record<string, UciKey['kind']>> = {
-  string: 'text',
-  integer: 'number',
+/** A list of sections is none of these: each of its items is a section of UCI. */
+const KINDS: Readonly<Record<Exclude<Shape['kind'], 'section'>, UciKey['kind'] | undefined>> = {
+  text: 'text',
+  choice: 'text',
   number: 'number',
-  boolean: 'flag',
-  array: 'list',
+  flag: 'flag',
+  list: 'list',
+  record: undefined,
 };
 
 /** Every key that UCI can set, in the order of the schema. */
 function uciKeys(): UciKey[] {
-  const { properties = {} } = toJsonSchema(configurationSchema, {
-    typeMode: 'input',
-    errorMode: 'ignore',
-    ignoreActions: ['metadata'],
-  });
-  return Object.entries(properties).flatMap(([name, schema]) => {
-    if (NOT_IN_UCI.has(name) || typeof schema !== 'object') return [];
-    return schema.properties ? keysOf(schema, name, snake(name), '') : keysOf(schema, name, 'main', snake(name));
+  return Object.entries<Key>(configurationSchema.entries).flatMap(([name, entry]) => {
+    if (NOT_IN_UCI.has(name)) return [];
+    const isSection = shapeOf(entry).kind === 'section';
+    return keysOf(entry, name, isSection ? snake(name) : 'main', isSection ? '' : snake(name));
   });
 }
 
@@ -65,25 +63,20 @@ export function uciKeyTable(): string {
     .join('');
 }
 
-function keysOf(schema: JsonSchema, key: string, section: string, option: string): UciKey[] {
-  if (schema.properties) {
-    return Object.entries(schema.properties).flatMap(([name, inner]) => {
-      if (typeof inner !== 'object') return [];
-      return keysOf(inner, `${key}.${name}`, section, option === '' ? snake(name) : `${option}_${snake(name)}`);
-    });
+function keysOf(entry: Key, key: string, section: string, option: string): UciKey[] {
+  const shape = shapeOf(entry);
+  if (shape.kind === 'section') {
+    return Object.entries(shape.entries).flatMap(([name, inner]) =>
+      keysOf(inner, `${key}.${name}`, section, option === '' ? snake(name) : `${option}_${snake(name)}`),
+    );
   }
-  const items = Array.isArray(schema.items) ? undefined : schema.items;
-  if (typeof items === 'object' && items.properties) {
+  if (shape.kind === 'list' && shape.item.kind === 'section') {
     const name = key.split('.').at(-1) ?? '';
-    return keysOf(items, `${key}[]`, ITEM_SECTIONS[name] ?? snake(name).replace(/s$/, ''), '');
+    return keysOf(shape.item, `${key}[]`, ITEM_SECTIONS[name] ?? snake(name).replace(/s$/, ''), '');
   }
-  const kind = KINDS[typeOf(schema)];
-  if (kind === undefined) throw new Error(`${key}: a schema that UCI has no form for`);
+  const kind = KINDS[shape.kind];
+  if (kind === undefined) throw new Error(`${key}: a shape that UCI has no form for`);
   return [{ section, option, key, kind }];
-}
-
-function typeOf(schema: JsonSchema): string {
-  return typeof schema.type === 'string' ? schema.type : 'enum' in schema || 'const' in schema ? 'string' : '';
 }
 
 /** `quotaMiB` is `quota_mib`, `devIdFile` is `dev_id_file`. */

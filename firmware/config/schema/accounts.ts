@@ -1,30 +1,17 @@
-import * as v from 'valibot';
-import {
-  choice,
-  filledText,
-  flag,
-  hosts,
-  httpUrl,
-  interval,
-  keyFile,
-  nonce,
-  path,
-  pattern,
-  secret,
-  section,
-} from '../values.js';
+import { choice, derived, exactOptional, flag, optional, section } from '../../shape/index.js';
+import { filledLine, hosts, httpUrl, interval, keyFile, nonce, path, pattern, secret } from '../values.js';
 
 /** What one side proves itself to the other with. */
 const proofOf = (side: 'gateway' | 'server', other: 'gateway' | 'server', otherwise: string, when = '') =>
   section(
     {
-      scheme: v.optional(
+      scheme: optional(
         choice(['md5', 'mac', 'basic', 'none'], `How the ${side} proves itself to the ${other}.`),
         'md5',
       ),
-      name: v.exactOptional(filledText(`User name of the ${side}.`, otherwise)),
-      secret: v.exactOptional(secret(`Password of the ${side}; needed unless the scheme is none.`)),
-      nonce: v.optional(
+      name: exactOptional(filledLine(`User name of the ${side}.`, otherwise)),
+      secret: exactOptional(secret(`Password of the ${side}; needed unless the scheme is none.`)),
+      nonce: optional(
         nonce(
           `First nonce of md5 and mac for the ${side}'s digests, base64. Later ones are agreed on in sessions and kept.`,
         ),
@@ -34,7 +21,7 @@ const proofOf = (side: 'gateway' | 'server', other: 'gateway' | 'server', otherw
     `How the ${side} proves itself to the ${other}${when}.`,
   );
 
-export const accountSchema = v.pipe(
+export const accountSchema = derived(
   section(
     {
       serverId: pattern(
@@ -42,34 +29,31 @@ export const accountSchema = v.pipe(
         'a ServerID of 1 to 255 characters, without space, & * + =',
         'ServerID of the DM Server: stands in ACLs and in notifications.',
       ),
-      name: v.exactOptional(filledText('Name for people.', 'the serverId')),
+      name: exactOptional(filledLine('Name for people.', 'the serverId')),
       url: httpUrl('Where the DM Server holds sessions.'),
-      allowInsecure: v.optional(
+      allowInsecure: optional(
         flag('Permits http:// in `url`, where everybody on the way reads along, and basic without TLS.'),
         false,
       ),
-      administrator: v.optional(
-        flag('This server may change the settings in ./GwMO/Config, which hold for all.'),
-        false,
-      ),
-      caFile: v.exactOptional(
+      administrator: optional(flag('This server may change the settings in ./GwMO/Config, which hold for all.'), false),
+      caFile: exactOptional(
         path('PEM file of the certificate authorities for this server; they replace the built-in ones.'),
       ),
-      allowHosts: v.optional(
+      allowHosts: optional(
         hosts(16, 'Other hosts that this server may send its sessions to (RespURI, redirects).'),
         [],
       ),
-      certFile: v.exactOptional(
+      certFile: exactOptional(
         path('PEM file of the certificate, with its chain, that the gateway shows to this server.'),
       ),
-      keyFile: v.exactOptional(keyFile()),
-      intervalSeconds: v.exactOptional(
+      keyFile: exactOptional(keyFile()),
+      intervalSeconds: exactOptional(
         interval(
           'From the end of a session with this server to the next one; 0: none by the clock.',
           '`session.intervalSeconds`',
         ),
       ),
-      encoding: v.optional(
+      encoding: optional(
         choice(
           ['xml', 'wbxml'],
           'Encoding of the first message; then that in which the server answers, which is kept.',
@@ -81,9 +65,9 @@ export const accountSchema = v.pipe(
     },
     'A DM Server that manages this gateway.',
   ),
-  v.transform((account) => ({
+  (account) => ({
     ...account,
     name: account.name ?? account.serverId,
     server: { ...account.server, name: account.server.name ?? account.serverId },
-  })),
+  }),
 );

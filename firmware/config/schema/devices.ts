@@ -1,16 +1,16 @@
-import * as v from 'valibot';
-import { choice, deviceAddress, deviceId, list, pattern, section, text } from '../values.js';
+import { choice, list, optional, section } from '../../shape/index.js';
+import { deviceAddress, deviceId, line, pattern } from '../values.js';
 
 export const endDeviceSchema = section(
   {
-    name: v.optional(text('Name for people.'), ''),
+    name: optional(line('Name for people.'), ''),
     deviceId: deviceId('DevId of the End Device.'),
     address: deviceAddress('Where its notifications are sent; must lie in `lan.prefixes`.'),
-    encapsulation: v.optional(
+    encapsulation: optional(
       choice(['wsp', 'raw'], 'How Package#0 is wrapped: in a WAP push (wsp) or not at all (raw).'),
       'wsp',
     ),
-    groups: v.optional(
+    groups: optional(
       list(
         pattern(/^[\w.-]{1,64}$/, 'a name of letters, digits, . _ - (1 to 64)', 'Name of a group.'),
         { to: 32 },
@@ -19,8 +19,8 @@ export const endDeviceSchema = section(
       ),
       [],
     ),
-    mode: v.optional(choice(['transparent', 'proxy', 'adaptation'], 'How the device is managed.'), 'transparent'),
-    componentType: v.optional(choice(['EndDevice', 'DMGateway'], 'What it is.'), 'EndDevice'),
+    mode: optional(choice(['transparent', 'proxy', 'adaptation'], 'How the device is managed.'), 'transparent'),
+    componentType: optional(choice(['EndDevice', 'DMGateway'], 'What it is.'), 'EndDevice'),
   },
   'An End Device that is known beforehand.',
 );

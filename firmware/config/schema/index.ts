@@ -2,8 +2,8 @@
  * The one schema of the configuration file and of a board profile: a file per section, named as its key, in which the help
  * of each key says what it is for. Leaves to `checks.ts` what keys of several sections mean for each other.
  */
-import * as v from 'valibot';
-import { choice, flag, foreignSection, list, namesOf, path, section, text } from '../values.js';
+import { choice, derived, exactOptional, flag, list, optional, section, type OutOf } from '../../shape/index.js';
+import { foreignSection, line, namesOf, path } from '../values.js';
 import { accountSchema } from './accounts.js';
 import { deviceSchema } from './device.js';
 import { endDeviceSchema } from './devices.js';
@@ -20,33 +20,30 @@ import { settingsSchema } from './settings.js';
 import { storeSchema } from './store.js';
 
 /** Every key of the configuration file and of a board profile. */
-export const configurationSchema = v.pipe(
+export const configurationSchema = derived(
   section(
     {
-      $schema: v.exactOptional(text('For editors; not used.')),
-      board: v.optional(
-        section(
-          { name: v.optional(text('Name of the board profile, shown by `dmgw status`.'), '') },
-          'About the board.',
-        ),
+      $schema: exactOptional(line('For editors; not used.')),
+      board: optional(
+        section({ name: optional(line('Name of the board profile, shown by `dmgw status`.'), '') }, 'About the board.'),
         {},
       ),
-      build: v.exactOptional(
+      build: exactOptional(
         foreignSection(
           'What the firmware of the board is built from, for `make BOARD=...`; the daemon does not use it.',
         ),
       ),
       stateDir: path('Folder of the database: small, must survive a restart and a system upgrade.'),
       storeDir: path('Folder of the images: large, may be another partition.'),
-      volatile: v.optional(
+      volatile: optional(
         flag('Permits stateDir and storeDir in memory (tmpfs, ramfs): all is lost at a reboot.'),
         false,
       ),
-      requireMount: v.exactOptional(
+      requireMount: exactOptional(
         path('Mount point of a late disk, waited for before stateDir or storeDir below it is used; `/` for none.'),
       ),
-      controlSocket: v.exactOptional(path('Unix socket for `dmgw status` and the like.', '`<stateDir>/dmgw.sock`')),
-      controlAccess: v.optional(
+      controlSocket: exactOptional(path('Unix socket for `dmgw status` and the like.', '`<stateDir>/dmgw.sock`')),
+      controlAccess: optional(
         choice(
           ['owner', 'group'],
           'Who may use the control socket: the user that the daemon runs as (mode 0600), or its group too (0660).',
@@ -54,33 +51,30 @@ export const configurationSchema = v.pipe(
         'owner',
       ),
       device: deviceSchema,
-      accounts: v.optional(list(accountSchema, { to: 16 }, 'The DM Servers that manage this gateway.', 'accounts'), []),
-      session: v.optional(sessionSchema, {}),
-      notification: v.optional(notificationSchema, {}),
+      accounts: optional(list(accountSchema, { to: 16 }, 'The DM Servers that manage this gateway.', 'accounts'), []),
+      session: optional(sessionSchema, {}),
+      notification: optional(notificationSchema, {}),
       lan: lanSchema,
-      retrieve: v.optional(retrieveSchema, {}),
-      store: v.optional(storeSchema, {}),
-      retain: v.optional(retainSchema, {}),
+      retrieve: optional(retrieveSchema, {}),
+      store: optional(storeSchema, {}),
+      retain: optional(retainSchema, {}),
       serve: serveSchema,
-      devices: v.optional(
-        list(endDeviceSchema, { to: 10_000 }, 'End Devices that are known beforehand.', 'devices'),
-        [],
-      ),
-      fanout: v.optional(fanoutSchema, {}),
-      discovery: v.optional(discoverySchema, {}),
-      settings: v.optional(settingsSchema, {}),
-      log: v.optional(logSchema, {}),
-      names: v.optional(
+      devices: optional(list(endDeviceSchema, { to: 10_000 }, 'End Devices that are known beforehand.', 'devices'), []),
+      fanout: optional(fanoutSchema, {}),
+      discovery: optional(discoverySchema, {}),
+      settings: optional(settingsSchema, {}),
+      log: optional(logSchema, {}),
+      names: optional(
         namesOf('Names of management objects and nodes that differ from the built-in ones, to suit a DM Server.'),
         {},
       ),
     },
     'The configuration of dmgw.',
   ),
-  v.transform((parsed) => ({
+  (parsed) => ({
     ...withControlSocket(parsed),
     serve: { ...parsed.serve, publicHost: parsed.serve.publicHost ?? parsed.serve.listen[0] ?? '' },
-  })),
+  }),
 );
 
 /** It lies beside the database where nothing else is said. */
@@ -100,7 +94,7 @@ type DeepReadonly<T> = T extends readonly (infer I)[]
  * The whole configuration: checked, complete with defaults, frozen. Plain data: byte values are base64 text, prefixes
  * are text. `accountSettings` and `resolveDevId` make of it what the gateway works with.
  */
-export type Configuration = DeepReadonly<v.InferOutput<typeof configurationSchema>>;
+export type Configuration = DeepReadonly<OutOf<typeof configurationSchema>>;
 
 export type AccountConfiguration = Configuration['accounts'][number];
 export type EndDeviceConfiguration = Configuration['devices'][number];

@@ -1,4 +1,5 @@
-import { prefixes, section } from '../values.js';
+import { section } from '../../shape/index.js';
+import { prefixes } from '../values.js';
 
 export const lanSchema = section(
   {

@@ -1,14 +1,14 @@
-import * as v from 'valibot';
-import { addresses, flag, port, section } from '../values.js';
+import { flag, optional, section } from '../../shape/index.js';
+import { addresses, port } from '../values.js';
 
 export const notificationSchema = section(
   {
-    enabled: v.optional(flag('Listens for Package#0 that is addressed to the gateway.'), false),
-    listen: v.optional(
+    enabled: optional(flag('Listens for Package#0 that is addressed to the gateway.'), false),
+    listen: optional(
       addresses(8, 'Addresses to listen on; 0.0.0.0 and :: are every address, that of the WAN too.'),
       [],
     ),
-    port: v.optional(port('UDP port (2948 is wap-push).'), 2948),
+    port: optional(port('UDP port (2948 is wap-push).'), 2948),
   },
   'Notifications from the DM Servers.',
 );

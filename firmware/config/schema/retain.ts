@@ -1,9 +1,8 @@
-import * as v from 'valibot';
-import { section, whole } from '../values.js';
+import { optional, section, whole } from '../../shape/index.js';
 
 export const retainSchema = section(
   {
-    days: v.optional(
+    days: optional(
       whole(
         0,
         3650,
@@ -11,11 +10,11 @@ export const retainSchema = section(
       ),
       30,
     ),
-    failedImages: v.optional(
+    failedImages: optional(
       whole(0, 1024, 'Images that failed, were cancelled or evicted, at most; then the oldest goes.'),
       64,
     ),
-    finishedFanouts: v.optional(whole(0, 256, 'Fanouts that ended, at most; then the oldest goes.'), 64),
+    finishedFanouts: optional(whole(0, 256, 'Fanouts that ended, at most; then the oldest goes.'), 64),
   },
   'How long the gateway keeps what has ended.',
 );

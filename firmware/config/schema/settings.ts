@@ -1,10 +1,9 @@
-import * as v from 'valibot';
 import { TUNABLE_KEYS } from '../tunable-keys.js';
-import { choice, list, section } from '../values.js';
+import { choice, list, optional, section } from '../../shape/index.js';
 
 export const settingsSchema = section(
   {
-    locked: v.optional(
+    locked: optional(
       list(
         choice(TUNABLE_KEYS, 'A key of this configuration.'),
         { to: TUNABLE_KEYS.length },
