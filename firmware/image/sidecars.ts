@@ -1,12 +1,12 @@
 import { join } from 'node:path';
-import { lateCrypto } from '../late/index.js';
+import { native } from '../native/index.js';
 import type { Disk } from './disk.js';
 import { formatSidecar, MAX_SIDECAR_BYTES, parseSidecar, type Sidecar } from './sidecar.js';
 
 /** The files that stand beside the blobs of a folder: `<sha256>.json`. All of it rejects with the system's error, but `read`. */
 export class Sidecars {
   /** What they say, as fingerprints of their text: what is said already need not be written again. */
-  readonly #said = new Map<string, string>();
+  readonly #said = new Map<string, bigint>();
 
   constructor(
     private readonly disk: Disk,
@@ -64,7 +64,9 @@ export class Sidecars {
   }
 }
 
-/** Tells texts apart, in a few bytes. */
-function fingerprint(text: string): string {
-  return lateCrypto().createHash('sha256').update(text).digest('base64').slice(0, 16);
+/** Tells texts apart, in a few bytes; a start, which reads all of them, need load nothing of Node.js for it. */
+function fingerprint(text: string): bigint {
+  return native().checksum(Buffer.from(text), NOTHING);
 }
+
+const NOTHING = new Uint8Array();
