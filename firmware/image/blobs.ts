@@ -30,7 +30,8 @@ export type PartialId = number | `data-${number}`;
 
 /** Whether some image wants what is in the store, see `BlobStore.start`. */
 interface Wanted {
-  blob(sha256: string, size: number, nodes: readonly string[]): boolean;
+  /** @param nodes reads which nodes its sidecar names: not needed for most, and a start has many */
+  blob(sha256: string, size: number, nodes: () => Promise<readonly string[]>): boolean | Promise<boolean>;
   partial(id: number): boolean;
 }
 
@@ -212,7 +213,7 @@ export class BlobStore {
     for (const name of this.disk.listNow(this.#blobFolder)) {
       const path = join(this.#blobFolder, name);
       const size = this.disk.sizeNow(path) ?? 0;
-      if (SHA256_NAME.test(name) && wanted.blob(name, size, await this.#sidecarNodes(name)))
+      if (SHA256_NAME.test(name) && (await wanted.blob(name, size, () => this.#sidecarNodes(name))))
         this.#sizes.set(name, size);
       else if (!SIDECAR_NAME.test(name)) await this.#discard(path);
     }
@@ -394,7 +395,7 @@ export class BlobStore {
   /** Rewrites the sidecar after the images that use a blob have changed, where that changes anything. */
   describe(sha256: string, sidecar: Sidecar): Promise<void> {
     return this.#inTurn(async () => {
-      const isNew = this.#sizes.has(sha256) && !this.#sidecars.isSaid(sha256, sidecar);
+      const isNew = this.#sizes.has(sha256) && !(await this.#sidecars.isSaid(sha256, sidecar));
       if (isNew) await this.#sidecars.write(sha256, sidecar);
     });
   }

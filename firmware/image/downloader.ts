@@ -164,12 +164,13 @@ export class Downloader {
     );
     const named: { readonly image: ImageRecord; readonly sha256: string }[] = [];
     await blobs.start({
-      blob: (sha256, size, nodes) => {
+      blob: async (sha256, size, nodes) => {
         if (stored.some((image) => image.blob === sha256 && image.size === size)) return true;
         // It got its name, and the process ended before the catalog knew.
+        const naming = await nodes();
         const image = progress.owed().find((owed) => {
           const whole = owed.state === 'verifying' && owed.received === size && owed.size === size;
-          return whole && nodes.includes(owed.node) && catalog.accepts(owed.leaves, sha256).ok;
+          return whole && naming.includes(owed.node) && catalog.accepts(owed.leaves, sha256).ok;
         });
         if (image) named.push({ image, sha256 });
         return image !== undefined;

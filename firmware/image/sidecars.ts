@@ -33,8 +33,9 @@ export class Sidecars {
     }
   }
 
-  /** Whether this is what was read or written last. */
-  isSaid(sha256: string, sidecar: Sidecar): boolean {
+  /** Whether this is what stands there. */
+  async isSaid(sha256: string, sidecar: Sidecar): Promise<boolean> {
+    if (!this.#said.has(sha256)) await this.read(sha256);
     return this.#said.get(sha256) === fingerprint(formatSidecar(sidecar));
   }
 
