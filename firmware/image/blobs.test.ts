@@ -1,5 +1,14 @@
 import assert from 'node:assert/strict';
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import {
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
 import { after, before, it } from 'node:test';
@@ -266,6 +275,46 @@ it('content that is there already stays as it is, with what is said beside it; t
     assert.equal(await adopt(2, 'text/second'), 'adopted 2');
     assert.deepEqual([statSync(blob).ino, readFileSync(sidecar, 'utf8')], before);
     assert.deepEqual(readdirSync(join(folder, 'partial')), ['2']);
+  } finally {
+    removeFolder(folder);
+  }
+});
+
+it('what stands beside a blob is written again only where it changes, or is damaged or gone: also after a restart', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'dmgw-blobs-'));
+  const written: string[] = [];
+  const disk: Disk = {
+    ...systemDisk,
+    rename: (from, to) => {
+      written.push(relative(folder, to));
+      return systemDisk.rename(from, to);
+    },
+  };
+  const start = async (): Promise<BlobStore> => {
+    const blobs = new BlobStore({ folder, disk, clock: new ManualClock(), log: silentLog, freeFloorBytes: 0 });
+    await blobs.start({ blob: () => true, partial: () => true });
+    return blobs;
+  };
+  const saying = (contentType: string): ReturnType<typeof sidecarFor> =>
+    sidecarFor({ size: CONTENT.length, contentType }, []);
+  const [name, sidecar] = [join('blobs', `${SHA}.json`), join(folder, 'blobs', `${SHA}.json`)];
+  try {
+    const first = await start();
+    writeFileSync(join(folder, 'partial', '1'), CONTENT);
+    await first.adopt(1, SHA, saying('text/first'), () => undefined);
+    const steps: [string, () => void, string, string[]][] = [
+      ['the same', () => undefined, 'text/first', []],
+      ['something else', () => undefined, 'text/second', [name]],
+      ['that again', () => undefined, 'text/second', []],
+      ['that beside a damaged one', () => truncateSync(sidecar, 9), 'text/second', [name]],
+      ['that where there is none', () => rmSync(sidecar), 'text/second', [name]],
+    ];
+    for (const [what, happens, contentType, expected] of steps) {
+      happens();
+      written.length = 0;
+      await (await start()).describe(SHA, saying(contentType));
+      assert.deepEqual(written, expected, what);
+    }
   } finally {
     removeFolder(folder);
   }
