@@ -79,6 +79,15 @@ describe('an addon beside the bundle', () => {
     assert.deepEqual(staged('libxmljs2'), ['build/Release/xmljs.node', 'package.json']);
   });
 
+  it('is stripped', () => {
+    const symbols = (file: string): boolean => readFileSync(file).includes('\0.symtab\0');
+    for (const name of ['better-sqlite3', 'libxmljs2'] as const) {
+      staged(name);
+      const places = [sources(name), join(app, 'node_modules', addonFile(name))];
+      assert.deepEqual(places.map(symbols), [true, false], name);
+    }
+  });
+
   const none = existsSync(sources('mdns')) ? false : 'the package mdns is not installed';
   it('comes with the JavaScript that loads it where it is that of mDNS', { skip: none }, () => {
     const files = staged('mdns').map((file) => (file.startsWith('lib/') ? 'lib' : file));

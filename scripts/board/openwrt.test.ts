@@ -21,7 +21,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { after, before, beforeEach, describe, it } from 'node:test';
 import { PROJECT_ROOT, requirePrograms } from '../flow/project.js';
-import { NATIVE_FILE } from './addons.js';
+import { filesBelow, NATIVE_FILE } from './addons.js';
 import { writeBoardFiles } from './firmware.js';
 import { writePackages, type Built } from './package.js';
 import { crossProfile } from './profile.js';
@@ -89,6 +89,11 @@ describe('the .ipk', () => {
     assert.match(fields, /^Architecture: arm_cortex-a7_neon-vfpv4$/m);
     assert.match(fields, /^Require-User: dmgw=2948:dmgw=2948$/m);
     assert.match(fields, /^License: Apache-2\.0 MIT blessing$/m);
+    assert.match(fields, /^Maintainer: .+ <.+@.+>$/m);
+    assert.match(fields, /^Description: {2}OMA DM Gateway: /m);
+    const data = unpack(join(folder, 'outer/data.tar.gz'), join(folder, 'data'));
+    const bytes = filesBelow(data).reduce((sum, file) => sum + statSync(join(data, file)).size, 0);
+    assert.match(fields, new RegExp(`^Installed-Size: ${bytes}$`, 'm'));
     assert.equal(readFileSync(join(control, 'conffiles'), 'utf8'), '/etc/config/dmgw\n');
     for (const script of ['postinst', 'prerm']) assert.equal(statSync(join(control, script)).mode & 0o777, 0o755);
   });
@@ -135,12 +140,12 @@ describe('the .ipk', () => {
     writeFileSync(join(addon, 'package.json'), '{}\n');
     const bin = join(folder, 'apk-bin');
     mkdirSync(bin);
-    // In the place of apk: keeps the script that is run before a removal.
+    // In the place of apk: keeps the scripts that it would run.
     const apk = `#!/bin/sh
 for word; do
   case $word in
   name:*) name=\${word#name:} ;;
-  pre-deinstall:*) cp "\${word#*:}" "${bin}/$name.pre-deinstall" ;;
+  pre-deinstall:* | post-install:*) cp "\${word#*:}" "${bin}/$name.\${word%%:*}" ;;
   esac
 done
 `;
@@ -165,6 +170,9 @@ done
       assert.match(ofMdns, /^default_prerm/m);
       assert.doesNotMatch(ofMdns, /\brm\b/);
     }
+    const made = (name: string): boolean =>
+      readFileSync(join(bin, `${name}.post-install`), 'utf8').includes('\nadd_group_and_user\ndefault_postinst\n');
+    assert.deepEqual(['dmgw', 'dmgw-mdns'].map(made), [true, false], 'the user is made before the daemon is started');
   });
 
   it('never holds an addon of glibc for OpenWrt, whatever way it came in', () => {
@@ -292,6 +300,14 @@ function provision(text: string): void {
   writeFileSync(join(folder, 'state/provisioned.json'), text, { mode: 0o600 });
 }
 
+/** What the scripts make of /etc/config/dmgw, with the networks, before anybody judges it. */
+function toJson(): unknown {
+  const sourced = ['lib/functions.sh', 'usr/lib/dmgw/uci.sh'].map((file) => `. "$IPKG_INSTROOT/${file}"`);
+  const { code, out } = shell(['-c', [...sourced, 'config_load dmgw', 'dmgw_config'].join('\n')]);
+  assert.equal(code, 0, out);
+  return JSON.parse(out);
+}
+
 const rcCommon = (action: string, env: Record<string, string> = {}): { code: number | null; out: string } =>
   shell([join(STAND_INS, 'rc.common'), join(root, 'etc/init.d/dmgw'), action], env);
 const configure = (text: string): void => writeFileSync(join(root, 'etc/config/dmgw'), text);
@@ -313,6 +329,9 @@ describe(`the scripts of the package, with ${SHELL.join(' ')}`, () => {
     const control = unpack(join(folder, 'outer/control.tar.gz'), join(folder, 'control'));
     for (const script of ['postinst', 'prerm']) assert.equal(shell([join(control, script)]).code, 0);
     assert.equal(written(calls), 'default_postinst postinst\ndefault_prerm prerm\n');
+    rmSync(calls);
+    assert.equal(shell([join(control, 'postinst')], { IPKG_NO_SCRIPT: '1' }).code, 0);
+    assert.equal(written(calls), '', 'nothing is done where opkg wants no scripts');
   });
 
   it('compile the program for the Node.js that is there, until the package is removed', () => {
@@ -466,6 +485,79 @@ config serve 'serve'
     assert.deepEqual(lan, { prefixes: ['192.168.7.1/24', 'fd00:7::1/64', '10.7.0.1/16', '10.8.0.1/16'] });
     assert.deepEqual(serve, { listen: ['192.168.7.1'] });
     assert.deepEqual(discovery, { interfaces: ['br-lan', 'br-guest'] });
+
+    configure(`${WANTED}
+config lan 'lan'
+	list prefixes '192.168.0.0/16'
+config serve 'serve'
+	list interfaces 'br-meters'
+config discovery 'discovery'
+	list interfaces 'br-lamps'
+config notification 'notification'
+	option enabled '1'
+	list listen '203.0.113.10'
+`);
+    assert.deepEqual(rcCommon('start', { STAND_IN_WAN: '203.0.113.9' }), { code: 0, out: '' });
+    const ofNetworks = ['lan', 'serve', 'discovery', 'notification'].map((name) => generated()[name]);
+    assert.deepEqual(ofNetworks, [
+      { prefixes: ['192.168.0.0/16'] },
+      { interfaces: ['br-meters'] },
+      { interfaces: ['br-lamps'] },
+      { enabled: true, listen: ['203.0.113.10'] },
+    ]);
+  });
+
+  it('take a right configuration at a reload, with the networks as they are then', () => {
+    configure(WANTED);
+    assert.equal(rcCommon('start').code, 0);
+    rmSync(procd);
+    configure(`${WANTED}
+config lan 'lan'
+	list network 'lan'
+	list network 'guest'
+config fanout 'fanout'
+	option rate_per_second '-1'
+`);
+    assert.deepEqual(rcCommon('reload'), { code: 0, out: '' });
+    const { lan, fanout } = generated();
+    assert.deepEqual(
+      [lan, fanout],
+      [{ prefixes: ['192.168.7.1/24', 'fd00:7::1/64', '10.7.0.1/16', '10.8.0.1/16'] }, { ratePerSecond: -1 }],
+    );
+    const config = join(root, 'var/run/dmgw.json');
+    assert.equal(readFileSync(`${root}/var/run/dmgw.root.json`, 'utf8'), readFileSync(config, 'utf8'));
+    // procd starts the daemon anew where the content of one of these has changed.
+    const files = asked().filter(([name, key]) => name === 'set_param' && key === 'file');
+    assert.deepEqual(files, [['set_param', 'file', config, join(root, 'usr/share/dmgw/board.json')]]);
+  });
+
+  it("have in /etc/config/dmgw, as comments, what the board's profile says, in the form that they take", () => {
+    const own = readFileSync(join(root, 'etc/config/dmgw'), 'utf8');
+    configure(own.replaceAll('\n\t#', '\n\t'));
+    const { board, ...said } = profile.configuration;
+    assert.deepEqual(toJson(), said);
+    assert.ok(board);
+    // The account at its end is an example, and no secret.
+    configure(own.replace(/^#(?=config|\t)/gm, ''));
+    assert.equal(rcCommon('check').out, '/etc/config/dmgw: ok\n');
+  });
+
+  it('do with the commands of the page for routers what the page says', () => {
+    const page = readFileSync(join(PROJECT_ROOT, 'board/README.md'), 'utf8');
+    const own = readFileSync(join(root, 'etc/config/dmgw'), 'utf8');
+    const commands = [
+      ...page.matchAll(/^uci (?:set|add) dmgw(?:\.main\.| |\.@account\[-1\]\.)(\w+)(?:='?(.*?)'?)?$/gm),
+    ];
+    assert.deepEqual(
+      commands.map(([, word]) => word),
+      ['enabled', 'account', 'server_id', 'url', 'client_secret', 'server_secret'],
+    );
+    const [, , ...options] = commands.map(([, word = '', value = '']) => `\toption ${word} '${value}'\n`);
+    configure(`${own.replace("enabled '0'", "enabled '1'")}\nconfig account\n${options.join('')}`);
+    const [, prints = ''] = /\/etc\/init\.d\/dmgw check +# prints: (.*)/.exec(page) ?? [];
+    assert.equal(rcCommon('check').out, `${prints}\n`);
+    assert.deepEqual(rcCommon('start'), { code: 0, out: '' });
+    assert.ok(asked().some(([name]) => name === 'open_instance'));
   });
 
   it('refuse a wrong configuration in one line, in the log too, and leave the one that runs as it was', () => {
@@ -541,11 +633,11 @@ config serve 'serve'
 
     rmSync(calls);
     configure(
-      `${WANTED}\nconfig serve 'serve'\n\toption port '8181'\nconfig notification 'notification'\n\toption enabled '1'\n`,
+      `${WANTED}\nconfig serve 'serve'\n\toption port '8181'\nconfig notification 'notification'\n\toption enabled '1'\n\toption port '2949'\n`,
     );
     assert.equal(rcCommon('start', { STAND_IN_WAN: '203.0.113.9' }).code, 0);
-    assert.deepEqual(rule('dmgw_notification'), ['wan', 'udp', '2948', 'ACCEPT', '1']);
-    assert.deepEqual(generated().notification, { enabled: true, listen: ['203.0.113.9'] });
+    assert.deepEqual(rule('dmgw_notification'), ['wan', 'udp', '2949', 'ACCEPT', '1']);
+    assert.deepEqual(generated().notification, { enabled: true, port: 2949, listen: ['203.0.113.9'] });
 
     rmSync(calls);
     assert.equal(rcCommon('start', { STAND_IN_WAN: '203.0.113.9' }).code, 0);
@@ -722,6 +814,18 @@ esac
     assert.deepEqual(readdirSync(state), []);
   });
 
+  it('put nothing back below a disk that is not there yet', () => {
+    configure(
+      WANTED.replace(/option state_dir '.*'/, "option require_mount '/mnt/late'\n\toption state_dir '/mnt/late/state'"),
+    );
+    const kept = join(root, 'etc/dmgw/kept/dmgw.db');
+    mkdirSync(dirname(kept), { recursive: true });
+    writeFileSync(kept, 'the database');
+    assert.equal(rcCommon('start').code, 0);
+    assert.deepEqual([kept, join(root, 'mnt/late')].map(existsSync), [true, false]);
+    rmSync(dirname(kept), { recursive: true });
+  });
+
   it("take over what a factory image has, and no more, as long as the folder is root's", { skip: NO_ROOT }, () => {
     const [state, store] = [join(root, 'srv/dmgw/state'), join(root, 'mnt/disk')];
     const ownerOf = (path: string): number => lstatSync(path).uid;
@@ -813,6 +917,16 @@ esac
     const status = command('status');
     assert.equal(status.code, 3, status.out);
     assert.match(rcCommon('check').out, /^\/etc\/config\/dmgw: ok\n$/);
+    // Users other than root, of the group that may ask, have the daemon's.
+    rmSync(join(root, 'var/run/dmgw.root.json'));
+    assert.match(command('config', 'check').out, /\/var\/run\/dmgw\.json: ok\n$/);
+    rmSync(own);
+    // What takes no configuration is not given one: there may be none yet.
+    for (const words of [['config', 'keys'], ['config', 'check', '-h'], ['ddf']]) {
+      assert.equal(command(...words).code, 0, words.join(' '));
+    }
+    const socket = join(root, 'other.sock');
+    assert.match(command('status', '--socket', socket).out, new RegExp(`${socket}[^\\n]*\n$`));
   });
 });
 
@@ -830,7 +944,10 @@ describe('a start of the daemon', () => {
     writeBoardFiles(folder, { ...profile, configuration: { ...profile.configuration, retrieve } });
     copyFileSync(join(folder, 'board.json'), join(root, 'usr/share/dmgw/board.json'));
     for (const file of [...keys, ...ofBoard]) writeFileSync(file, key);
-    const others = ['etc/hosts', 'etc/ssl/certs/ca.crt', 'etc/factory/devid', 'tmp/dhcp.leases'];
+    const others = [
+      ...['etc/hosts', 'etc/resolv.conf', 'etc/TZ', 'tmp/resolv.conf.d/resolv.conf.auto', 'etc/ssl/certs/ca.crt'],
+      ...['var/run/dbus/system_bus_socket', 'etc/factory/devid', 'tmp/dhcp.leases'],
+    ];
     for (const file of [...others, ...keys, ...ofBoard]) {
       mkdirSync(dirname(join(root, file)), { recursive: true });
       writeFileSync(join(root, file), key);
@@ -857,6 +974,7 @@ ${keys.map((file) => `\tlist signature_keys '${file}'\n`).join('')}`,
     );
     const needed = [
       ...['usr/lib/dmgw', 'usr/share/dmgw', 'var/run/dmgw.json', 'etc/hosts', 'etc/ssl/certs'],
+      ...['etc/resolv.conf', 'tmp/resolv.conf.d', 'etc/TZ', 'var/run/dbus'],
       ...['etc/factory/devid', 'var/run/link', 'tmp/dhcp.leases'],
       ...['a[1]', 'b', 'of two', '*', 'c', 'd'].map((name) => join(folder, `${name}.pem`)),
     ];

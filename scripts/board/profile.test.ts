@@ -23,6 +23,21 @@ describe('board profiles', () => {
     });
   }
 
+  for (const [name, ...promised] of [
+    ['openwrt-armv7', 'openwrt', 'arm', 'musl', 22, 128, 256, ['cortex-a7', 'neon-vfpv4', 'hard']],
+    ['openwrt-aarch64', 'openwrt', 'arm64', 'musl', 22, 512, 4096, ['cortex-a53']],
+    ['debian-arm64', 'debian', 'arm64', 'glibc', 22, 512, 4096, []],
+    ['debian-armhf', 'debian', 'arm', 'glibc', 20, 128, 256, ['armv7-a+vfpv3-d16', 'hard']],
+  ] as const) {
+    it(`${name} is for the processor, the C library, the Node.js and the memory that it is promised for`, () => {
+      const { system, arch, libc, node, memoryMiB, flashMiB, cpuFlags, nodeFlags } = crossProfile(name).build;
+      const flags = cpuFlags.map((flag) => flag.split('=')[1]);
+      assert.deepEqual([system, arch, libc, Number.parseInt(node.version), memoryMiB, flashMiB, flags], promised);
+      // None of V8: with any of them a start takes half as long again.
+      assert.deepEqual(nodeFlags, ['--v8-pool-size=1']);
+    });
+  }
+
   /** What a profile for a router says itself; the rest has a default. */
   const SAID = [
     'stateDir',
