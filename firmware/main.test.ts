@@ -19,7 +19,7 @@ import { basename, dirname, join, relative, resolve } from 'node:path';
 import { after, before, beforeEach, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { silentLog } from './log/index.js';
-import { askStatus } from './ops/index.js';
+import { askStatus, type StatusReport } from './ops/index.js';
 import { databaseSchema } from './schema.js';
 import { openTestStore } from './store/store.fixture.js';
 
@@ -75,6 +75,14 @@ describe('the program', () => {
     assert.equal(version.code, 0);
     assert.match(version.out, /^dmgw \S+\n$/);
     assert.deepEqual(wrong, { code: 2, out: '', err: "dmgw: unknown command 'fly'; see: dmgw help\n" });
+  });
+
+  it('ends without a word when its reader has seen enough', async () => {
+    const child = spawn(process.execPath, [program, 'config', 'keys'], { stdio: ['ignore', 'pipe', 'pipe'] });
+    child.stdout.destroy();
+    let err = '';
+    child.stderr.on('data', (chunk: Buffer) => (err += chunk.toString()));
+    assert.deepEqual([await once(child, 'close'), err], [[0, null], '']);
   });
 });
 
@@ -170,6 +178,7 @@ describe('the program without one of its addons', () => {
   it('shows the versions of all, but of its part in C', async () => {
     rmSync(addons['dmgw-native']);
     const { out } = await run(program, ['version', '--json']);
+    assert.match(out, /"buildTime":"20\d\d-\d\d-\d\dT[\d:.]+Z"/);
     const { addons: versions, ...told } = JSON.parse(out) as { addons: object } & Record<string, unknown>;
     const { node, modules } = process.versions;
     const [nodeAbi, arch, schema] = [modules, process.arch, databaseSchema.length];
@@ -320,6 +329,48 @@ describe('the daemon', () => {
     const second = await started();
     second.kill('SIGINT');
     assert.deepEqual(await once(second, 'exit'), [0, null]);
+  });
+
+  it('starts anew with a changed configuration on SIGHUP, and goes on with the one it has where that is wrong', async () => {
+    const child = await started();
+    const socket = join(configuration.stateDir, 'dmgw.sock');
+    const ended = once(child, 'exit');
+    const soon = async <T>(look: () => Promise<T | undefined>): Promise<T> => {
+      for (;;) {
+        const found = await look();
+        if (found !== undefined) return found;
+        assert.deepEqual([child.exitCode, child.signalCode], [null, null], 'the daemon has ended');
+        await sleep(50);
+      }
+    };
+    const answered = (fits: (status: StatusReport) => boolean): Promise<StatusReport> =>
+      soon(async () => {
+        const asked = await askStatus(socket);
+        return asked.ok && fits(asked.value) ? asked.value : undefined;
+      });
+    const { startedAt } = await answered(() => true);
+    try {
+      file('run.json', { ...configuration, log: { level: 'loud' } });
+      child.kill('SIGHUP');
+      await soon(async () => (await dmgw('logs', '--socket', socket)).out.includes('not taken') || undefined);
+      assert.equal((await answered(() => true)).startedAt, startedAt);
+      const side = { name: 'name', secret: 'secret' };
+      const server = { serverId: 'away', url: 'http://127.0.0.1:9/', allowInsecure: true, client: side, server: side };
+      file('run.json', { ...configuration, accounts: [server], session: { startDelaySeconds: 600 } });
+      child.kill('SIGHUP');
+      const status = await answered(({ accounts }) => accounts.length === 1);
+      assert.deepEqual([status.processId, status.startedAt === startedAt], [child.pid, false]);
+      // A session that has failed is told by the exit code.
+      assert.deepEqual(await dmgw('session', 'now', '--wait', '--socket', socket), {
+        code: 1,
+        out: 'away: failed (unreachable)\n',
+        err: '',
+      });
+    } finally {
+      file('run.json', configuration);
+      child.kill('SIGTERM');
+    }
+    assert.deepEqual(await ended, [0, null]);
   });
 
   it('does not start a second time on the same folders', async () => {

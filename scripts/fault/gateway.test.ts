@@ -340,6 +340,27 @@ describe('the gateway on a slow disk', { skip }, () => {
 });
 
 describe('a stop of the gateway', { skip }, () => {
+  it('ends at once on a second signal, with a word and the exit code of that signal', async () => {
+    const [image] = await images(1, 151);
+    assert.ok(image);
+    await withLab('second-signal', { devices: 0, offers: [image.offer] }, async (lab) => {
+      await onDisk(lab, 'slow sync 60000 */storeDir/partial/*', async () => {
+        await lab.manage(addImage('a', { uri: lab.downloads.urlOf(image.path) }));
+        await eventually('a flush', async () => ((await lab.gateway.image('a'))?.arrivedBytes ?? 0) > 0 || undefined);
+        const log = (): string => readFileSync(lab.gateway.logFile, 'utf8');
+        const written = log().length;
+        const beganMs = performance.now();
+        const ended = lab.gateway.stop();
+        await eventually('the stop to begin', () => log().includes('stopping', written) || undefined);
+        lab.gateway.child.signal('SIGINT');
+        assert.deepEqual(await ended, { code: 130, signal: null });
+        assert.ok(performance.now() - beganMs < 4000);
+        assert.match(log(), /warn .*stopped at once/);
+      });
+      await lab.gateway.start();
+    });
+  });
+
   it('is given up after 5 s, with a word and exit code 1, where the disk does not take what comes in', async () => {
     const [image] = await images(1, 150);
     assert.ok(image);

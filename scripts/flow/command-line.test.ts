@@ -90,6 +90,40 @@ describe('the command line and the running gateway', { concurrency: 2 }, () => {
     });
   });
 
+  it('takes all that is said of an image, and tells by its exit code how a retrieval or a reading has ended', async () => {
+    const image = await testImage('said', MIB, 43);
+    await withLab('cli-said', { devices: 0, offers: [image.offer], rateBytesPerSecond: MIB / 16 }, async (lab) => {
+      const uri = lab.downloads.urlOf(image.path);
+      const said = ['--description', 'For kitchens', '--image-version', '7', '--priority=-3', '--pinned'];
+      await json(lab, 'images', 'add', '--id', 'a', '--uri', uri, ...said);
+      const { description, version, priority, pinned } = await json(lab, 'images', 'show', 'a');
+      assert.deepEqual([description, version, priority, pinned], ['For kitchens', '7', -3, true]);
+      const fraction = await run(lab, 'images', 'add', '--id', 'b', '--uri', uri, '--priority', '1.5');
+      assert.deepEqual([fraction.code, fraction.out], [2, '']);
+      const unsigned = await run(lab, 'images', 'add', '--id', 'b', '--uri', uri, '--signature', 'none');
+      assert.deepEqual([unsigned.code, /signature/.test(unsigned.err)], [1, true]);
+
+      assert.notEqual((await json(lab, 'images', 'fetch', 'a', '--no-wait')).state, 'available');
+      await lab.downloads.rate(0);
+      assert.equal((await run(lab, 'images', 'fetch', 'a')).code, 0);
+      await json(lab, 'images', 'add', '--id', 'c', '--uri', `${uri}-gone`);
+      const failed = await run(lab, 'images', 'fetch', 'c');
+      assert.deepEqual([failed.code, failed.err], [1, '']);
+      assert.match(failed.out, /^state +failed \(.*404\)$/m);
+      assert.equal((await run(lab, 'images', 'fetch', 'c', '--uri', uri)).code, 0);
+
+      const screen = new RecordingTerminal(true);
+      await dmgw(['images', 'verify', 'a', '--socket', lab.gateway.socket], screen);
+      assert.match(screen.out, /\rreading a \[#{24}\] 100 % [^\r\n]*\na: sound\n$/);
+      const blob = join(lab.gateway.storeDir, 'blobs', image.sha256);
+      const content = readFileSync(blob);
+      content[5000] = (content[5000] ?? 0) ^ 1;
+      writeFileSync(blob, content);
+      const rotten = await run(lab, 'images', 'verify', 'a');
+      assert.deepEqual([rotten.code, rotten.out], [1, 'reading a\na: rotten\n']);
+    });
+  });
+
   it('writes a report in which no secret stands', async () => {
     const secrets = { proxy: 'proxySecret-1', token: 'tokenSecret-2', user: 'urlSecret-3', server: 'newSecret-4' };
     const retrieve = {
@@ -107,9 +141,25 @@ describe('the command line and the running gateway', { concurrency: 2 }, () => {
       assert.deepEqual(written, { code: 0, stdout: '', stderr: '' });
       assert.equal(statSync(file).mode & 0o777, 0o600);
       const text = readFileSync(file, 'utf8');
-      const report = JSON.parse(text) as { log: string[]; status: { devId: string }; health: object };
+      const report = JSON.parse(text) as {
+        madeAt: string;
+        program: object;
+        preflight: { name: string }[];
+        configuration: { key: string }[];
+        files: { state: Record<string, number>; store: Record<string, number> };
+        log: string[];
+        status: { devId: string };
+        health: object;
+      };
       assert.equal(report.status.devId, lab.gatewayId);
       assert.ok(report.log.length > 3 && 'healthy' in report.health);
+      const { madeAt, program, preflight, configuration, files } = report;
+      assert.ok(Math.abs(Date.parse(madeAt) - Date.now()) < 60_000 && 'schema' in program);
+      assert.deepEqual(
+        [preflight.some(({ name }) => name === 'memory'), configuration.some(({ key }) => key === 'serve.port')],
+        [true, true],
+      );
+      assert.ok('dmgw.db' in files.state && 'blobs' in files.store);
       const configured = JSON.parse(readFileSync(join(lab.gateway.stateDir, '../gateway.json'), 'utf8')) as {
         accounts: { client: { secret: string; nonce?: string }; server: { secret: string; nonce?: string } }[];
       };
@@ -164,6 +214,36 @@ describe('the command line and the running gateway', { concurrency: 2 }, () => {
       const watched = await run(lab, 'fanout', 'show', 'f', '--watch');
       assert.deepEqual([watched.code, /^f: stopped, 1 targets/.test(watched.out)], [1, true]);
       assert.equal((await run(lab, 'fanout', 'stop', 'f')).code, 1);
+    });
+  });
+
+  it('takes all that is said of a device, and lets no name of it steer the terminal', async () => {
+    await withLab('cli-device', { devices: 0, offers: [] }, async (lab) => {
+      const address = lab.gateway.localUri('x').replace(/^http:\/\/([^:]*):.*/, 'udp://$1:2948');
+      const said = ['--name', 'a\u202eb', '--group', 'a,b', '--encapsulation', 'raw', '--mode', 'proxy'];
+      await json(lab, 'devices', 'add', 'urn:dev:1', '--address', address, ...said);
+      const [device] = JSON.parse((await run(lab, 'devices', 'list', '--json')).out) as Record<string, unknown>[];
+      assert.ok(device);
+      const { name, groups, encapsulation, mode } = device;
+      assert.deepEqual([name, groups, encapsulation, mode], ['a\u202eb', 'a/b', 'raw', 'proxy']);
+      assert.match((await run(lab, 'devices', 'list')).out, / a\/b +a\?b\n$/);
+    });
+  });
+
+  it('shows how a fanout comes on until its end: a bar on a screen, and a line for each change elsewhere', async () => {
+    await withLab('cli-watch', { devices: 1, offers: [] }, async (lab) => {
+      const deviceId = lab.devices[0]?.deviceId ?? '';
+      const { package0 } = await lab.dm.notification(deviceId);
+      await lab.manage(startFanout('f', [{ deviceId, package0 }], { repeat: 3, interval: 2 }, 'f'));
+      const screen = new RecordingTerminal(true);
+      const [shown, told] = await Promise.all([
+        dmgw(['fanout', 'show', 'f', '--watch', '--socket', lab.gateway.socket], screen),
+        run(lab, 'fanout', 'show', 'f', '--watch'),
+      ]);
+      const end = 'f: done, 1 targets, 1 sent, [01] reacted, 0 failed\n$';
+      assert.match(shown.out, new RegExp(`^\\rf running \\[[#-]{24}\\] +\\d+ % [01] sent[^]*\\n${end}`));
+      assert.match(told.out, new RegExp(`^(?:f running: \\d sent, [^\\n]* of 1\\n)+${end}`));
+      assert.deepEqual([shown.code, told.code], [0, 0]);
     });
   });
 
@@ -255,6 +335,13 @@ describe('the command line and the running gateway', { concurrency: 2 }, () => {
       await eventually('bytes to come in', async () =>
         ((await json(lab, 'images', 'show', 'a')).arrivedBytes as number) > MIB / 8 ? true : undefined,
       );
+      for (const count of ['-1', '1.5', 'x', '10001']) {
+        assert.equal((await run(lab, 'logs', `--lines=${count}`)).code, 2, count);
+      }
+      assert.ok(lines.length > 2);
+      for (const count of [0, 1, 2]) {
+        assert.equal((await run(lab, 'logs', '-n', `${count}`)).out.split('\n').length - 1, count);
+      }
       await lab.dm.faults([{ kind: 'delay', deviceId: lab.gatewayId, times: 1, ms: 20_000 }]);
       await run(lab, 'session', 'now');
       const { receivedBytes } = await json(lab, 'images', 'show', 'a');
