@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { spawn, type ChildProcess } from 'node:child_process';
+import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -350,10 +350,29 @@ describe('the daemon', () => {
       });
     const { startedAt } = await answered(() => true);
     try {
-      file('run.json', { ...configuration, log: { level: 'loud' } });
-      child.kill('SIGHUP');
-      await soon(async () => (await dmgw('logs', '--socket', socket)).out.includes('not taken') || undefined);
+      const said = (text: string, times: number): Promise<true> =>
+        soon(async () => (await dmgw('logs', '--socket', socket)).out.split(text).length > times || undefined);
+      const { device } = configuration;
+      const wrong = [
+        { log: { level: 'loud' } },
+        { names: { nonsense: 'x' } },
+        { device: { ...device, devId: undefined, devIdFile: join(folder, 'none') } },
+      ];
+      for (const [index, change] of wrong.entries()) {
+        file('run.json', { ...configuration, ...change });
+        child.kill('SIGHUP');
+        await said('not taken', index + 1);
+      }
       assert.equal((await answered(() => true)).startedAt, startedAt);
+      // What only a start can tell.
+      const other = createServer().listen(0, '127.0.0.1');
+      await once(other, 'listening');
+      const { port } = other.address() as AddressInfo;
+      file('run.json', { ...configuration, serve: { ...configuration.serve, port } });
+      child.kill('SIGHUP');
+      await said('goes on with the one before', 1);
+      await answered((again) => again.startedAt !== startedAt);
+      other.close();
       const side = { name: 'name', secret: 'secret' };
       const server = { serverId: 'away', url: 'http://127.0.0.1:9/', allowInsecure: true, client: side, server: side };
       file('run.json', { ...configuration, accounts: [server], session: { startDelaySeconds: 600 } });
@@ -380,6 +399,34 @@ describe('the daemon', () => {
     assert.match(err, /dmgw: .*run\.json: .*only one dmgw may run on a state directory/);
     first.kill('SIGTERM');
     await once(first, 'exit');
+  });
+
+  it('is reset on a disk that is full', { skip: process.getuid?.() !== 0 && 'needs root, to mount one' }, async () => {
+    const disk = join(folder, 'full');
+    mkdirSync(disk);
+    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=3m', 'tmpfs', disk]);
+    try {
+      const [stateDir, socket] = [join(disk, 'state'), join(folder, 'full.sock')];
+      const full = file('full.json', {
+        ...configuration,
+        stateDir,
+        storeDir: join(disk, 'store'),
+        controlSocket: socket,
+      });
+      const child = spawn(process.execPath, [program, 'run', '--config', full], { stdio: 'ignore' });
+      running.push(child);
+      while (child.exitCode === null && !(await askStatus(socket)).ok) await sleep(50);
+      assert.throws(() => writeFileSync(join(disk, 'filling'), Buffer.alloc(4 * 1024 * 1024)), /ENOSPC/);
+      assert.deepEqual(await dmgw('factory-reset', '--yes', '--config', full), {
+        code: 0,
+        out: 'everything is forgotten, the gateway has started anew\n',
+        err: '',
+      });
+      child.kill('SIGTERM');
+      assert.deepEqual(await once(child, 'exit'), [0, null]);
+    } finally {
+      execFileSync('umount', ['-l', disk]);
+    }
   });
 
   it('is reset by a mark where it does not run for what was provisioned, and while it runs', async () => {

@@ -9,13 +9,16 @@ import {
   loadConfiguration,
   loadPlaces,
   preparePlaces,
+  resolveDevId,
   type Configuration,
   type ConfigurationFiles,
+  type Places,
 } from './config/index.js';
 import { ExitCode, isMarked, resetIfMarked } from './cli/index.js';
 import { startGateway, type Gateway } from './gateway/index.js';
 import { lateV8 } from './late/index.js';
 import { createLog, LogRing, type Logger } from './log/index.js';
+import { parseNames } from './mo/index.js';
 import { AddonError, native } from './native/index.js';
 import { askStatus } from './ops/index.js';
 import { describeThrown, failure, success, type CodedError, type Outcome } from './outcome/index.js';
@@ -57,6 +60,8 @@ export async function runDaemon(
   const begun = resetAndRead(files);
   if (!begun.ok) return refuseStart(begun.error, complain);
   let { configuration, removed } = begun.value;
+  /** What the gateway ran with before a reload, as long as the new one has not started. */
+  let before: Configuration | undefined;
   const lines = new LogRing(configuration.log.keepKiB * 1024);
   let log = logsOf(configuration, lines)('process');
   exitOnDefect(() => log);
@@ -79,10 +84,20 @@ export async function runDaemon(
         return checked.ok ? success({ done: true }) : checked;
       },
     });
+    if (!started.ok && before) {
+      log.error('does not start with the changed configuration, and goes on with the one before', {
+        reason: started.error.text,
+      });
+      configuration = before;
+      [before, removed] = [undefined, undefined];
+      log = logsOf(configuration, lines)('process');
+      continue;
+    }
     if (!started.ok) {
       complain(`${files.file}: ${started.error.text}`);
       return NEEDS_OTHER_CONFIGURATION.has(started.error.code) ? ExitCode.usage : ExitCode.failed;
     }
+    before = undefined;
     onReady();
     for (let isSound = false; !isSound;) {
       const wish = await wishes.next();
@@ -98,6 +113,7 @@ export async function runDaemon(
     if ((await stop(started.value, log)) !== ExitCode.done) return ExitCode.failed;
     const again = resetAndRead(files);
     if (!again.ok) return refuseStart(again.error, complain);
+    before = configuration;
     ({ configuration, removed } = again.value);
     log = logsOf(configuration, lines)('process');
   }
@@ -116,13 +132,19 @@ function resetAndRead(files: ConfigurationFiles): Outcome<Begun, CodedError> {
   let removed: string[] | undefined;
   try {
     const places = loaded.ok ? success(loaded.value.configuration) : loadPlaces(files);
-    // Before its disk is there, nothing is known of its images.
-    if (places.ok && isMarked(places.value) && preparePlaces(places.value).ok) removed = resetIfMarked(places.value);
+    // Before its disk is there, nothing is known of its images. A full one is a reason to reset.
+    if (places.ok && isMarked(places.value) && isMounted(places.value)) removed = resetIfMarked(places.value);
   } catch (thrown) {
     return failure('not-reset', `cannot be reset: ${describeThrown(thrown)}`);
   }
   if (removed) loaded = loadConfiguration(files, uid);
   return loaded.ok ? success({ configuration: loaded.value.configuration, removed }) : loaded;
+}
+
+/** Whether the folders are where they should be, though perhaps nothing can be written there. */
+function isMounted(places: Places): boolean {
+  const prepared = preparePlaces(places);
+  return prepared.ok || prepared.error.code === 'not-writable';
 }
 
 /** @returns the exit code */
@@ -157,7 +179,11 @@ function checkAgain(files: ConfigurationFiles): Outcome<unknown, CodedError> {
   const uid = process.getuid?.() ?? 0;
   const loaded = loadConfiguration(files, uid);
   if (!loaded.ok) return loaded;
-  return checkNamedFiles(loaded.value.configuration, uid);
+  const { configuration } = loaded.value;
+  const named = checkNamedFiles(configuration, uid);
+  if (!named.ok) return named;
+  const names = parseNames(configuration.names);
+  return names.ok ? resolveDevId(configuration.device) : names;
 }
 
 type CollectGarbage = (options?: { type: 'minor' }) => void;

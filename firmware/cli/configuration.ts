@@ -29,7 +29,7 @@ export const CONFIGURATION_COMMANDS: readonly Command[] = [
     name: 'config show',
     summary: 'every value in force and where it comes from',
     details: `What DM Servers have set (./GwMO/Config) is asked from the running gateway. Secrets are not shown. Exit code 2 where
-a file that it names (certificates, keys) is wrong, or an addon does not load.`,
+a name of a node, or a file that it names (certificates, keys), is wrong, or an addon does not load.`,
     options: ['config', 'board', 'socket', 'json'],
     run: showValues,
   },
@@ -53,18 +53,19 @@ a file that it names (certificates, keys) is wrong, or an addon does not load.`,
 function checkConfiguration(call: Call): Promise<number> {
   const { given, terminal } = call;
   return withConfiguration(call, async ({ configuration }, file) => {
-    if (!filesAreSound(terminal, configuration, file)) return ExitCode.usage;
+    if (!isSound(terminal, configuration, file)) return ExitCode.usage;
     if (given.json === true) await printJson(terminal, { file, ok: true });
     else await printLines(terminal, [`${file}: ok`]);
     return ExitCode.done;
   });
 }
 
-/** Says in one line what is wrong with a file that the configuration names. */
-function filesAreSound(terminal: Terminal, configuration: Configuration, file: string): boolean {
-  const read = checkNamedFiles(configuration, ownUid());
-  if (!read.ok) complain(terminal, `${file}: ${read.error.text}`);
-  return read.ok;
+/** Says in one line what is wrong with names of nodes, or with a file that the configuration names. */
+function isSound(terminal: Terminal, configuration: Configuration, file: string): boolean {
+  const names = parseNames(configuration.names);
+  const checked = names.ok ? checkNamedFiles(configuration, ownUid()) : names;
+  if (!checked.ok) complain(terminal, `${file}: ${checked.error.text}`);
+  return checked.ok;
 }
 
 function showValues(call: Call): Promise<number> {
@@ -86,7 +87,7 @@ function showValues(call: Call): Promise<number> {
       await printLines(terminal, formatTable(['KEY', 'VALUE', 'FROM'], rows));
     }
     loadAddons();
-    return filesAreSound(terminal, configuration, file) ? ExitCode.done : ExitCode.usage;
+    return isSound(terminal, configuration, file) ? ExitCode.done : ExitCode.usage;
   });
 }
 

@@ -71,6 +71,15 @@ describe('the command line', () => {
     });
   }
 
+  it('refuses names of nodes that are not right in what checks a configuration', async () => {
+    const path = file('names.json', { ...configuration, names: { nonsense: 'x' } });
+    for (const command of ['check', 'show']) {
+      const { code, err } = await dmgw(['config', command, '--config', path]);
+      assert.deepEqual([code, err.split('\n').length], [2, 2], err);
+      assert.match(err, /^dmgw: .*names\.json: .*nonsense/);
+    }
+  });
+
   it('checks and shows a right configuration', async () => {
     const path = file('right.json', configuration);
     const [check, show] = await Promise.all([

@@ -94,6 +94,9 @@ describe('preflight', () => {
       ['folders', { listen }, { storeDir: file }],
       ['room', { listen }, { store: { freeFloorMiB: 1_048_576 } }],
       ['certificates', { listen }, { retrieve: { caFile: file } }],
+      ['names', { listen }, { names: { nonsense: 'x' } }],
+      ['devid', { listen }, { device: { devIdFile: '/nonexistent', manufacturer: 'm', model: 'm' } }],
+      ['control-socket', { listen }, { controlSocket: join(folder, 'missing', 'socket') }],
       ['signature-keys', { listen }, { retrieve: { signatureKeys: [file] } }],
     ];
     for (const [name, serve, more] of cases) {

@@ -24,6 +24,7 @@ import {
   type LoadedConfiguration,
 } from '../config/index.js';
 import { silentLog } from '../log/index.js';
+import { parseNames } from '../mo/index.js';
 import { ADDONS, loadAddon } from '../native/index.js';
 import { askStatus, formatBytes, printable } from '../ops/index.js';
 import { describeThrown, type CodedError, type Outcome } from '../outcome/index.js';
@@ -78,6 +79,7 @@ export async function preflight(
     memoryCheck(readOr('/proc/meminfo')),
     ...addonChecks(),
     outcomeCheck('devid', resolveDevId(configuration.device), (devId) => devId),
+    outcomeCheck('names', parseNames(configuration.names), () => 'known'),
     outcomeCheck('certificates', readTlsFiles(configuration, ownUid()), () => 'readable'),
     outcomeCheck('signature-keys', readSignatureKeys(configuration), (keys) => `${keys.length}`),
     clockCheck(Date.now(), buildTimeMs),
@@ -89,6 +91,7 @@ export async function preflight(
   return [
     ...checks,
     places,
+    socketCheck(configuration),
     fileSystemCheck('state-file-system', configuration.stateDir),
     fileSystemCheck('store-file-system', configuration.storeDir),
     databaseCheck(configuration.stateDir),
@@ -161,6 +164,14 @@ function userCheck({ controlSocket }: Configuration): PreflightCheck {
   return ownUid() === 0
     ? warned('user', 'root: the gateway needs no rights of root, give it a user of its own')
     : passed('user', `uid ${ownUid()}`);
+}
+
+/** Its folder may be one of those that a start makes. */
+function socketCheck({ controlSocket }: Configuration): PreflightCheck {
+  const folder = dirname(controlSocket);
+  return existsSync(folder)
+    ? passed('control-socket', controlSocket)
+    : failed('control-socket', `the folder ${folder}, where the control socket goes, is not there`);
 }
 
 /** What a file must survive to be an image or a database: written, flushed, renamed over another one, read back. */

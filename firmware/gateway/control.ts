@@ -1,5 +1,5 @@
 import type { Scheduler } from '../dm/index.js';
-import type { Scrub } from '../image/index.js';
+import { systemDisk, type Scrub } from '../image/index.js';
 import { operatorPorts } from '../operator/index.js';
 import { openControl, REPORT_FORMAT } from '../ops/index.js';
 import { success, type CodedError, type Outcome } from '../outcome/index.js';
@@ -30,6 +30,7 @@ export async function openControlSocket(ground: Ground, parts: ControlParts): Pr
     startedMonotonicMs: clock.monotonicMs(),
     discovery: () => parts.finder.report(),
     reload: ground.onReload,
+    databaseRoom: () => systemDisk.freeBytesNow(configuration.stateDir),
   });
   // Whoever sees the control socket can rely on what was written.
   await store.durable();

@@ -1,6 +1,7 @@
 /** What OEM tooling asks of the whole gateway: `GET /health`, and the problems of its status. */
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, describe, it } from 'node:test';
@@ -14,6 +15,8 @@ after(async () => {
   for (const close of closings.reverse()) await close();
   rmSync(folder, { recursive: true });
 });
+
+const NO_MOUNT = process.getuid?.() !== 0 && 'needs root, to mount a file system';
 
 const base = {
   volatile: true,
@@ -55,6 +58,22 @@ describe('the health of the gateway', () => {
       discovery: 'off',
     });
     assert.ok(healthy && checks.every(({ ok }) => ok));
+  });
+
+  it('tells that the database has no room left, and that it has again', { skip: NO_MOUNT }, async () => {
+    const disk = join(folder, 'full');
+    mkdirSync(disk);
+    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=4m', 'tmpfs', disk]);
+    const socket = await start('full', { serve: { listen: ['127.0.1.1'], port: 0 }, discovery: { backend: 'off' } });
+    closings.push(() => Promise.resolve(void execFileSync('umount', ['-l', disk])));
+    const database = async (): Promise<boolean | undefined> =>
+      (await health(socket)).checks.find(({ name }) => name === 'database')?.ok;
+    assert.equal(await database(), true);
+    const filling = join(disk, 'filling');
+    assert.throws(() => writeFileSync(filling, Buffer.alloc(8 * 1024 * 1024)), /ENOSPC/);
+    assert.equal(await database(), false);
+    rmSync(filling);
+    assert.equal(await database(), true);
   });
 
   it('tells what is wrong, in the status too', async () => {

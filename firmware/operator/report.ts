@@ -49,10 +49,15 @@ export interface Parts {
   /** `address:port` of the image server and of the listener for notifications. */
   readonly serving: () => readonly string[];
   readonly notified: readonly string[];
+  /** Bytes that the file system of the database has left. */
+  readonly databaseRoom: () => number;
 }
 
 /** Fanouts shown in the status. */
 const MAX_FANOUTS_SHOWN = 256;
+
+/** With less than so many bytes left the next changes of the database fail. */
+const DATABASE_ROOM = 64 * 1024;
 
 /** Sessions failed in a row that are worth a person's look. */
 const FAILURES_TO_TELL = 3;
@@ -99,6 +104,7 @@ export async function gatherHealth(parts: Parts): Promise<HealthReport> {
   const checks: HealthCheck[] = [
     await check('database', async () => {
       await store.durable();
+      if (parts.databaseRoom() < DATABASE_ROOM) throw new Error('no room in stateDir: nothing more can be written');
       return `journal ${store.journal}`;
     }),
     await check('storage', async () => {
