@@ -50,11 +50,12 @@ const ACCOUNT = {
 /** Medians of so many: a machine that does other things too is slow now and then. */
 const STARTS = 15;
 
-const BUDGETS = {
+/** What is asked of the firmware. */
+export const BUDGETS = {
   bundle: { name: 'bundle, minified', unit: 'KB', target: 500, ceiling: undefined },
   native: { name: 'part in C', unit: 'KB', target: undefined, ceiling: undefined },
   package: { name: 'package, compressed', unit: 'MB', target: 2.5, ceiling: undefined },
-  memory: { name: 'idle RssAnon', unit: 'MB', target: 12, ceiling: 13 },
+  memory: { name: 'idle RssAnon', unit: 'MB', target: 12, ceiling: undefined },
   // To the control socket, the last to be opened. 1.7 to 1.9 x here, on two cores whose clock varies. Above 1 it is Node.js
   // loading and compiling what it has (a third), V8 reading the program (a fifth), configuration, database and sockets.
   start: { name: 'start to ready / node -e 0', unit: 'x', target: 2, ceiling: 3 },
