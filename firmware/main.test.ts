@@ -11,6 +11,7 @@ import {
   readFileSync,
   renameSync,
   rmSync,
+  statSync,
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
@@ -39,8 +40,12 @@ function dmgw(...words: string[]): Promise<Ended> {
 }
 
 function run(program: string, words: readonly string[]): Promise<Ended> {
+  return execute(process.execPath, [program, ...words]);
+}
+
+function execute(command: string, words: readonly string[]): Promise<Ended> {
   return new Promise((resolve, reject) => {
-    const child = spawn(process.execPath, [program, ...words], { stdio: ['ignore', 'pipe', 'pipe'], timeout: 60_000 });
+    const child = spawn(command, words, { stdio: ['ignore', 'pipe', 'pipe'], timeout: 60_000 });
     let out = '';
     let err = '';
     child.stdout.on('data', (chunk: Buffer) => (out += chunk.toString()));
@@ -83,6 +88,17 @@ describe('the program', () => {
     let err = '';
     child.stderr.on('data', (chunk: Buffer) => (err += chunk.toString()));
     assert.deepEqual([await once(child, 'close'), err], [[0, null], '']);
+  });
+
+  it('fails in one line where what it writes has no room, or not all of it', async () => {
+    const full = { code: 1, out: '', err: 'dmgw: cannot write: ENOSPC: no space left on device, write\n' };
+    const keys = `'${process.execPath}' '${program}' config keys`;
+    assert.deepEqual(await execute('/bin/sh', ['-c', `${keys} >/dev/full`]), full);
+    const limited = join(folder, 'limited');
+    // One block: the file takes the beginning of what is written.
+    const { code, err } = await execute('/bin/sh', ['-c', `ulimit -f 1; ${keys} >'${limited}'`]);
+    assert.deepEqual([code, err], [1, 'dmgw: cannot write: EFBIG: file too large, write\n']);
+    assert.ok([512, 1024].includes(statSync(limited).size));
   });
 });
 

@@ -8,17 +8,27 @@ const EXIT_CODES = `exit codes: 0 done; 1 failed, refused, or not healthy; 2 wro
 
 /** What there is. */
 export function overview(commands: readonly Command[]): string {
-  const width = Math.max(...commands.map(({ name }) => name.length));
   return [
     'dmgw: OMA DM Gateway. Fetches an image once, serves it to every device in the LAN.',
     '',
     'usage: dmgw COMMAND [OPTIONS]',
     '',
-    ...commands.map(({ name, summary }) => `  ${name.padEnd(width)}  ${summary}`),
-    `  ${'help COMMAND'.padEnd(width)}  more about a command`,
+    ...summaries(commands),
     '',
     EXIT_CODES,
   ].join('\n');
+}
+
+/** The commands of a group. */
+export function groupOverview(group: string, commands: readonly Command[]): string {
+  return [`usage: dmgw ${group} COMMAND [OPTIONS]`, '', ...summaries(commands, group), '', EXIT_CODES].join('\n');
+}
+
+function summaries(commands: readonly Command[], group = ''): string[] {
+  const more = ['help', group, 'COMMAND'].filter((word) => word !== '').join(' ');
+  const rows = [...commands, { name: more, summary: 'more about a command' }];
+  const width = Math.max(...rows.map(({ name }) => name.length));
+  return rows.map(({ name, summary }) => `  ${name.padEnd(width)}  ${summary}`);
 }
 
 /** All about one command. */

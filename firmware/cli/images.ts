@@ -19,7 +19,7 @@ import { ask, noAnswer, withConfiguration, withSocket } from './ask.js';
 import type { Call, Command } from './command.js';
 import { ExitCode } from './exit.js';
 import { list } from './list.js';
-import type { OptionName } from './options.js';
+import { wholeNumber, type OptionName } from './options.js';
 import { ProgressLine } from './progress.js';
 import { isInUse } from './reset.js';
 import { complain, printJson } from './terminal.js';
@@ -143,8 +143,8 @@ function onImage<Name extends 'images/show' | 'images/pin'>(
 function leavesOf({ given }: Call): Omit<Parameters<typeof operate<'images/add'>>[2], 'id' | 'uri'> | string {
   const { name, description, digest, signature, pinned } = given;
   const version = given['image-version'];
-  const priority = given.priority === undefined ? undefined : Number(given.priority);
-  if (priority !== undefined && !Number.isInteger(priority)) return '--priority takes a whole number';
+  const priority = given.priority === undefined ? undefined : wholeNumber(given.priority);
+  if (given.priority !== undefined && priority === undefined) return '--priority takes a whole number';
   return {
     ...(name !== undefined && { name }),
     ...(version !== undefined && { version }),
@@ -166,9 +166,11 @@ async function addImage(call: Call): Promise<number> {
       ? "'images add' needs --id ID"
       : (file === undefined) === (uri === undefined)
         ? "'images add' needs either FILE or --uri URL"
-        : typeof leaves === 'string'
-          ? leaves
-          : undefined;
+        : uri !== undefined && given.store !== undefined
+          ? "'images add' takes --store with FILE only: nothing is fetched into it"
+          : typeof leaves === 'string'
+            ? leaves
+            : undefined;
   if (wrong !== undefined || id === undefined || typeof leaves === 'string') {
     complain(terminal, `${wrong ?? ''}; see: dmgw help images add`);
     return ExitCode.usage;

@@ -4,8 +4,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, describe, it } from 'node:test';
 import { silentLog } from '../log/index.js';
-import { healthReport, openControl, REPORT_FORMAT } from '../ops/index.js';
+import { healthReport, openControl, REPORT_FORMAT, type ControlPorts } from '../ops/index.js';
 import { refusingPorts } from '../ops/ports.fixture.js';
+import { success } from '../outcome/index.js';
 import { commandReference } from './index.js';
 import { dmgw } from './terminal.fixture.js';
 
@@ -28,6 +29,9 @@ const configuration = {
 };
 
 describe('the command line', () => {
+  const IMAGES = ['list', 'show', 'add', 'fetch', 'pin', 'unpin', 'remove', 'verify']
+    .map((word) => `images ${word}`)
+    .join(', ');
   const WRONG: [string[], string][] = [
     [['fly'], "dmgw: unknown command 'fly'; see: dmgw help\n"],
     [['config'], "dmgw: 'config' is not complete: config check, config show, config keys; see: dmgw help\n"],
@@ -39,6 +43,21 @@ describe('the command line', () => {
     [['event', 'a', 'b', 'c'], "dmgw: 'event' takes no 'c'; see: dmgw help\n"],
     [['event', 'a', '--board'], "dmgw: '--board' needs a value; see: dmgw help\n"],
     [['status', '--config'], "dmgw: '--config' needs a value; see: dmgw help\n"],
+    [['constructor'], "dmgw: unknown command 'constructor'; see: dmgw help\n"],
+    [['help', 'toString'], "dmgw: unknown command 'toString'; see: dmgw help\n"],
+    [['images', 'fly', '--help'], `dmgw: unknown command 'images fly': ${IMAGES}; see: dmgw help\n`],
+    [
+      ['images', 'add', '--id', 'a', '--uri', 'http://192.0.2.1/a', '--store', folder],
+      "dmgw: 'images add' takes --store with FILE only: nothing is fetched into it; see: dmgw help images add\n",
+    ],
+    ...['', ' 1', '0x10', '1e3', '1.0', '9'.repeat(17)].flatMap((number): [string[], string][] => [
+      [
+        ['images', 'add', 'file', '--id', 'a', `--priority=${number}`],
+        'dmgw: --priority takes a whole number; see: dmgw help images add\n',
+      ],
+      [['logs', `--lines=${number}`], 'dmgw: --lines takes a whole number from 0 to 10000; see: dmgw help logs\n'],
+    ]),
+    [['logs', '--lines=-1'], 'dmgw: --lines takes a whole number from 0 to 10000; see: dmgw help logs\n'],
   ];
   for (const [words, line] of WRONG) {
     it(`refuses '${words.join(' ')}' with one line and exit code 2`, async () => {
@@ -58,6 +77,37 @@ describe('the command line', () => {
     assert.equal(help.out, alone.out);
     assert.match(about.out, /^dmgw config check: .*\n\nusage: dmgw config check \[--config FILE\]/);
     assert.equal(typeof (JSON.parse(version.out) as { version: unknown }).version, 'string');
+  });
+
+  it('helps with a group of commands', async () => {
+    const group = await dmgw(['help', 'images']);
+    assert.deepEqual([group.code, group.err], [0, '']);
+    assert.match(group.out, /^usage: dmgw images COMMAND \[OPTIONS\]\n\n {2}images list +the images[^]*\nexit codes:/);
+    const names = group.out.split('\n').flatMap((line) => /^ {2}(images .*?) {2}/.exec(line)?.[1] ?? []);
+    assert.equal(names.join(', '), IMAGES);
+    assert.match(group.out, /\n {2}help images COMMAND {2}more about a command\n/);
+    for (const words of [
+      ['images', '--help'],
+      ['image', '-h'],
+    ])
+      assert.deepEqual(await dmgw(words), group);
+  });
+
+  it('shows the format of a node, beside that of the answer', async () => {
+    const socket = join(folder, 'tree.sock');
+    const format = (uri: string): string => (uri === '.' ? 'node' : 'chr');
+    const operations: ControlPorts['operations'] = {
+      ...refusingPorts.operations,
+      'tree/get': ({ uri }) => success({ uri, nodeFormat: format(uri), value: uri === '.' ? null : 'R1' }),
+    };
+    const control = await openControl(socket, { ...refusingPorts, operations }, silentLog);
+    assert.ok(control.ok);
+    const get = (...words: string[]): ReturnType<typeof dmgw> => dmgw(['tree', 'get', ...words, '--socket', socket]);
+    const [node, leaf, json] = await Promise.all([get('.'), get('./DevInfo/Mod'), get('./DevInfo/Mod', '--json')]);
+    await control.value.close();
+    assert.deepEqual([node.out, leaf.out], ['(node)\n', 'R1\n']);
+    const shown = { uri: './DevInfo/Mod', nodeFormat: 'chr', value: 'R1', format: REPORT_FORMAT };
+    assert.deepEqual(JSON.parse(json.out), shown);
   });
 
   const bad = { ...configuration, serve: { listen: ['10.0.0.1'] } };

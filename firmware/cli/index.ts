@@ -8,7 +8,7 @@ import { COMPILE_COMMAND } from './compile.js';
 import { CONFIGURATION_COMMANDS } from './configuration.js';
 import { DAEMON_COMMANDS } from './daemon.js';
 import { ExitCode } from './exit.js';
-import { detailed, overview } from './help.js';
+import { detailed, groupOverview, overview } from './help.js';
 import { IMAGE_COMMANDS } from './images.js';
 import { LOOKING_COMMANDS } from './looking.js';
 import { MIGRATE_COMMAND } from './migrate.js';
@@ -57,6 +57,9 @@ export async function runCommandLine(words: readonly string[], terminal: Termina
       return showVersion(terminal, program, value.json);
     case 'help':
       await terminal.write(value.command ? detailed(value.command) : overview(COMMANDS));
+      return ExitCode.done;
+    case 'group':
+      await terminal.write(groupOverview(value.name, value.commands));
       return ExitCode.done;
     case 'command':
       return value.command.run({ given: value.given, operands: value.operands, terminal, program });

@@ -13,7 +13,7 @@ import { ask, noAnswer, withSocket } from './ask.js';
 import type { Call, Command } from './command.js';
 import { ExitCode } from './exit.js';
 import { list } from './list.js';
-import type { OptionName } from './options.js';
+import { wholeNumber, type OptionName } from './options.js';
 import { complain, printJson, printLines } from './terminal.js';
 
 const ASKING = ['config', 'board', 'socket', 'json'] as const satisfies readonly OptionName[];
@@ -45,7 +45,7 @@ format bin are shown in base64.`,
       return ask(
         call,
         (socket) => operate(socket, 'tree/get', { uri }),
-        ({ value, format }) => (value === null ? `(${format})\n` : `${printable(value)}\n`),
+        ({ value, nodeFormat }) => (value === null ? `(${nodeFormat})\n` : `${printable(value)}\n`),
       );
     },
   },
@@ -129,8 +129,8 @@ async function tell({ given, terminal }: Call, report: object, lines: readonly s
 
 function showLogs(call: Call): Promise<number> {
   const { given, terminal } = call;
-  const lines = given.lines === undefined ? USUAL_LINES : Number(given.lines);
-  if (!Number.isInteger(lines) || lines < 0 || lines > 10_000) {
+  const lines = given.lines === undefined ? USUAL_LINES : wholeNumber(given.lines);
+  if (lines === undefined || lines < 0 || lines > 10_000) {
     complain(terminal, `--lines takes a whole number from 0 to 10000; see: dmgw help logs`);
     return Promise.resolve(ExitCode.usage);
   }

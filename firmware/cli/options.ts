@@ -77,3 +77,9 @@ type ValueOf<O> = O extends { readonly type: 'boolean' } ? boolean : string;
 
 /** What was given. */
 export type Given = { readonly [Name in OptionName]?: ValueOf<(typeof OPTIONS)[Name]> | undefined };
+
+/** The value of an option that takes a whole number. `Number` takes nothing at all for 0, and 0x10 and 1e3 for numbers. */
+export function wholeNumber(text: string): number | undefined {
+  const number = /^-?\d+$/.test(text) ? Number(text) : undefined;
+  return Number.isSafeInteger(number) ? number : undefined;
+}

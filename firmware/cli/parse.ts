@@ -7,6 +7,7 @@ import type { Given, OptionName } from './options.js';
 export type Typed =
   | { readonly kind: 'version'; readonly json: boolean }
   | { readonly kind: 'help'; readonly command: Command | undefined }
+  | { readonly kind: 'group'; readonly name: string; readonly commands: readonly Command[] }
   | {
       readonly kind: 'command';
       readonly command: Command;
@@ -25,10 +26,16 @@ export function parse(words: readonly string[], commands: readonly Command[]): O
   if (given.version === true) return success({ kind: 'version', json: given.json === true });
   const helps = given.help === true || operands[0] === 'help' || words.length === 0;
   const [first = '', ...others] = operands[0] === 'help' ? operands.slice(1) : operands;
-  const typed = first === '' ? [] : [ALSO[first] ?? first, ...others];
+  const named = Object.hasOwn(ALSO, first) ? (ALSO[first] ?? first) : first;
+  const typed = first === '' ? [] : [named, ...others];
   if (helps && typed.length === 0) return success({ kind: 'help', command: undefined });
   const command = commandOf(typed, commands);
-  if (!command) return wrong(unknown(typed, commands));
+  if (!command) {
+    const group = helps ? groupOf(typed, commands) : [];
+    return group.length === 0
+      ? wrong(unknown(typed, commands))
+      : success({ kind: 'group', name: typed.join(' '), commands: group });
+  }
   if (helps) return success({ kind: 'help', command });
   const its = typed.slice(command.name.split(' ').length);
   const reason = wrongOption(command, given) ?? wrongOperands(command, its);
@@ -41,10 +48,15 @@ function commandOf(typed: readonly string[], commands: readonly Command[]): Comm
   return commands.filter(({ name }) => line.startsWith(`${name} `)).sort((a, b) => b.name.length - a.name.length)[0];
 }
 
+/** The commands whose names go on behind the words. */
+function groupOf(typed: readonly string[], commands: readonly Command[]): Command[] {
+  return commands.filter(({ name }) => name.startsWith(`${typed.join(' ')} `));
+}
+
 function unknown(typed: readonly string[], commands: readonly Command[]): string {
   const [first] = typed;
   if (first === undefined) return 'a command is missing';
-  const group = commands.filter(({ name }) => name.startsWith(`${first} `)).map(({ name }) => name);
+  const group = groupOf([first], commands).map(({ name }) => name);
   if (group.length === 0) return `unknown command '${first}'`;
   const said = typed.length === 1 ? `'${first}' is not complete` : `unknown command '${typed.slice(0, 2).join(' ')}'`;
   return `${said}: ${group.join(', ')}`;

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { ProgressLine } from './progress.js';
+import { processTerminal } from './terminal.js';
 import { RecordingTerminal } from './terminal.fixture.js';
 
 const MIB = 1024 * 1024;
@@ -20,6 +21,17 @@ describe('progress', () => {
       second,
       `a downloading [${'#'.repeat(6)}${'-'.repeat(18)}]  25 % 2.0 MiB of 8.0 MiB, 1.0 MiB/s, 6\u001b[K\n`,
     );
+  });
+
+  it('takes a screen that does not know its width for one of 80 columns', (test) => {
+    for (const [columns, taken] of [
+      [0, 80],
+      [120, 120],
+    ]) {
+      Object.assign(process.stdout, { isTTY: true, columns });
+      test.after(() => Object.assign(process.stdout, { isTTY: false, columns: undefined }));
+      assert.equal(processTerminal().columns, taken);
+    }
   });
 
   it('is a line for each change elsewhere', async () => {

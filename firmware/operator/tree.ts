@@ -12,7 +12,7 @@ export function treeOperations({ tree, store }: OperatorParts): Pick<OperationPo
         if (!got.ok) return got;
         const { format, data } = got.value;
         const value = typeof data === 'string' ? data : Buffer.from(data).toString('base64');
-        return success({ uri, format, value: format === 'node' ? null : value });
+        return success({ uri, nodeFormat: format, value: format === 'node' ? null : value });
       }),
     'tree/ls': ({ uri, after, limit }) =>
       store.transaction(() => {

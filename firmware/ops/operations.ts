@@ -162,7 +162,8 @@ export interface SessionsAsked {
 
 export interface NodeReport {
   readonly uri: string;
-  readonly format: string;
+  /** Not `format`: that of an answer is the number of its version. */
+  readonly nodeFormat: string;
   /** Base64 where the format is `bin`. An interior node has none. */
   readonly value: string | null;
 }

@@ -195,6 +195,9 @@ describe('the command line and the running gateway', { concurrency: 2 }, () => {
       const listed = (await run(lab, 'tree', 'ls', './GwMO/DeviceInventory')).out.trimEnd().split('\n');
       assert.deepEqual([listed.length, new Set(listed).size], [451, 451]);
       assert.equal((await run(lab, 'tree', 'get', './DevInfo/DevId')).out, `${lab.gatewayId}\n`);
+      assert.equal((await run(lab, 'tree', 'get', './DevInfo')).out, '(node)\n');
+      const { nodeFormat } = await json(lab, 'tree', 'get', './DevInfo/DevId');
+      assert.equal(nodeFormat, 'chr');
       const secret = await run(lab, 'tree', 'get', './DMAcc/dm1.lab/AppAuth/1/AAuthSecret');
       assert.deepEqual([secret.code, secret.err], [1, 'dmgw: AAuthSecret does not allow Get\n']);
 
