@@ -34,6 +34,7 @@ describe('the command line', () => {
     .join(', ');
   const WRONG: [string[], string][] = [
     [['fly'], "dmgw: unknown command 'fly'; see: dmgw help\n"],
+    [['\u001b[2Jfly'], "dmgw: unknown command '?[2Jfly'; see: dmgw help\n"],
     [['config'], "dmgw: 'config' is not complete: config check, config show, config keys; see: dmgw help\n"],
     [['status', '--verbose'], "dmgw: unknown option '--verbose'; see: dmgw help\n"],
     [['run', '--json'], "dmgw: 'run' takes no --json; see: dmgw help\n"],

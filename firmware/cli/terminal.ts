@@ -1,5 +1,5 @@
 import { fstatSync, writeFileSync } from 'node:fs';
-import { ANSI_PAINT, NO_PAINT, type Paint } from '../ops/index.js';
+import { ANSI_PAINT, NO_PAINT, printable, type Paint } from '../ops/index.js';
 import { describeThrown, systemErrorCode } from '../outcome/index.js';
 import { ExitCode } from './exit.js';
 
@@ -73,7 +73,7 @@ function endUnwritten(thrown: unknown): never {
 
 /** One line for a person, on standard error. */
 export function complain(terminal: Terminal, line: string): void {
-  terminal.warn(`dmgw: ${line.replace(/\s*\n\s*/g, ' ')}\n`);
+  terminal.warn(`dmgw: ${printable(line.replace(/\s*\n\s*/g, ' '))}\n`);
 }
 
 export async function printLines(terminal: Terminal, lines: readonly string[]): Promise<void> {
