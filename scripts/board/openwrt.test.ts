@@ -21,7 +21,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { after, before, beforeEach, describe, it } from 'node:test';
 import { PROJECT_ROOT, requirePrograms } from '../flow/project.js';
-import { filesBelow, NATIVE_FILE } from './addons.js';
+import { addonFile, filesBelow, NATIVE_FILE, REQUIRED_ADDONS } from './addons.js';
 import { writeBoardFiles } from './firmware.js';
 import { writePackages, type Built } from './package.js';
 import { crossProfile } from './profile.js';
@@ -531,7 +531,7 @@ config fanout 'fanout'
     assert.deepEqual(files, [['set_param', 'file', config, join(root, 'usr/share/dmgw/board.json')]]);
   });
 
-  it("have in /etc/config/dmgw, as comments, what the board's profile says, in the form that they take", () => {
+  it("have in /etc/config/dmgw, mostly as comments, what the board's profile says, in the form that they take", () => {
     const own = readFileSync(join(root, 'etc/config/dmgw'), 'utf8');
     configure(own.replaceAll('\n\t#', '\n\t'));
     const { board, ...said } = profile.configuration;
@@ -652,6 +652,33 @@ config fanout 'fanout'
       names.map((name) => rule(name).at(-1)),
       ['0', '0', '0'],
     );
+  });
+
+  it("open the ports that the board's profile names, and listen for notifications where it wants that", () => {
+    const configuration = {
+      ...profile.configuration,
+      serve: { port: 9000 },
+      notification: { enabled: true, port: 2949 },
+    };
+    writeBoardFiles(folder, { ...profile, configuration });
+    copyFileSync(join(folder, 'board.json'), join(root, 'usr/share/dmgw/board.json'));
+    const own = readFileSync(join(folder, 'dmgw.config'), 'utf8').replace("dev_id_interface 'wan'", "dev_id 'urn:x'");
+    configure(own.replace("enabled '0'", "enabled '1'"));
+    assert.equal(shell([join(root, 'etc/uci-defaults/60-dmgw')]).code, 0);
+    const started = rcCommon('start', { STAND_IN_WAN: '203.0.113.9' });
+    assert.deepEqual(started, { code: 0, out: '' });
+    const rules = ['images', 'notification'].map((name) =>
+      ['dest_port', 'enabled'].map((option) => written(join(root, `uci/firewall.dmgw_${name}.${option}`))),
+    );
+    assert.deepEqual(rules, [
+      ['9000', '1'],
+      ['2949', '1'],
+    ]);
+    const { out } = shell([join(root, 'usr/bin/dmgw'), 'config', 'show']);
+    assert.match(out, /^serve\.port +9000 /m);
+    assert.match(out, /^notification\.port +2949 /m);
+    assert.match(out, /^notification\.listen +\["203\.0\.113\.9"\] /m);
+    assert.ok(asked().some((line) => line.join(' ') === 'add_reload_interface_trigger wan'));
   });
 
   it("leave the owner's firewall rules as they are, and make none again that is removed", () => {
@@ -920,7 +947,18 @@ esac
     // Users other than root, of the group that may ask, have the daemon's.
     rmSync(join(root, 'var/run/dmgw.root.json'));
     assert.match(command('config', 'check').out, /\/var\/run\/dmgw\.json: ok\n$/);
+    // The description has the names and the maker that the configuration and the board's profile give.
+    const named = {
+      ...JSON.parse(readFileSync(board, 'utf8')),
+      names: { 'ImageInventory/ImageURI': 'Url7' },
+    } as unknown;
+    writeFileSync(board, JSON.stringify(named));
+    const foreign = join(root, 'foreign.json');
+    writeFileSync(foreign, JSON.stringify({ names: { 'ImageInventory/ImageURI': 'Url8' } }));
+    assert.match(command('ddf').out, /<Mod>Cortex-A7 router<[^]*<NodeName>Url7</);
+    assert.match(command('ddf', '--board', foreign).out, /<NodeName>Url8</);
     rmSync(own);
+    assert.match(command('ddf').out, /<NodeName>Url7</);
     // What takes no configuration is not given one: there may be none yet.
     for (const words of [['config', 'keys'], ['config', 'check', '-h'], ['ddf']]) {
       assert.equal(command(...words).code, 0, words.join(' '));
@@ -959,6 +997,12 @@ config retrieve 'retrieve'
 ${keys.map((file) => `\tlist signature_keys '${file}'\n`).join('')}`,
     );
     mkdirSync(join(root, 'var/run/link'), { recursive: true });
+    // As the package dmgw-mdns has it, beside the addons of this machine.
+    const modules = join(root, 'usr/lib/dmgw/node_modules');
+    rmSync(modules);
+    mkdirSync(dirname(join(modules, addonFile('mdns'))), { recursive: true });
+    writeFileSync(join(modules, addonFile('mdns')), '');
+    for (const name of REQUIRED_ADDONS) symlinkSync(join(PROJECT_ROOT, 'node_modules', name), join(modules, name));
     assert.equal(rcCommon('start').code, 0);
   });
 
@@ -978,7 +1022,9 @@ ${keys.map((file) => `\tlist signature_keys '${file}'\n`).join('')}`,
       ...['etc/factory/devid', 'var/run/link', 'tmp/dhcp.leases'],
       ...['a[1]', 'b', 'of two', '*', 'c', 'd'].map((name) => join(folder, `${name}.pem`)),
     ];
-    assert.deepEqual(of('add_jail_mount').sort(), needed.map((path) => join(root, path)).sort());
+    // Each addon besides its folder: ujail brings the libraries of files that it is told of.
+    const addons = [NATIVE_FILE, `node_modules/${addonFile('mdns')}`].map((file) => `usr/lib/dmgw/${file}`);
+    assert.deepEqual(of('add_jail_mount').sort(), [...needed, ...addons].map((path) => join(root, path)).sort());
   });
 
   it('lets the daemon read the partition that holds its DevId, and no other', () => {

@@ -121,6 +121,22 @@ describe('board profiles', () => {
     }
   });
 
+  it('have there alone what the firewall is opened by, as far as they name it', () => {
+    const { configuration } = crossProfile('openwrt-armv7');
+    const [serve, notification] = [
+      { port: 9000, maxConnections: 4 },
+      { enabled: true, port: 2949 },
+    ];
+    const profile = { ...configuration, serve, notification };
+    const installed = installedProfile(profile);
+    assert.deepEqual([installed.serve, installed.notification], [{ maxConnections: 4 }, {}]);
+    const lines = uciDefaults('b', profile).split('\n');
+    for (const option of ["port '9000'", "enabled '1'", "port '2949'"]) {
+      assert.ok(lines.includes(`\toption ${option}`), option);
+    }
+    assert.doesNotMatch(uciDefaults('b', { ...profile, serve: { maxConnections: 4 } }), /9000|8180/);
+  });
+
   it('names the boards that there are', () => {
     assert.throws(() => readProfile('../dev'), { message: /^no board "\.\.\/dev"; there are: debian-arm64, / });
     assert.throws(() => crossProfile('dev'), { message: /make build/ });

@@ -136,7 +136,7 @@ async function runUnitTests(node: string, app: string, folder: string): Promise<
     const log = join(folder, `${name}.tap`);
     const code = exitCodeOf(node, ['--test-reporter=tap', join(outDir, `${name}.mjs`)], { LAB_NODE: node }, log);
     const printed = readFileSync(log, 'utf8');
-    const failed = [...printed.matchAll(/^ {4}not ok \d+ - (.*)$/gm)].map(([, title = '']) => title);
+    const failed = failedTests(printed);
     const wrong = failed.filter((title) => !ONLY_HERE.has(title));
     if (wrong.length > 0 || (code !== 0 && failed.length === 0)) {
       throw new Error(`${test}: ${wrong.join('; ') || `ended with exit code ${code}`}; see ${log}`);
@@ -147,6 +147,14 @@ async function runUnitTests(node: string, app: string, folder: string): Promise<
   }
   if (passed === 0) throw new Error('no unit test has run');
   return `${passed} tests of ${UNIT_TESTS.length} files passed`;
+}
+
+/** Titles of the tests and hooks that failed, at any depth, in what the test runner has printed; not of what only sums them up. */
+export function failedTests(tap: string): string[] {
+  return tap.split(/^(?= *(?:not )?ok \d+ - )/m).flatMap((part) => {
+    const [, title] = /^ *not ok \d+ - (.*)/.exec(part) ?? [];
+    return title === undefined || /^ *failureType: 'subtestsFailed'$/m.test(part) ? [] : [title];
+  });
 }
 
 function exitCodeOf(

@@ -13,9 +13,9 @@ cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 # at some garbage collection (nodejs/node#65446).
 declare -A VERSIONS=([20]=20.20.2 [22]=22.23.3 [24]=24.18.1)
 
-version=${VERSIONS[${1:-}]:-}
+version=${VERSIONS[${1:-none}]:-}
 if [ "$#" -ne 1 ] || [ -z "$version" ]; then
-  echo "usage: test-node.sh ${!VERSIONS[*]}" >&2
+  echo "usage: make test-node NODE=MAJOR, or test-node.sh MAJOR; there are: $(printf '%s\n' "${!VERSIONS[@]}" | sort | paste -sd ' ')" >&2
   exit 2
 fi
 work=$PWD/build/node/$1
@@ -33,13 +33,21 @@ if [ ! -x "$node/bin/node" ]; then
   rm "$work/$archive"
 fi
 
+# The files of the project, with those that git does not know yet, and without those that are deleted.
+sources() {
+  git ls-files -z --cached --others --exclude-standard |
+    while IFS= read -r -d '' file; do [ ! -e "$file" ] || printf '%s\0' "$file"; done | LC_ALL=C sort -z
+}
+
 mkdir -p "$copy"
 # Only what has changed is written: what was built of the rest stays.
-git ls-files -z --cached --others --exclude-standard |
+sources |
   while IFS= read -r -d '' file; do
-    [ -e "$file" ] || continue
     cmp -s "$file" "$copy/$file" || { mkdir -p "$copy/$(dirname "$file")" && cp -p "$file" "$copy/$file"; }
   done
+# A test that was removed would go on being run.
+(cd "$copy" && find . \( -path ./node_modules -o -path ./build \) -prune -o ! -type d -printf '%P\0') | LC_ALL=C sort -z |
+  LC_ALL=C comm -z -13 <(sources) - | (cd "$copy" && xargs -0 -r rm --)
 # The build takes its time from the last commit.
 SOURCE_DATE_EPOCH=$(git log -1 --format=%ct)
 export SOURCE_DATE_EPOCH

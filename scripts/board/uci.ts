@@ -20,21 +20,32 @@ const NOT_IN_UCI: ReadonlySet<string> = new Set(['$schema', 'build', 'board', 'n
 /** Sections for the items of a list; `device` is the gateway itself. */
 const ITEM_SECTIONS: Readonly<Record<string, string>> = { devices: 'end_device' };
 
-/** Of these only one may be set: a package has them in /etc/config/dmgw, where the owner can set another instead. */
-const ONE_OF: ReadonlySet<string> = new Set([
+/**
+ * What a package has in /etc/config/dmgw and not in its profile: of the sources of the DevId only one may be set, and the
+ * owner can set another instead; the others are what the scripts open the firewall by, which read UCI alone.
+ */
+const OF_UCI: ReadonlySet<string> = new Set([
   'device.devId',
   'device.devIdFile',
   'device.devIdInterface',
   'device.devIdPartition',
+  'notification.enabled',
+  'notification.port',
+  'serve.port',
 ]);
 
 /** A key of them, or within one of them. */
-const isOneOf = (key: string): boolean => ONE_OF.has(key.split('.', 2).join('.'));
+const isOfUci = (key: string): boolean => OF_UCI.has(key.split('.', 2).join('.'));
 
 /** The profile without what its package has in /etc/config/dmgw. */
 export function installedProfile(configuration: Readonly<Record<string, unknown>>): Record<string, unknown> {
-  const device = Object.entries(configuration.device as object).filter(([name]) => !isOneOf(`device.${name}`));
-  return { ...configuration, device: Object.fromEntries(device) };
+  return Object.fromEntries(
+    Object.entries(configuration).map(([section, value]): [string, unknown] => {
+      if (typeof value !== 'object' || value === null || Array.isArray(value)) return [section, value];
+      const kept = Object.entries(value).filter(([name]) => !isOfUci(`${section}.${name}`));
+      return [section, Object.fromEntries(kept)];
+    }),
+  );
 }
 
 /** A list of sections is none of these: each of its items is a section of UCI. */
@@ -107,7 +118,7 @@ export function uciDefaults(board: string, configuration: Readonly<Record<string
     const word = kind === 'list' ? 'list' : 'option';
     for (const one of Array.isArray(value) ? value : value === undefined ? [] : [value]) {
       lines.push(
-        `\t${isOneOf(key) ? '' : '#'}${word} ${option} '${typeof one === 'boolean' ? Number(one) : String(one)}'\n`,
+        `\t${isOfUci(key) ? '' : '#'}${word} ${option} '${typeof one === 'boolean' ? Number(one) : String(one)}'\n`,
       );
     }
   }
