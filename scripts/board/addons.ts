@@ -77,7 +77,9 @@ export function compileAddon(name: AddonName, build: CrossBuild, toolchain: Tool
   const { sysroot, stagingDir } = toolchain;
   const avahi = name === 'mdns' && sysroot !== undefined;
   const cflags = [...flags, ...(avahi ? [`-I${sysroot}/usr/include/avahi-compat-libdns_sd`] : [])].join(' ');
-  const ldflags = [NO_BUILD_ID, ...(avahi ? [`-L${sysroot}/usr/lib/${build.toolchain}`] : [])].join(' ');
+  // Debian has its libraries in a folder for each architecture.
+  const libraries = [`-L${sysroot}/usr/lib/${build.toolchain}`, `-L${sysroot}/usr/lib`];
+  const ldflags = [NO_BUILD_ID, ...(avahi ? libraries : [])].join(' ');
   run(
     process.execPath,
     [

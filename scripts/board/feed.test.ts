@@ -87,7 +87,7 @@ describe('the daemon of the feed for OpenWrt', () => {
   it('needs a processor with an FPU, Node.js and its headers, and leaves the configuration to the owner', () => {
     const told = openwrt('dmgw', ['fields']);
     assert.match(told, /^Needs: @HAS_FPU @\(arm\|\|aarch64\) \+node \+libstdcpp \+libatomic$/m);
-    assert.match(told, /^Built after: node node\/host$/m);
+    assert.match(told, /^Built after: node node\/host PACKAGE_dmgw-mdns:avahi$/m);
     assert.equal(openwrt('dmgw', ['files-of-owner']).trim(), ofIpk('dmgw', 'conffiles').trim());
   });
 

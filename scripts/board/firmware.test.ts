@@ -1,14 +1,24 @@
 /** What `make firmware` makes of a board's profile, as far as it takes no compiler. */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { PROJECT_ROOT, requirePrograms } from '../flow/project.js';
 import { addonFile, filesBelow, NATIVE_FILE, REQUIRED_ADDONS, sha256Of } from './addons.js';
 import { bundledComponents } from './components.js';
-import { buildFirmware, buildMdns } from './firmware.js';
+import { buildFirmware, buildMdns, openwrtToolchain } from './firmware.js';
 import { describeApp, type Manifest } from './manifest.js';
 import { crossProfile } from './profile.js';
 
@@ -46,6 +56,26 @@ describe("a firmware for OpenWrt without OpenWrt's SDK", () => {
     refused('old', `${asked}; there is no arm-openwrt-linux-muslgnueabi-gcc in ${folder}/staging_dir/toolchain-*/bin`);
     assert.deepEqual(readdirSync(join(folder, 'old')), ['app']);
     assert.ok(existsSync(join(folder, 'old/app/kept')));
+  });
+
+  it('is compiled with what the SDK has: its compiler, the headers of its Node.js, and those of Avahi', () => {
+    const [sdk, target] = [join(folder, 'sdk'), 'staging_dir/target-arm_cortex-a7+neon-vfpv4_musl_eabi'];
+    const compilers = 'staging_dir/toolchain-arm_cortex-a7+neon-vfpv4_gcc-13.3.0_musl_eabi/bin';
+    for (const file of [
+      `${compilers}/arm-openwrt-linux-muslgnueabi-gcc`,
+      `${target}/usr/include/node/node_version.h`,
+      `${target}/usr/include/avahi-compat-libdns_sd/dns_sd.h`,
+    ]) {
+      mkdirSync(dirname(join(sdk, file)), { recursive: true });
+      writeFileSync(join(sdk, file), '');
+    }
+    process.env.OPENWRT_SDK = sdk;
+    assert.deepEqual(openwrtToolchain('openwrt-armv7', crossProfile('openwrt-armv7').build), {
+      prefix: join(sdk, compilers, 'arm-openwrt-linux-muslgnueabi-'),
+      nodeFolder: join(sdk, target, 'usr'),
+      stagingDir: join(sdk, 'staging_dir'),
+      sysroot: join(sdk, target),
+    });
   });
 });
 

@@ -130,7 +130,7 @@ function toolchainOf(name: string, build: CrossBuild, tell: (line: string) => vo
 }
 
 /** OpenWrt's own compiler, from its SDK: staging_dir/toolchain-ARCH_gcc-VERSION_musl.../bin. */
-function openwrtToolchain(name: string, build: CrossBuild): Toolchain {
+export function openwrtToolchain(name: string, build: CrossBuild): Toolchain {
   const sdk = process.env.OPENWRT_SDK ?? '';
   const asked = `BOARD=${name} needs OpenWrt's toolchain (${build.libc}): OPENWRT_SDK=folder of the SDK for ${build.packageArch}`;
   if (sdk === '') throw new Error(asked);
@@ -140,11 +140,15 @@ function openwrtToolchain(name: string, build: CrossBuild): Toolchain {
   if (toolchain === undefined) {
     throw new Error(`${asked}; there is no ${build.toolchain}-gcc in ${stagingDir}/toolchain-*/bin`);
   }
-  const target = folders.find((one) => existsSync(join(stagingDir, one, 'usr/include/node/node_version.h')));
+  const withHeader = (file: string): string | undefined =>
+    folders.find((one) => existsSync(join(stagingDir, one, 'usr/include', file)));
+  const target = withHeader('node/node_version.h');
+  const withAvahi = withHeader('avahi-compat-libdns_sd/dns_sd.h');
   return {
     prefix: join(stagingDir, toolchain, 'bin', `${build.toolchain}-`),
     // The feed's own headers where its Node.js was built in this SDK: its ABI is what counts.
     nodeFolder: target === undefined ? fetchNode(build.node.headers) : join(stagingDir, target, 'usr'),
     stagingDir,
+    ...(withAvahi !== undefined && { sysroot: join(stagingDir, withAvahi) }),
   };
 }
