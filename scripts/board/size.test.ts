@@ -54,6 +54,21 @@ describe('a budget', () => {
   });
 });
 
+it('what is measured on this machine is the bundle, the memory and the start, with open files and threads', async () => {
+  const figures = await measureHere([], { starts: 1, settleMs: 0 });
+  assert.deepEqual(
+    figures.map(({ name }) => name),
+    [
+      ...['bundle, minified', 'part in C', 'idle RssAnon', 'start to ready / node -e 0'],
+      ...['open files, idle', 'threads, idle'],
+    ],
+  );
+  assert.ok(
+    figures.every(({ value }) => value > 0),
+    JSON.stringify(figures),
+  );
+});
+
 it('what is measured on this machine gives its addresses back where it cannot begin', async ({ mock }) => {
   mock.method(AddressBlock.prototype, 'freePort', () => Promise.reject(new Error('no free port')));
   const release = mock.method(AddressBlock.prototype, 'release');

@@ -36,8 +36,16 @@ export function verdictOf({ value, target, ceiling }: Omit<Figure, 'name' | 'uni
 /** What `dmgw.cjs` starts; it is this that is kept compiled. */
 const PROGRAM = 'dmgw-main.cjs';
 
+/** How much the figures are worth. */
+interface Patience {
+  /** The start is the median of so many: a machine that does other things too is slow now and then. */
+  readonly starts: number;
+  /** From the last start to the look at its memory. */
+  readonly settleMs: number;
+}
+
 /** V8 gives back what a start took when nothing has happened for 8 s. Figures before 2026-11-29 were taken after 3 s. */
-const SETTLE_MS = 15_000;
+const PATIENT: Patience = { starts: 15, settleMs: 15_000 };
 /** Every gateway has one; its session begins when all is measured. */
 const ACCOUNT = {
   serverId: 'srv',
@@ -46,9 +54,6 @@ const ACCOUNT = {
   client: { name: 'gateway', secret: 'secret' },
   server: { secret: 'secret' },
 };
-
-/** Medians of so many: a machine that does other things too is slow now and then. */
-const STARTS = 15;
 
 /** What is asked of the firmware. */
 export const BUDGETS = {
@@ -64,7 +69,7 @@ export const BUDGETS = {
 } as const satisfies Readonly<Record<string, Omit<Figure, 'value'>>>;
 
 /** What the bundle of this machine takes on the disk, in memory and at its start; compiled, as it is once installed. */
-export async function measureHere(nodeFlags: readonly string[]): Promise<Figure[]> {
+export async function measureHere(nodeFlags: readonly string[], how: Patience = PATIENT): Promise<Figure[]> {
   // Certificates that a machine adds are read by each start, of the bare Node.js too: 80 ms and 1.2 MB that no router has.
   delete process.env.NODE_EXTRA_CA_CERTS;
   const folder = mkdtempSync(join(tmpdir(), 'dmgw-size-'));
@@ -86,7 +91,7 @@ export async function measureHere(nodeFlags: readonly string[]): Promise<Figure[
       nodeFlags,
     });
     try {
-      return await measured(gateway, nodeFlags);
+      return await measured(gateway, nodeFlags, how);
     } finally {
       await gateway.close();
     }
@@ -96,18 +101,22 @@ export async function measureHere(nodeFlags: readonly string[]): Promise<Figure[
   }
 }
 
-async function measured(gateway: GatewayProcess, nodeFlags: readonly string[]): Promise<Figure[]> {
+async function measured(
+  gateway: GatewayProcess,
+  nodeFlags: readonly string[],
+  { starts, settleMs }: Patience,
+): Promise<Figure[]> {
   // With these flags.
   run(process.execPath, [...nodeFlags, PROGRAMS.gateway, 'compile']);
   const bareCommand = [process.execPath, ...nodeFlags, '-e', '0'];
   const ratios: number[] = [];
-  for (let start = 0; start < STARTS; start += 1) {
+  for (let start = 0; start < starts; start += 1) {
     // By turns, so that what else the machine does meets both, and both by way of the same programs.
     const bare = await timed(() => new Child({ name: 'bare', command: bareCommand, logFile: gateway.logFile }).ended);
     ratios.push((await timed(() => gateway.startListening())) / bare);
-    if (start < STARTS - 1) await gateway.stop();
+    if (start < starts - 1) await gateway.stop();
   }
-  await sleep(SETTLE_MS);
+  await sleep(settleMs);
   const { pid } = gateway.child;
   const memory = memoryOf(pid);
   if (!memory) throw new Error(gateway.child.describe('has ended'));
