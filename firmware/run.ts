@@ -5,7 +5,6 @@
 import { extname, join } from 'node:path';
 import { runInNewContext } from 'node:vm';
 import {
-  checkNamedFiles,
   loadConfiguration,
   loadPlaces,
   preparePlaces,
@@ -14,11 +13,10 @@ import {
   type ConfigurationFiles,
   type Places,
 } from './config/index.js';
-import { ExitCode, isMarked, resetIfMarked } from './cli/index.js';
+import { checkNamed, ExitCode, isMarked, resetIfMarked } from './cli/index.js';
 import { startGateway, type Gateway } from './gateway/index.js';
 import { lateV8 } from './late/index.js';
 import { createLog, LogRing, type Logger } from './log/index.js';
-import { parseNames } from './mo/index.js';
 import { AddonError, native } from './native/index.js';
 import { askStatus } from './ops/index.js';
 import { describeThrown, failure, success, type CodedError, type Outcome } from './outcome/index.js';
@@ -180,10 +178,8 @@ function checkAgain(files: ConfigurationFiles): Outcome<unknown, CodedError> {
   const loaded = loadConfiguration(files, uid);
   if (!loaded.ok) return loaded;
   const { configuration } = loaded.value;
-  const named = checkNamedFiles(configuration, uid);
-  if (!named.ok) return named;
-  const names = parseNames(configuration.names);
-  return names.ok ? resolveDevId(configuration.device) : names;
+  const named = checkNamed(configuration, uid);
+  return named.ok ? resolveDevId(configuration.device) : named;
 }
 
 type CollectGarbage = (options?: { type: 'minor' }) => void;

@@ -24,18 +24,18 @@ export function readArguments(words: readonly string[]): Outcome<Arguments, stri
       continue;
     }
     const { typed, name, attached } = word.startsWith('--') ? longOption(word) : shortOption(word);
-    if (!name) return { ok: false, error: `unknown option '${typed}'` };
+    if (!name) return wrong(`unknown option '${typed}'`);
     if (OPTIONS[name].type === 'boolean') {
       const isGroup = attached !== undefined && !word.startsWith('--') && !attached.startsWith('-');
-      if (attached !== undefined && !isGroup) return { ok: false, error: `'${typed}' takes no value` };
+      if (attached !== undefined && !isGroup) return wrong(`'${typed}' takes no value`);
       if (isGroup) left.unshift(`-${attached}`);
       given[name] = true;
       continue;
     }
     const value = attached ?? left.shift();
-    if (value === undefined) return { ok: false, error: `'${typed}' needs a value` };
+    if (value === undefined) return wrong(`'${typed}' needs a value`);
     if (attached === undefined && looksLikeOption(value)) {
-      return { ok: false, error: `'${typed}' needs a value; one that begins with - is written --${name}=${value}` };
+      return wrong(`'${typed}' needs a value; one that begins with - is written --${name}=${value}`);
     }
     given[name] = value;
   }
@@ -72,6 +72,11 @@ function shortOption(word: string): OneOption {
     name,
     attached: word.length > 1 + letter.length ? word.slice(1 + letter.length) : undefined,
   };
+}
+
+/** What is wrong with what was typed, in half a sentence. */
+export function wrong(reason: string): Outcome<never, string> {
+  return { ok: false, error: reason };
 }
 
 /** `-` alone is an operand: standard input. */

@@ -1,11 +1,4 @@
-import {
-  checkNamedFiles,
-  configurationSchema,
-  loadNames,
-  referenceOf,
-  showConfiguration,
-  type Configuration,
-} from '../config/index.js';
+import { configurationSchema, loadNames, referenceOf, showConfiguration, type Configuration } from '../config/index.js';
 import { managementObjects, parseNames } from '../mo/index.js';
 import { loadAddons } from '../native/index.js';
 import { askSettings, formatTable } from '../ops/index.js';
@@ -14,6 +7,7 @@ import { ddfDocument, treeDefinition, type DescribedDevice } from '../tree/index
 import { ownUid, withConfiguration } from './ask.js';
 import type { Call, Command } from './command.js';
 import { ExitCode } from './exit.js';
+import { checkNamed } from './named.js';
 import { complain, printJson, printLines, type Terminal } from './terminal.js';
 
 /** What the configuration says, and what follows from it without a running gateway. */
@@ -62,8 +56,7 @@ function checkConfiguration(call: Call): Promise<number> {
 
 /** Says in one line what is wrong with names of nodes, or with a file that the configuration names. */
 function isSound(terminal: Terminal, configuration: Configuration, file: string): boolean {
-  const names = parseNames(configuration.names);
-  const checked = names.ok ? checkNamedFiles(configuration, ownUid()) : names;
+  const checked = checkNamed(configuration, ownUid());
   if (!checked.ok) complain(terminal, `${file}: ${checked.error.text}`);
   return checked.ok;
 }

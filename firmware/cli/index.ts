@@ -22,6 +22,7 @@ import { showVersion, VERSION_COMMAND } from './version.js';
 
 export type { Program } from './command.js';
 export { ExitCode } from './exit.js';
+export { checkNamed } from './named.js';
 export { isMarked, resetIfMarked } from './reset.js';
 export { complain, processTerminal, type Terminal } from './terminal.js';
 

@@ -1,5 +1,5 @@
 import { success, type Outcome } from '../outcome/index.js';
-import { readArguments } from './arguments.js';
+import { readArguments, wrong } from './arguments.js';
 import type { Command } from './command.js';
 import type { Given, OptionName } from './options.js';
 
@@ -71,8 +71,4 @@ function wrongOperands({ name, operands = [] }: Command, given: readonly string[
   const missing = operands[given.length];
   if (missing !== undefined && !missing.startsWith('[')) return `'${name}' needs ${missing}`;
   return given.length > operands.length ? `'${name}' takes no '${given[operands.length] ?? ''}'` : undefined;
-}
-
-function wrong(reason: string): Outcome<never, string> {
-  return { ok: false, error: reason };
 }

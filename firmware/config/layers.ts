@@ -1,4 +1,4 @@
-import type { KeyPath } from '../shape/index.js';
+import { isObject, type KeyPath } from '../shape/index.js';
 
 /** One source of values, such as the configuration file or a board profile. */
 export interface Layer {
@@ -65,8 +65,4 @@ function merge(over: unknown, under: unknown): unknown {
       return [key, Object.hasOwn(under, key) ? merge(over[key], under[key]) : over[key]];
     }),
   );
-}
-
-export function isObject(value: unknown): value is Record<string | number, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

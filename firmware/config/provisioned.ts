@@ -1,9 +1,10 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { success, type Outcome } from '../outcome/index.js';
+import { isObject } from '../shape/index.js';
 import { refuse, type ConfigurationError } from './errors.js';
 import { checkSecrecy, readConfigurationFile } from './file.js';
-import { isObject, mergeLayers, type Layer } from './layers.js';
+import { mergeLayers, type Layer } from './layers.js';
 
 /** What only this device has, such as secrets; `dmgw provision` writes it. */
 export const PROVISIONED_FILE = 'provisioned.json';

@@ -3,7 +3,7 @@
  * Plain data, because a start makes it anew. Leaves to its callers how a problem is worded.
  */
 export { formatPath, type KeyPath } from './path.js';
-export { readValue, shapeOf, type Problem } from './read.js';
+export { isObject, readValue, shapeOf, type Problem } from './read.js';
 export {
   allowedBy,
   choice,

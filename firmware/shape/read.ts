@@ -103,7 +103,8 @@ function fits({ from = 0, to = Infinity, pattern, rule }: Shape & { readonly kin
   return (pattern?.test(value) ?? true) && (rule?.(value) ?? true);
 }
 
-function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
+/** What JSON writes as `{ ... }`: a list is none. */
+export function isObject(value: unknown): value is Readonly<Record<string | number, unknown>> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
