@@ -65,7 +65,7 @@ export class Sidecars {
   }
 }
 
-/** Tells texts apart, in a few bytes; a start, which reads all of them, need load nothing of Node.js for it. */
+/** Tells texts apart, in a few bytes. A start has all of them read in the background: nothing of Node.js need be loaded for it. */
 function fingerprint(text: string): bigint {
   return native().checksum(Buffer.from(text), NOTHING);
 }
