@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, describe, it } from 'node:test';
 import { silentLog } from '../log/index.js';
-import { healthReport, openControl, REPORT_FORMAT, type ControlPorts } from '../ops/index.js';
+import { healthReport, openControl, REPORT_FORMAT, type ControlPorts, type LogLine } from '../ops/index.js';
 import { refusingPorts } from '../ops/ports.fixture.js';
 import { success } from '../outcome/index.js';
 import { commandReference } from './index.js';
@@ -109,6 +109,27 @@ describe('the command line', () => {
     assert.deepEqual([node.out, leaf.out], ['(node)\n', 'R1\n']);
     const shown = { uri: './DevInfo/Mod', nodeFormat: 'chr', value: 'R1', format: REPORT_FORMAT };
     assert.deepEqual(JSON.parse(json.out), shown);
+  });
+
+  it('tells beside the lines of the log how many a slow reader has missed', async () => {
+    const socket = join(folder, 'logs.sock');
+    async function* items(): AsyncGenerator<LogLine> {
+      for (const item of [{ line: 'a' }, { lost: 3 }, { line: 'e\u001b[2J' }]) yield await Promise.resolve(item);
+    }
+    const streams: ControlPorts['streams'] = { ...refusingPorts.streams, logs: () => success(items()) };
+    const control = await openControl(socket, { ...refusingPorts, streams }, silentLog);
+    assert.ok(control.ok);
+    const [text, json] = await Promise.all([
+      dmgw(['logs', '-f', '--socket', socket]),
+      dmgw(['logs', '-f', '--json', '--socket', socket]),
+    ]);
+    await control.value.close();
+    assert.deepEqual(text, { code: 0, out: 'a\ne?[2J\n', err: 'dmgw: 3 lines are not kept any more\n' });
+    const lines = json.out
+      .trimEnd()
+      .split('\n')
+      .map((line) => JSON.parse(line) as unknown);
+    assert.deepEqual(lines, [{ line: 'a' }, { lost: 3 }, { line: 'e\u001b[2J' }]);
   });
 
   const bad = { ...configuration, serve: { listen: ['10.0.0.1'] } };

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
-import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -119,6 +119,18 @@ describe('preflight', () => {
     const of = (wanted: string): string | undefined => checks.find(({ name }) => name === wanted)?.result;
     const user = process.getuid?.() === 0 ? 'warning' : 'ok';
     assert.deepEqual([code, of('clock'), of('user')], [0, 'warning', user], out);
+  });
+
+  it('warns of less room than the images may take, and of a file system without WAL; it leaves nothing behind', async () => {
+    const path = configured({ listen: ['127.0.0.1'] }, { store: { quotaMiB: 1_048_576 } });
+    mkdirSync(stateDir, { recursive: true });
+    // The name of the WAL leads nowhere, as in the tests of the store.
+    symlinkSync(join(folder, 'none', 'wal'), join(stateDir, `.dmgw-preflight-${process.pid}.db-wal`));
+    const { code, out } = await dmgw(['preflight', '--config', path]);
+    assert.equal(code, 0, out);
+    assert.match(out, /^warn +room: [\d.]+ \w+ for images now, less than store\.quotaMiB \(1048576 MiB\)$/m);
+    assert.match(out, /^warn +database: locks, but no WAL: the slower TRUNCATE journal is used$/m);
+    assert.deepEqual(readdirSync(stateDir), []);
   });
 });
 

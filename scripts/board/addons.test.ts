@@ -3,21 +3,22 @@ import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { after, afterEach, describe, it } from 'node:test';
+import { after, afterEach, before, describe, it } from 'node:test';
 import { PROJECT_ROOT } from '../flow/project.js';
-import { addonFile, buildNative, filesBelow, NATIVE_FILE, stageAddon, type AddonName } from './addons.js';
+import { addonFile, buildNative, compileAddon, filesBelow, NATIVE_FILE, stageAddon, type AddonName } from './addons.js';
 import { readElf } from './elf.js';
 import { crossProfile } from './profile.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'dmgw-addons-'));
 after(() => rmSync(folder, { recursive: true }));
 
+const program = (name: string, ...lines: string[]): void =>
+  writeFileSync(join(folder, name), ['#!/bin/sh', ...lines, ''].join('\n'), { mode: 0o755 });
+
 /** The compiler of this machine under another name, which notes what it is told. */
 const told = join(folder, 'told');
-writeFileSync(join(folder, 'board-gcc'), `#!/bin/sh\necho "$STAGING_DIR: $*" >"${told}"\nexec cc "$@"\n`, {
-  mode: 0o755,
-});
-writeFileSync(join(folder, 'board-strip'), '#!/bin/sh\nexec strip "$@"\n', { mode: 0o755 });
+program('board-gcc', `echo "$STAGING_DIR: $*" >"${told}"`, 'exec cc "$@"');
+program('board-strip', 'exec strip "$@"');
 mkdirSync(join(folder, 'node/include/node'), { recursive: true });
 writeFileSync(join(folder, 'node/include/node/node_version.h'), '#define NODE_MODULE_VERSION 127\n');
 const toolchain = { prefix: join(folder, 'board-'), nodeFolder: join(folder, 'node'), stagingDir: '/staging' };
@@ -63,6 +64,44 @@ describe('the part in C for a board', () => {
     assert.throws(() => built('glibc', { ...ofThisMachine, libc: 'musl' }), {
       message: /^dmgw-native\.node is linked against glibc \(libc\.so\.6\); the board has musl/,
     });
+  });
+});
+
+describe('an addon compiled for a board', () => {
+  // In the place of a board's compiler: that of this machine, quickly, as it finds little in each source. It links as always.
+  const ran = join(folder, 'ran');
+  const little = join(folder, 'little.c');
+  const quick = { ...toolchain, prefix: join(folder, 'quick-') };
+  const compile = (board: typeof build): string => {
+    const tree = join(folder, 'quick');
+    mkdirSync(tree, { recursive: true });
+    rmSync(ran, { force: true });
+    return compileAddon('better-sqlite3', board, quick, tree);
+  };
+  before(() => {
+    writeFileSync(little, '#include <stdlib.h>\n__attribute__((used)) static void *held(void) { return malloc(1); }\n');
+    // What is read of the headers of Node.js before a compiler.
+    for (const name of ['common', 'config']) writeFileSync(join(folder, `node/include/node/${name}.gypi`), '{}\n');
+    const sources = `case $word in *.c | *.cc | *.cpp) word=${little} ;; esac`;
+    const rest = ['for word; do', 'shift', sources, 'set -- "$@" "$word"', 'done', 'exec cc "$@"'];
+    for (const name of ['gcc', 'g++']) {
+      program(`quick-${name}`, '[ "$1" = --version ] && exec cc --version', `echo "$@" >>"${ran}"`, ...rest);
+    }
+    program('quick-ar', 'exec ar "$@"');
+  });
+
+  it('is refused where it is not for the board, also the next time, and compiled once where it is', () => {
+    const message =
+      /^better-sqlite3 is linked against glibc \(.*libc\.so\.6.*\); the board has musl, where it does not load$/;
+    for (let n = 0; n < 2; n += 1) assert.throws(() => compile({ ...ofThisMachine, libc: 'musl' }), { message });
+
+    const file = compile(ofThisMachine);
+    assert.match(readFileSync(ran, 'utf8'), / -mtune=generic /);
+    assert.equal(readElf(readFileSync(file)).libc, 'glibc');
+    assert.equal(compile(ofThisMachine), file);
+    assert.equal(existsSync(ran), false, 'nothing was compiled again');
+    compile({ ...ofThisMachine, cpuFlags: ['-mtune=native'] });
+    assert.match(readFileSync(ran, 'utf8'), / -mtune=native /);
   });
 });
 

@@ -1,7 +1,7 @@
 /**
  * What `make` does with a board: `main.ts COMMAND BOARD`. Exit code: 0 done, 1 failed (one line says why), 2 wrong words.
  */
-import { readFileSync, statSync } from 'node:fs';
+import { readFileSync, rmSync, statSync } from 'node:fs';
 import { basename, join, relative } from 'node:path';
 import { formatBytes } from '../../firmware/ops/index.js';
 import { PROJECT_ROOT } from '../flow/project.js';
@@ -31,7 +31,10 @@ const COMMANDS: Readonly<Record<string, (board: string, wishes: Wishes) => numbe
     // From nothing, elsewhere, under a longer name: no path of the first build is one of the second.
     const second = buildFirmware(profile, join(PROJECT_ROOT, 'build/board-again', `${board}-${Date.now()}`), tell);
     for (const { archive } of [first, second]) print(`${sha256Of(archive)}  ${relative(PROJECT_ROOT, archive)}`);
-    if (readFileSync(first.archive).equals(readFileSync(second.archive))) return done('two builds, the same bytes');
+    if (readFileSync(first.archive).equals(readFileSync(second.archive))) {
+      rmSync(second.folder, { recursive: true });
+      return done('two builds, the same bytes');
+    }
     const other = new Map(second.manifest.files.map(({ path, sha256 }) => [path, sha256]));
     const differing = first.manifest.files.filter(({ path, sha256 }) => other.get(path) !== sha256);
     tell(`two builds differ in ${differing.map(({ path }) => path).join(', ') || 'the archive itself'}`);

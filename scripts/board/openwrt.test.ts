@@ -518,7 +518,7 @@ config lan 'lan'
 config fanout 'fanout'
 	option rate_per_second '-1'
 `);
-    assert.deepEqual(rcCommon('reload'), { code: 0, out: '' });
+    assert.deepEqual(rcCommon('reload', { __NETWORK_CACHE: '192.168.6.1/24' }), { code: 0, out: '' });
     const { lan, fanout } = generated();
     assert.deepEqual(
       [lan, fanout],

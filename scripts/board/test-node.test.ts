@@ -45,6 +45,33 @@ describe('the tests on another Node.js', () => {
     }
   });
 
+  it('begin with which addons work on it: each is loaded, and one that is missing or does not load is named', () => {
+    const place = (of: string, content: string): void => put(`build/node/22/project/node_modules/${of}`, content);
+    const said = (): string[] => {
+      const { status, stdout, stderr } = testNode('22');
+      assert.equal(status, 0, stderr);
+      return stdout.split('\n').filter((line) => / work/.test(line));
+    };
+    const lines = (...works: boolean[]): string[] =>
+      ['better-sqlite3', 'libxmljs2', 'mdns'].map(
+        (name, index) => `test-node: ${name} ${works[index] === true ? 'works' : 'does not work'}`,
+      );
+    assert.deepEqual(said(), lines(false, false, false));
+    // Node.js cannot load this one: it is no ELF file.
+    place('better-sqlite3/build/Release/better_sqlite3.node', 'no addon');
+    place('libxmljs2/index.js', '');
+    place('mdns/index.js', "throw new Error('was compiled against a different Node.js version')");
+    assert.deepEqual(said(), lines(false, true, false));
+    place('mdns/index.js', '');
+    assert.deepEqual(said(), lines(false, true, true));
+    copyFileSync(
+      join(PROJECT_ROOT, 'node_modules/better-sqlite3/build/Release/better_sqlite3.node'),
+      join(folder, 'build/node/22/project/node_modules/better-sqlite3/build/Release/better_sqlite3.node'),
+    );
+    assert.deepEqual(said(), lines(true, true, true));
+    rmSync(join(folder, 'build/node/22/project/node_modules'), { recursive: true });
+  });
+
   it('are those that are there now: what is gone from the sources is gone from the copy, but nothing that was built', () => {
     const tests = (): string[] => {
       const { status, stdout, stderr } = testNode('22');

@@ -1,11 +1,12 @@
 # shellcheck shell=sh
 # For tests: in the place of OpenWrt's /lib/functions/network.sh: a LAN and, where STAND_IN_WAN is set, a WAN.
 
-network_flush_cache() { :; }
+# As OpenWrt's, it goes on with what it has read once, until that is dropped. Here: the first address of the LAN.
+network_flush_cache() { unset __NETWORK_CACHE; }
 
 network_get_subnets() { # VARIABLE NETWORK
 	case $2 in
-	lan) eval "$1='192.168.7.1/24'" ;;
+	lan) eval "$1=\${__NETWORK_CACHE:-192.168.7.1/24}" ;;
 	guest) eval "$1='10.7.0.1/16 10.8.0.1/16'" ;;
 	*) return 1 ;;
 	esac
