@@ -1,4 +1,11 @@
-import { configurationSchema, loadNames, referenceOf, showConfiguration, type Configuration } from '../config/index.js';
+import {
+  configurationSchema,
+  loadNames,
+  referenceOf,
+  renderValue,
+  showConfiguration,
+  type Configuration,
+} from '../config/index.js';
 import { managementObjects, parseNames } from '../mo/index.js';
 import { loadAddons } from '../native/index.js';
 import { askSettings, formatTable } from '../ops/index.js';
@@ -72,11 +79,11 @@ function showValues(call: Call): Promise<number> {
     const values = showConfiguration(configuration, layers).map((shown) => {
       const setting = changed.get(shown.key);
       if (!setting) return shown;
-      return { ...shown, value: JSON.stringify(setting.value), origin: `DM Server ${setting.serverId}` };
+      return { ...shown, value: setting.value, origin: `DM Server ${setting.serverId}` };
     });
     if (given.json === true) await printJson(terminal, values);
     else {
-      const rows = values.map(({ key, value, origin }) => [key, value, origin]);
+      const rows = values.map((shown) => [shown.key, renderValue(shown), shown.origin]);
       await printLines(terminal, formatTable(['KEY', 'VALUE', 'FROM'], rows));
     }
     loadAddons();

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -6,9 +7,10 @@ import { after, describe, it } from 'node:test';
 import { silentLog } from '../log/index.js';
 import { healthReport, openControl, REPORT_FORMAT, type ControlPorts, type LogLine } from '../ops/index.js';
 import { refusingPorts } from '../ops/ports.fixture.js';
+import { exampleStatus } from '../ops/report.fixture.js';
 import { success } from '../outcome/index.js';
 import { commandReference } from './index.js';
-import { dmgw } from './terminal.fixture.js';
+import { dmgw, RecordingTerminal } from './terminal.fixture.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'dmgw-cli-'));
 after(() => rmSync(folder, { recursive: true }));
@@ -132,6 +134,50 @@ describe('the command line', () => {
     assert.deepEqual(lines, [{ line: 'a' }, { lost: 3 }, { line: 'e\u001b[2J' }]);
   });
 
+  it('says that the gateway has ended where it does so amid what is followed', async () => {
+    const socket = join(folder, 'ending.sock');
+    const streams: ControlPorts['streams'] = {
+      ...refusingPorts.streams,
+      logs: (_, signal) =>
+        success(
+          (async function* () {
+            yield { line: 'a' };
+            await once(signal, 'abort');
+          })(),
+        ),
+    };
+    const control = await openControl(socket, { ...refusingPorts, streams }, silentLog);
+    assert.ok(control.ok);
+    const terminal = new RecordingTerminal();
+    const ended = dmgw(['logs', '-f', '--socket', socket], terminal);
+    while (terminal.out === '') await new Promise((resolve) => setTimeout(resolve, 5));
+    await control.value.close();
+    assert.deepEqual(await ended, { code: 1, out: 'a\n', err: `dmgw: the daemon at ${socket} has ended\n` });
+  });
+
+  it('ends the wait for a session when the gateway starts anew, which knows nothing of it', async () => {
+    const socket = join(folder, 'wait.sock');
+    const before = exampleStatus();
+    const looks = [before, { ...before, accounts: [], startedAt: '2026-03-01T10:00:01.000Z' }];
+    const control = await openControl(
+      socket,
+      {
+        ...refusingPorts,
+        operations: {
+          ...refusingPorts.operations,
+          'session/now': () => success({ servers: [{ serverId: 'srv', ended: 1, state: 'due' }] }),
+        },
+        status: () => looks.shift() ?? before,
+      },
+      silentLog,
+    );
+    assert.ok(control.ok);
+    const ended = await dmgw(['session', 'now', '--wait', '--socket', socket]);
+    await control.value.close();
+    const err = 'dmgw: the gateway has started anew before the session ended: ask once more\n';
+    assert.deepEqual(ended, { code: 1, out: '', err });
+  });
+
   const bad = { ...configuration, serve: { listen: ['10.0.0.1'] } };
   for (const command of ['status', 'health', 'config check']) {
     it(`refuses a wrong configuration in '${command}' with one line and exit code 2`, async () => {
@@ -162,6 +208,15 @@ describe('the command line', () => {
     assert.match(show.out, /^KEY +VALUE +FROM\n/);
     assert.match(show.out, new RegExp(`\nserve\\.port +0 +${path}\n`));
     assert.match(show.out, /\nsession\.idleTimeoutSeconds +30 +default\n/);
+    const json = await dmgw(['config', 'show', '--config', path, '--json']);
+    const values = new Map(
+      (JSON.parse(json.out) as { key: string; value: unknown }[]).map(({ key, value }) => [key, value]),
+    );
+    const keys = ['serve.port', 'volatile', 'serve.listen', 'device.devId'];
+    assert.deepEqual(
+      keys.map((key) => values.get(key)),
+      [0, true, ['127.0.0.1'], 'IMEI:1'],
+    );
   });
 
   it('shows what a DM Server has set in place of the configuration, or that it cannot', async () => {

@@ -8,7 +8,7 @@ import {
   type AskError,
   type SessionsAsked,
 } from '../ops/index.js';
-import { success, type Outcome } from '../outcome/index.js';
+import { failure, success, type Outcome } from '../outcome/index.js';
 import { ask, noAnswer, withSocket } from './ask.js';
 import type { Call, Command } from './command.js';
 import { ExitCode } from './exit.js';
@@ -106,14 +106,22 @@ const STATE_TEXT: Readonly<Record<SessionsAsked['servers'][number]['state'], str
   turn: 'a session waits for the end of those with other servers',
 };
 
-/** Waits until each server has had a session more. A server that has none because of the clock is waited for too. */
+/**
+ * Waits until each server has had a session more. A server that has none because of the clock is waited for too. A gateway
+ * that starts anew, as after a reload, counts from 0, may not know the server any more, and knows nothing of the wish.
+ */
 async function untilEnded(
   socket: string,
   { servers }: SessionsAsked,
 ): Promise<Outcome<readonly AccountReport[], AskError>> {
+  let startedAt: string | undefined;
   for (;;) {
     const status = await askStatus(socket);
     if (!status.ok) return status;
+    startedAt ??= status.value.startedAt;
+    if (status.value.startedAt !== startedAt) {
+      return failure('broken', 'the gateway has started anew before the session ended: ask once more');
+    }
     const accounts = servers.flatMap(({ serverId, ended }) =>
       status.value.accounts.filter((account) => account.serverId === serverId && account.sessions > ended),
     );

@@ -3,13 +3,13 @@ import { freemem, loadavg, release, totalmem, uptime } from 'node:os';
 import { join } from 'node:path';
 import { secretsOf, showConfiguration, type Configuration } from '../config/index.js';
 import { redactUrl } from '../net/index.js';
-import { askHealth, askStatus, follow, type AskError, type LogLine } from '../ops/index.js';
+import { askHealth, askStatus, follow, formatBytes, printable, type AskError, type LogLine } from '../ops/index.js';
 import { describeThrown, type Outcome } from '../outcome/index.js';
 import { withConfiguration } from './ask.js';
 import type { Call, Command } from './command.js';
 import { ExitCode } from './exit.js';
 import { preflight } from './preflight.js';
-import { complain } from './terminal.js';
+import { complain, printJson, printLines } from './terminal.js';
 import { versionReport } from './version.js';
 
 /** Lines of the log that go into a report. */
@@ -20,8 +20,9 @@ export const REPORT_COMMAND: Command = {
   summary: 'write a support bundle without secrets to a file',
   details: `One JSON file of mode 0600 (- is standard output): version, board, preflight, configuration in force, and from the running
 gateway its status, health and the latest lines of its log. Secrets, nonces, queries of URLs, and what the database
-holds are left out. Look at it before you send it: it names servers, devices and addresses.`,
-  options: ['config', 'board', 'socket'],
+holds are left out. Look at it before you send it: it names servers, devices and addresses. With --json its size is told
+in JSON.`,
+  options: ['config', 'board', 'socket', 'json'],
   operands: ['FILE'],
   run: writeReport,
 };
@@ -55,15 +56,19 @@ function writeReport(call: Call): Promise<number> {
       log: log.ok ? lines : told(log),
     };
     const text = `${withoutSecrets(JSON.stringify(report, undefined, 1), configuration)}\n`;
-    if (file === '-') await call.terminal.write(text);
-    else {
-      try {
-        writePrivately(file, text);
-      } catch (thrown) {
-        complain(call.terminal, `${file} cannot be written (${describeThrown(thrown)})`);
-        return ExitCode.failed;
-      }
+    if (file === '-') {
+      await call.terminal.write(text);
+      return ExitCode.done;
     }
+    try {
+      writePrivately(file, text);
+    } catch (thrown) {
+      complain(call.terminal, `${file} cannot be written (${describeThrown(thrown)})`);
+      return ExitCode.failed;
+    }
+    const bytes = Buffer.byteLength(text);
+    if (call.given.json === true) await printJson(call.terminal, { file, bytes });
+    else await printLines(call.terminal, [`${printable(file)}: ${formatBytes(bytes)}, look at it before you send it`]);
     return ExitCode.done;
   });
 }

@@ -21,7 +21,7 @@ export { readJson } from './json.js';
 export { checkNamedFiles } from './named-files.js';
 export { provision } from './provision.js';
 export { PROVISIONED_FILE, PROVISIONED_FOLDER } from './provisioned.js';
-export { secretsOf, showConfiguration } from './show.js';
+export { renderValue, secretsOf, showConfiguration } from './show.js';
 export { readSignatureKeys, type SignatureKeyErrorCode } from './signatures.js';
 export {
   formatTunable,

@@ -5,7 +5,14 @@ import { join } from 'node:path';
 import { after, describe, it } from 'node:test';
 import { account, minimal } from './example.fixture.js';
 import { checkSecrecy, readConfigurationFile } from './file.js';
-import { loadConfiguration, loadNames, loadPlaces, parseConfiguration, showConfiguration } from './index.js';
+import {
+  loadConfiguration,
+  loadNames,
+  loadPlaces,
+  parseConfiguration,
+  renderValue,
+  showConfiguration,
+} from './index.js';
 
 const lineOf = (value: unknown): string => {
   const parsed = parseConfiguration([{ file: 'F', value }]);
@@ -333,9 +340,9 @@ describe('a board profile below the file', () => {
     const parsed = parseConfiguration([{ file: 'F', value: { accounts: [account()], volatile: true } }, board]);
     assert.ok(parsed.ok);
     const shown = new Map(
-      showConfiguration(parsed.value.configuration, parsed.value.layers).map(({ key, value, origin }) => [
-        key,
-        `${value} ${origin}`,
+      showConfiguration(parsed.value.configuration, parsed.value.layers).map((one) => [
+        one.key,
+        `${renderValue(one)} ${one.origin}`,
       ]),
     );
     assert.equal(shown.get('volatile'), 'true F');

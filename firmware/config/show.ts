@@ -6,17 +6,25 @@ import { configurationSchema, type Configuration } from './schema/index.js';
 /** One value of the configuration and where it comes from. */
 export interface ShownValue {
   readonly key: string;
-  /** JSON text; `(hidden)` for a secret. */
-  readonly value: string;
+  /** As JSON has it; `HIDDEN` for a secret. */
+  readonly value: unknown;
   /** The file that says so, or `default`. */
   readonly origin: string;
+}
+
+/** In the place of a secret. */
+const HIDDEN = '(hidden)';
+
+/** A value for a person: JSON text, but for a secret. */
+export function renderValue({ value }: Pick<ShownValue, 'value'>): string {
+  return value === HIDDEN ? HIDDEN : JSON.stringify(value);
 }
 
 /** Every value that is in force, in the order of the keys, without secrets. */
 export function showConfiguration(configuration: Configuration, layers: readonly Layer[]): ShownValue[] {
   return leavesOf(configuration, []).map(({ path, value }) => ({
     key: formatPath(path),
-    value: isSecret(path) && value !== '' ? '(hidden)' : JSON.stringify(value),
+    value: isSecret(path) && value !== '' ? HIDDEN : value,
     origin: layerOf(layers, path)?.file ?? 'default',
   }));
 }

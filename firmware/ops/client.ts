@@ -96,7 +96,7 @@ export function follow<Name extends StreamedName>(
       } catch (thrown) {
         return explain(socket, thrown);
       }
-      if (!reply.complete) return failure('broken', 'the daemon has ended');
+      if (!reply.complete) return gone(socket);
       return success();
     },
   });
@@ -225,6 +225,11 @@ function reasonIn(text: string): string {
   return 'the daemon does not take it';
 }
 
+/** It has closed the connection before the end of its answer: it was stopped, or has crashed. */
+function gone(socket: string, thrown?: unknown): Outcome<never, AskError> {
+  return failure('broken', `the daemon at ${socket} has ended`, thrown);
+}
+
 function explain(socket: string, thrown: unknown): Outcome<never, AskError> {
   const code = systemErrorCode(thrown);
   if (code === 'ENOENT' || code === 'ECONNREFUSED' || code === 'ENOTDIR') {
@@ -233,5 +238,6 @@ function explain(socket: string, thrown: unknown): Outcome<never, AskError> {
   if (code === 'EACCES' || code === 'EPERM') {
     return failure('denied', `the socket ${socket} belongs to another user: use sudo, or be that user`, thrown);
   }
+  if (code === 'ECONNRESET') return gone(socket, thrown);
   return failure('broken', `the daemon at ${socket} does not answer (${describeThrown(thrown)})`, thrown);
 }

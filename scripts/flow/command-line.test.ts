@@ -7,6 +7,7 @@ import { createInterface } from 'node:readline';
 import { describe, it } from 'node:test';
 import { commandReference } from '../../firmware/cli/index.js';
 import { dmgw, RecordingTerminal } from '../../firmware/cli/terminal.fixture.js';
+import { formatBytes } from '../../firmware/ops/index.js';
 import type { Lab } from './lab.js';
 import { add, addImage, ALERT, FANOUTS, IMAGES, startFanout, type FanoutTarget } from './operator.js';
 import { PROGRAMS } from './project.js';
@@ -138,8 +139,9 @@ describe('the command line and the running gateway', { concurrency: 2 }, () => {
       await lab.manage([{ cmd: 'Replace', target: leaf, format: 'chr', data: secrets.server }]);
       const file = join(lab.gateway.stateDir, '../report.json');
       const written = await lab.gateway.command('report', file);
-      assert.deepEqual(written, { code: 0, stdout: '', stderr: '' });
-      assert.equal(statSync(file).mode & 0o777, 0o600);
+      const { mode, size } = statSync(file);
+      const stdout = `${file}: ${formatBytes(size)}, look at it before you send it\n`;
+      assert.deepEqual([written, mode & 0o777], [{ code: 0, stdout, stderr: '' }, 0o600]);
       const text = readFileSync(file, 'utf8');
       const report = JSON.parse(text) as {
         madeAt: string;
@@ -292,13 +294,14 @@ describe('the command line and the running gateway', { concurrency: 2 }, () => {
         preflight: [],
         version: [],
         migrate: ['--config', idle],
+        report: [join(stateDir, '../report.json')],
         provision: [provisioned],
         reload: [],
         'factory-reset': ['--yes'],
       };
       const commands = commandReference();
       const silent = commands.filter(({ options }) => !options.includes('json')).map(({ name }) => name);
-      assert.deepEqual(silent, ['run', 'ddf', 'report', 'compile']);
+      assert.deepEqual(silent, ['run', 'ddf', 'compile']);
       assert.deepEqual([...Object.keys(typed), ...silent].sort(), commands.map(({ name }) => name).sort());
       for (const [name, words] of Object.entries(typed)) {
         const takes = commands.find((command) => command.name === name)?.options ?? [];
