@@ -94,6 +94,11 @@ describe('board profiles', () => {
     ['an unknown key of the build', { build: { ...value().build, cpu: 'x' } }, /^f: build\.cpu: /],
     ['another processor', { build: { ...value().build, arch: 'mips' } }, /^f: build\.arch: /],
     ['no build', { build: undefined }, /^f: build/],
+    [
+      'more room for images than the board has',
+      { store: { quotaMiB: 4096, freeFloorMiB: 1 } },
+      /^f: store\.quotaMiB: 4096 and store\.freeFloorMiB 1 are more than the board has; expected build\.flashMiB, 4096$/,
+    ],
     ['the name of another board', { board: { name: 'dev' } }, /^f: board\.name: is 'dev'; expected 'debian-arm64'/],
   ] as const) {
     it(`refuses ${what} in one line`, () => {

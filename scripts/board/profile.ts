@@ -16,7 +16,7 @@ const NPM = 'npm:node[a-z0-9-]*@\\d+\\.\\d+\\.\\d+';
 
 const common = {
   memoryMiB: mebibytes('Memory of the board.'),
-  flashMiB: mebibytes('Storage of the board.'),
+  flashMiB: mebibytes('Storage of the board: store.quotaMiB and store.freeFloorMiB fit into it.'),
   nodeFlags: v.pipe(
     v.array(text(/^--[a-z0-9-]+(=\S+)?$/, 'A flag of Node.js.')),
     v.description('Flags of Node.js; those of V8 the program sets by itself, see firmware/flags.ts.'),
@@ -94,8 +94,16 @@ export function parseProfile(name: string, file: string, value: unknown): Profil
     const [issue] = parsed.issues;
     throw new Error(`${file}: build.${v.getDotPath(issue) ?? ''}: ${issue.message}`);
   }
-  const given = loaded.value.configuration.board.name;
-  if (given !== name) throw new Error(`${file}: board.name: is '${given}'; expected '${name}', as its folder`);
+  const { board, store } = loaded.value.configuration;
+  if (board.name !== name)
+    throw new Error(`${file}: board.name: is '${board.name}'; expected '${name}', as its folder`);
+  const { flashMiB } = parsed.output;
+  if (store.quotaMiB + store.freeFloorMiB > flashMiB) {
+    const wanted = `${store.quotaMiB} and store.freeFloorMiB ${store.freeFloorMiB}`;
+    throw new Error(
+      `${file}: store.quotaMiB: ${wanted} are more than the board has; expected build.flashMiB, ${flashMiB}`,
+    );
+  }
   return { name, file, build: parsed.output, configuration };
 }
 
