@@ -11,7 +11,16 @@
 #include <sys/mman.h>
 #include <sys/sendfile.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
 #include <unistd.h>
+
+/* Linux 6.5; older headers do not have it. The number is that of every processor which Node.js runs on. */
+#ifndef SYS_cachestat
+#define SYS_cachestat 451
+#endif
+/* RWF_NOWAIT. Its header is Linux's own, and preadv2 as a function is missing in musl before 1.2.5. */
+enum { READ_WITHOUT_WAITING = 8 };
 
 _Static_assert(sizeof(off_t) == 8, "images may be longer than 2 GiB: compile with _FILE_OFFSET_BITS=64");
 
@@ -22,11 +31,29 @@ enum { STEP_BYTES = 1024 * 1024, LEAST_PAGE_BYTES = 4096 };
 enum { FULL = 0, NOT_IN_MEMORY = -1, FAILED = -2 };
 
 /*
+ * Whether the page cache is sure to hold `length` bytes from `position` on: in a tenth of the time that mincore(2) takes,
+ * which goes page by page. cachestat(2) counts pages that are still being read, too: those come in order, so the last byte,
+ * which is not waited for, tells of them.
+ */
+static int all_in_memory(int file, off_t position, size_t length) {
+  const off_t page = sysconf(_SC_PAGESIZE);
+  const off_t last = position + length - 1;
+  const uint64_t range[2] = {position, length};
+  /* In the cache; dirty, written back, evicted, evicted of late: of no interest. */
+  uint64_t pages[5] = {0};
+  char byte;
+  struct iovec into = {.iov_base = &byte, .iov_len = 1};
+  return syscall(SYS_cachestat, file, range, pages, 0) == 0 && pages[0] >= (uint64_t)(last / page - position / page + 1) &&
+         syscall(SYS_preadv2, file, &into, 1, (long)last, (long)((uint64_t)last >> 32), READ_WITHOUT_WAITING) == 1;
+}
+
+/*
  * How many bytes from `position` on, at most `length` (STEP_BYTES or less), the page cache holds: sendfile(2) would wait for
  * the others, and the event loop with it. None where the file system cannot map a file, or nothing tells. Of a file that
  * this user neither owns nor may write the kernel says that all of it is there (mincore(2)): then sendfile may wait.
  */
 static size_t held_in_memory(int file, off_t position, size_t length) {
+  if (all_in_memory(file, position, length)) return length;
   unsigned char pages[STEP_BYTES / LEAST_PAGE_BYTES + 1];
   const size_t page = sysconf(_SC_PAGESIZE);
   const size_t before = position % page;
