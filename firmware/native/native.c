@@ -31,8 +31,8 @@ enum { STEP_BYTES = 1024 * 1024, LEAST_PAGE_BYTES = 4096 };
 enum { FULL = 0, NOT_IN_MEMORY = -1, FAILED = -2 };
 
 /*
- * Whether the page cache is sure to hold `length` bytes from `position` on: in a tenth of the time that mincore(2) takes,
- * which goes page by page. cachestat(2) counts pages that are still being read, too: those come in order, so the last byte,
+ * Whether the page cache is sure to hold `length` bytes from `position` on: in a fraction of the time of mincore(2), which
+ * goes page by page. cachestat(2) counts pages that are still being read, too: those come in order, so the last byte,
  * which is not waited for, tells of them.
  */
 static int all_in_memory(int file, off_t position, size_t length) {

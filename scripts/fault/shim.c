@@ -16,7 +16,7 @@
  *                              ENOBUFS, EPERM, ENOLCK
  *   full BYTES [GLOB]          files may grow by so many bytes in all, then ENOSPC; removing a file gives nothing back
  *   slow sync MS [GLOB]        every sync takes so much longer
- *   slow read BYTES [GLOB]     reads bring at most so many bytes per second; mincore(2) finds no page of any file in memory
+ *   slow read BYTES [GLOB]     reads bring at most so many bytes per second; nothing tells of any page that it is in memory
  *   lie sync [GLOB]            a sync answers success and does nothing
  *   lie rights [GLOB]          whoever makes a file: all may do all with it, as on a file system of FAT
  *   clear                      forgets the rules above
@@ -36,7 +36,7 @@
  * that the file has then is told once.
  * While it is watched nothing is really synced: no real power is lost.
  *
- * sendfile(2) from a file is neither slowed nor failed: who uses it asks mincore(2) before.
+ * sendfile(2) from a file is neither slowed nor failed: who uses it asks mincore(2) or cachestat(2) before.
  *
  * Not covered, and said in the log when it happens in a watched folder: shared writable mappings (SQLite has none with
  * locking_mode=EXCLUSIVE), fallocate, copy_file_range, sendfile into a file, links, exchanged names, renamed or
@@ -1038,7 +1038,32 @@ ssize_t preadv(int fd, const struct iovec *vector, int count, off_t offset) {
   return after_read(syscall(SYS_preadv, fd, vector, (unsigned long)count, (unsigned long)offset, 0UL), rate);
 }
 
-/* What is read slowly, or fails to be read, is on the disk and not in memory. */
+#ifndef SYS_cachestat
+#define SYS_cachestat 451
+#endif
+
+/*
+ * What is read slowly, or fails to be read, is on the disk and not in memory: of these two, one finds nothing and the other
+ * is not there. The latter has no function of its own in the C library. All of this file's system calls go this way, too.
+ */
+long syscall(long number, ...) {
+  va_list list;
+  long word[6], result;
+  va_start(list, number);
+  for (int i = 0; i < 6; i++) word[i] = va_arg(list, long);
+  va_end(list);
+  if (number == SYS_cachestat && atomic_load(&reads_matter)) return failed(ENOSYS);
+  register long r10 __asm__("r10") = word[3];
+  register long r8 __asm__("r8") = word[4];
+  register long r9 __asm__("r9") = word[5];
+  __asm__ volatile("syscall"
+                   : "=a"(result)
+                   : "a"(number), "D"(word[0]), "S"(word[1]), "d"(word[2]), "r"(r10), "r"(r8), "r"(r9)
+                   : "rcx", "r11", "memory");
+  if (result < 0 && result > -4096) return failed((int)-result);
+  return result;
+}
+
 int mincore(void *address, size_t length, unsigned char *pages) {
   int result = (int)syscall(SYS_mincore, address, length, pages);
   size_t page = (size_t)sysconf(_SC_PAGESIZE);
