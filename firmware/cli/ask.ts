@@ -4,7 +4,7 @@ import type { Outcome } from '../outcome/index.js';
 import type { Call } from './command.js';
 import { ExitCode } from './exit.js';
 import { DEFAULT_CONFIG, type Given } from './options.js';
-import { complain, printJson } from './terminal.js';
+import { complain, printJson, printLines } from './terminal.js';
 
 export function filesOf({ config, board }: Given): ConfigurationFiles {
   return { file: config ?? DEFAULT_CONFIG, board };
@@ -37,6 +37,17 @@ export async function withSocket(call: Call, use: (socket: string) => Promise<nu
 export function noAnswer({ terminal }: Call, error: AskError): number {
   complain(terminal, error.text);
   return error.code === 'not-running' ? ExitCode.notRunning : ExitCode.failed;
+}
+
+/** Shows a report: as it is with --json, else as text for a person, or as lines of it. */
+export async function present(
+  { given, terminal }: Call,
+  report: object,
+  text: string | readonly string[],
+): Promise<void> {
+  if (given.json === true) await printJson(terminal, report);
+  else if (typeof text === 'string') await terminal.write(text);
+  else await printLines(terminal, text);
 }
 
 /** Asks the daemon once and shows its answer, as text or, with --json, as it is. */

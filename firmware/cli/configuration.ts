@@ -11,11 +11,11 @@ import { loadAddons } from '../native/index.js';
 import { askSettings, formatTable } from '../ops/index.js';
 import { success } from '../outcome/index.js';
 import { ddfDocument, treeDefinition, type DescribedDevice } from '../tree/index.js';
-import { ownUid, withConfiguration } from './ask.js';
+import { ownUid, present, withConfiguration } from './ask.js';
 import type { Call, Command } from './command.js';
 import { ExitCode } from './exit.js';
 import { checkNamed } from './named.js';
-import { complain, printJson, printLines, type Terminal } from './terminal.js';
+import { complain, type Terminal } from './terminal.js';
 
 /** What the configuration says, and what follows from it without a running gateway. */
 export const CONFIGURATION_COMMANDS: readonly Command[] = [
@@ -52,11 +52,9 @@ a name of a node, or a file that it names (certificates, keys), is wrong, or an 
 ];
 
 function checkConfiguration(call: Call): Promise<number> {
-  const { given, terminal } = call;
   return withConfiguration(call, async ({ configuration }, file) => {
-    if (!isSound(terminal, configuration, file)) return ExitCode.usage;
-    if (given.json === true) await printJson(terminal, { file, ok: true });
-    else await printLines(terminal, [`${file}: ok`]);
+    if (!isSound(call.terminal, configuration, file)) return ExitCode.usage;
+    await present(call, { file, ok: true }, [`${file}: ok`]);
     return ExitCode.done;
   });
 }
@@ -81,27 +79,21 @@ function showValues(call: Call): Promise<number> {
       if (!setting) return shown;
       return { ...shown, value: setting.value, origin: `DM Server ${setting.serverId}` };
     });
-    if (given.json === true) await printJson(terminal, values);
-    else {
-      const rows = values.map((shown) => [shown.key, renderValue(shown), shown.origin]);
-      await printLines(terminal, formatTable(['KEY', 'VALUE', 'FROM'], rows));
-    }
+    const rows = values.map((shown) => [shown.key, renderValue(shown), shown.origin]);
+    await present(call, values, formatTable(['KEY', 'VALUE', 'FROM'], rows));
     loadAddons();
     return isSound(terminal, configuration, file) ? ExitCode.done : ExitCode.usage;
   });
 }
 
-async function showKeys({ given, terminal }: Call): Promise<number> {
+async function showKeys(call: Call): Promise<number> {
   const keys = referenceOf(configurationSchema);
-  if (given.json === true) await printJson(terminal, keys);
-  else {
-    const lines = keys.flatMap((key) => [
-      `${key.path} (${key.required ? 'required' : `default: ${key.default ?? 'none'}`})`,
-      `    ${key.help}`,
-      `    ${key.allowed}`,
-    ]);
-    await printLines(terminal, lines);
-  }
+  const lines = keys.flatMap((key) => [
+    `${key.path} (${key.required ? 'required' : `default: ${key.default ?? 'none'}`})`,
+    `    ${key.help}`,
+    `    ${key.allowed}`,
+  ]);
+  await present(call, keys, lines);
   return ExitCode.done;
 }
 

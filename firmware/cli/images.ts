@@ -15,14 +15,14 @@ import {
   type Verification,
 } from '../ops/index.js';
 import { describeThrown, type Outcome } from '../outcome/index.js';
-import { ask, noAnswer, withConfiguration, withSocket } from './ask.js';
+import { ask, noAnswer, present, withConfiguration, withSocket } from './ask.js';
 import type { Call, Command } from './command.js';
 import { ExitCode } from './exit.js';
 import { list } from './list.js';
 import { wholeNumber, type OptionName } from './options.js';
 import { ProgressLine } from './progress.js';
 import { isInUse } from './reset.js';
-import { complain, printJson } from './terminal.js';
+import { complain } from './terminal.js';
 
 const ASKING = ['config', 'board', 'socket', 'json'] as const satisfies readonly OptionName[];
 
@@ -187,7 +187,7 @@ async function addImage(call: Call): Promise<number> {
       return added.error.code === 'not-running'
         ? seedConfigured(call, file ?? '', id, leaves, added.error)
         : noAnswer(call, added.error);
-    await show(call, added.value);
+    await present(call, added.value, renderImage(added.value));
     return ExitCode.done;
   });
 }
@@ -212,7 +212,7 @@ async function seed(
   id: string,
   leaves: Leaves,
 ): Promise<number> {
-  const { given, terminal } = call;
+  const { terminal } = call;
   const freeFloorBytes = freeFloorMiB * 1024 * 1024;
   const blobs = new BlobStore({ folder, disk: systemDisk, clock: systemClock(0), log: silentLog, freeFloorBytes });
   const seeded = await withContent(call, file, id, (bytes, octets) =>
@@ -224,8 +224,8 @@ async function seed(
     return ExitCode.failed;
   }
   const { sha256, size } = seeded.value;
-  if (given.json === true) await printJson(terminal, { imageId: id, sha256, sizeBytes: size, store: folder });
-  else await terminal.write(`${printable(id)}: ${formatBytes(size)}, sha-256 ${sha256}, in ${folder}\n`);
+  const text = `${printable(id)}: ${formatBytes(size)}, sha-256 ${sha256}, in ${folder}`;
+  await present(call, { imageId: id, sha256, sizeBytes: size, store: folder }, [text]);
   return ExitCode.done;
 }
 
@@ -288,7 +288,7 @@ function fetchImage(call: Call): Promise<number> {
     if (!asked.ok) return noAnswer(call, asked.error);
     const ended = given['no-wait'] === true ? asked : await untilOver(call, socket, asked.value);
     if (!ended.ok) return noAnswer(call, ended.error);
-    await show(call, ended.value);
+    await present(call, ended.value, renderImage(ended.value));
     return given['no-wait'] === true || ended.value.state === 'available' ? ExitCode.done : ExitCode.failed;
   });
 }
@@ -329,15 +329,9 @@ function verifyImage(call: Call): Promise<number> {
     await progress.end();
     if (!read.ok) return noAnswer(call, read.error);
     const found = last?.found ?? null;
-    if (given.json === true) await printJson(terminal, { imageId: id, ...last });
-    else await terminal.write(`${printable(id)}: ${found ?? 'not read to its end'}\n`);
+    await present(call, { imageId: id, ...last }, [`${printable(id)}: ${found ?? 'not read to its end'}`]);
     return found === 'sound' ? ExitCode.done : ExitCode.failed;
   });
-}
-
-async function show({ given, terminal }: Call, image: ImageDetail): Promise<void> {
-  if (given.json === true) await printJson(terminal, image);
-  else await terminal.write(renderImage(image));
 }
 
 function renderImage(image: ImageDetail): string {

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -29,6 +30,14 @@ const configuration = {
   lan: { prefixes: ['127.0.0.0/8'] },
   serve: { listen: ['127.0.0.1'], port: 0 },
 };
+
+/** A daemon of these ports, and what refuses all else. @returns its socket */
+async function answering(ports: Partial<ControlPorts>): Promise<{ socket: string; close: () => Promise<void> }> {
+  const socket = join(folder, `${randomUUID()}.sock`);
+  const control = await openControl(socket, { ...refusingPorts, ...ports }, silentLog);
+  assert.ok(control.ok);
+  return { socket, close: () => control.value.close() };
+}
 
 describe('the command line', () => {
   const IMAGES = ['list', 'show', 'add', 'fetch', 'pin', 'unpin', 'remove', 'verify']
@@ -97,35 +106,30 @@ describe('the command line', () => {
   });
 
   it('shows the format of a node, beside that of the answer', async () => {
-    const socket = join(folder, 'tree.sock');
     const format = (uri: string): string => (uri === '.' ? 'node' : 'chr');
     const operations: ControlPorts['operations'] = {
       ...refusingPorts.operations,
       'tree/get': ({ uri }) => success({ uri, nodeFormat: format(uri), value: uri === '.' ? null : 'R1' }),
     };
-    const control = await openControl(socket, { ...refusingPorts, operations }, silentLog);
-    assert.ok(control.ok);
+    const { socket, close } = await answering({ operations });
     const get = (...words: string[]): ReturnType<typeof dmgw> => dmgw(['tree', 'get', ...words, '--socket', socket]);
     const [node, leaf, json] = await Promise.all([get('.'), get('./DevInfo/Mod'), get('./DevInfo/Mod', '--json')]);
-    await control.value.close();
+    await close();
     assert.deepEqual([node.out, leaf.out], ['(node)\n', 'R1\n']);
     const shown = { uri: './DevInfo/Mod', nodeFormat: 'chr', value: 'R1', format: REPORT_FORMAT };
     assert.deepEqual(JSON.parse(json.out), shown);
   });
 
   it('tells beside the lines of the log how many a slow reader has missed', async () => {
-    const socket = join(folder, 'logs.sock');
     async function* items(): AsyncGenerator<LogLine> {
       for (const item of [{ line: 'a' }, { lost: 3 }, { line: 'e\u001b[2J' }]) yield await Promise.resolve(item);
     }
-    const streams: ControlPorts['streams'] = { ...refusingPorts.streams, logs: () => success(items()) };
-    const control = await openControl(socket, { ...refusingPorts, streams }, silentLog);
-    assert.ok(control.ok);
+    const { socket, close } = await answering({ streams: { ...refusingPorts.streams, logs: () => success(items()) } });
     const [text, json] = await Promise.all([
       dmgw(['logs', '-f', '--socket', socket]),
       dmgw(['logs', '-f', '--json', '--socket', socket]),
     ]);
-    await control.value.close();
+    await close();
     assert.deepEqual(text, { code: 0, out: 'a\ne?[2J\n', err: 'dmgw: 3 lines are not kept any more\n' });
     const lines = json.out
       .trimEnd()
@@ -135,45 +139,29 @@ describe('the command line', () => {
   });
 
   it('says that the gateway has ended where it does so amid what is followed', async () => {
-    const socket = join(folder, 'ending.sock');
-    const streams: ControlPorts['streams'] = {
-      ...refusingPorts.streams,
-      logs: (_, signal) =>
-        success(
-          (async function* () {
-            yield { line: 'a' };
-            await once(signal, 'abort');
-          })(),
-        ),
-    };
-    const control = await openControl(socket, { ...refusingPorts, streams }, silentLog);
-    assert.ok(control.ok);
+    async function* untilAborted(signal: AbortSignal): AsyncGenerator<LogLine> {
+      yield { line: 'a' };
+      await once(signal, 'abort');
+    }
+    const logs: ControlPorts['streams']['logs'] = (_, signal) => success(untilAborted(signal));
+    const { socket, close } = await answering({ streams: { ...refusingPorts.streams, logs } });
     const terminal = new RecordingTerminal();
     const ended = dmgw(['logs', '-f', '--socket', socket], terminal);
     while (terminal.out === '') await new Promise((resolve) => setTimeout(resolve, 5));
-    await control.value.close();
+    await close();
     assert.deepEqual(await ended, { code: 1, out: 'a\n', err: `dmgw: the daemon at ${socket} has ended\n` });
   });
 
   it('ends the wait for a session when the gateway starts anew, which knows nothing of it', async () => {
-    const socket = join(folder, 'wait.sock');
     const before = exampleStatus();
     const looks = [before, { ...before, accounts: [], startedAt: '2026-03-01T10:00:01.000Z' }];
-    const control = await openControl(
-      socket,
-      {
-        ...refusingPorts,
-        operations: {
-          ...refusingPorts.operations,
-          'session/now': () => success({ servers: [{ serverId: 'srv', ended: 1, state: 'due' }] }),
-        },
-        status: () => looks.shift() ?? before,
-      },
-      silentLog,
-    );
-    assert.ok(control.ok);
+    const operations: ControlPorts['operations'] = {
+      ...refusingPorts.operations,
+      'session/now': () => success({ servers: [{ serverId: 'srv', ended: 1, state: 'due' }] }),
+    };
+    const { socket, close } = await answering({ operations, status: () => looks.shift() ?? before });
     const ended = await dmgw(['session', 'now', '--wait', '--socket', socket]);
-    await control.value.close();
+    await close();
     const err = 'dmgw: the gateway has started anew before the session ended: ask once more\n';
     assert.deepEqual(ended, { code: 1, out: '', err });
   });
@@ -220,17 +208,11 @@ describe('the command line', () => {
   });
 
   it('shows what a DM Server has set in place of the configuration, or that it cannot', async () => {
-    const socket = join(folder, 'tuned.sock');
     const changed = [
       { key: 'fanout.repeat', value: 2, serverId: 'srv' },
       { key: 'retrieve.windows', value: ['22:00-06:00'], serverId: 'srv' },
     ];
-    const control = await openControl(
-      socket,
-      { ...refusingPorts, settings: () => ({ format: REPORT_FORMAT, changed }) },
-      silentLog,
-    );
-    assert.ok(control.ok);
+    const { socket, close } = await answering({ settings: () => ({ format: REPORT_FORMAT, changed }) });
     const secret = { secret: 's' };
     const server = {
       serverId: 'srv',
@@ -241,7 +223,7 @@ describe('the command line', () => {
     };
     const path = file('administered.json', { ...configuration, accounts: [server] });
     const running = await dmgw(['config', 'show', '--config', path, '--socket', socket]);
-    await control.value.close();
+    await close();
     assert.match(running.out, /\nfanout\.repeat +2 +DM Server srv\n/);
     assert.match(running.out, /\nretrieve\.windows +\["22:00-06:00"\] +DM Server srv\n/);
     assert.match(running.out, /\nfanout\.intervalSeconds +2 +default\n/);
@@ -288,16 +270,13 @@ describe('the command line', () => {
   });
 
   it('tells that the gateway is not healthy by exit code 1', async () => {
-    const socket = join(folder, 'ill.sock');
     const health = healthReport([{ name: 'storage', ok: false, text: 'full' }]);
-    const ports = { ...refusingPorts, health: () => health };
-    const control = await openControl(socket, ports, silentLog);
-    assert.ok(control.ok);
+    const { socket, close } = await answering({ health: () => health });
     const [text, json] = await Promise.all([
       dmgw(['health', '--socket', socket]),
       dmgw(['health', '--socket', socket, '--json']),
     ]);
-    await control.value.close();
+    await close();
     assert.deepEqual(text, { code: 1, out: 'not healthy\nFAIL  storage: full\n', err: '' });
     assert.deepEqual([json.code, JSON.parse(json.out)], [1, health]);
   });

@@ -9,12 +9,12 @@ import {
   type SessionsAsked,
 } from '../ops/index.js';
 import { failure, success, type Outcome } from '../outcome/index.js';
-import { ask, noAnswer, withSocket } from './ask.js';
+import { ask, noAnswer, present, withSocket } from './ask.js';
 import type { Call, Command } from './command.js';
 import { ExitCode } from './exit.js';
 import { list } from './list.js';
 import { wholeNumber, type OptionName } from './options.js';
-import { complain, printJson, printLines } from './terminal.js';
+import { complain, printJson } from './terminal.js';
 
 const ASKING = ['config', 'board', 'socket', 'json'] as const satisfies readonly OptionName[];
 
@@ -82,11 +82,8 @@ function sessionNow(call: Call): Promise<number> {
     const asked = await operate(socket, 'session/now', server === undefined ? {} : { server });
     if (!asked.ok) return noAnswer(call, asked.error);
     if (wait !== true) {
-      await tell(
-        call,
-        asked.value,
-        asked.value.servers.map(({ serverId, state }) => `${serverId}: ${STATE_TEXT[state]}`),
-      );
+      const lines = asked.value.servers.map(({ serverId, state }) => `${serverId}: ${STATE_TEXT[state]}`);
+      await present(call, asked.value, lines.map(printable));
       return ExitCode.done;
     }
     const ended = await untilEnded(socket, asked.value);
@@ -94,7 +91,7 @@ function sessionNow(call: Call): Promise<number> {
     const lines = ended.value.map(({ serverId, lastSession, lastFailure }) =>
       [serverId, ': ', lastSession ?? '', lastFailure === null ? '' : ` (${lastFailure})`].join(''),
     );
-    await tell(call, { servers: ended.value }, lines);
+    await present(call, { servers: ended.value }, lines.map(printable));
     return ended.value.every(({ lastSession }) => lastSession === 'completed') ? ExitCode.done : ExitCode.failed;
   });
 }
@@ -128,11 +125,6 @@ async function untilEnded(
     if (accounts.length === servers.length) return success(accounts);
     await sleep(LOOK_MS);
   }
-}
-
-async function tell({ given, terminal }: Call, report: object, lines: readonly string[]): Promise<void> {
-  if (given.json === true) await printJson(terminal, report);
-  else await printLines(terminal, lines.map(printable));
 }
 
 function showLogs(call: Call): Promise<number> {

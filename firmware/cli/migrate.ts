@@ -2,10 +2,10 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { silentLog } from '../log/index.js';
 import { openStore, rehearseMigration, StoreError, type Migration } from '../store/index.js';
-import { withConfiguration } from './ask.js';
+import { present, withConfiguration } from './ask.js';
 import type { Call, Command } from './command.js';
 import { ExitCode } from './exit.js';
-import { complain, printJson, printLines } from './terminal.js';
+import { complain } from './terminal.js';
 
 /** Name of the database in stateDir. */
 export const DATABASE = 'dmgw.db';
@@ -34,9 +34,8 @@ function migrate(call: Call): Promise<number> {
       const planned = existsSync(options.file) ? rehearseMigration(options) : undefined;
       if (planned && !dryRun && planned.steps.length > 0) await openStore(options).close();
       const done = planned !== undefined && !dryRun;
-      if (given.json === true)
-        await printJson(terminal, { ...(planned ?? { from: null, to: program.schema.length, steps: [] }), done });
-      else await printLines(terminal, linesOf(planned, done));
+      const report = { ...(planned ?? { from: null, to: program.schema.length, steps: [] }), done };
+      await present(call, report, linesOf(planned, done));
       return ExitCode.done;
     } catch (thrown) {
       if (!(thrown instanceof StoreError)) throw thrown;

@@ -1,13 +1,13 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { operate, printable, type AskError, type FanoutDetail } from '../ops/index.js';
 import type { Outcome } from '../outcome/index.js';
-import { ask, noAnswer, withSocket } from './ask.js';
+import { ask, noAnswer, present, withSocket } from './ask.js';
 import type { Call, Command } from './command.js';
 import { ExitCode } from './exit.js';
 import { list } from './list.js';
 import type { OptionName } from './options.js';
 import { ProgressLine } from './progress.js';
-import { complain, printJson } from './terminal.js';
+import { complain } from './terminal.js';
 
 const ASKING = ['config', 'board', 'socket', 'json'] as const satisfies readonly OptionName[];
 
@@ -170,8 +170,7 @@ function watchFanout(call: Call): Promise<number> {
     }
     await progress.end();
     if (!seen.ok) return noAnswer(call, seen.error);
-    if (given.json === true) await printJson(terminal, seen.value);
-    else await terminal.write(renderFanout(seen.value));
+    await present(call, seen.value, renderFanout(seen.value));
     return seen.value.state === 'done' && seen.value.failed === 0 ? ExitCode.done : ExitCode.failed;
   });
 }

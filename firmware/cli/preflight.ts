@@ -29,11 +29,10 @@ import { ADDONS, loadAddon } from '../native/index.js';
 import { askStatus, formatBytes, printable } from '../ops/index.js';
 import { describeThrown, type CodedError, type Outcome } from '../outcome/index.js';
 import { openStore, rehearseMigration, StoreError } from '../store/index.js';
-import { ownUid, withConfiguration } from './ask.js';
+import { ownUid, present, withConfiguration } from './ask.js';
 import type { Command, Program } from './command.js';
 import { ExitCode } from './exit.js';
 import { DATABASE } from './migrate.js';
-import { printJson } from './terminal.js';
 
 /** What was looked at. A warning says that the gateway runs, but not as well as it could. */
 export interface PreflightCheck {
@@ -52,11 +51,9 @@ folders and ports are not tried. Exit code 0: it can; 1: something has failed.`,
   options: ['config', 'board', 'json'],
   run: (call) =>
     withConfiguration(call, async (loaded) => {
-      const { terminal, given, program } = call;
-      const checks = await preflight(loaded, program);
+      const checks = await preflight(loaded, call.program);
       const ready = checks.every(({ result }) => result !== 'failed');
-      if (given.json === true) await printJson(terminal, { ready, checks });
-      else await terminal.write(render(checks, ready));
+      await present(call, { ready, checks }, render(checks, ready));
       return ready ? ExitCode.done : ExitCode.failed;
     }),
 };

@@ -4,11 +4,11 @@ import { loadConfiguration, loadPlaces, provision, PROVISIONED_FILE, readJson, t
 import { isBootstrap, readBootstrap } from '../dm/index.js';
 import { askStatus, operate, type AskError } from '../ops/index.js';
 import { describeThrown, failure, success, type CodedError, type Outcome } from '../outcome/index.js';
-import { filesOf, noAnswer, ownUid, withSocket } from './ask.js';
+import { filesOf, noAnswer, ownUid, present, withSocket } from './ask.js';
 import type { Call, Command } from './command.js';
 import { ExitCode } from './exit.js';
 import { isInUse, isMarked, KEPT, markReset, RESET_MARK, resetIfMarked } from './reset.js';
-import { complain, printJson, type Terminal } from './terminal.js';
+import { complain, type Terminal } from './terminal.js';
 
 /** Longest document that is read. */
 const MAX_DOCUMENT_BYTES = 1024 * 1024;
@@ -42,7 +42,7 @@ its own is started once before, or that folder made for its user.`,
       withSocket(call, async (socket) => {
         const reloaded = await reload(socket);
         if (!reloaded.ok) return noAnswer(call, reloaded.error);
-        await tell(call, { reloaded: true }, 'the gateway has started anew');
+        await present(call, { reloaded: true }, ['the gateway has started anew']);
         return ExitCode.done;
       }),
   },
@@ -73,7 +73,7 @@ async function provisionDevice(call: Call): Promise<number> {
     if (!reloaded.ok && runs) return noAnswer(call, reloaded.error);
     const taken = changed && runs;
     const text = changed ? `provisioned${taken ? ', the gateway has taken it over' : ''}` : 'nothing has changed';
-    await tell(call, { changed, taken }, text);
+    await present(call, { changed, taken }, [text]);
     return ExitCode.done;
   });
 }
@@ -142,7 +142,7 @@ async function factoryReset(call: Call): Promise<number> {
     }
     if (isRunning) return await resetRunning(call, places.value);
     const removed = resetIfMarked(places.value) ?? [];
-    await tell(call, { removed }, removed.length === 0 ? 'nothing to remove' : `removed ${removed.join(', ')}`);
+    await present(call, { removed }, [removed.length === 0 ? 'nothing to remove' : `removed ${removed.join(', ')}`]);
     return ExitCode.done;
   } catch (thrown) {
     complain(terminal, describeThrown(thrown));
@@ -156,7 +156,7 @@ async function resetRunning(call: Call, places: Places): Promise<number> {
   const whatIsLeft = (): ReturnType<typeof loadConfiguration> => loadConfiguration(filesOf(given), ownUid());
   const reloaded = await reload(places.controlSocket, () => !isMarked(places) && !whatIsLeft().ok);
   if (reloaded.ok) {
-    await tell(call, { reset: true, running: true }, 'everything is forgotten, the gateway has started anew');
+    await present(call, { reset: true, running: true }, ['everything is forgotten, the gateway has started anew']);
     return ExitCode.done;
   }
   if (isMarked(places)) {
@@ -169,11 +169,6 @@ async function resetRunning(call: Call, places: Places): Promise<number> {
     return ExitCode.failed;
   }
   const text = `everything is forgotten, the gateway waits to be provisioned (${left.error.text})`;
-  await tell(call, { reset: true, running: false }, text);
+  await present(call, { reset: true, running: false }, [text]);
   return ExitCode.done;
-}
-
-async function tell({ given, terminal }: Call, report: object, text: string): Promise<void> {
-  if (given.json === true) await printJson(terminal, report);
-  else await terminal.write(`${text}\n`);
 }

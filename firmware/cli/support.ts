@@ -5,11 +5,11 @@ import { secretsOf, showConfiguration, type Configuration } from '../config/inde
 import { redactUrl } from '../net/index.js';
 import { askHealth, askStatus, follow, formatBytes, printable, type AskError, type LogLine } from '../ops/index.js';
 import { describeThrown, type Outcome } from '../outcome/index.js';
-import { withConfiguration } from './ask.js';
+import { present, withConfiguration } from './ask.js';
 import type { Call, Command } from './command.js';
 import { ExitCode } from './exit.js';
 import { preflight } from './preflight.js';
-import { complain, printJson, printLines } from './terminal.js';
+import { complain } from './terminal.js';
 import { versionReport } from './version.js';
 
 /** Lines of the log that go into a report. */
@@ -67,8 +67,8 @@ function writeReport(call: Call): Promise<number> {
       return ExitCode.failed;
     }
     const bytes = Buffer.byteLength(text);
-    if (call.given.json === true) await printJson(call.terminal, { file, bytes });
-    else await printLines(call.terminal, [`${printable(file)}: ${formatBytes(bytes)}, look at it before you send it`]);
+    const line = `${printable(file)}: ${formatBytes(bytes)}, look at it before you send it`;
+    await present(call, { file, bytes }, [line]);
     return ExitCode.done;
   });
 }

@@ -15,7 +15,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-/* Linux 6.5; older headers do not have it. The number is that of every processor which Node.js runs on. */
+/* Linux 6.5; older headers do not have it. This is its number on ARM, AArch64 and x86; where it is none, mincore(2) answers. */
 #ifndef SYS_cachestat
 #define SYS_cachestat 451
 #endif
