@@ -272,6 +272,8 @@ describe('sendFile of what is not in memory', { timeout: 120_000, skip: !onDisk 
           assert.equal(sendFile(connection.fd, file, position, MIB), NOT_IN_MEMORY);
         }
         assert.equal(sendFile(-1, file, 0, MIB), NOT_IN_MEMORY, 'before it looks at the connection');
+        readSync(file, Buffer.alloc(1), 0, 1, 9 * MIB - 1);
+        assert.equal(sendFile(connection.fd, file, 8 * MIB, MIB), NOT_IN_MEMORY, 'though its end is in memory');
         // Whatever else the system reads ahead, now and while it is sent.
         readSync(file, Buffer.alloc(1), 0, 1, 0);
         const taken = sendFile(connection.fd, file, 0, content.length);
